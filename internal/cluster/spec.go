@@ -1,0 +1,163 @@
+package cluster
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Spec is what is wanted: one cluster, as the user wrote it in pleiad.yaml or
+// with flags. Package spec makes it and vouches for it; later stages do not
+// check it again.
+type Spec struct {
+	// Cluster is the name of the cluster, a DNS label. Default "dev".
+	Cluster Name
+	// Domain is the discovery domain, the value of etcd's --discovery-srv:
+	// lower case, no trailing dot. Default "dev.test".
+	Domain string
+	// DiscoveryName lets several clusters share a domain (etcd's
+	// --discovery-srv-name); empty for none.
+	DiscoveryName string
+	// Members is the number of voters wanted: 1, 3, 5, 7 or 9.
+	Members int
+	// TLS is off only when the user said so.
+	TLS bool
+	// Etcd is what runs.
+	Etcd Etcd
+	// Hosts is where it runs.
+	Hosts HostsSpec
+	// DNS is where the one list of members is written.
+	DNS DNSSpec
+	// Deliver is how a host gets what it must hold: "local" for local hosts.
+	Deliver string
+}
+
+// Etcd is the etcd that is wanted.
+type Etcd struct {
+	// Source is "bundled": the etcd server inside the pleiad binary.
+	Source string
+	// Options are etcd flags without their dashes, checked against the flags
+	// of the bundled etcd; values as etcd parses them.
+	Options map[string]string
+}
+
+// HostsSpec names the one provider of hosts; exactly one field is set.
+type HostsSpec struct {
+	Local *LocalHosts
+}
+
+// LocalHosts are processes on this machine, each in a folder of its own.
+type LocalHosts struct{}
+
+// DNSSpec names the one DNS provider; exactly one field is set.
+type DNSSpec struct {
+	Embedded *EmbeddedDNS
+	RFC2136  *RFC2136DNS
+}
+
+// EmbeddedDNS is pleiad's own name server, a process on this machine that is
+// authoritative for the discovery domain.
+type EmbeddedDNS struct{}
+
+// RFC2136DNS is any name server that takes dynamic updates signed with TSIG.
+type RFC2136DNS struct {
+	// Server is host or host:port of the primary; port 53 by default.
+	Server string
+	// Zone is the zone that holds the domain, without trailing dot.
+	Zone string
+	// KeyFile holds the TSIG key in the format of BIND's tsig-keygen.
+	KeyFile string
+}
+
+// Ports are where one member listens; etcd's registered ones by default.
+type Ports struct {
+	Peer    uint16 `json:"peer"`
+	Client  uint16 `json:"client"`
+	Metrics uint16 `json:"metrics"`
+}
+
+// StandardPorts are etcd's: IANA registered 2379 and 2380, and 2381 by custom.
+func StandardPorts() Ports { return Ports{Peer: 2380, Client: 2379, Metrics: 2381} }
+
+// Scheme is the URL scheme of peers and clients.
+func (s Spec) Scheme() string {
+	if s.TLS {
+		return "https"
+	}
+	return "http"
+}
+
+// ServerService is the owner name of the SRV record set that etcd reads with
+// --discovery-srv, lower case, with trailing dot
+// (etcd server/embed/config.go, GetDNSClusterNames).
+func (s Spec) ServerService() string { return s.service("server", s.TLS) }
+
+// ClientService is the owner name of the SRV record set that etcd clients
+// read (etcd client/pkg/srv/srv.go, GetClient).
+func (s Spec) ClientService() string { return s.service("client", s.TLS) }
+
+// RivalServices are the SRV names of the other scheme. Exactly one scheme may
+// exist: etcd reads both and mixes them into a wrong cluster.
+func (s Spec) RivalServices() []string {
+	return []string{s.service("server", !s.TLS), s.service("client", !s.TLS)}
+}
+
+func (s Spec) service(role string, tls bool) string {
+	name := "_etcd-" + role
+	if tls {
+		name += "-ssl"
+	}
+	if s.DiscoveryName != "" {
+		name += "-" + s.DiscoveryName
+	}
+	return name + "._tcp." + s.Domain + "."
+}
+
+// MarkerName is the owner name of the marker, with trailing dot.
+func (s Spec) MarkerName() string {
+	if s.DiscoveryName != "" {
+		return "_pleiad-" + s.DiscoveryName + "." + s.Domain + "."
+	}
+	return "_pleiad." + s.Domain + "."
+}
+
+// HostName is the host name of a member in DNS, without trailing dot.
+func (s Spec) HostName(m MemberName) string { return string(m) + "." + s.Domain }
+
+// Zone is the zone that holds the records, without trailing dot.
+func (s Spec) Zone() string {
+	if s.DNS.RFC2136 != nil {
+		return s.DNS.RFC2136.Zone
+	}
+	return s.Domain
+}
+
+// PeerURL is the peer URL of a member as etcd derives it from an SRV record;
+// it enters the member ID.
+func (s Spec) PeerURL(m MemberName, port uint16) string {
+	return fmt.Sprintf("%s://%s:%d", s.Scheme(), s.HostName(m), port)
+}
+
+// ClientURL is the URL a client uses for a member.
+func (s Spec) ClientURL(m MemberName, port uint16) string {
+	return fmt.Sprintf("%s://%s:%d", s.Scheme(), s.HostName(m), port)
+}
+
+// HostRecord is the address record set of a member.
+func (s Spec) HostRecord(m MemberName, addr netip.Addr) RecordSet {
+	kind := A
+	if addr.Is6() {
+		kind = AAAA
+	}
+	return NewRecordSet(s.HostName(m)+".", kind, addr.String())
+}
+
+// MemberOf is the member whose host name an SRV target is, and whether it is
+// one under this domain at all.
+func (s Spec) MemberOf(target string) (MemberName, bool) {
+	label, ok := strings.CutSuffix(strings.ToLower(target), "."+s.Domain+".")
+	if !ok || label == "" || strings.Contains(label, ".") {
+		return "", false
+	}
+	return MemberName(label), true
+}

@@ -1,0 +1,176 @@
+package cluster
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Seen is something that was looked for: its value, or why it could not be
+// seen. Unknown is never the same as absent: an absent thing is a known value
+// that says so (nil, false, an empty list).
+type Seen[T any] struct {
+	Value   T      `json:"value"`
+	Unknown string `json:"unknown,omitempty"` // why it could not be seen; empty if it was
+}
+
+// Known wraps a value that was seen.
+func Known[T any](v T) Seen[T] { return Seen[T]{Value: v} }
+
+// Unknown says why something could not be seen.
+func Unknown[T any](why string) Seen[T] { return Seen[T]{Unknown: why} }
+
+// Known says whether the thing was seen.
+func (s Seen[T]) Known() bool { return s.Unknown == "" }
+
+// State is what is, as last observed. Times and random names are part of it,
+// so that planning needs neither a clock nor chance.
+type State struct {
+	// At is when the state was observed.
+	At time.Time `json:"at"`
+	// Fresh holds random names that nobody has used yet.
+	Fresh Fresh `json:"-"`
+	// Control is what the control side stores.
+	Control Control `json:"control"`
+	// Server is pleiad's own name server, where that is the DNS provider.
+	Server NameServer `json:"nameServer"`
+	// Records are the record sets on our names.
+	Records Seen[Records] `json:"records"`
+	// Hosts are the hosts of this cluster, sorted by name.
+	Hosts Seen[[]Host] `json:"hosts"`
+}
+
+// Fresh is a supply of unused random names; see [State].
+type Fresh struct {
+	Members []MemberName
+	Owner   Owner
+	Token   Token
+}
+
+// Control is what the control side stores about a cluster: who it is and the
+// cluster's CA. Nothing of it describes the state of the cluster.
+type Control struct {
+	// Owner is this control side, empty before the first claim.
+	Owner Owner `json:"owner,omitempty"`
+	// CA is the fingerprint of the CA whose key is stored here; empty if none.
+	CA string `json:"ca,omitempty"`
+	// Operator is the certificate that pleiad itself presents to members.
+	Operator *Certificate `json:"operator,omitempty"`
+}
+
+// Certificate is what must be known of one: how long it is valid and when it
+// is due for renewal.
+type Certificate struct {
+	NotAfter time.Time `json:"notAfter"`
+	RenewAt  time.Time `json:"renewAt"`
+}
+
+// Due says whether the certificate should be renewed by now.
+func (c *Certificate) Due(now time.Time) bool { return c != nil && !now.Before(c.RenewAt) }
+
+// NameServer is pleiad's own name server as a process.
+type NameServer struct {
+	// Managed is false where DNS belongs to somebody else.
+	Managed bool `json:"managed"`
+	Running bool `json:"running"`
+	// Address is where it answers, host:port; empty before its first start.
+	Address string `json:"address,omitempty"`
+}
+
+// Host is a machine that can run one member.
+type Host struct {
+	Name    MemberName `json:"name"`
+	Address netip.Addr `json:"address"`
+	Ports   Ports      `json:"ports"`
+	// Token is the incarnation that the host was made for.
+	Token Token `json:"token"`
+	// Paths are where things lie on the host.
+	Paths Paths `json:"paths"`
+	// Node is what is on the host.
+	Node Seen[Node] `json:"node"`
+	// View is what the member on the host says; asked only while it runs.
+	View Seen[View] `json:"view"`
+}
+
+// Paths are the absolute paths that a node uses on its host.
+type Paths struct {
+	Config string `json:"config"` // folder of member.json and pki/
+	Data   string `json:"data"`   // etcd's --data-dir
+	Log    string `json:"log"`    // log file; empty where something else keeps the logs
+}
+
+// Node is what is found on a host: what was installed, what the member left,
+// and the process that runs.
+type Node struct {
+	// Installed is the digest of the node as it was last delivered; empty if
+	// nothing was, or only half. It covers all but keys and certificates.
+	Installed string `json:"installed,omitempty"`
+	// Certificate is the member's own; nil without TLS or before delivery.
+	Certificate *Certificate `json:"certificate,omitempty"`
+	// Data is what the data directory holds.
+	Data Data `json:"data"`
+	// Process is the member's process.
+	Process Process `json:"process"`
+}
+
+// Data is what a data directory holds, and what it once held (rule R6).
+type Data struct {
+	// Present says that there is a write-ahead log.
+	Present bool `json:"present"`
+	// Born says that this host's member once had data: with Present false the
+	// data was lost, and the member must never start again under its ID.
+	Born bool `json:"born"`
+	// Member and Cluster are the IDs in the write-ahead log.
+	Member  MemberID `json:"member,omitempty"`
+	Cluster ID       `json:"cluster,omitempty"`
+}
+
+// Process is a member's process on its host.
+type Process struct {
+	Running bool      `json:"running"`
+	PID     int       `json:"pid,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	// Flags is the digest of the flags the process was started with.
+	Flags string `json:"flags,omitempty"`
+	// Gate is what the start gate still waits for (rule R3), empty once it has
+	// passed.
+	Gate string `json:"gate,omitempty"`
+	// Exit is why it ended or refused to start, if it said so.
+	Exit string `json:"exit,omitempty"`
+}
+
+// View is what one member says of itself and of its cluster, read without
+// quorum except for Linearizable (rule R13).
+type View struct {
+	ID       MemberID `json:"id"`
+	Cluster  ID       `json:"cluster"`
+	Leader   MemberID `json:"leader"`
+	Term     uint64   `json:"term"`
+	Applied  uint64   `json:"applied"`
+	Revision int64    `json:"revision"`
+	Version  string   `json:"version"`
+	DBSize   int64    `json:"dbSize"`
+	Learner  bool     `json:"learner"`
+	Errors   []string `json:"errors,omitempty"`
+	Alarms   []string `json:"alarms,omitempty"`
+	// Members is the member list as this member has applied it.
+	Members []Member `json:"members"`
+	// Stalled says why a linearizable read through this member failed; empty
+	// if it succeeded.
+	Stalled string `json:"stalled,omitempty"`
+}
+
+// Member is an entry of etcd's member list. A member without a name has never
+// started.
+type Member struct {
+	ID         MemberID   `json:"id"`
+	Name       MemberName `json:"name"`
+	PeerURLs   []string   `json:"peerURLs"`
+	ClientURLs []string   `json:"clientURLs"`
+	Learner    bool       `json:"learner"`
+}
+
+// Healthy says whether the member serves: it knows a leader, serves
+// linearizable reads, and reports neither errors nor alarms.
+func (v View) Healthy() bool {
+	return v.Leader != 0 && v.Stalled == "" && len(v.Errors) == 0 && len(v.Alarms) == 0
+}

@@ -1,0 +1,43 @@
+// Package deliver is the contract of delivery: how a rendered node gets onto a
+// host, how its member is started and stopped, and what is found there. The
+// ways stand in folders of their own; package deliverytest holds the suite
+// that each of them and the simulator pass.
+package deliver
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// Deliverer acts on hosts that a hosts.Provider listed. Methods are safe for
+// concurrent use on different hosts and return as soon as ctx ends.
+type Deliverer interface {
+	// Inspect reads what is on a host. It changes nothing and never blocks on
+	// the member.
+	Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error)
+
+	// Install makes the host hold exactly this node: it compares before it
+	// writes, replaces each file atomically, and writes member.json last, so
+	// that a half-delivered node is seen as not delivered. Keys and
+	// certificates are written only if creds is not nil. It neither starts nor
+	// stops the member and never touches the data directory.
+	Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error
+
+	// Start starts the member's process unless it runs. It returns nil as soon
+	// as the member's peer port answers, or once the start gate waits for
+	// something (Inspect then says for what); it returns an error that says
+	// why if the process ended or could not be started. It never waits for
+	// quorum: the next member must be started first.
+	Start(ctx context.Context, h cluster.Host) error
+
+	// Stop ends the member's process and returns when it is gone: first
+	// politely, then, after a grace period, by force. A member that does not
+	// run is no error. The data stays.
+	Stop(ctx context.Context, h cluster.Host) error
+}
+
+// ErrOccupied says that something else listens on the member's address.
+var ErrOccupied = errors.New("address already in use")

@@ -1,0 +1,81 @@
+// Package dns is the contract of DNS providers: read the record sets on our
+// names, and change several of them under a guard. The providers stand in
+// folders of their own (embedded, rfc2136); package dnstest holds the suite
+// that each of them and the simulator pass.
+//
+// Words. A *zone* is what a provider serves and may be larger than our
+// *domain*. *Our names* are those that [Owns] accepts; nothing else is ever
+// read for deletion or written. A *record set* is all records of one name and
+// type, in canonical form (cluster.RecordSet). TTLs are in seconds.
+//
+// Use [Guard] round every provider: it makes touching foreign names
+// impossible, whatever the planner says (rule R10).
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// Zone is a DNS provider as seen from one cluster. Methods are safe for
+// concurrent use and return as soon as ctx ends.
+type Zone interface {
+	// Capabilities says what the provider can do; it does not ask anybody.
+	Capabilities() Capabilities
+
+	// Read returns those of the named record sets that exist, from where they
+	// are written (the primary), never from a cache. A name that does not
+	// exist is not an error. If any one key cannot be read, Read returns an
+	// error and no records: a snapshot is whole or unknown.
+	Read(ctx context.Context, keys []cluster.Key) (cluster.Records, error)
+
+	// Apply makes all changes or none, and only if every record set that a
+	// change names is exactly its Old (absent where Old is nil). A change
+	// whose Old equals its New only guards. After nil all later reads see the
+	// changes. After an error of type [ErrUnknownOutcome] the changes may have been
+	// made or not; after any other error they were not.
+	//
+	// Where a provider is not atomic (see Capabilities), changes are made in
+	// the order given, and the caller orders them so that every prefix does no
+	// harm.
+	Apply(ctx context.Context, changes []cluster.Change) (Receipt, error)
+
+	// Settled waits until the provider says that every authoritative server
+	// has the change of a receipt, where it can tell; else it returns at once.
+	Settled(ctx context.Context, r Receipt) error
+}
+
+// Receipt names an applied change set to its provider: an SOA serial, a change
+// ID, or nothing.
+type Receipt string
+
+// Capabilities of a provider.
+type Capabilities struct {
+	Atomic         bool   // Apply is all or nothing
+	CompareAndSwap bool   // Old values are checked together with the change
+	MinTTL         uint32 // lowest TTL it keeps; ours is 60
+	MaxChanges     int    // largest change set; 0 for no limit
+}
+
+// The kinds of error a caller acts on. Test with errors.Is and errors.As.
+var (
+	// ErrConflict: a guard failed, somebody else wrote. Observe again.
+	ErrConflict = errors.New("the records are not what was observed")
+	// ErrDenied: the credentials do not allow this. A person must act.
+	ErrDenied = errors.New("the name server refused")
+	// ErrUnknownOutcome: sent, but no answer. Observe before anything else
+	// (rule R12).
+	ErrUnknownOutcome = errors.New("no answer to a sent change")
+	// ErrUnreachable: nothing was sent.
+	ErrUnreachable = errors.New("name server unreachable")
+)
+
+// RateLimited says that the provider wants a pause.
+type RateLimited struct{ After time.Duration }
+
+// Error implements error.
+func (e *RateLimited) Error() string { return fmt.Sprintf("rate limited, again in %s", e.After) }

@@ -1,0 +1,19 @@
+// Package etcd is the little that the loop asks of etcd itself: how one member
+// sees itself and its cluster. Package etcdtest holds the suite that the real
+// client and the simulator pass.
+package etcd
+
+import (
+	"context"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// Inspector asks members. Methods are safe for concurrent use and return as
+// soon as ctx ends.
+type Inspector interface {
+	// View asks the member on one host, over its own address (no DNS), for its
+	// view. Everything but View.Stalled is read without quorum, so that one
+	// member is never judged by the others. An error means unknown.
+	View(ctx context.Context, h cluster.Host) (cluster.View, error)
+}
