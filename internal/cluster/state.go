@@ -104,6 +104,8 @@ type Node struct {
 	// Installed is the digest of the node as it was last delivered; empty if
 	// nothing was, or only half. It covers all but keys and certificates.
 	Installed string `json:"installed,omitempty"`
+	// Sealed says that the installed node is of a sealed cluster.
+	Sealed bool `json:"sealed,omitempty"`
 	// Certificate is the member's own; nil without TLS or before delivery.
 	Certificate *Certificate `json:"certificate,omitempty"`
 	// Data is what the data directory holds.
