@@ -94,6 +94,13 @@ func TestMemberCertificate(t *testing.T) {
 	}
 }
 
+func TestOperatorCertificate(t *testing.T) {
+	cert := pair(t, newCA(t), epoch, true).Leaf
+	if cert.Subject.CommonName != OperatorName || !slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) {
+		t.Errorf("operator's certificate is of %q for %v, want %q and clientAuth only", cert.Subject.CommonName, cert.ExtKeyUsage, OperatorName)
+	}
+}
+
 func TestCACertificate(t *testing.T) {
 	cert := newCA(t).Certificate()
 	if !cert.IsCA || !cert.MaxPathLenZero || cert.MaxPathLen != 0 {

@@ -20,8 +20,12 @@ func TestPrintingShowsNoKey(t *testing.T) {
 	forms := []string{
 		new(big.Int).SetBytes(scalar).String(), hex.EncodeToString(scalar), fmt.Sprint(scalar), base64.StdEncoding.EncodeToString(scalar),
 		strings.Split(string(ca.Key().PEM()), "\n")[1], hex.EncodeToString(ca.Key().PEM()), fmt.Sprint([]byte(ca.Key().PEM())),
+		base64.StdEncoding.EncodeToString(ca.Key().PEM()),
 	}
 	key, pem := ca.Key(), ca.Key().PEM()
+	if have := fmt.Sprintf("%v %#v %d %s %x", key, &key, key, pem, pem); have != strings.TrimSuffix(strings.Repeat(withheld+" ", 5), " ") {
+		t.Errorf("a key prints as %q", have)
+	}
 	for _, v := range []any{ca, &ca, key, &key, pem, &pem, []any{ca, key, pem}, struct {
 		CA  CA
 		Key Key
