@@ -51,6 +51,8 @@ type Fresh struct {
 type Control struct {
 	// Owner is this control side, empty before the first claim.
 	Owner Owner `json:"owner,omitempty"`
+	// Unreadable says why the store could not be read. Nothing is ours then.
+	Unreadable string `json:"unreadable,omitempty"`
 	// CA is the fingerprint of the CA whose key is stored here; empty if none.
 	CA string `json:"ca,omitempty"`
 	// Operator is the certificate that pleiad itself presents to members.

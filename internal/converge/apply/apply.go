@@ -1,0 +1,183 @@
+// Package apply is the fourth of five stages: it carries out one step, and is
+// the only writer. It decides nothing: what a step needs is in the step, and
+// where the world has moved on since it was planned, it does not act but
+// reports a conflict, so that the loop observes again (rule R11).
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+)
+
+// Limits on one step. They end a step that hangs; a step that was cut short is
+// observed, not repeated blindly (rule R12).
+const (
+	limit = 2 * time.Minute
+	// await is how long AwaitMembers waits before the loop looks at the rest
+	// of the world again.
+	await = 5 * time.Second
+	// pause between two questions to a member that does not serve yet.
+	pause = 20 * time.Millisecond
+)
+
+// Step carries out one step. tell is called with what the step waits for, when
+// that changes.
+func Step(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell func(string)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %s", limit))
+	defer cancel()
+	if err := do(ctx, spec, w, s, tell); err != nil {
+		return fmt.Errorf("%s: %w", plan.String(s), err)
+	}
+	return nil
+}
+
+func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell func(string)) error {
+	switch s := s.(type) {
+	case plan.StartNameServer:
+		return w.Server.Start(ctx)
+	case plan.CreateAuthority:
+		return w.Authority.Create(ctx, s.Owner, spec.TLS)
+	case plan.RenewOperator:
+		return w.Authority.RenewOperator(ctx)
+	case plan.ChangeRecords:
+		receipt, err := w.DNS.Apply(ctx, s.Changes)
+		if err != nil {
+			return err
+		}
+		return w.DNS.Settled(ctx, receipt)
+	case plan.LaunchHost:
+		if err := stands(ctx, w, s.Marker); err != nil {
+			return err
+		}
+		return w.Hosts.Launch(ctx, s.Member, s.Token)
+	case plan.InstallNode:
+		return install(ctx, w, s)
+	case plan.StartMember:
+		return start(ctx, w, s)
+	case plan.AwaitMembers:
+		return awaitAll(ctx, w, s.Hosts, tell)
+	case plan.StopMember:
+		return w.Deliver.Stop(ctx, s.Host)
+	case plan.TerminateHost:
+		if err := stands(ctx, w, s.Marker); err != nil {
+			return err
+		}
+		return w.Hosts.Terminate(ctx, s.Host.Name)
+	case plan.RemoveNameServer:
+		return errors.Join(w.Server.Stop(ctx), w.Server.Remove(ctx))
+	case plan.Forget:
+		return w.Authority.Forget(ctx)
+	}
+	return fmt.Errorf("no one knows how to carry out %T", s)
+}
+
+// stands checks that the marker is still the one a step was planned with:
+// between planning and acting, another controller may have destroyed the
+// cluster, and what is made now would be leaked.
+func stands(ctx context.Context, w world.World, marker cluster.RecordSet) error {
+	r, err := w.DNS.Read(ctx, []cluster.Key{marker.Key})
+	if err != nil {
+		return fmt.Errorf("read the marker again: %w", err)
+	}
+	if now, ok := r.Get(marker.Key); !ok || !samePhase(now, marker) {
+		return fmt.Errorf("the marker has moved on: %w", dns.ErrConflict)
+	}
+	return nil
+}
+
+// samePhase compares two markers by life and phase: a newer generation alone
+// is another controller at the same work, which is harmless.
+func samePhase(a, b cluster.RecordSet) bool {
+	if a.Equal(b) {
+		return true
+	}
+	if len(a.Values) != 1 || len(b.Values) != 1 {
+		return false
+	}
+	ma, errA := cluster.ParseMarker(a.Values[0])
+	mb, errB := cluster.ParseMarker(b.Values[0])
+	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase
+}
+
+func install(ctx context.Context, w world.World, s plan.InstallNode) error {
+	var creds *node.Credentials
+	if s.Issue {
+		issued, err := w.Authority.Issue(ctx, s.Node.Name, s.Node.Names)
+		if err != nil {
+			return err
+		}
+		creds = &issued
+	}
+	return w.Deliver.Install(ctx, s.Host, s.Node, creds)
+}
+
+// start looks once more at what is about to be started: a data directory that
+// is not what it was when the step was planned is not started (rule R6), and a
+// first start needs the marker it was planned with (rule R2).
+func start(ctx context.Context, w world.World, s plan.StartMember) error {
+	if s.Marker != nil {
+		if err := stands(ctx, w, *s.Marker); err != nil {
+			return err
+		}
+	}
+	found, err := w.Deliver.Inspect(ctx, s.Host)
+	if err != nil {
+		return err
+	}
+	if found.Data != s.Host.Node.Value.Data {
+		return fmt.Errorf("the data directory has changed since this was planned: %w", dns.ErrConflict)
+	}
+	return w.Deliver.Start(ctx, s.Host)
+}
+
+// awaitAll asks the members until all of them serve, or until it is time to
+// look at the rest of the world; that is no error.
+func awaitAll(ctx context.Context, w world.World, hosts []cluster.Host, tell func(string)) error {
+	end := time.Now().Add(await)
+	told := ""
+	for {
+		waiting := firstWaiting(ctx, w, hosts)
+		if waiting == "" || !time.Now().Before(end) {
+			return ctx.Err()
+		}
+		if waiting != told {
+			told = waiting
+			tell(waiting)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// firstWaiting says what the first member that does not serve waits for.
+func firstWaiting(ctx context.Context, w world.World, hosts []cluster.Host) string {
+	for _, h := range hosts {
+		n, err := w.Deliver.Inspect(ctx, h)
+		switch {
+		case err != nil:
+			return string(h.Name) + ": " + err.Error()
+		case !n.Process.Running:
+			return "" // it ended: only a new plan can help
+		case n.Process.Gate != "":
+			return string(h.Name) + " waits at its gate: " + n.Process.Gate
+		}
+		asking, cancel := context.WithTimeout(ctx, time.Second)
+		v, err := w.Etcd.View(asking, h)
+		cancel()
+		if err != nil || !v.Healthy() {
+			return string(h.Name) + " does not serve yet"
+		}
+	}
+	return ""
+}

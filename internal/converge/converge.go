@@ -1,0 +1,232 @@
+// Package converge is the loop that makes a cluster what its spec says, and
+// keeps it so. Read this page first; each of its five stages is a package
+// below:
+//
+//	spec     what is wanted
+//	observe  what is
+//	plan     what to do (and what not to)
+//	apply    do it
+//	verify   is it so
+//
+// The loop remembers nothing between two rounds but how long nothing has
+// moved: each plan is made from a fresh observation of the world, so that a
+// crash at any point, a lost answer or a second controller only ever means one
+// more look.
+package converge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/apply"
+	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+	"github.com/pleiad-etcd/pleiad/internal/progress"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+// Loop is one controller of one cluster; see [Up] and [Destroy].
+type Loop struct {
+	Spec  cluster.Spec
+	World world.World
+	// Next plans towards the goal.
+	Next plan.Planner
+	// Check verifies that the goal is reached, once nothing is left to do.
+	Check func(cluster.Spec, cluster.State) []verify.Difference
+	// Report receives every event.
+	Report progress.Reporter
+	// Patience is how long the loop goes on while nothing moves.
+	Patience time.Duration
+	// Boundary is called before and after every step. It is where tests stop,
+	// kill or interfere.
+	Boundary func(ctx context.Context, when, step string)
+}
+
+// Up makes the loop that converges to the spec.
+func Up(spec cluster.Spec, w world.World) Loop {
+	return Loop{Spec: spec, World: w, Next: plan.Up, Check: verify.Check, Report: progress.Discard{},
+		Patience: time.Minute, Boundary: func(context.Context, string, string) {}}
+}
+
+// Destroy makes the loop that takes down all that is ours.
+func Destroy(spec cluster.Spec, w world.World) Loop {
+	l := Up(spec, w)
+	l.Next = plan.Destroy
+	l.Check = func(cluster.Spec, cluster.State) []verify.Difference { return nil }
+	return l
+}
+
+// Outcome is how a loop ended without an error.
+type Outcome struct {
+	// State is the last observation.
+	State cluster.State
+	// Refusals are what was not done, and why. With any of them the goal is
+	// not reached.
+	Refusals []plan.Refusal
+	// Differences are what verification found although nothing was left to
+	// do; always empty after a destroy.
+	Differences []verify.Difference
+	// Steps counts the steps that were carried out.
+	Steps int
+}
+
+// Reached says whether the goal is reached.
+func (o Outcome) Reached() bool { return len(o.Refusals) == 0 && len(o.Differences) == 0 }
+
+// Stalled is the error of a loop that gave up: for as long as its patience
+// lasted, the same steps were planned and nothing moved.
+type Stalled struct {
+	For   time.Duration
+	Steps []string
+	// Last is the error of the last attempt, nil if the steps succeeded
+	// without effect.
+	Last error
+}
+
+// Error implements error.
+func (s *Stalled) Error() string {
+	if s.Last != nil {
+		return s.Last.Error()
+	}
+	return fmt.Sprintf("nothing has moved for %s, still at: %s", s.For.Round(time.Second), strings.Join(s.Steps, ", "))
+}
+
+// Unwrap gives the cause.
+func (s *Stalled) Unwrap() error { return s.Last }
+
+// Run goes round until nothing is left to do, a person must act, or nothing
+// moves any more.
+func (l *Loop) Run(ctx context.Context) (Outcome, error) {
+	var out Outcome
+	pace := pace{patience: l.Patience, since: time.Now(), seen: map[string]int{}}
+	for {
+		out.State = observe.Observe(ctx, l.Spec, l.World)
+		if ctx.Err() != nil {
+			return out, context.Cause(ctx)
+		}
+		l.tell(progress.Event{Kind: progress.Observed})
+		p := l.Next(l.Spec, out.State)
+		out.Refusals = p.Refusals
+		if len(p.Steps) == 0 && !mayPass(p.Refusals) {
+			return l.finish(out), nil
+		}
+		err := l.batch(ctx, p)
+		out.Steps += len(p.Steps)
+		switch {
+		case ctx.Err() != nil:
+			return out, context.Cause(ctx)
+		case final(err):
+			return out, err
+		case pace.keep(ctx, p, err):
+		case len(p.Steps) == 0:
+			return l.finish(out), nil
+		default:
+			return out, &Stalled{For: time.Since(pace.since), Steps: names(p), Last: err}
+		}
+	}
+}
+
+// finish ends a loop that has nothing left to do.
+func (l *Loop) finish(out Outcome) Outcome {
+	for _, r := range out.Refusals {
+		l.tell(progress.Event{Kind: progress.Refused, Detail: strings.Join(r.Evidence, "; "),
+			Step: &progress.Step{Verb: r.What, Rules: []string{string(r.Rule)}}})
+	}
+	out.Differences = l.Check(l.Spec, out.State)
+	if out.Reached() {
+		l.tell(progress.Event{Kind: progress.Converged})
+	}
+	return out
+}
+
+// batch carries out the steps of a plan: together, or one after the other. One
+// that fails does not keep the others from being tried, for they never build
+// on each other: what does is planned from the next observation.
+func (l *Loop) batch(ctx context.Context, p plan.Plan) error {
+	steps := make([]progress.Step, len(p.Steps))
+	for i, s := range p.Steps {
+		steps[i] = describe(s)
+	}
+	if len(steps) > 0 {
+		l.tell(progress.Event{Kind: progress.Planned, Steps: steps, Together: p.Together})
+	}
+	failed := make([]error, len(p.Steps))
+	if !p.Together {
+		for i, s := range p.Steps {
+			failed[i] = l.step(ctx, s, steps[i])
+		}
+		return errors.Join(failed...)
+	}
+	var all sync.WaitGroup
+	for i, s := range p.Steps {
+		all.Go(func() { failed[i] = l.step(ctx, s, steps[i]) })
+	}
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+func (l *Loop) step(ctx context.Context, s plan.Step, shown progress.Step) error {
+	l.Boundary(ctx, "before", shown.String())
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	begun := time.Now()
+	l.tell(progress.Event{Kind: progress.Started, Step: &shown})
+	err := apply.Step(ctx, l.Spec, l.World, s, func(detail string) {
+		l.tell(progress.Event{Kind: progress.Waiting, Step: &shown, Detail: detail})
+	})
+	if err != nil {
+		l.tell(progress.Event{Kind: progress.Failed, Step: &shown, Took: time.Since(begun), Error: err.Error()})
+	} else {
+		l.tell(progress.Event{Kind: progress.Done, Step: &shown, Took: time.Since(begun)})
+	}
+	l.Boundary(ctx, "after", shown.String())
+	return err
+}
+
+func (l *Loop) tell(e progress.Event) {
+	e.At = time.Now()
+	l.Report.Report(e)
+}
+
+func describe(s plan.Step) progress.Step {
+	r := s.Because()
+	out := progress.Step{Verb: s.Verb(), Object: s.Object(), Why: r.Why, Quorum: r.Quorum}
+	for _, rule := range r.Rules {
+		out.Rules = append(out.Rules, string(rule))
+	}
+	return out
+}
+
+func names(p plan.Plan) []string {
+	out := make([]string, len(p.Steps))
+	for i, s := range p.Steps {
+		out[i] = plan.String(s)
+	}
+	return out
+}
+
+// mayPass says whether another look could lift every refusal.
+func mayPass(refusals []plan.Refusal) bool {
+	return len(refusals) > 0 && !slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return !r.Unknown })
+}
+
+// final says whether an error is one that only a person can mend.
+func final(err error) bool {
+	for _, kind := range []error{dns.ErrDenied, hosts.ErrForeign, deliver.ErrOccupied} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,183 @@
+// Package observe is the second of five stages: it finds out what is. It asks
+// the name server, the hosts and the members, and puts their answers together
+// as one cluster.State.
+//
+// It only reads. It never fails: what could not be read is in the state as
+// unknown, with the reason, bounded in time, and later stages decide what may
+// still be done. It draws the fresh random names that a plan may need, so that
+// planning itself is free of chance.
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+)
+
+// Limits on each question. A fresh member accepts connections and answers only
+// when it has joined its peers, which takes up to a second or two: asking for
+// that long is how the loop waits for it.
+const (
+	askDNS  = 5 * time.Second
+	askHost = 5 * time.Second
+	askEtcd = 2 * time.Second
+)
+
+// Observe reads the state of one cluster.
+func Observe(ctx context.Context, spec cluster.Spec, w world.World) cluster.State {
+	s := cluster.State{At: time.Now(), Fresh: w.Fresh(spec.Members)}
+	var all sync.WaitGroup
+	all.Go(func() { s.Hosts = hosts(ctx, w) })
+	all.Go(func() { s.Control = control(ctx, w) })
+	all.Go(func() { s.Server, s.Records = names(ctx, spec, w) })
+	all.Wait()
+	s.Records = addresses(ctx, spec, w, s.Records, s.Hosts.Value)
+	return s
+}
+
+func control(ctx context.Context, w world.World) cluster.Control {
+	c, err := w.Authority.Inspect(ctx)
+	if err != nil {
+		// An authority that cannot be read has no owner, so that nothing is
+		// ours and nothing is written; creating one will name the cause.
+		return cluster.Control{Unreadable: err.Error()}
+	}
+	return c
+}
+
+// names reads the state of our own name server, if it is ours, and the record
+// sets with fixed names: the marker and the services.
+func names(ctx context.Context, spec cluster.Spec, w world.World) (cluster.NameServer, cluster.Seen[cluster.Records]) {
+	var server cluster.NameServer
+	if w.Server != nil {
+		var err error
+		if server, err = w.Server.Status(ctx); err != nil {
+			return cluster.NameServer{Managed: true}, cluster.Unknown[cluster.Records](err.Error())
+		}
+	}
+	keys := []cluster.Key{{Name: spec.MarkerName(), Type: cluster.TXT}}
+	for _, name := range append([]string{spec.ServerService(), spec.ClientService()}, spec.RivalServices()...) {
+		keys = append(keys, cluster.Key{Name: name, Type: cluster.SRV})
+	}
+	return server, read(ctx, w, keys)
+}
+
+func read(ctx context.Context, w world.World, keys []cluster.Key) cluster.Seen[cluster.Records] {
+	ctx, cancel := context.WithTimeoutCause(ctx, askDNS, fmt.Errorf("no answer within %s", askDNS))
+	defer cancel()
+	r, err := w.DNS.Read(ctx, keys)
+	if err != nil {
+		return cluster.Unknown[cluster.Records](reason(ctx, err))
+	}
+	return cluster.Known(r)
+}
+
+// addresses adds the address records of every name that the marker, a service
+// or a host speaks of.
+func addresses(ctx context.Context, spec cluster.Spec, w world.World, r cluster.Seen[cluster.Records], hosts []cluster.Host) cluster.Seen[cluster.Records] {
+	if !r.Known() {
+		return r
+	}
+	var members []cluster.MemberName
+	for _, h := range hosts {
+		members = append(members, h.Name)
+	}
+	for _, set := range r.Value.Sets {
+		for _, v := range set.Values {
+			members = append(members, mentioned(spec, set.Type, v)...)
+		}
+	}
+	slices.Sort(members)
+	var keys []cluster.Key
+	for _, m := range slices.Compact(members) {
+		name := spec.HostName(m) + "."
+		keys = append(keys, cluster.Key{Name: name, Type: cluster.A}, cluster.Key{Name: name, Type: cluster.AAAA})
+	}
+	if len(keys) == 0 {
+		return r
+	}
+	more := read(ctx, w, keys)
+	if !more.Known() {
+		return more
+	}
+	for _, set := range more.Value.Sets {
+		r.Value = r.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
+	}
+	return r
+}
+
+// mentioned are the members that a marker or a service names.
+func mentioned(spec cluster.Spec, kind cluster.RecordType, value string) []cluster.MemberName {
+	switch kind {
+	case cluster.TXT:
+		if m, err := cluster.ParseMarker(value); err == nil {
+			return m.Members
+		}
+	case cluster.SRV:
+		if s, err := cluster.ParseService(value); err == nil {
+			if m, ok := spec.MemberOf(s.Target); ok {
+				return []cluster.MemberName{m}
+			}
+		}
+	}
+	return nil
+}
+
+func hosts(ctx context.Context, w world.World) cluster.Seen[[]cluster.Host] {
+	listing, cancel := context.WithTimeoutCause(ctx, askHost, fmt.Errorf("no answer within %s", askHost))
+	defer cancel()
+	list, err := w.Hosts.List(listing)
+	if err != nil {
+		return cluster.Unknown[[]cluster.Host](reason(listing, err))
+	}
+	slices.SortFunc(list, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	var all sync.WaitGroup
+	for i := range list {
+		all.Go(func() { look(ctx, w, &list[i]) })
+	}
+	all.Wait()
+	return cluster.Known(list)
+}
+
+// look finds out what is on one host and what its member says.
+func look(ctx context.Context, w world.World, h *cluster.Host) {
+	inspecting, cancel := context.WithTimeoutCause(ctx, askHost, fmt.Errorf("no answer within %s", askHost))
+	defer cancel()
+	n, err := w.Deliver.Inspect(inspecting, *h)
+	if err != nil {
+		h.Node = cluster.Unknown[cluster.Node](reason(inspecting, err))
+	} else {
+		h.Node = cluster.Known(n)
+	}
+	switch p := h.Node.Value.Process; {
+	case h.Node.Known() && !p.Running:
+		h.View = cluster.Unknown[cluster.View]("not running")
+		return
+	case p.Gate != "":
+		h.View = cluster.Unknown[cluster.View]("waits at its gate: " + p.Gate)
+		return
+	}
+	asking, cancel := context.WithTimeoutCause(ctx, askEtcd, fmt.Errorf("no answer within %s", askEtcd))
+	defer cancel()
+	v, err := w.Etcd.View(asking, *h)
+	if err != nil {
+		h.View = cluster.Unknown[cluster.View](reason(asking, err))
+		return
+	}
+	h.View = cluster.Known(v)
+}
+
+// reason is why something is unknown: our own limit, where that was it.
+func reason(ctx context.Context, err error) string {
+	if cause := context.Cause(ctx); cause != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		return cause.Error()
+	}
+	return err.Error()
+}

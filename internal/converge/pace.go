@@ -1,0 +1,52 @@
+package converge
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+)
+
+// pace decides how a loop goes on after a round: at once while it moves, ever
+// slower while it does not, and at last no more. It moves when it plans what
+// it has not planned before; a member that is started, dies and is started
+// again is no movement.
+type pace struct {
+	patience time.Duration
+	since    time.Time      // when it last moved
+	seen     map[string]int // how often each batch was planned
+	errors   int            // rounds with an error since it last moved
+}
+
+const (
+	firstPause = 10 * time.Millisecond
+	longPause  = time.Second
+	// attempts at the same steps, each with an error, after which waiting
+	// longer will not help.
+	attempts = 6
+)
+
+// keep waits as long as is right after a round, and says whether to go on.
+func (p *pace) keep(ctx context.Context, planned plan.Plan, err error) bool {
+	batch := strings.Join(names(planned), "\n")
+	p.seen[batch]++
+	if p.seen[batch] == 1 {
+		p.since, p.errors = time.Now(), 0
+		if err == nil && len(planned.Steps) > 0 {
+			return true
+		}
+	}
+	if err != nil || len(planned.Steps) == 0 { // nothing but refusals for what is unknown
+		p.errors++
+	}
+	if p.errors >= attempts || time.Since(p.since) >= p.patience {
+		return false
+	}
+	pause := min(firstPause<<min(p.seen[batch], 16), longPause)
+	select {
+	case <-ctx.Done():
+	case <-time.After(pause):
+	}
+	return true
+}

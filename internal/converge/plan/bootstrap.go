@@ -1,0 +1,219 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+const startOver = "or start over: pleiad destroy && pleiad up"
+
+// bootstrap completes a claimed cluster with the hosts and the token that were
+// chosen once (rule R2).
+func (s situation) bootstrap() Plan {
+	if r := s.resize(); r != nil {
+		return refuse(r...)
+	}
+	if r := s.formerLife(); r != nil {
+		return refuse(*r)
+	}
+	members, missing := s.members()
+	if r := blind(members, "start member"); r != nil {
+		return refuse(r...)
+	}
+	if len(missing) > 0 {
+		return s.launch(members, missing)
+	}
+	if p := s.prepare(members); p.Refusals != nil || p.Steps != nil {
+		return p
+	}
+	if p := s.start(members); p.Refusals != nil || p.Steps != nil {
+		return p
+	}
+	return s.seal(members)
+}
+
+// formerLife refuses to go on beside a host of another incarnation (rule R1).
+func (s situation) formerLife() *Refusal {
+	strangers := s.strangers()
+	if len(strangers) == 0 {
+		return nil
+	}
+	r := &Refusal{Rule: "R1", What: "complete the bootstrap", Remedy: []string{"pleiad destroy && pleiad up"}}
+	for _, h := range strangers {
+		r.Evidence = append(r.Evidence, fmt.Sprintf("host %s at %s is of another life of this cluster (token %s) and %s", h.Name, h.Address, h.Token, life(h)))
+	}
+	return r
+}
+
+// launch makes the missing hosts, unless a member has started already: then a
+// missing host is one that was lost together with its data (rule R6).
+func (s situation) launch(have []cluster.Host, missing []cluster.MemberName) Plan {
+	for _, h := range have {
+		if h.Node.Value.Data.Present || h.Node.Value.Process.Running {
+			return refuse(Refusal{Rule: "R6", What: "launch host " + cluster.JoinMembers(missing),
+				Evidence: []string{"the host is gone, after member " + string(h.Name) + " had started: names and data are never made twice"},
+				Remedy:   []string{"start over: pleiad destroy && pleiad up"}})
+		}
+	}
+	p := Plan{Together: true}
+	for _, name := range missing {
+		p.Steps = append(p.Steps, LaunchHost{Member: name, Token: s.marker.Token, Marker: *s.stored,
+			Reason: Reason{Why: "the marker names it and there is no such host", Rules: []Rule{"R2", "R11"}}})
+	}
+	return p
+}
+
+// prepare publishes the complete list before any member starts, and gives
+// every host its node (rules R3, R8).
+func (s situation) prepare(members []cluster.Host) Plan {
+	id := node.ClusterID(s.spec, s.marker.Token, members)
+	changes, conflicts := s.changes(wanted(s.spec, members, false))
+	if conflicts != nil {
+		return refuse(conflict(conflicts))
+	}
+	p := Plan{Together: true}
+	if len(changes) > 0 || s.marker.ID != id {
+		changes = append(changes, s.advance(func(m *cluster.Marker) { m.ID = id }))
+		p.Steps = append(p.Steps, ChangeRecords{Purpose: "publish", Changes: changes,
+			Reason: Reason{Why: "the complete list stands in DNS before the first member starts", Rules: []Rule{"R3", "R8"}}})
+	}
+	p.Steps = append(p.Steps, s.install(members)...)
+	return p
+}
+
+func conflict(evidence []string) Refusal {
+	return Refusal{Rule: "R10", What: "publish records", Evidence: evidence,
+		Remedy: []string{"remove what does not belong there, then run the command again"}}
+}
+
+// install gives each host the node it should hold, where it holds another or
+// its certificate is due for renewal.
+func (s situation) install(members []cluster.Host) []Step {
+	var steps []Step
+	for _, h := range members {
+		n, found := s.render(*s.marker, members, h), h.Node.Value
+		issue := s.spec.TLS && (found.Certificate == nil || found.Certificate.Due(s.state.At))
+		step := InstallNode{Host: h, Node: n, Issue: issue}
+		switch {
+		case found.Installed == "":
+			step.Why = "there is nothing on the host yet"
+		case found.Installed != n.Digest() && n.Sealed && !found.Sealed:
+			step.Why, step.Rules = "the cluster is sealed: from now on the member starts without DNS", []Rule{"R1", "R9"}
+		case found.Installed != n.Digest():
+			step.Why = "the host holds another configuration"
+		case issue && found.Certificate == nil:
+			step.Why = "the member has no certificate"
+		case issue:
+			step.Why = "the certificate is due for renewal since " + found.Certificate.RenewAt.UTC().Format("2006-01-02")
+		default:
+			continue
+		}
+		steps = append(steps, step)
+	}
+	return steps
+}
+
+// start starts fresh members in order, then waits until all of them serve.
+func (s situation) start(members []cluster.Host) Plan {
+	var p Plan
+	for _, h := range members {
+		n := s.render(*s.marker, members, h)
+		if r := unfit(h, n, startOver); r != nil {
+			p.Refusals = append(p.Refusals, *r)
+		} else if !h.Node.Value.Process.Running {
+			p.Steps = append(p.Steps, StartMember{Host: h, Node: n, Marker: s.stored,
+				Reason: Reason{Why: "first start, behind the gate: its resolver must show the complete list", Rules: []Rule{"R2", "R3"}}})
+		}
+	}
+	if p.Refusals != nil {
+		// A bootstrap with a lost member cannot be completed; what is started
+		// now would only be more to tear down.
+		p.Steps = nil
+		return p
+	}
+	if p.Steps != nil {
+		return p
+	}
+	if waiting := s.waiting(members); waiting != nil {
+		p.Steps = []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "started, not yet serving" + gates(waiting), Rules: []Rule{"R2"}}}}
+	}
+	return p
+}
+
+// waiting are the members that do not serve yet, or do not yet know all others
+// by name.
+func (s situation) waiting(members []cluster.Host) []cluster.Host {
+	return slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool {
+		if !h.View.Known() || !h.View.Value.Healthy() {
+			return false
+		}
+		named := 0
+		for _, m := range h.View.Value.Members {
+			if m.Name != "" {
+				named++
+			}
+		}
+		return named >= len(members)
+	})
+}
+
+// gates repeats what start gates wait for.
+func gates(hosts []cluster.Host) string {
+	for _, h := range hosts {
+		if g := h.Node.Value.Process.Gate; g != "" {
+			return "; " + string(h.Name) + " waits at its gate: " + g
+		}
+	}
+	return ""
+}
+
+// seal ends the bootstrap, if every member reports the one cluster ID computed
+// beforehand and the complete member list (rule R2).
+func (s situation) seal(members []cluster.Host) Plan {
+	if evidence := s.otherCluster(members); evidence != nil {
+		return refuse(Refusal{Rule: "R2", What: "seal the cluster", Evidence: evidence,
+			Remedy: []string{"this cluster must not be used: pleiad destroy && pleiad up"}})
+	}
+	changes, conflicts := s.changes(wanted(s.spec, members, true))
+	if conflicts != nil {
+		return refuse(conflict(conflicts))
+	}
+	changes = append(changes, s.advance(func(m *cluster.Marker) { m.Phase = cluster.Sealed }))
+	return Plan{Steps: []Step{ChangeRecords{Purpose: "seal", Changes: changes, Reason: Reason{
+		Why:    fmt.Sprintf("all %d members report cluster %s and the complete list", len(members), s.marker.ID),
+		Rules:  []Rule{"R2", "R8"},
+		Quorum: cluster.Arithmetic(len(members), len(members)),
+	}}}}
+}
+
+// otherCluster is what members report that is not this cluster: another ID, or
+// a member list other than the marker's.
+func (s situation) otherCluster(members []cluster.Host) []string {
+	expected := map[cluster.MemberID]cluster.MemberName{}
+	for _, h := range members {
+		expected[cluster.BootstrapMemberID(s.spec.PeerURL(h.Name, h.Ports.Peer), s.marker.Token)] = h.Name
+	}
+	var out []string
+	for _, h := range members {
+		if !h.View.Known() {
+			continue
+		}
+		v := h.View.Value
+		if v.Cluster != s.marker.ID {
+			out = append(out, fmt.Sprintf("%s is in cluster %s, not %s", h.Name, v.Cluster, s.marker.ID))
+			continue
+		}
+		for _, m := range v.Members {
+			if _, ok := expected[m.ID]; !ok {
+				out = append(out, fmt.Sprintf("%s lists member %s %q, which pleiad did not add", h.Name, m.ID, m.Name))
+			}
+		}
+		if len(v.Members) < len(expected) {
+			out = append(out, fmt.Sprintf("%s lists %d members of %d", h.Name, len(v.Members), len(expected)))
+		}
+	}
+	return out
+}

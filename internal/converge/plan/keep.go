@@ -1,0 +1,160 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+const replaceLater = "replacing a member is not part of this version; while the others are a quorum, the cluster serves"
+
+// keep keeps a sealed cluster right: what stands still is started, what is
+// missing in DNS or on a host is put back. One refusal does not stop the
+// repair of the rest, except where members say that they are not this cluster.
+func (s situation) keep() Plan {
+	members, missing := s.members()
+	if evidence := s.otherCluster(members); evidence != nil && len(missing) == 0 {
+		return refuse(Refusal{Rule: "R8", What: "keep the cluster", Evidence: evidence,
+			Remedy: []string{"undo the change with pleiad etcdctl -- member …; this version of pleiad does not change membership"}})
+	}
+	refusals := append(s.resize(), s.lost(missing)...)
+	refusals = append(refusals, blind(members, "look after member")...)
+	seen := visible(members)
+
+	repair, conflicts := s.repair(members, missing)
+	refusals = append(refusals, conflicts...)
+	if len(missing) == 0 {
+		repair = append(repair, s.install(seen)...)
+	}
+	if s.spec.TLS && s.state.Control.Operator.Due(s.state.At) {
+		repair = append(repair, RenewOperator{Reason{Why: "the operator's certificate is due for renewal"}})
+	}
+	starts, unfits := s.restart(members, seen)
+	refusals = append(refusals, unfits...)
+	switch {
+	case len(repair) > 0:
+		return Plan{Steps: repair, Together: true, Refusals: refusals}
+	case len(starts) > 0:
+		return Plan{Steps: starts, Refusals: refusals}
+	}
+	running := runningOf(seen)
+	if waiting := s.waiting(running); len(waiting) > 0 && len(running) >= cluster.Quorum(len(s.marker.Members)) {
+		return Plan{Steps: []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "running, not yet serving" + gates(waiting)}}}, Refusals: refusals}
+	}
+	steps, r := s.roll(members, len(missing) == 0 && len(refusals) == 0)
+	return Plan{Steps: steps, Refusals: append(refusals, r...)}
+}
+
+func visible(hosts []cluster.Host) []cluster.Host {
+	var out []cluster.Host
+	for _, h := range hosts {
+		if h.Node.Known() {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+func runningOf(hosts []cluster.Host) []cluster.Host {
+	var out []cluster.Host
+	for _, h := range hosts {
+		if h.Node.Value.Process.Running {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// lost refuses to make a lost host anew under its old name (rule R6), and
+// points at hosts of another life (rule R1).
+func (s situation) lost(missing []cluster.MemberName) []Refusal {
+	var out []Refusal
+	for _, name := range missing {
+		out = append(out, Refusal{Rule: "R6", What: "launch host " + string(name),
+			Evidence: []string{"the host of member " + string(name) + " is gone, its data with it"},
+			Remedy:   []string{replaceLater}})
+	}
+	for _, h := range s.strangers() {
+		out = append(out, Refusal{Rule: "R10", What: "use host " + string(h.Name),
+			Evidence: []string{fmt.Sprintf("host %s at %s carries this cluster's claim but is no member of this life; it %s", h.Name, h.Address, life(h))},
+			Remedy:   []string{"look at what it holds, and remove it by hand if nobody needs it"}})
+	}
+	return out
+}
+
+// repair puts back records that are missing under our marker. With a host
+// missing its address is unknown, and records are left as they are.
+func (s situation) repair(members []cluster.Host, missing []cluster.MemberName) ([]Step, []Refusal) {
+	if len(missing) > 0 {
+		return nil, nil
+	}
+	changes, conflicts := s.changes(wanted(s.spec, members, true))
+	if conflicts != nil {
+		return nil, []Refusal{conflict(conflicts)}
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	why := "records are missing or not as the member list says: " + changes[0].String()
+	if len(changes) > 1 {
+		why += fmt.Sprintf(", and %d more", len(changes)-1)
+	}
+	changes = append(changes, s.advance(func(*cluster.Marker) {}))
+	return []Step{ChangeRecords{Purpose: "repair", Changes: changes, Reason: Reason{Why: why, Rules: []Rule{"R8"}}}}, nil
+}
+
+// restart starts members that stand still with their data in place (rule R13),
+// and refuses those without (rule R6).
+func (s situation) restart(members, seen []cluster.Host) ([]Step, []Refusal) {
+	var steps []Step
+	var refusals []Refusal
+	alive := len(runningOf(seen))
+	for _, h := range seen {
+		n := s.render(*s.marker, members, h)
+		if h.Node.Value.Process.Running {
+			continue
+		}
+		if r := unfit(h, n, replaceLater); r != nil {
+			refusals = append(refusals, *r)
+			continue
+		}
+		alive++
+		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it stands still" + died(h), Rules: []Rule{"R9", "R13"},
+			Quorum: cluster.Arithmetic(alive, len(s.marker.Members))}})
+	}
+	return steps, refusals
+}
+
+func died(h cluster.Host) string {
+	if why := h.Node.Value.Process.Exit; why != "" {
+		return ": " + why
+	}
+	return ""
+}
+
+// roll restarts members that run with other flags than they should, one at a
+// time, and only while all members serve and the rest is a quorum (rules R4,
+// R5).
+func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) {
+	voters := len(s.marker.Members)
+	for _, h := range members {
+		n := s.render(*s.marker, members, h)
+		if !h.Node.Known() || !h.Node.Value.Process.Running || h.Node.Value.Process.Flags == n.Flags() {
+			continue
+		}
+		arithmetic := cluster.Arithmetic(voters-1, voters)
+		r := Refusal{Rule: "R5", What: "restart member " + string(h.Name)}
+		switch {
+		case voters-1 < cluster.Quorum(voters):
+			r.Evidence = []string{"it runs with other etcd options than the spec says, and without it there is no quorum: " + arithmetic}
+			r.Remedy = []string{"accept the outage and stop it yourself, then start it again:", fmt.Sprintf("kill %d && pleiad up", h.Node.Value.Process.PID)}
+		case !sound || len(s.waiting(members)) > 0:
+			r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
+			r.Remedy = []string{"mend the rest first"}
+		default:
+			return []Step{StopMember{Host: h, Reason: Reason{Why: "it runs with other etcd options than the spec says; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
+		}
+		return nil, []Refusal{r}
+	}
+	return nil, nil
+}

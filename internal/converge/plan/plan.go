@@ -1,0 +1,185 @@
+// Package plan is the third of five stages: it decides what to do. From a spec
+// and a state it makes the next steps towards agreement, or refusals that say
+// which rule forbids a step, on what evidence, and what a person can do.
+//
+// [Up] plans towards the spec, [Destroy] towards nothing; [Road] walks either
+// of them over predicted states, for people who want to see the whole way.
+//
+// It is pure: no I/O, clock, chance or log; the same spec and state give the
+// same plan, byte for byte. The rules it keeps are the numbered ones in
+// docs/planning.md; the stories in testdata show each of them at work.
+//
+// The way of a cluster, one row a batch of steps, each planned from a fresh
+// observation:
+//
+//	seen                                  planned
+//	name server of ours is down           start it
+//	nothing at all                        make the CA, claim the marker
+//	marker bootstrapping, hosts missing   launch them (together)
+//	records or nodes not as wanted        publish A and server SRV; install nodes (together)
+//	members not running                   start them (in order)
+//	members not yet serving               await them
+//	all serve, one ID, full list          seal the marker, publish client SRV
+//	sealed, nodes not as wanted           install nodes (together)
+//	sealed, members not running           start them (in order)
+//	sealed, running with old flags        stop one, if the others are a quorum
+//	agreement                             nothing
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// Plan is the next batch of steps, and what was refused.
+type Plan struct {
+	Steps []Step
+	// Together says that the steps do not depend on each other; otherwise
+	// they are carried out in order, and the first error ends the batch.
+	Together bool
+	Refusals []Refusal
+}
+
+// Rule is the number of a rule in docs/planning.md, such as "R6".
+type Rule string
+
+// Refusal is a step not taken.
+type Refusal struct {
+	Rule Rule `json:"rule"`
+	// What was not done, as the step would be called: "start member etcd-x".
+	What string `json:"what"`
+	// Evidence is what was seen, a line each.
+	Evidence []string `json:"evidence"`
+	// Remedy is what a person can do, a line each; commands stand alone.
+	Remedy []string `json:"remedy,omitempty"`
+	// Unknown says that something could not be seen: another look may do.
+	Unknown bool `json:"unknown,omitempty"`
+}
+
+// String is the refusal in one line.
+func (r Refusal) String() string {
+	return fmt.Sprintf("%s: refused by rule %s: %s", r.What, r.Rule, strings.Join(r.Evidence, "; "))
+}
+
+// Planner is Up or Destroy.
+type Planner func(cluster.Spec, cluster.State) Plan
+
+// situation is what the planners look at: the state, and the parts of it that
+// were seen.
+type situation struct {
+	spec    cluster.Spec
+	state   cluster.State
+	records cluster.Records
+	marker  *cluster.Marker // nil: absent
+	stored  *cluster.RecordSet
+	hosts   []cluster.Host
+}
+
+// look unwraps what every plan needs to know. Unknown is not absent: without
+// the records and the list of hosts nothing new is begun.
+func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal) {
+	sit := situation{spec: spec, state: s, records: s.Records.Value, hosts: s.Hosts.Value}
+	var refusals []Refusal
+	if s.Control.Unreadable != "" {
+		return sit, []Refusal{{Rule: "R10", What: what,
+			Evidence: []string{"the state directory could not be read: " + s.Control.Unreadable},
+			Remedy:   []string{"without it nothing here is known to be ours: make it readable and run the command again"}}}
+	}
+	if !s.Hosts.Known() {
+		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: true,
+			Evidence: []string{"the list of hosts could not be read: " + s.Hosts.Unknown},
+			Remedy:   []string{"unknown is not absent: make the hosts readable and run the command again"}})
+	}
+	if !s.Records.Known() {
+		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: true,
+			Evidence: []string{"the records of " + spec.Domain + " could not be read: " + s.Records.Unknown},
+			Remedy:   []string{"unknown is not absent: make the name server reachable and run the command again"}})
+	}
+	if len(refusals) > 0 {
+		return sit, refusals
+	}
+	stored, ok := sit.records.Get(markerKey(spec))
+	if !ok {
+		return sit, nil
+	}
+	sit.stored = &stored
+	m, refusal := ownMarker(spec, s.Control, stored, what)
+	if refusal != nil {
+		return sit, []Refusal{*refusal}
+	}
+	sit.marker = &m
+	return sit, nil
+}
+
+// ownMarker reads the marker and makes sure that it is ours (rule R10).
+func ownMarker(spec cluster.Spec, control cluster.Control, stored cluster.RecordSet, what string) (cluster.Marker, *Refusal) {
+	foreign := func(evidence string, remedy ...string) *Refusal {
+		return &Refusal{Rule: "R10", What: what, Evidence: []string{evidence}, Remedy: remedy}
+	}
+	if len(stored.Values) != 1 {
+		return cluster.Marker{}, foreign(fmt.Sprintf("%s TXT holds %d values, want one marker: %s", stored.Name, len(stored.Values), strings.Join(stored.Values, " | ")),
+			"remove the values that are not pleiad's")
+	}
+	m, err := cluster.ParseMarker(stored.Values[0])
+	if err != nil {
+		return m, foreign(fmt.Sprintf("%s TXT is not a marker this pleiad understands: %v", stored.Name, err),
+			"if the record is not pleiad's, use another domain or discoveryName", "if a newer pleiad wrote it, use that")
+	}
+	if m.Cluster != spec.Cluster {
+		return m, foreign(fmt.Sprintf("the marker on %s is of cluster %q, not %q", spec.Domain, m.Cluster, spec.Cluster),
+			"give this cluster another domain, or a discoveryName")
+	}
+	if m.Owner != control.Owner {
+		return m, foreign(fmt.Sprintf("the marker on %s belongs to owner %s; this state directory is %s", spec.Domain, m.Owner, ownerName(control.Owner)),
+			"work from the state directory that made the cluster, or copy it here")
+	}
+	return m, nil
+}
+
+func ownerName(o cluster.Owner) string {
+	if o == "" {
+		return "new and owns nothing yet"
+	}
+	return string(o)
+}
+
+func markerKey(spec cluster.Spec) cluster.Key {
+	return cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}
+}
+
+// named is the host of a member, if there is one.
+func (s situation) named(name cluster.MemberName) (cluster.Host, bool) {
+	i := slices.IndexFunc(s.hosts, func(h cluster.Host) bool { return h.Name == name })
+	if i < 0 {
+		return cluster.Host{}, false
+	}
+	return s.hosts[i], true
+}
+
+// members are the hosts of the marker's members, in the marker's order, and
+// the names of members that have no host.
+func (s situation) members() (have []cluster.Host, missing []cluster.MemberName) {
+	for _, name := range s.marker.Members {
+		if h, ok := s.named(name); ok {
+			have = append(have, h)
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	return have, missing
+}
+
+// strangers are hosts that carry our claim but are no members of this
+// incarnation: what is left of another life.
+func (s situation) strangers() []cluster.Host {
+	var out []cluster.Host
+	for _, h := range s.hosts {
+		if s.marker == nil || h.Token != s.marker.Token || !s.marker.Has(h.Name) {
+			out = append(out, h)
+		}
+	}
+	return out
+}

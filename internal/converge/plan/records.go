@@ -1,0 +1,122 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// wanted are the record sets that the members of a cluster need (rule R8): an
+// address each, the server SRV set with exactly the members and, once the
+// cluster is sealed, the client SRV set.
+func wanted(spec cluster.Spec, members []cluster.Host, sealed bool) []cluster.RecordSet {
+	var sets []cluster.RecordSet
+	var peers, clients []string
+	for _, m := range members {
+		target := spec.HostName(m.Name) + "."
+		sets = append(sets, spec.HostRecord(m.Name, m.Address))
+		peers = append(peers, cluster.Service{Target: target, Port: m.Ports.Peer}.Value())
+		clients = append(clients, cluster.Service{Target: target, Port: m.Ports.Client}.Value())
+	}
+	sets = append(sets, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))
+	if sealed {
+		sets = append(sets, cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
+	}
+	return sets
+}
+
+// changes turn the observed record sets into the wanted ones. What is absent
+// is added and what is ours is corrected, but a value that is not ours is a
+// conflict: it is printed and nothing is written (rule R10).
+func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []string) {
+	var out []cluster.Change
+	conflicts := s.rivals()
+	for _, w := range want {
+		have, exists := s.records.Get(w.Key)
+		switch {
+		case !exists:
+			out = append(out, cluster.Change{Key: w.Key, New: &w})
+		case have.Equal(w):
+		case s.foreign(have, w) != "":
+			conflicts = append(conflicts, s.foreign(have, w))
+		default:
+			out = append(out, cluster.Change{Key: w.Key, Old: &have, New: &w})
+		}
+	}
+	return out, conflicts
+}
+
+// foreign says what in an observed set pleiad never wrote: an address other
+// than the host's, or a service that is no member of this incarnation.
+func (s situation) foreign(have, want cluster.RecordSet) string {
+	for _, v := range have.Values {
+		if slices.Contains(want.Values, v) {
+			continue
+		}
+		if have.Type == cluster.SRV && s.ourService(v) {
+			continue
+		}
+		return fmt.Sprintf("%s %s holds %q, which pleiad did not write; want %s", have.Name, have.Type, v, want)
+	}
+	return ""
+}
+
+func (s situation) ourService(value string) bool {
+	service, err := cluster.ParseService(value)
+	if err != nil {
+		return false
+	}
+	m, ok := s.spec.MemberOf(service.Target)
+	return ok && s.marker != nil && s.marker.Has(m)
+}
+
+// rivals are record sets on our names that must not exist beside ours: the SRV
+// sets of the other scheme, which etcd would mix in, and addresses of the
+// other family on a member's name.
+func (s situation) rivals() []string {
+	var out []string
+	for _, set := range s.records.Sets {
+		if slices.Contains(s.spec.RivalServices(), set.Name) {
+			out = append(out, set.String()+" exists beside the set with the scheme of this cluster; etcd would read both")
+		}
+	}
+	for _, h := range s.hosts {
+		other := cluster.AAAA
+		if h.Address.Is6() {
+			other = cluster.A
+		}
+		if set, ok := s.records.Get(cluster.Key{Name: s.spec.HostName(h.Name) + ".", Type: other}); ok {
+			out = append(out, set.String()+" is a second address of a member")
+		}
+	}
+	return out
+}
+
+// advance is the change that moves the marker, which every change set holds.
+func (s situation) advance(edit func(*cluster.Marker)) cluster.Change {
+	next := s.marker.Next(edit)
+	set := cluster.NewRecordSet(s.spec.MarkerName(), cluster.TXT, next.String())
+	return cluster.Change{Key: set.Key, Old: s.stored, New: &set}
+}
+
+// claim is the first change of a cluster's life: the marker where none was,
+// provided that nothing at all is on our names.
+func claim(spec cluster.Spec, control cluster.Control, token cluster.Token, members []cluster.MemberName, phase cluster.Phase) []cluster.Change {
+	m := cluster.Marker{Cluster: spec.Cluster, Owner: control.Owner, Generation: 1, Token: token, Phase: phase, CA: control.CA}
+	m.Members = slices.Sorted(slices.Values(members))
+	set := cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, m.String())
+	changes := []cluster.Change{{Key: set.Key, New: &set}}
+	if phase != cluster.Bootstrapping {
+		return changes
+	}
+	for _, name := range append([]string{spec.ServerService(), spec.ClientService()}, spec.RivalServices()...) {
+		changes = append(changes, cluster.Change{Key: cluster.Key{Name: name, Type: cluster.SRV}})
+	}
+	for _, n := range m.Members {
+		for _, kind := range []cluster.RecordType{cluster.A, cluster.AAAA} {
+			changes = append(changes, cluster.Change{Key: cluster.Key{Name: spec.HostName(n) + ".", Type: kind}})
+		}
+	}
+	return changes
+}

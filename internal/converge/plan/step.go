@@ -1,0 +1,270 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// Step is one safe, idempotent change. It is data: it can be printed, compared,
+// predicted, and carried out by package apply.
+type Step interface {
+	// Verb names the kind of change: "launch host". It is part of the JSON
+	// output and never changes.
+	Verb() string
+	// Object is what is changed: a member, or "records of twindb.com".
+	Object() string
+	// Because is why, by which rules, with the quorum arithmetic if any.
+	Because() Reason
+	// Effect is the state after the step, as far as it can be predicted.
+	Effect(cluster.Spec, cluster.State) cluster.State
+}
+
+// Reason is why a step is taken.
+type Reason struct {
+	Why    string `json:"why"`
+	Rules  []Rule `json:"rules,omitempty"`
+	Quorum string `json:"quorum,omitempty"`
+}
+
+// Because makes Reason a Step's method by embedding.
+func (r Reason) Because() Reason { return r }
+
+// String prints a step without its reason.
+func String(s Step) string { return s.Verb() + " " + s.Object() }
+
+// StartNameServer starts pleiad's own name server.
+type StartNameServer struct{ Reason }
+
+// CreateAuthority makes this control side: owner, CA, operator certificate.
+type CreateAuthority struct {
+	Reason
+	Owner cluster.Owner
+}
+
+// RenewOperator issues a new certificate to pleiad itself.
+type RenewOperator struct{ Reason }
+
+// ChangeRecords changes record sets, the marker among them, as one guarded
+// change set.
+type ChangeRecords struct {
+	Reason
+	// Purpose is claim, publish, seal, repair, stamp or withdraw.
+	Purpose string
+	Changes []cluster.Change
+}
+
+// LaunchHost makes a host exist, if the marker is still the one planned with.
+type LaunchHost struct {
+	Reason
+	Member cluster.MemberName
+	Token  cluster.Token
+	Marker cluster.RecordSet
+}
+
+// InstallNode makes a host hold a node, with a new certificate if Issue.
+type InstallNode struct {
+	Reason
+	Host  cluster.Host
+	Node  node.Node
+	Issue bool
+}
+
+// StartMember starts the member of a host. A first start happens only if the
+// marker is still the one planned with; Marker nil means a restart, which must
+// not depend on DNS (rule R9).
+type StartMember struct {
+	Reason
+	Host   cluster.Host
+	Node   node.Node
+	Marker *cluster.RecordSet
+}
+
+// AwaitMembers waits, for a limited time, until the members serve.
+type AwaitMembers struct {
+	Reason
+	Hosts []cluster.Host
+}
+
+// StopMember stops the member of a host.
+type StopMember struct {
+	Reason
+	Host cluster.Host
+}
+
+// TerminateHost removes a host with its data, if the marker still says so.
+type TerminateHost struct {
+	Reason
+	Host   cluster.Host
+	Marker cluster.RecordSet
+}
+
+// RemoveNameServer stops pleiad's own name server and deletes its zone.
+type RemoveNameServer struct{ Reason }
+
+// Forget deletes the CA and all else this control side stores of the cluster.
+type Forget struct{ Reason }
+
+// The verbs.
+func (StartNameServer) Verb() string  { return "start name server" }
+func (CreateAuthority) Verb() string  { return "create authority" }
+func (RenewOperator) Verb() string    { return "renew certificate" }
+func (s ChangeRecords) Verb() string  { return s.Purpose + " records" }
+func (LaunchHost) Verb() string       { return "launch host" }
+func (InstallNode) Verb() string      { return "install node" }
+func (StartMember) Verb() string      { return "start member" }
+func (AwaitMembers) Verb() string     { return "await members" }
+func (StopMember) Verb() string       { return "stop member" }
+func (TerminateHost) Verb() string    { return "terminate host" }
+func (RemoveNameServer) Verb() string { return "remove name server" }
+func (Forget) Verb() string           { return "forget cluster" }
+
+// The objects.
+func (StartNameServer) Object() string  { return "of this cluster" }
+func (CreateAuthority) Object() string  { return "of this cluster" }
+func (RenewOperator) Object() string    { return "of the operator" }
+func (s ChangeRecords) Object() string  { return fmt.Sprintf("of %s", s.subject()) }
+func (s LaunchHost) Object() string     { return string(s.Member) }
+func (s InstallNode) Object() string    { return string(s.Host.Name) }
+func (s StartMember) Object() string    { return string(s.Host.Name) }
+func (s AwaitMembers) Object() string   { return cluster.JoinMembers(names(s.Hosts)) }
+func (s StopMember) Object() string     { return string(s.Host.Name) }
+func (s TerminateHost) Object() string  { return string(s.Host.Name) }
+func (RemoveNameServer) Object() string { return "of this cluster" }
+func (Forget) Object() string           { return "on this machine" }
+
+// subject is what a change of records is about: the marker's own name less its
+// label, for that is what people call the cluster's domain.
+func (s ChangeRecords) subject() string {
+	for _, c := range s.Changes {
+		if c.Type == cluster.TXT {
+			_, domain, _ := strings.Cut(strings.TrimSuffix(c.Name, "."), ".")
+			return domain
+		}
+	}
+	return "nothing"
+}
+
+func names(hosts []cluster.Host) []cluster.MemberName {
+	out := make([]cluster.MemberName, len(hosts))
+	for i, h := range hosts {
+		out[i] = h.Name
+	}
+	return out
+}
+
+// Effect implements Step.
+func (StartNameServer) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Server.Running = true
+	return s
+}
+
+// Effect implements Step.
+func (c CreateAuthority) Effect(spec cluster.Spec, s cluster.State) cluster.State {
+	s.Control.Owner = c.Owner
+	if spec.TLS {
+		s.Control.CA = "new"
+	}
+	return s
+}
+
+// Effect implements Step.
+func (RenewOperator) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Control.Operator = nil
+	return s
+}
+
+// Effect implements Step.
+func (c ChangeRecords) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Records = cluster.Known(s.Records.Value.With(c.Changes))
+	return s
+}
+
+// Effect implements Step. The address is one for documentation (RFC 5737): the
+// real one is known only when the host is.
+func (l LaunchHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	hosts := slices.Clone(s.Hosts.Value)
+	hosts = append(hosts, cluster.Host{Name: l.Member, Token: l.Token, Ports: cluster.StandardPorts(),
+		Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(hosts) + 1)}),
+		View:    cluster.Unknown[cluster.View]("not running")})
+	slices.SortFunc(hosts, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	s.Hosts = cluster.Known(hosts)
+	return s
+}
+
+// Effect implements Step.
+func (i InstallNode) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	return edit(s, i.Host.Name, func(h *cluster.Host) {
+		h.Node.Value.Installed, h.Node.Value.Sealed = i.Node.Digest(), i.Node.Sealed
+		if i.Issue {
+			h.Node.Value.Certificate = &cluster.Certificate{NotAfter: s.At.AddDate(1, 0, 0), RenewAt: s.At.AddDate(0, 8, 0)}
+		}
+	})
+}
+
+// Effect implements Step.
+func (m StartMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	return edit(s, m.Host.Name, func(h *cluster.Host) {
+		h.Node.Value.Process = cluster.Process{Running: true, Since: s.At, Flags: m.Node.Flags()}
+		h.Node.Value.Data = cluster.Data{Present: true, Born: true, Member: m.Node.Member, Cluster: m.Node.ID}
+		h.View = cluster.Unknown[cluster.View]("starting")
+	})
+}
+
+// Effect implements Step.
+func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
+	var list []cluster.Member
+	for _, h := range s.Hosts.Value {
+		list = append(list, cluster.Member{ID: h.Node.Value.Data.Member, Name: h.Name,
+			PeerURLs: []string{spec.PeerURL(h.Name, h.Ports.Peer)}, ClientURLs: []string{spec.ClientURL(h.Name, h.Ports.Client)}})
+	}
+	for _, target := range a.Hosts {
+		s = edit(s, target.Name, func(h *cluster.Host) {
+			d := h.Node.Value.Data
+			h.View = cluster.Known(cluster.View{ID: d.Member, Cluster: d.Cluster, Leader: list[0].ID, Members: list})
+		})
+	}
+	return s
+}
+
+// Effect implements Step.
+func (m StopMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	return edit(s, m.Host.Name, func(h *cluster.Host) {
+		h.Node.Value.Process = cluster.Process{}
+		h.View = cluster.Unknown[cluster.View]("not running")
+	})
+}
+
+// Effect implements Step.
+func (t TerminateHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Hosts = cluster.Known(slices.DeleteFunc(slices.Clone(s.Hosts.Value), func(h cluster.Host) bool { return h.Name == t.Host.Name }))
+	return s
+}
+
+// Effect implements Step.
+func (RemoveNameServer) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Server = cluster.NameServer{Managed: true}
+	return s
+}
+
+// Effect implements Step.
+func (Forget) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Control = cluster.Control{}
+	return s
+}
+
+// edit changes one host in a copy of the state.
+func edit(s cluster.State, name cluster.MemberName, change func(*cluster.Host)) cluster.State {
+	hosts := slices.Clone(s.Hosts.Value)
+	for i := range hosts {
+		if hosts[i].Name == name {
+			change(&hosts[i])
+		}
+	}
+	s.Hosts = cluster.Known(hosts)
+	return s
+}

@@ -1,0 +1,221 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// Up plans towards the spec.
+func Up(spec cluster.Spec, state cluster.State) Plan {
+	if state.Server.Managed && !state.Server.Running {
+		return Plan{Steps: []Step{StartNameServer{Reason{Why: "the name server of this cluster does not run"}}}}
+	}
+	s, refusals := look(spec, state, "converge "+string(spec.Cluster))
+	switch {
+	case len(refusals) > 0 && state.Hosts.Known() && !state.Records.Known():
+		return Plan{Steps: s.restartWithoutDNS(), Refusals: refusals}
+	case len(refusals) > 0:
+		return Plan{Refusals: refusals}
+	case s.marker == nil:
+		return s.begin()
+	case s.marker.Phase == cluster.Destroying:
+		return refuse(Refusal{Rule: "R2", What: "converge " + string(spec.Cluster),
+			Evidence: []string{"the marker says that this cluster is being destroyed"},
+			Remedy:   []string{"finish that first: pleiad destroy"}})
+	}
+	if r := s.mismatch(); r != nil {
+		return refuse(*r)
+	}
+	if s.marker.Phase == cluster.Bootstrapping {
+		return s.bootstrap()
+	}
+	return s.keep()
+}
+
+func refuse(r ...Refusal) Plan { return Plan{Refusals: r} }
+
+// begin starts the life of a cluster, if nothing at all speaks of a former one
+// (rule R1).
+func (s situation) begin() Plan {
+	const what = "bootstrap"
+	if len(s.hosts) > 0 {
+		r := Refusal{Rule: "R1", What: what,
+			Remedy: []string{"if the marker was deleted by mistake, put this record back:", s.formerMarker(), "if the cluster is not wanted: pleiad destroy"}}
+		r.Evidence = append(r.Evidence, "there is no marker on "+s.spec.MarkerName()+", but this cluster has lived:")
+		for _, h := range s.hosts {
+			r.Evidence = append(r.Evidence, "host "+string(h.Name)+" at "+h.Address.String()+" "+life(h))
+		}
+		return refuse(r)
+	}
+	if len(s.records.Sets) > 0 {
+		r := Refusal{Rule: "R10", What: what, Remedy: []string{
+			"delete these records if nobody needs them, or use another domain or a discoveryName"}}
+		for _, set := range s.records.Sets {
+			r.Evidence = append(r.Evidence, set.String()+" exists and is not ours: there is no marker")
+		}
+		return refuse(r)
+	}
+	if s.state.Control.Owner == "" || s.spec.TLS && s.state.Control.CA == "" {
+		owner := s.state.Control.Owner
+		if owner == "" {
+			owner = s.state.Fresh.Owner
+		}
+		return Plan{Steps: []Step{CreateAuthority{Reason{Why: "this control side has none yet", Rules: []Rule{"R15"}}, owner}}}
+	}
+	control := s.state.Control
+	if !s.spec.TLS {
+		control.CA = ""
+	}
+	members := s.state.Fresh.Members[:s.spec.Members]
+	return Plan{Steps: []Step{ChangeRecords{
+		Reason:  Reason{Why: "nothing exists under this name: no marker, record or host", Rules: []Rule{"R1", "R2", "R11"}},
+		Purpose: "claim",
+		Changes: claim(s.spec, control, s.state.Fresh.Token, members, cluster.Bootstrapping),
+	}}}
+}
+
+// life says in a few words what was found on a host.
+func life(h cluster.Host) string {
+	switch {
+	case !h.Node.Known():
+		return "cannot be looked into: " + h.Node.Unknown
+	case h.Node.Value.Process.Running:
+		return "runs a member"
+	case h.Node.Value.Data.Present:
+		return "holds data of member " + h.Node.Value.Data.Member.String()
+	}
+	return "holds no data"
+}
+
+// formerMarker is the marker that the hosts speak of, in the syntax of a zone
+// file, for a person to put back.
+func (s situation) formerMarker() string {
+	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.state.Control.Owner, Generation: 1_000_000, Token: s.hosts[0].Token, Phase: cluster.Bootstrapping}
+	if s.spec.TLS {
+		m.CA = s.state.Control.CA
+	}
+	m.Members, m.ID = names(s.hosts), node.ClusterID(s.spec, m.Token, s.hosts)
+	for _, h := range s.hosts {
+		if h.Node.Value.Sealed {
+			m.Phase = cluster.Sealed
+		}
+	}
+	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String())
+}
+
+// mismatch refuses what cannot be reached from the marker in this version:
+// another size, another scheme, a CA that is not here.
+func (s situation) mismatch() *Refusal {
+	ca := s.state.Control.CA
+	switch {
+	case (s.marker.CA != "") != s.spec.TLS:
+		return &Refusal{Rule: "R2", What: "change TLS",
+			Evidence: []string{fmt.Sprintf("the cluster was made with tls %s, the spec says tls %s", onOff(s.marker.CA != ""), onOff(s.spec.TLS))},
+			Remedy:   []string{"set tls back, or make a new cluster beside this one and move the data"}}
+	case s.spec.TLS && ca != s.marker.CA:
+		here := "there is no CA key"
+		if ca != "" {
+			here = "the CA is " + ca
+		}
+		return &Refusal{Rule: "R15", What: "act for this cluster",
+			Evidence: []string{fmt.Sprintf("the cluster's CA is %s; in this state directory %s", s.marker.CA, here)},
+			Remedy:   []string{"work from the state directory that made the cluster, or copy it here"}}
+	}
+	return nil
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}
+
+// resize refuses a change of size: membership changes are not part of this
+// version.
+func (s situation) resize() []Refusal {
+	have := len(s.marker.Members)
+	if have == s.spec.Members {
+		return nil
+	}
+	r := Refusal{Rule: "R4", What: fmt.Sprintf("change the cluster from %d to %d members", have, s.spec.Members),
+		Evidence: []string{fmt.Sprintf("the cluster has %d: %s", have, cluster.JoinMembers(s.marker.Members)),
+			"this version of pleiad does not change membership"},
+		Remedy: []string{fmt.Sprintf("set members: %d", have)}}
+	if s.marker.Phase == cluster.Bootstrapping {
+		r.Rule = "R2"
+		r.Evidence[1] = "the members of a bootstrap are chosen once"
+		r.Remedy = append(r.Remedy, "or start over: pleiad destroy")
+	}
+	return []Refusal{r}
+}
+
+// blind are refusals for hosts that could not be looked into.
+func blind(hosts []cluster.Host, what string) []Refusal {
+	var out []Refusal
+	for _, h := range hosts {
+		if !h.Node.Known() {
+			out = append(out, Refusal{Rule: "R1", What: what + " " + string(h.Name), Unknown: true,
+				Evidence: []string{"host " + string(h.Name) + " at " + h.Address.String() + " could not be looked into: " + h.Node.Unknown},
+				Remedy:   []string{"unknown is not absent: make the host reachable and run the command again"}})
+		}
+	}
+	return out
+}
+
+// unfit refuses to start a member whose data is lost or somebody else's (rule
+// R6); nil if the data fits the node.
+func unfit(h cluster.Host, n node.Node, remedy string) *Refusal {
+	d := h.Node.Value.Data
+	r := Refusal{Rule: "R6", What: "start member " + string(h.Name)}
+	switch {
+	case d.Present && (d.Member != n.Member || d.Cluster != n.ID):
+		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
+		r.Remedy = []string{"put the right data directory back, if it was moved"}
+	case !d.Present && (d.Born || n.Sealed):
+		r.Evidence = []string{fmt.Sprintf("%s is empty, but member %s once had data: started so, it could corrupt the others", h.Paths.Data, n.Member)}
+		r.Remedy = []string{"put the data directory back, if it was moved", remedy}
+	default:
+		return nil
+	}
+	return &r
+}
+
+// restartWithoutDNS starts members that stand still while the records cannot
+// be read: a sealed member needs no DNS (rule R9), and starting what was there
+// is the first answer to an outage (rule R13).
+func (s situation) restartWithoutDNS() []Step {
+	var steps []Step
+	for _, h := range s.hosts {
+		n := h.Node.Value
+		if h.Node.Known() && n.Installed != "" && n.Sealed && n.Data.Present && n.Data.Born && !n.Process.Running {
+			marker := cluster.Marker{Token: h.Token, Phase: cluster.Sealed}
+			steps = append(steps, StartMember{Host: h, Node: s.render(marker, s.hosts, h),
+				Reason: Reason{Why: "it stands still; a sealed member starts without DNS", Rules: []Rule{"R9", "R13"}}})
+		}
+	}
+	return steps
+}
+
+func (s situation) render(m cluster.Marker, members []cluster.Host, h cluster.Host) node.Node {
+	return node.Render(s.spec, m, members, h, s.resolver())
+}
+
+// resolver is the name server that members on this machine are given; members
+// elsewhere use their host's own.
+func (s situation) resolver() string {
+	switch {
+	case s.spec.Hosts.Local == nil:
+		return ""
+	case s.spec.DNS.RFC2136 != nil:
+		server := s.spec.DNS.RFC2136.Server
+		if !strings.Contains(server, ":") {
+			server += ":53"
+		}
+		return server
+	}
+	return s.state.Server.Address
+}

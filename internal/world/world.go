@@ -1,0 +1,55 @@
+// Package world bundles the contracts of all that can fail, lag or lie: name
+// servers, hosts, delivery, etcd itself, and the store of keys. The contracts
+// and their providers stand in the folders below; the real bundle is made by
+// cmd/pleiad, the simulated one by package sim.
+package world
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/authority"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+// World is one cluster's surroundings. All fields but Server are set.
+type World struct {
+	DNS dns.Zone
+	// Server is pleiad's own name server; nil where DNS belongs to others.
+	Server    dns.Server
+	Hosts     hosts.Provider
+	Deliver   deliver.Deliverer
+	Etcd      etcd.Inspector
+	Authority authority.Authority
+	// Fresh makes unused random names: n members, an owner, a token.
+	Fresh func(n int) cluster.Fresh
+}
+
+// alphabet of member names: without vowels, so that no word comes out, and
+// without 0, 1 and l, which people misread. 28^7 names make a reuse unheard of.
+const alphabet = "23456789bcdfghjkmnpqrstvwxyz"
+
+// Fresh makes random names from the system's source of randomness.
+func Fresh(n int) cluster.Fresh {
+	f := cluster.Fresh{Owner: cluster.Owner(hexadecimal(8)), Token: cluster.Token(hexadecimal(16))}
+	for range n {
+		name := []byte("etcd-")
+		for _, b := range random(7) {
+			name = append(name, alphabet[int(b)%len(alphabet)])
+		}
+		f.Members = append(f.Members, cluster.MemberName(name))
+	}
+	return f
+}
+
+func hexadecimal(bytes int) string { return hex.EncodeToString(random(bytes)) }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand)
+	return b
+}
