@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 )
 
@@ -14,19 +15,42 @@ var ErrHeld = errors.New("held by another process")
 type Lock struct{ file *os.File }
 
 // Acquire takes the lock at path, made if absent, without waiting; it returns
-// [ErrHeld] if somebody has it.
+// [ErrHeld] if somebody has it. Only the holder may remove the file, together
+// with what it guards: whoever had opened it by then holds a lock on nothing,
+// which is noticed here.
 func Acquire(path string) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open lock: %w", err)
-	}
-	if err := lockFile(f); err != nil {
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open lock: %w", err)
+		}
+		if err := lockFile(f); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		ok, err := current(f, path)
+		if ok {
+			return &Lock{file: f}, nil
+		}
 		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
 	}
-	return &Lock{file: f}, nil
 }
 
-// Release gives the lock back. The file stays: removing it would let two
-// processes hold two locks of one name.
+// current says whether an open file is still the one at path.
+func current(f *os.File, path string) (bool, error) {
+	ours, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(ours, there), err
+}
+
+// Release gives the lock back. The file stays for the next holder.
 func (l *Lock) Release() error { return l.file.Close() }

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -95,4 +98,34 @@ func TestLockExcludesAndIsReleased(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Release()
+}
+
+func TestLockOfARemovedFileIsNoLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var holders atomic.Int32
+	var done sync.WaitGroup
+	for range 8 {
+		done.Go(func() {
+			for range 500 {
+				l, err := Acquire(path)
+				if errors.Is(err, ErrHeld) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d holders at once", n)
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				if err := os.Remove(path); err != nil { // the holder's last act
+					t.Error(err)
+				}
+				l.Release()
+			}
+		})
+	}
+	done.Wait()
 }
