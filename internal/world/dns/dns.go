@@ -1,12 +1,14 @@
 // Package dns is the contract of DNS providers: read the record sets on our
-// names, and change several of them under a guard. The providers stand in
-// folders of their own (embedded, rfc2136); package dnstest holds the suite
-// that each of them and the simulator pass.
+// names, and change several of them under a guard. Observe reads through it,
+// apply writes through it. The providers stand in folders of their own
+// (embedded, rfc2136); package dnstest holds the suite that each of them and
+// the simulator pass.
 //
 // Words. A *zone* is what a provider serves and may be larger than our
 // *domain*. *Our names* are those that [Owns] accepts; nothing else is ever
 // read for deletion or written. A *record set* is all records of one name and
-// type, in canonical form (cluster.RecordSet). TTLs are in seconds.
+// type, in canonical form (cluster.RecordSet; [Check] tells). TTLs are in
+// seconds.
 //
 // Use [Guard] round every provider: it makes touching foreign names
 // impossible, whatever the planner says (rule R10).
@@ -28,16 +30,19 @@ type Zone interface {
 	Capabilities() Capabilities
 
 	// Read returns those of the named record sets that exist, from where they
-	// are written (the primary), never from a cache. A name that does not
-	// exist is not an error. If any one key cannot be read, Read returns an
-	// error and no records: a snapshot is whole or unknown.
+	// are written (the primary), never from a cache, all as of one moment
+	// where the provider is atomic. A name that does not exist is not an
+	// error; a key that is not canonical ([CheckKeys]) is. If any one key
+	// cannot be read, Read returns an error and no records: a snapshot is
+	// whole or unknown.
 	Read(ctx context.Context, keys []cluster.Key) (cluster.Records, error)
 
 	// Apply makes all changes or none, and only if every record set that a
-	// change names is exactly its Old (absent where Old is nil). A change
-	// whose Old equals its New only guards. After nil all later reads see the
-	// changes. After an error of type [ErrUnknownOutcome] the changes may have been
-	// made or not; after any other error they were not.
+	// change names is exactly its Old (absent where Old is nil), TTLs aside. A
+	// change whose Old equals its New only guards. A set that [Check] faults
+	// is refused before anything is sent. After nil all later reads see the
+	// changes. After an error of type [ErrUnknownOutcome] the changes may have
+	// been made or not; after any other error they were not.
 	//
 	// Where a provider is not atomic (see Capabilities), changes are made in
 	// the order given, and the caller orders them so that every prefix does no
@@ -70,8 +75,10 @@ var (
 	// ErrUnknownOutcome: sent, but no answer. Observe before anything else
 	// (rule R12).
 	ErrUnknownOutcome = errors.New("no answer to a sent change")
-	// ErrUnreachable: nothing was sent.
+	// ErrUnreachable: the name server cannot be asked; no change was sent.
 	ErrUnreachable = errors.New("name server unreachable")
+	// ErrOccupied: something else listens on the name server's address.
+	ErrOccupied = errors.New("address already in use")
 )
 
 // RateLimited says that the provider wants a pause.
@@ -79,3 +86,23 @@ type RateLimited struct{ After time.Duration }
 
 // Error implements error.
 func (e *RateLimited) Error() string { return fmt.Sprintf("rate limited, again in %s", e.After) }
+
+// Server is the name server's process, where pleiad runs one itself. Methods
+// are safe for concurrent use and return as soon as ctx ends; that several
+// commands do not start and stop one server at once is the caller's care.
+type Server interface {
+	// Status says whether the server runs and where. It changes nothing.
+	Status(ctx context.Context) (cluster.NameServer, error)
+
+	// Start starts the server unless it runs, and returns when it answers.
+	// [ErrOccupied] if something else has its address.
+	Start(ctx context.Context) error
+
+	// Stop ends the server and returns when it is gone; the records stay. A
+	// server that does not run is no error.
+	Stop(ctx context.Context) error
+
+	// Remove deletes all that the server keeps, records included. It refuses
+	// while the server runs. What does not exist is no error.
+	Remove(ctx context.Context) error
+}

@@ -47,18 +47,16 @@ func (g *guard) Apply(ctx context.Context, changes []cluster.Change) (Receipt, e
 }
 
 func (g *guard) check(changes []cluster.Change) error {
+	if err := Check(changes); err != nil {
+		return err
+	}
 	marker := cluster.Key{Name: g.spec.MarkerName(), Type: cluster.TXT}
 	moved := false
 	for _, c := range changes {
 		if !Owns(g.spec, c.Key) {
 			return fmt.Errorf("rule R10: %s %s is not a name of this cluster", c.Name, c.Type)
 		}
-		for _, set := range []*cluster.RecordSet{c.Old, c.New} {
-			if set != nil && set.Key != c.Key {
-				return fmt.Errorf("rule R10: a change of %s %s carries records of %s %s", c.Name, c.Type, set.Name, set.Type)
-			}
-		}
-		moved = moved || c.Key == marker && !same(c.Old, c.New)
+		moved = moved || c.Key == marker && !Same(c.Old, c.New)
 	}
 	if !moved {
 		return fmt.Errorf("rule R11: the change does not move the marker %s", marker.Name)
@@ -66,7 +64,9 @@ func (g *guard) check(changes []cluster.Change) error {
 	return nil
 }
 
-func same(a, b *cluster.RecordSet) bool {
+// Same says whether two sides of a change are the same record set, absence
+// included: such a change only guards.
+func Same(a, b *cluster.RecordSet) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
