@@ -13,10 +13,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -41,10 +38,12 @@ type Node struct {
 	Cluster cluster.Name       `json:"cluster"`
 	Token   cluster.Token      `json:"token"`
 	Name    cluster.MemberName `json:"name"`
-	// Sealed says that the cluster's bootstrap is over: a missing data
-	// directory then means lost data, never a first start (rules R1, R6).
+	// Sealed says that the cluster's bootstrap is over, or given up: a missing
+	// data directory then means lost data, never a first start (rules R1, R6).
 	Sealed bool `json:"sealed"`
-	// Member and ID are the IDs that the data directory must carry.
+	// Member and ID are the IDs that the data directory must carry: the ID of
+	// a member that bootstraps, and the cluster's, which stays what it was at
+	// bootstrap however its members change.
 	Member cluster.MemberID `json:"member"`
 	ID     cluster.ID       `json:"id"`
 	Paths  cluster.Paths    `json:"paths"`
@@ -61,7 +60,7 @@ type Node struct {
 	// Names are what the member's certificate must be valid for, IP addresses
 	// included; empty without TLS.
 	Names []string `json:"names,omitempty"`
-	// Args are etcd's flags, in the order etcd's documentation lists them.
+	// Args are etcd's flags, those of the user's options last.
 	Args []string `json:"args"`
 }
 
@@ -69,7 +68,7 @@ type Node struct {
 type Gate struct {
 	// Service is the SRV owner name, with trailing dot.
 	Service string `json:"service"`
-	// Peers are all expected targets, sorted.
+	// Peers are all expected targets, sorted by member name.
 	Peers []Peer `json:"peers"`
 }
 
@@ -96,28 +95,39 @@ func Render(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h 
 		Cluster:     spec.Cluster,
 		Token:       marker.Token,
 		Name:        h.Name,
-		Sealed:      marker.Phase == cluster.Sealed,
+		Sealed:      marker.Phase != cluster.Bootstrapping,
 		Member:      cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), marker.Token),
-		ID:          ClusterID(spec, marker.Token, members),
+		ID:          marker.ID,
 		Paths:       h.Paths,
-		PeerAddress: hostPort(h.Address.String(), h.Ports.Peer),
+		PeerAddress: listen(h, h.Ports.Peer),
 		Resolver:    resolver,
 		Gate:        gate(spec, members),
 		Args:        args(spec, marker, members, h),
 	}
+	if n.ID == 0 {
+		n.ID = ClusterID(spec, marker.Token, members)
+	}
 	if spec.TLS {
-		n.Names = []string{spec.HostName(h.Name), spec.Domain, h.Address.String()}
-		if h.Address.IsLoopback() && h.Address.String() != "127.0.0.1" {
-			// All of 127.0.0.0/8 is dialled from 127.0.0.1, and etcd checks
-			// the source address of a peer against its certificate.
-			n.Names = append(n.Names, "127.0.0.1")
-		}
+		n.Names = names(spec, h)
 	}
 	if n.Sealed {
 		n.Pins = map[string]string{}
 		for _, m := range members {
-			n.Pins[spec.HostName(m.Name)] = m.Address.String()
+			n.Pins[spec.HostName(m.Name)] = m.Address.Unmap().String()
 		}
+	}
+	return n
+}
+
+// names are what a member's certificate must be valid for: its own name for
+// clients and peers, the domain for whoever verifies that instead, its address
+// because etcd checks where a peer dials from.
+func names(spec cluster.Spec, h cluster.Host) []string {
+	addr := h.Address.Unmap()
+	n := []string{spec.HostName(h.Name), spec.Domain, addr.String()}
+	if addr.Is4() && addr.IsLoopback() && addr.String() != "127.0.0.1" {
+		// All of 127.0.0.0/8 is dialled from 127.0.0.1.
+		n = append(n, "127.0.0.1")
 	}
 	return n
 }
@@ -142,12 +152,19 @@ func (n Node) Encode() []byte {
 
 // Decode reads a member file.
 func Decode(b []byte) (Node, error) {
+	// The version first and alone: another version may have other fields.
+	var v struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return Node{}, fmt.Errorf("read %s: %w", FileName, err)
+	}
+	if v.Version != FileVersion {
+		return Node{}, fmt.Errorf("read %s: version %d, this pleiad reads version %d", FileName, v.Version, FileVersion)
+	}
 	var n Node
 	if err := json.Unmarshal(b, &n); err != nil {
-		return n, fmt.Errorf("read %s: %w", FileName, err)
-	}
-	if n.Version != FileVersion {
-		return n, fmt.Errorf("read %s: version %d, this pleiad reads version %d", FileName, n.Version, FileVersion)
+		return Node{}, fmt.Errorf("read %s: %w", FileName, err)
 	}
 	return n, nil
 }
@@ -160,9 +177,10 @@ func (n Node) Digest() string { return digest(n.Encode()) }
 func (n Node) Flags() string {
 	var lasting []string
 	for _, a := range n.Args {
-		if !strings.HasPrefix(a, "--initial-") && !strings.HasPrefix(a, "--discovery-") {
-			lasting = append(lasting, a)
+		if strings.HasPrefix(a, "--initial-cluster") || strings.HasPrefix(a, "--initial-advertise-") || strings.HasPrefix(a, "--discovery-") {
+			continue
 		}
+		lasting = append(lasting, a)
 	}
 	return digest([]byte(strings.Join(lasting, "\n")))
 }
@@ -175,90 +193,7 @@ func digest(b []byte) string {
 func gate(spec cluster.Spec, members []cluster.Host) Gate {
 	g := Gate{Service: spec.ServerService()}
 	for _, m := range members {
-		g.Peers = append(g.Peers, Peer{Target: spec.HostName(m.Name) + ".", Port: m.Ports.Peer, Address: m.Address.String()})
+		g.Peers = append(g.Peers, Peer{Target: spec.HostName(m.Name) + ".", Port: m.Ports.Peer, Address: m.Address.Unmap().String()})
 	}
 	return g
-}
-
-// args are the flags of etcd for one member, in the order of etcd's
-// documentation; the user's options follow and were checked by [CheckOption].
-func args(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h cluster.Host) []string {
-	ip, scheme := h.Address.String(), spec.Scheme()
-	a := []string{
-		"--name=" + string(h.Name),
-		"--data-dir=" + h.Paths.Data,
-		"--listen-peer-urls=" + scheme + "://" + hostPort(ip, h.Ports.Peer),
-		"--listen-client-urls=" + scheme + "://" + hostPort(ip, h.Ports.Client),
-		"--listen-metrics-urls=http://" + hostPort(metricsHost(h), h.Ports.Metrics),
-		"--initial-advertise-peer-urls=" + spec.PeerURL(h.Name, h.Ports.Peer),
-		"--advertise-client-urls=" + spec.ClientURL(h.Name, h.Ports.Client),
-		"--initial-cluster-token=" + string(marker.Token),
-	}
-	a = append(a, membership(spec, marker, members)...)
-	if spec.TLS {
-		a = append(a, tlsArgs(h.Paths.Config)...)
-	}
-	a = append(a, logArgs(h.Paths.Log)...)
-	options := defaults()
-	for k, v := range spec.Etcd.Options {
-		options[k] = v
-	}
-	for _, k := range slices.Sorted(maps.Keys(options)) {
-		a = append(a, "--"+k+"="+options[k])
-	}
-	return a
-}
-
-// membership is how a starting member learns of its peers: from DNS on first
-// boot; from its own data, without any DNS, once the cluster is sealed (rules
-// R1, R9). --initial-cluster is then unread by etcd and stands for people.
-func membership(spec cluster.Spec, marker cluster.Marker, members []cluster.Host) []string {
-	if marker.Phase == cluster.Sealed {
-		list := make([]string, len(members))
-		for i, m := range members {
-			list[i] = string(m.Name) + "=" + spec.PeerURL(m.Name, m.Ports.Peer)
-		}
-		return []string{"--initial-cluster=" + strings.Join(list, ","), "--initial-cluster-state=existing"}
-	}
-	a := []string{"--initial-cluster-state=new", "--discovery-srv=" + spec.Domain}
-	if spec.DiscoveryName != "" {
-		a = append(a, "--discovery-srv-name="+spec.DiscoveryName)
-	}
-	return a
-}
-
-// tlsArgs always name the trust files: without --peer-trusted-ca-file etcd
-// would verify the discovery domain at first boot and the host name later.
-func tlsArgs(config string) []string {
-	ca, cert, key := path.Join(config, CAFile), path.Join(config, CertFile), path.Join(config, KeyFile)
-	return []string{
-		"--cert-file=" + cert, "--key-file=" + key, "--trusted-ca-file=" + ca, "--client-cert-auth=true",
-		"--peer-cert-file=" + cert, "--peer-key-file=" + key, "--peer-trusted-ca-file=" + ca, "--peer-client-cert-auth=true",
-		"--tls-min-version=TLS1.2",
-	}
-}
-
-// logArgs keep the log bounded: three files of 10 MB. etcd with a dead peer
-// writes hundreds of megabytes a day.
-func logArgs(file string) []string {
-	if file == "" {
-		return []string{"--logger=zap", "--log-outputs=stderr"}
-	}
-	return []string{"--logger=zap", "--log-outputs=" + file, "--enable-log-rotation=true",
-		`--log-rotation-config-json={"maxsize": 10, "maxage": 0, "maxbackups": 2, "localtime": false, "compress": false}`}
-}
-
-// metricsHost is where metrics are served without TLS: never beyond the host.
-func metricsHost(h cluster.Host) string {
-	if h.Address.IsLoopback() {
-		return h.Address.String()
-	}
-	return "127.0.0.1"
-}
-
-func hostPort(host string, port uint16) string {
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return host + ":" + strconv.Itoa(int(port))
 }
