@@ -124,8 +124,11 @@ func (s situation) start(members []cluster.Host) Plan {
 		if r := unfit(h, n, startOver); r != nil {
 			p.Refusals = append(p.Refusals, *r)
 		} else if !h.Node.Value.Process.Running {
-			p.Steps = append(p.Steps, StartMember{Host: h, Node: n, Marker: s.stored,
-				Reason: Reason{Why: "first start, behind the gate: its resolver must show the complete list", Rules: []Rule{"R2", "R3"}}})
+			why := Reason{Why: "first start, behind the gate: its resolver must show the complete list", Rules: []Rule{"R2", "R3"}}
+			if h.Node.Value.Data.Present {
+				why = Reason{Why: "it stands still in the middle of the bootstrap" + died(h), Rules: []Rule{"R2", "R13"}}
+			}
+			p.Steps = append(p.Steps, StartMember{Host: h, Node: n, Marker: s.stored, Reason: why})
 		}
 	}
 	if p.Refusals != nil {
@@ -137,7 +140,7 @@ func (s situation) start(members []cluster.Host) Plan {
 	if p.Steps != nil {
 		return p
 	}
-	if waiting := s.waiting(members); waiting != nil {
+	if waiting := s.waiting(members); len(waiting) > 0 {
 		p.Steps = []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "started, not yet serving" + gates(waiting), Rules: []Rule{"R2"}}}}
 	}
 	return p

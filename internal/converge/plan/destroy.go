@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
@@ -29,18 +28,30 @@ func Destroy(spec cluster.Spec, state cluster.State) Plan {
 		r.Remedy = []string{"look at what these hosts hold, and remove them by hand if nobody needs them"}
 		return refuse(*r)
 	}
-	if p := s.tearDown(); p.Steps != nil || p.Refusals != nil {
+	if r := blind(s.hosts, "terminate host"); r != nil {
+		return refuse(r...)
+	}
+	if p := s.stopAll(); p.Steps != nil {
 		return p
 	}
-	return s.withdraw()
+	if p := s.withdraw(); p.Steps != nil {
+		return p
+	}
+	if p := s.terminateAll(); p.Steps != nil {
+		return p
+	}
+	return Plan{Steps: []Step{ChangeRecords{Purpose: "unmark", Changes: []cluster.Change{{Key: s.stored.Key, Old: s.stored}},
+		Reason: Reason{Why: "nothing of this cluster is left but its marker, which goes last", Rules: []Rule{"R2"}}}}}
 }
 
 // stamp says on the marker that this cluster goes, before anything of it does,
 // and sends clients away from members that are about to stop (rule R8).
 func (s situation) stamp() Plan {
 	var changes []cluster.Change
-	if set, ok := s.records.Get(cluster.Key{Name: s.spec.ClientService(), Type: cluster.SRV}); ok && s.ours(set) {
-		changes = append(changes, cluster.Change{Key: set.Key, Old: &set})
+	if set, ok := s.records.Get(cluster.Key{Name: s.spec.ClientService(), Type: cluster.SRV}); ok {
+		if left, ours := s.without(set); ours {
+			changes = append(changes, cluster.Change{Key: set.Key, Old: &set, New: left})
+		}
 	}
 	changes = append(changes, s.advance(func(m *cluster.Marker) { m.Phase = cluster.Destroying }))
 	return Plan{Steps: []Step{ChangeRecords{Purpose: "stamp", Changes: changes,
@@ -63,47 +74,72 @@ func (s situation) stampAgain() Plan {
 		Reason: Reason{Why: "the marker is gone, but the hosts are this cluster's", Rules: []Rule{"R2", "R10"}}}}}
 }
 
-// tearDown stops all members, then removes all hosts.
-func (s situation) tearDown() Plan {
-	if r := blind(s.hosts, "terminate host"); r != nil {
-		return refuse(r...)
-	}
+func (s situation) stopAll() Plan {
 	p := Plan{Together: true}
 	for _, h := range runningOf(s.hosts) {
 		p.Steps = append(p.Steps, StopMember{Host: h, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
 	}
-	if p.Steps != nil {
-		return p
-	}
+	return p
+}
+
+func (s situation) terminateAll() Plan {
+	p := Plan{Together: true}
 	for _, h := range s.hosts {
 		p.Steps = append(p.Steps, TerminateHost{Host: h, Marker: *s.stored, Reason: Reason{Why: "the cluster is being destroyed: its data goes too", Rules: []Rule{"R2", "R14"}}})
 	}
 	return p
 }
 
-// withdraw deletes what is ours on our names, the marker last. Values that are
-// not ours stay where they are.
+// withdraw takes what is ours off our names, while the hosts that tell whose
+// an address is are still there. Values that are not ours stay.
 func (s situation) withdraw() Plan {
 	var changes []cluster.Change
 	for _, set := range s.records.Sets {
-		if set.Key == s.stored.Key || !s.ours(set) {
-			continue
+		if left, ours := s.without(set); ours {
+			changes = append(changes, cluster.Change{Key: set.Key, Old: &set, New: left})
 		}
-		changes = append(changes, cluster.Change{Key: set.Key, Old: &set})
 	}
-	changes = append(changes, cluster.Change{Key: s.stored.Key, Old: s.stored})
+	if changes == nil {
+		return Plan{}
+	}
+	changes = append(changes, s.advance(func(*cluster.Marker) {}))
 	return Plan{Steps: []Step{ChangeRecords{Purpose: "withdraw", Changes: changes,
-		Reason: Reason{Why: "no host is left; the marker goes last", Rules: []Rule{"R2", "R10"}}}}}
+		Reason: Reason{Why: "no member runs; what pleiad did not write stays", Rules: []Rule{"R8", "R10"}}}}}
 }
 
-// ours says whether every value of a record set is one of this incarnation.
-func (s situation) ours(set cluster.RecordSet) bool {
-	switch set.Type {
+// without is a record set less our values, nil if none are left, and whether
+// there are any of ours in it.
+func (s situation) without(set cluster.RecordSet) (*cluster.RecordSet, bool) {
+	var foreign []string
+	for _, v := range set.Values {
+		if !s.wrote(set.Key, v) {
+			foreign = append(foreign, v)
+		}
+	}
+	switch len(foreign) {
+	case 0:
+		return nil, true
+	case len(set.Values):
+		return &set, false
+	}
+	left := cluster.NewRecordSet(set.Name, set.Type, foreign...)
+	return &left, true
+}
+
+// wrote says whether a value on our names is one that pleiad writes: a service
+// of a member, or the address of a member's host. The address of a host that
+// is gone cannot be compared; its name on the marker must do.
+func (s situation) wrote(k cluster.Key, value string) bool {
+	switch k.Type {
 	case cluster.SRV:
-		return !slices.ContainsFunc(set.Values, func(v string) bool { return !s.ourService(v) })
+		return (k.Name == s.spec.ServerService() || k.Name == s.spec.ClientService()) && s.ourService(value)
 	case cluster.A, cluster.AAAA:
-		m, ok := s.spec.MemberOf(set.Name)
-		return ok && s.marker.Has(m)
+		m, ok := s.spec.MemberOf(k.Name)
+		if !ok || !s.marker.Has(m) {
+			return false
+		}
+		h, ok := s.named(m)
+		return !ok || h.Address.String() == value
 	}
 	return false
 }

@@ -53,7 +53,7 @@ type RenewOperator struct{ Reason }
 // change set.
 type ChangeRecords struct {
 	Reason
-	// Purpose is claim, publish, seal, repair, stamp or withdraw.
+	// Purpose is claim, publish, seal, repair, stamp, withdraw or unmark.
 	Purpose string
 	Changes []cluster.Change
 }
@@ -184,12 +184,13 @@ func (c ChangeRecords) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return s
 }
 
-// Effect implements Step. The address is one for documentation (RFC 5737): the
-// real one is known only when the host is.
+// Effect implements Step. Address and paths are made up, the address from
+// those for documentation (RFC 5737): the real ones are known when the host is.
 func (l LaunchHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	hosts := slices.Clone(s.Hosts.Value)
 	hosts = append(hosts, cluster.Host{Name: l.Member, Token: l.Token, Ports: cluster.StandardPorts(),
 		Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(hosts) + 1)}),
+		Paths:   cluster.Paths{Config: "/" + string(l.Member) + "/config", Data: "/" + string(l.Member) + "/data"},
 		View:    cluster.Unknown[cluster.View]("not running")})
 	slices.SortFunc(hosts, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	s.Hosts = cluster.Known(hosts)

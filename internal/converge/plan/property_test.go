@@ -1,0 +1,183 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+)
+
+// events are what may befall a cluster, as in the stories; %s is a member.
+var events = []string{
+	"%s died killed", "%s wiped", "%s holds-foreign-data", "%s unreachable no answer", "%s gone",
+	"%s waits R3", "%s silent", "%s in-cluster 77", "%s lists-also etcd-zzz", "%s stalled no leader",
+	"no record _pleiad.dev.test. TXT", "no record _etcd-server-ssl._tcp.dev.test. SRV", "no record _etcd-client-ssl._tcp.dev.test. SRV",
+	"record _etcd-server._tcp.dev.test. SRV 0 0 2380 evil.dev.test.", "record etcd-aaaaaaa.dev.test. A 203.0.113.9",
+	"record _pleiad.dev.test. TXT hello", "records unknown timeout", "hosts unknown timeout", "owner them", "CA none",
+	"name server down", "a year passes", "stray host z 0ther", "state directory unreadable denied",
+}
+
+// draw makes a spec and a state that a cluster can be in: some way along the
+// road, then some events.
+func draw(t *rapid.T) (cluster.Spec, cluster.State) {
+	w := story{spec: defaultSpec(), state: nothing()}
+	w.spec.Members = rapid.SampledFrom([]int{1, 3, 5}).Draw(t, "members")
+	w.spec.TLS = rapid.Bool().Draw(t, "tls")
+	next := Up
+	if rapid.Bool().Draw(t, "destroying") {
+		if err := w.walk(Up, "end"); err != nil {
+			t.Fatal(err)
+		}
+		next = Destroy
+	}
+	if err := w.walk(next, fmt.Sprint(rapid.IntRange(0, 12).Draw(t, "batches"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range rapid.SliceOfN(rapid.SampledFrom(events), 0, 4).Draw(t, "events") {
+		if e[0] == '%' {
+			e = fmt.Sprintf(e, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "member"))
+		}
+		if err := w.see([]string{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rapid.Bool().Draw(t, "options") {
+		w.spec.Etcd.Options = map[string]string{"heartbeat-interval": "200"}
+	}
+	return w.spec, w.state
+}
+
+func planners() map[string]Planner { return map[string]Planner{"up": Up, "destroy": Destroy} }
+
+// Same input, same bytes.
+func TestSamePlanTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, state := draw(t)
+		for name, next := range planners() {
+			if a, b := print(next(spec, state)), print(next(spec, state)); a != b {
+				t.Fatalf("%s: two plans from one state:\n%s\n%s", name, a, b)
+			}
+		}
+	})
+}
+
+// Every road ends, and where nothing is refused on the way up, spec and state
+// then agree and a second plan is empty.
+func TestRoadsEnd(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, state := draw(t)
+		for name, next := range planners() {
+			batches := Road(next, spec, state)
+			if len(batches) >= limit {
+				t.Fatalf("%s: the road does not end:\n%s", name, road(batches[:20]))
+			}
+			refused := false
+			for _, p := range batches {
+				for _, s := range p.Steps {
+					state = s.Effect(spec, state)
+				}
+				refused = refused || len(p.Refusals) > 0
+			}
+			if refused {
+				continue
+			}
+			if again := next(spec, state); len(again.Steps)+len(again.Refusals) > 0 {
+				t.Fatalf("%s: at the end of the road:\n%s", name, print(again))
+			}
+			if all := verify.Check(spec, state); name == "up" && len(all) > 0 {
+				t.Fatalf("at the end of the road up:\n%s", differences(all))
+			}
+		}
+	})
+}
+
+// sink is a zone that takes everything, behind the guard.
+type sink struct{ dns.Zone }
+
+func (sink) Apply(_ context.Context, changes []cluster.Change) (dns.Receipt, error) {
+	return "", dns.Check(changes)
+}
+
+// R10, R11: no plan changes a name that is not ours, and every change of
+// records moves the marker.
+func TestChangesAreGuarded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, state := draw(t)
+		for name, next := range planners() {
+			for _, p := range Road(next, spec, state) {
+				for _, s := range p.Steps {
+					if c, ok := s.(ChangeRecords); ok {
+						if _, err := dns.Guard(spec, sink{}).Apply(t.Context(), c.Changes); err != nil {
+							t.Fatalf("%s: %s: %v\n%s", name, String(s), err, print(p))
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// R5: on the way up, no member is stopped unless all others serve and are a
+// quorum. R4: never two at a time.
+func TestStopsKeepQuorum(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, state := draw(t)
+		for range limit {
+			p := Up(spec, state)
+			for _, s := range p.Steps {
+				stop, ok := s.(StopMember)
+				if !ok {
+					continue
+				}
+				serving := 0
+				for _, h := range state.Hosts.Value {
+					if h.Name != stop.Host.Name && h.View.Known() && h.View.Value.Healthy() {
+						serving++
+					}
+				}
+				if serving < cluster.Quorum(spec.Members) || len(p.Steps) > 1 {
+					t.Fatalf("with %d others serving:\n%s", serving, print(p))
+				}
+			}
+			if len(p.Steps) == 0 {
+				return
+			}
+			for _, s := range p.Steps {
+				state = s.Effect(spec, state)
+			}
+		}
+	})
+}
+
+// R1, R6: no plan makes a life, a host or a first start while anything of a
+// former life can be seen or could not be looked for.
+func TestNothingIsBornTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, state := draw(t)
+		p := Up(spec, state)
+		for _, s := range p.Steps {
+			switch s := s.(type) {
+			case ChangeRecords:
+				if s.Purpose == "claim" && (!state.Records.Known() || !state.Hosts.Known() || len(state.Hosts.Value) > 0 || len(state.Records.Value.Sets) > 0) {
+					t.Fatalf("a claim over a former life:\n%s", print(p))
+				}
+			case LaunchHost:
+				for _, h := range state.Hosts.Value {
+					if h.Node.Value.Data.Present {
+						t.Fatalf("a host beside data:\n%s", print(p))
+					}
+				}
+			case StartMember:
+				found := s.Host.Node.Value
+				if !s.Host.Node.Known() || found.Data.Born && !found.Data.Present {
+					t.Fatalf("a start without its data:\n%s", print(p))
+				}
+			}
+		}
+	})
+}

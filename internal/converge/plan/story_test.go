@@ -1,0 +1,276 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+)
+
+// TestStories runs the rule book: each file in testdata is a story that builds
+// a state, line by line, and shows what is planned from it. Run with -rewrite
+// to regenerate the outputs, and commit only a diff you can explain.
+//
+// Members are called by their last letter: a is etcd-aaaaaaa.
+func TestStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			w := story{spec: defaultSpec(), state: nothing()}
+			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
+				out, err := w.run(d)
+				if err != nil {
+					d.Fatalf(t, "%v", err)
+				}
+				return out
+			})
+		})
+	}
+}
+
+type story struct {
+	spec  cluster.Spec
+	state cluster.State
+}
+
+func defaultSpec() cluster.Spec {
+	return cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 3, TLS: true,
+		Hosts: cluster.HostsSpec{Local: &cluster.LocalHosts{}}, DNS: cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}}}
+}
+
+func nothing() cluster.State {
+	s := cluster.State{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Server: cluster.NameServer{Managed: true, Address: "127.9.9.1:5300"},
+		Records: cluster.Known(cluster.Records{}), Hosts: cluster.Known([]cluster.Host(nil)),
+		Fresh: cluster.Fresh{Owner: "0wner", Token: "t0ken"}}
+	for c := 'a'; c <= 'i'; c++ {
+		s.Fresh.Members = append(s.Fresh.Members, member(string(c)))
+	}
+	return s
+}
+
+func member(letter string) cluster.MemberName {
+	return cluster.MemberName("etcd-" + strings.Repeat(letter, 7))
+}
+
+func (w *story) run(d *datadriven.TestData) (string, error) {
+	arg := func(i int) string {
+		if i < len(d.CmdArgs) {
+			return d.CmdArgs[i].Key
+		}
+		return ""
+	}
+	switch d.Cmd {
+	case "spec":
+		return "", w.change(d.CmdArgs)
+	case "up":
+		return print(Up(w.spec, w.state)), nil
+	case "destroy":
+		return print(Destroy(w.spec, w.state)), nil
+	case "road-up":
+		return road(Road(Up, w.spec, w.state)), nil
+	case "road-destroy":
+		return road(Road(Destroy, w.spec, w.state)), nil
+	case "walk-up":
+		return "", w.walk(Up, arg(0))
+	case "walk-destroy":
+		return "", w.walk(Destroy, arg(0))
+	case "verify":
+		return differences(verify.Check(w.spec, w.state)), nil
+	case "see":
+		return "", w.see(strings.Split(d.Input, "\n"))
+	}
+	return "", fmt.Errorf("no command %q", d.Cmd)
+}
+
+func (w *story) change(args []datadriven.CmdArg) error {
+	for _, a := range args {
+		switch a.Key {
+		case "members":
+			n, err := strconv.Atoi(a.Vals[0])
+			if err != nil {
+				return err
+			}
+			w.spec.Members = n
+		case "tls":
+			w.spec.TLS = a.Vals[0] == "auto"
+		case "discoveryName":
+			w.spec.DiscoveryName = a.Vals[0]
+		case "option":
+			k, v, _ := strings.Cut(a.Vals[0], ":")
+			w.spec.Etcd.Options = map[string]string{k: v}
+		default:
+			return fmt.Errorf("no part of a spec: %q", a.Key)
+		}
+	}
+	return nil
+}
+
+// walk goes on with predicted effects: n batches, or until the next batch
+// begins with the given verb, or to the end.
+func (w *story) walk(next Planner, until string) error {
+	n, err := strconv.Atoi(until)
+	if err != nil {
+		n = limit
+	}
+	for range n {
+		p := next(w.spec, w.state)
+		if len(p.Steps) == 0 || strings.ReplaceAll(p.Steps[0].Verb(), " ", "-") == until {
+			return nil
+		}
+		for _, s := range p.Steps {
+			w.state = s.Effect(w.spec, w.state)
+		}
+	}
+	return nil
+}
+
+// see changes what is observed, a line each.
+func (w *story) see(lines []string) error {
+	for _, line := range lines {
+		if err := w.event(line, strings.Fields(line)); err != nil {
+			return fmt.Errorf("%q: %w", line, err)
+		}
+	}
+	return nil
+}
+
+func (w *story) event(line string, f []string) error {
+	host := func(change func(*cluster.Host)) { w.state = edit(w.state, member(f[0]), change) }
+	rest := func(n int) string { return strings.Join(f[n:], " ") }
+	switch {
+	case strings.HasPrefix(line, "records unknown"):
+		w.state.Records = cluster.Unknown[cluster.Records](rest(2))
+	case strings.HasPrefix(line, "hosts unknown"):
+		w.state.Hosts = cluster.Unknown[[]cluster.Host](rest(2))
+	case strings.HasPrefix(line, "record "):
+		set := cluster.NewRecordSet(f[1], cluster.RecordType(f[2]), strings.Split(rest(3), " | ")...)
+		w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
+	case strings.HasPrefix(line, "no record "):
+		w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: cluster.Key{Name: f[2], Type: cluster.RecordType(f[3])}}})
+	case strings.HasPrefix(line, "owner "):
+		w.state.Control.Owner = cluster.Owner(f[1])
+	case strings.HasPrefix(line, "CA "):
+		w.state.Control.CA = strings.TrimPrefix(f[1], "none")
+	case strings.HasPrefix(line, "state directory unreadable"):
+		w.state.Control = cluster.Control{Unreadable: rest(3)}
+	case strings.HasPrefix(line, "name server "):
+		w.state.Server.Running = f[2] == "runs"
+	case strings.HasPrefix(line, "a year passes"):
+		w.state.At = w.state.At.AddDate(1, 0, 0)
+	case strings.HasPrefix(line, "stray host "):
+		stray := cluster.Host{Name: member(f[2]), Token: cluster.Token(f[3]), Address: netip.MustParseAddr("192.0.2.99")}
+		w.state.Hosts = cluster.Known(append(slices.Clone(w.state.Hosts.Value), stray))
+	case len(f) < 2:
+		return fmt.Errorf("no such event")
+	case f[1] == "died":
+		host(func(h *cluster.Host) {
+			h.Node.Value.Process = cluster.Process{Exit: rest(2)}
+			h.View = cluster.Unknown[cluster.View]("not running")
+		})
+	case f[1] == "wiped":
+		host(func(h *cluster.Host) { h.Node.Value.Data = cluster.Data{Born: true} })
+	case f[1] == "holds-foreign-data":
+		host(func(h *cluster.Host) {
+			h.Node.Value.Data = cluster.Data{Present: true, Born: true, Member: 1, Cluster: 2}
+		})
+	case f[1] == "unreachable":
+		host(func(h *cluster.Host) {
+			h.Node = cluster.Unknown[cluster.Node](rest(2))
+			h.View = cluster.Unknown[cluster.View](rest(2))
+		})
+	case f[1] == "gone":
+		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
+	case f[1] == "waits":
+		host(func(h *cluster.Host) {
+			h.Node.Value.Process.Gate = rest(2)
+			h.View = cluster.Unknown[cluster.View]("at its gate")
+		})
+	case f[1] == "silent":
+		host(func(h *cluster.Host) { h.View = cluster.Unknown[cluster.View]("no answer within 2s") })
+	case f[1] == "in-cluster":
+		id, err := strconv.ParseUint(f[2], 16, 64)
+		host(func(h *cluster.Host) { h.View.Value.Cluster = cluster.ID(id) })
+		return err
+	case f[1] == "lists-also":
+		host(func(h *cluster.Host) {
+			h.View.Value.Members = append(slices.Clone(h.View.Value.Members), cluster.Member{ID: 0xbad, Name: cluster.MemberName(f[2])})
+		})
+	case f[1] == "stalled":
+		host(func(h *cluster.Host) { h.View.Value.Stalled = rest(2) })
+	default:
+		return fmt.Errorf("no such event")
+	}
+	return nil
+}
+
+func print(p Plan) string {
+	if len(p.Steps)+len(p.Refusals) == 0 {
+		return "nothing to do\n"
+	}
+	var b strings.Builder
+	if len(p.Steps) > 1 {
+		fmt.Fprintf(&b, "%s:\n", map[bool]string{true: "together", false: "in order"}[p.Together])
+	}
+	for _, s := range p.Steps {
+		r := s.Because()
+		fmt.Fprintf(&b, "%s %v\n    %s\n", String(s), r.Rules, r.Why)
+		if r.Quorum != "" {
+			fmt.Fprintf(&b, "    %s\n", r.Quorum)
+		}
+		if c, ok := s.(ChangeRecords); ok {
+			for _, change := range c.Changes {
+				fmt.Fprintf(&b, "    | %s\n", change)
+			}
+		}
+	}
+	for _, r := range p.Refusals {
+		fmt.Fprintf(&b, "refused by %s: %s\n", r.Rule, r.What)
+		for _, e := range r.Evidence {
+			fmt.Fprintf(&b, "    %s\n", e)
+		}
+		for _, m := range r.Remedy {
+			fmt.Fprintf(&b, "    > %s\n", m)
+		}
+	}
+	return b.String()
+}
+
+func differences(all []verify.Difference) string {
+	if len(all) == 0 {
+		return "spec and state agree\n"
+	}
+	var b strings.Builder
+	for _, d := range all {
+		fmt.Fprintln(&b, d)
+	}
+	return b.String()
+}
+
+func road(batches []Plan) string {
+	var b strings.Builder
+	for i, p := range batches {
+		var steps []string
+		for _, s := range p.Steps {
+			steps = append(steps, String(s))
+		}
+		if steps != nil {
+			fmt.Fprintf(&b, "%d. %s\n", i+1, strings.Join(steps, "; "))
+		}
+		for _, r := range p.Refusals {
+			fmt.Fprintf(&b, "   refused by %s: %s\n", r.Rule, r.What)
+		}
+	}
+	return b.String()
+}
