@@ -1,0 +1,179 @@
+// Package internal_test holds the rules of the house: which package may import
+// which, and which packages are pure. docs/ARCHITECTURE.md gives the reasons.
+package internal_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pleiad-etcd/pleiad/"
+
+// arrows lists, for each part of the house, the parts it may import. A part is
+// a folder and all below it, unless a longer entry matches. Data flows one
+// way: ui -> converge -> stages -> world's contracts -> nouns, never back.
+var arrows = map[string][]string{
+	"internal/cluster":  {},
+	"internal/progress": {},
+	"internal/process":  {},
+	"internal/pki":      {"internal/cluster"},
+	"internal/node":     {"internal/cluster"},
+	"internal/member":   {"internal/cluster", "internal/node", "internal/process", "internal/pki"},
+
+	"internal/converge/spec":    {"internal/cluster", "internal/node"},
+	"internal/converge/plan":    {"internal/cluster", "internal/node"},
+	"internal/converge/verify":  {"internal/cluster"},
+	"internal/converge/observe": {"internal/cluster", "internal/world"},
+	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
+	"internal/converge":         {"internal/cluster", "internal/progress", "internal/converge", "internal/world"},
+
+	"internal/world":     {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/world"},
+	"internal/world/sim": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
+
+	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/ui", "discovery"},
+	"cmd/pleiad":  {"internal", "discovery"},
+	"discovery":   {"discovery"},
+	"bench":       {"internal", "discovery"},
+	"e2e":         {"internal", "discovery"},
+}
+
+// pure are the packages that decide: no effects, clock, chance or log.
+var pure = []string{"internal/cluster", "internal/converge/spec", "internal/converge/plan", "internal/converge/verify", "internal/node"}
+
+// impure are what a pure package may not import directly, and why.
+var impure = map[string]string{
+	"os": "effects", "os/exec": "effects", "net": "effects", "net/http": "effects", "io/fs": "effects", "syscall": "effects",
+	"context": "a decision neither waits nor is cancelled", "log": "a decision is returned, not logged", "log/slog": "a decision is returned, not logged",
+	"math/rand": "chance", "math/rand/v2": "chance", "crypto/rand": "chance",
+}
+
+// source is one Go file of ours that is no test.
+type source struct {
+	dir  string // relative to the module, with slashes
+	name string
+	ast  *ast.File
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	root := ".."
+	var out []source
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && p != root) {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, p, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(p))
+		if err != nil {
+			return err
+		}
+		out = append(out, source{dir: filepath.ToSlash(rel), name: path.Base(filepath.ToSlash(p)), ast: f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 20 {
+		t.Fatalf("found only %d files", len(out))
+	}
+	return out
+}
+
+func within(dir, part string) bool { return dir == part || strings.HasPrefix(dir, part+"/") }
+
+func imports(f *ast.File) []string {
+	var out []string
+	for _, i := range f.Imports {
+		p, _ := strconv.Unquote(i.Path.Value)
+		out = append(out, p)
+	}
+	return out
+}
+
+func TestArrows(t *testing.T) {
+	for _, s := range sources(t) {
+		part := ""
+		for p := range arrows {
+			if within(s.dir, p) && len(p) > len(part) {
+				part = p
+			}
+		}
+		if part == "" {
+			t.Errorf("%s/%s is in no part of the house; give it a line in arrows", s.dir, s.name)
+			continue
+		}
+		for _, p := range imports(s.ast) {
+			target, ours := strings.CutPrefix(p, module)
+			if ours && !within(target, part) && !slices.ContainsFunc(arrows[part], func(a string) bool { return within(target, a) }) {
+				t.Errorf("%s/%s imports %s: %s may import %v", s.dir, s.name, target, part, arrows[part])
+			}
+		}
+	}
+}
+
+func TestPurity(t *testing.T) {
+	for _, s := range sources(t) {
+		if !slices.Contains(pure, s.dir) {
+			continue
+		}
+		for _, p := range imports(s.ast) {
+			if why, bad := impure[p]; bad {
+				t.Errorf("%s/%s imports %s: %s", s.dir, s.name, p, why)
+			}
+		}
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "Sleep", "After", "Tick"}, sel.Sel.Name) {
+					t.Errorf("%s/%s calls time.%s: times are part of the state", s.dir, s.name, sel.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// Every package says once what it is.
+func TestPackageComments(t *testing.T) {
+	comments := map[string]int{}
+	for _, s := range sources(t) {
+		if s.ast.Doc != nil {
+			comments[s.dir]++
+		} else {
+			comments[s.dir] += 0
+		}
+	}
+	for dir, n := range comments {
+		if n != 1 {
+			t.Errorf("%s has %d package comments, want one", dir, n)
+		}
+	}
+}
+
+// No init functions: what happens, happens because somebody called it.
+func TestNoInit(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, d := range s.ast.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+				t.Errorf("%s/%s has an init function", s.dir, s.name)
+			}
+		}
+	}
+}
