@@ -1,0 +1,164 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/clipperhouse/displaywidth"
+)
+
+// tint is how a piece of text stands out, as parameters of the escape sequence
+// SGR (ECMA-48, 8.3.117). Only the eight colours that every terminal lets its
+// user choose, so that they are readable on any background.
+type tint string
+
+const (
+	plain  tint = ""
+	bold   tint = "1"
+	faint  tint = "2"
+	red    tint = "31"
+	green  tint = "32"
+	yellow tint = "33"
+)
+
+// paper collects text before it is written.
+type paper struct {
+	bytes.Buffer
+	color bool
+}
+
+// line prints one line. Arguments are cleaned of control characters.
+func (p *paper) line(format string, args ...any) {
+	p.WriteString(phrase(format, args) + "\n")
+}
+
+// tinted prints one line that stands out.
+func (p *paper) tinted(t tint, format string, args ...any) {
+	p.WriteString(string(p.paint(t, phrase(format, args))) + "\n")
+}
+
+// ink is text that is ready to be printed: clean, and painted.
+type ink string
+
+// paint makes clean text stand out.
+func (p *paper) paint(t tint, s string) ink {
+	if !p.color || t == plain || s == "" {
+		return ink(s)
+	}
+	return ink("\x1b[" + string(t) + "m" + s + "\x1b[0m")
+}
+
+func phrase(format string, args []any) string {
+	cleaned := make([]any, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case ink, int:
+			cleaned[i] = a
+		default:
+			cleaned[i] = clean(fmt.Sprint(a))
+		}
+	}
+	return fmt.Sprintf(format, cleaned...)
+}
+
+// list prints values under a label, a line each.
+func (p *paper) list(label string, values []string) {
+	for _, v := range values {
+		p.line("  %-10s%s", label, v)
+		label = ""
+	}
+}
+
+// cell is one field of a table.
+type cell struct {
+	text string
+	tint tint
+}
+
+// table prints rows in columns as wide as their widest cell, two spaces apart.
+func (p *paper) table(rows [][]cell) {
+	var widths []int
+	for _, row := range rows {
+		for i := range row {
+			row[i].text = clean(row[i].text)
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], displaywidth.String(row[i].text))
+		}
+	}
+	for _, row := range rows {
+		var b strings.Builder
+		for i, c := range row {
+			b.WriteString(string(p.paint(c.tint, c.text)))
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-displaywidth.String(c.text)+2))
+			}
+		}
+		p.WriteString(strings.TrimRight(b.String(), " ") + "\n")
+	}
+}
+
+// clean replaces what could steer a terminal: values may come from anybody's
+// DNS. What a person typed or read is left as it is.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// clip cuts a cleaned line to a width in columns.
+func clip(s string, width int) string { return displaywidth.TruncateString(s, width, "…") }
+
+// pad fills a cleaned text up to a width in columns.
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-displaywidth.String(s)))
+}
+
+// span prints a duration as short as a person needs it.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// size prints a number of bytes in powers of 1000.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1000*1000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1000*1000*1000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}
+
+// count prints a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// join prints words for people: "a, b and c".
+func join(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}

@@ -1,0 +1,190 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files; commit only a difference you can explain")
+
+// golden compares text with testdata/NAME.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// show is a value in all its forms: text, text in colour with its escape
+// sequences readable, JSON.
+func show(t *testing.T, v Value) string {
+	t.Helper()
+	var b strings.Builder
+	for _, form := range []struct {
+		title   string
+		printer Printer
+	}{{"text", Printer{Format: Text}}, {"colour", Printer{Format: Text, Screen: Screen{Color: true}}}, {"json", Printer{Format: JSON}}} {
+		var out bytes.Buffer
+		form.printer.Screen.W = &out
+		if err := form.printer.Show(v); err != nil {
+			t.Fatal(err)
+		}
+		text := out.String()
+		if form.printer.Format == JSON {
+			text = indent(t, out.Bytes())
+		}
+		fmt.Fprintf(&b, "-- %s --\n%s", form.title, strings.ReplaceAll(text, "\x1b", "␛"))
+	}
+	return b.String()
+}
+
+func indent(t *testing.T, line []byte) string {
+	t.Helper()
+	if bytes.Count(line, []byte("\n")) != 1 || line[len(line)-1] != '\n' {
+		t.Errorf("want one line of JSON, got %q", line)
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, line, "", "  "); err != nil {
+		t.Fatalf("%v in %s", err, line)
+	}
+	return out.String()
+}
+
+func at(ms int) time.Time {
+	return time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).Add(time.Duration(ms) * time.Millisecond)
+}
+
+func TestValues(t *testing.T) {
+	refusal := plan.Refusal{Rule: "R6", What: "start member etcd-a", Evidence: []string{"/x/data is empty, but member 1f once had data"},
+		Remedy: []string{"put the data directory back, if it was moved", "pleiad up"}}
+	for name, v := range map[string]Value{
+		"fault": Fault{Error: "cannot destroy dev: there is no such cluster", Hints: []string{"see what there is: pleiad status"}, Exit: 6, Name: "no-cluster"},
+		"outcome-up": Outcome{Command: "up", Cluster: "dev", Domain: "dev.test", Members: 3, Reached: true, Steps: 15, Took: 712 * time.Millisecond,
+			Health: &Health{Domain: "dev.test", Verdict: Healthy, Members: []MemberHealth{{ID: "8211f1d0f64f3269", Name: "etcd-a", URL: "https://etcd-a.dev.test:2379", Healthy: true}}},
+			Next:   []string{"pleiad etcdctl -- put greeting hello"}},
+		"outcome-same":    Outcome{Command: "up", Cluster: "dev", Domain: "dev.test", Members: 1, Reached: true, Took: 51 * time.Millisecond},
+		"outcome-refused": Outcome{Command: "up", Cluster: "dev", Domain: "dev.test", Members: 3, Refusals: []plan.Refusal{refusal}, Differences: []verify.Difference{{Where: "etcd-a", What: "not running"}}},
+		"outcome-destroy": Outcome{Command: "destroy", Cluster: "dev", Domain: "dev.test", Members: 3, Reached: true, Steps: 9, Took: 61 * time.Second},
+		"health": Health{Domain: "dev.test", Verdict: Degraded, Problems: []string{"member 3 (etcd-c) is not in the client records"}, Members: []MemberHealth{
+			{ID: "8211f1d0f64f3269", Name: "etcd-a", URL: "https://etcd-a.dev.test:2379", Healthy: true},
+			{Name: "etcd-b", URL: "https://etcd-b.dev.test:2379", Detail: "no answer from https://etcd-b.dev.test:2379: connection refused"}}},
+		"endpoints": Endpoints{Domain: "dev.test", Service: "_etcd-client-ssl._tcp.dev.test.", Endpoints: []Endpoint{
+			{URL: "https://etcd-a.dev.test:2379", Host: "etcd-a.dev.test", Port: 2379, TLS: true, Addresses: []string{"127.71.0.11"}}}},
+		"environment": Variables{Note: []string{"for sh"}, Variables: []Variable{{"ETCDCTL_ENDPOINTS", "https://127.71.0.11:2379"},
+			{"ETCDCTL_CACERT", "/home/o'neil/a b/ca.crt"}, {"ETCDCTL_USER", ""}}},
+		"version": Version{Release: "(devel)", Revision: "abcdef0+changes", Etcd: "3.7.3", Go: "go1.26.8", Platform: "linux/amd64"},
+		"findings": Findings{Worst: Warning, Findings: []Finding{{Check: "state directory", Grade: Fine, Found: "/x is writable"},
+			{Check: "disk", Grade: Warning, Found: "fdatasync p99 14ms", Remedy: "keep the state on a faster disk"}}},
+		"hostile": Fault{Error: "marker \"\x1b[31m\u202ev=1\a\" is\nnot ours", Hints: []string{"\x1b]0;title\a"}},
+	} {
+		t.Run(name, func(t *testing.T) { golden(t, name+".golden", show(t, v)) })
+	}
+}
+
+func spec3() cluster.Spec {
+	return cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3, TLS: true,
+		Hosts: cluster.HostsSpec{Local: &cluster.LocalHosts{}}, DNS: cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}}, Deliver: "local"}
+}
+
+// nothing is the state before the first up.
+func nothing() cluster.State {
+	return cluster.State{At: at(0), Server: cluster.NameServer{Managed: true}, Records: cluster.Known(cluster.Records{}), Hosts: cluster.Known([]cluster.Host{}),
+		Fresh: cluster.Fresh{Members: []cluster.MemberName{"etcd-aaaaaaa", "etcd-bbbbbbb", "etcd-ccccccc"}, Owner: "owner1", Token: "token1"}}
+}
+
+func TestRoad(t *testing.T) {
+	spec := spec3()
+	road := NewRoad(spec, plan.Road(plan.Up, spec, nothing()))
+	brief := road
+	brief.Brief = true
+	golden(t, "road.golden", show(t, road))
+	golden(t, "road-brief.golden", show(t, brief))
+	golden(t, "road-nothing.golden", show(t, NewRoad(spec, nil)))
+	stuck := nothing()
+	stuck.Server.Running = true
+	stuck.Hosts = cluster.Unknown[[]cluster.Host]("permission denied")
+	golden(t, "road-refused.golden", show(t, NewRoad(spec, plan.Road(plan.Up, spec, stuck))))
+}
+
+// living is a state with one member as it should be, one without a client
+// record that is down, and one whose host is gone.
+func living() cluster.State {
+	s := nothing()
+	spec := spec3()
+	s.Server = cluster.NameServer{Managed: true, Running: true, Address: "127.71.0.1:53"}
+	s.Control = cluster.Control{Owner: "owner1", CA: "ca1", Operator: &cluster.Certificate{NotAfter: at(0).AddDate(1, 0, 0), RenewAt: at(0).AddDate(0, 8, 0)}}
+	marker := cluster.Marker{Cluster: "dev", Owner: "owner1", Generation: 4, Token: "token1", Phase: cluster.Sealed, ID: 0xc1, CA: "ca1",
+		Members: []cluster.MemberName{"etcd-aaaaaaa", "etcd-bbbbbbb", "etcd-ccccccc"}}
+	member := func(name cluster.MemberName, id cluster.MemberID, last byte) cluster.Host {
+		return cluster.Host{Name: name, Address: netip.AddrFrom4([4]byte{127, 71, 0, last}), Ports: cluster.StandardPorts(), Token: "token1",
+			Node: cluster.Known(cluster.Node{Installed: "d", Sealed: true, Data: cluster.Data{Present: true, Born: true, Member: id, Cluster: 0xc1},
+				Certificate: &cluster.Certificate{NotAfter: at(0).AddDate(0, 1, 0), RenewAt: at(0).AddDate(0, 0, -int(last))}})}
+	}
+	a, b := member("etcd-aaaaaaa", 0xa, 11), member("etcd-bbbbbbb", 0xb, 12)
+	a.Node.Value.Process = cluster.Process{Running: true, PID: 4711, Since: at(0).Add(-26 * time.Hour)}
+	a.View = cluster.Known(cluster.View{ID: 0xa, Cluster: 0xc1, Leader: 0xa, Revision: 12, Version: "3.7.3", DBSize: 20480, Members: []cluster.Member{{ID: 0xa, Name: a.Name}, {ID: 0xb, Name: b.Name}, {ID: 0xc, Name: "etcd-ccccccc"}}})
+	b.Node.Value.Process.Exit = "the disk is full"
+	b.View = cluster.Unknown[cluster.View]("not running")
+	s.Hosts = cluster.Known([]cluster.Host{a, b})
+	service := func(hosts ...cluster.MemberName) (out []string) {
+		for _, h := range hosts {
+			out = append(out, cluster.Service{Target: spec.HostName(h) + ".", Port: 2380}.Value())
+		}
+		return out
+	}
+	s.Records.Value.Sets = []cluster.RecordSet{
+		cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, marker.String()),
+		spec.HostRecord(a.Name, a.Address), spec.HostRecord(b.Name, b.Address),
+		cluster.NewRecordSet(spec.ServerService(), cluster.SRV, service(marker.Members...)...),
+		cluster.NewRecordSet(spec.ClientService(), cluster.SRV, "0 0 2379 etcd-aaaaaaa.dev.test."),
+	}
+	return s
+}
+
+func TestStatus(t *testing.T) {
+	golden(t, "status.golden", show(t, NewStatus(spec3(), living())))
+	golden(t, "status-nothing.golden", show(t, NewStatus(spec3(), nothing())))
+	blind := living()
+	blind.Records = cluster.Unknown[cluster.Records]("no answer within 5s")
+	blind.Hosts.Value[1].Node = cluster.Unknown[cluster.Node]("permission denied")
+	golden(t, "status-unknown.golden", show(t, NewStatus(spec3(), blind)))
+}
+
+type brokenWriter struct{}
+
+var errBroken = errors.New("broken pipe")
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestShowReportsTheWriter(t *testing.T) {
+	for _, format := range []Format{Text, JSON} {
+		if err := (Printer{Format: format, Screen: Screen{W: brokenWriter{}}}).Show(Version{}); !errors.Is(err, errBroken) {
+			t.Errorf("%s: %v, want %v", format, err, errBroken)
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+)
+
+// Status is hosts, records, members and health side by side.
+type Status struct {
+	At      time.Time    `json:"at"`
+	Cluster cluster.Name `json:"cluster"`
+	Domain  string       `json:"domain"`
+	// Phase is bootstrapping, sealed or destroying; empty if there is no
+	// marker, "unknown" if it could not be read.
+	Phase string `json:"phase,omitempty"`
+	// ID is the cluster's, in etcd's form; empty before it is known.
+	ID  string `json:"id,omitempty"`
+	TLS bool   `json:"tls"`
+	// Members is how many the spec wants.
+	Members    int                `json:"members"`
+	NameServer cluster.NameServer `json:"nameServer"`
+	Hosts      []HostStatus       `json:"hosts"`
+	// Drift is every place where spec and state do not agree.
+	Drift []verify.Difference `json:"drift"`
+	// Expiry is the certificate that expires first; absent without any.
+	Expiry *Expiry `json:"expiry,omitempty"`
+}
+
+// HostStatus is one host with all that belongs to it.
+type HostStatus struct {
+	Name cluster.MemberName `json:"name"`
+	// Address is empty if the host is gone.
+	Address string        `json:"address,omitempty"`
+	Ports   cluster.Ports `json:"ports,omitzero"`
+	// Records are those that name the host: address, server, client; null if
+	// they could not be read.
+	Records []string `json:"records"`
+	// Member is the ID of the member, in etcd's form; empty if unknown.
+	Member string `json:"member,omitempty"`
+	// Role is leader, voter or learner; empty if unknown.
+	Role string `json:"role,omitempty"`
+	// Health is healthy, unhealthy, down, waiting, unknown or gone.
+	Health string `json:"health"`
+	// Detail is why, unless it is healthy.
+	Detail   string    `json:"detail,omitempty"`
+	PID      int       `json:"pid,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	Version  string    `json:"version,omitempty"`
+	DBSize   int64     `json:"dbSize,omitempty"`
+	Revision int64     `json:"revision,omitempty"`
+	// Certificate is the member's own.
+	Certificate *cluster.Certificate `json:"certificate,omitempty"`
+}
+
+// Expiry is a certificate and whose it is.
+type Expiry struct {
+	Of string `json:"of"`
+	cluster.Certificate
+}
+
+// NewStatus puts a state together for reading.
+func NewStatus(spec cluster.Spec, s cluster.State) Status {
+	out := Status{At: s.At, Cluster: spec.Cluster, Domain: spec.Domain, TLS: spec.TLS, Members: spec.Members,
+		NameServer: s.Server, Hosts: []HostStatus{}, Drift: verify.Check(spec, s)}
+	var marker cluster.Marker
+	switch set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}); {
+	case !s.Records.Known():
+		out.Phase = "unknown"
+	case ok:
+		// What is no marker of ours is among the differences.
+		marker, _ = cluster.ParseMarker(strings.Join(set.Values, " "))
+		out.Phase = string(marker.Phase)
+	}
+	if marker.ID != 0 {
+		out.ID = marker.ID.String()
+	}
+	for _, h := range s.Hosts.Value {
+		out.Hosts = append(out.Hosts, hostStatus(spec, s.Records, h))
+	}
+	for _, name := range marker.Members {
+		if s.Hosts.Known() && !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name }) {
+			out.Hosts = append(out.Hosts, HostStatus{Name: name, Health: "gone", Records: published(spec, s.Records, name)})
+		}
+	}
+	slices.SortFunc(out.Hosts, func(a, b HostStatus) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	out.Expiry = earliest(s)
+	return out
+}
+
+func hostStatus(spec cluster.Spec, r cluster.Seen[cluster.Records], h cluster.Host) HostStatus {
+	n, v := h.Node.Value, h.View.Value
+	out := HostStatus{Name: h.Name, Address: h.Address.String(), Ports: h.Ports, Records: published(spec, r, h.Name),
+		PID: n.Process.PID, Since: n.Process.Since, Certificate: n.Certificate}
+	switch {
+	case !h.Node.Known():
+		out.Health, out.Detail = "unknown", h.Node.Unknown
+	case !n.Process.Running:
+		out.Health, out.Detail = "down", n.Process.Exit
+	case n.Process.Gate != "":
+		out.Health, out.Detail = "waiting", n.Process.Gate
+	case !h.View.Known():
+		out.Health, out.Detail = "unhealthy", h.View.Unknown
+	case !v.Healthy():
+		out.Health, out.Detail = "unhealthy", Complaint(v)
+	default:
+		out.Health = "healthy"
+	}
+	if n.Data.Member != 0 {
+		out.Member = n.Data.Member.String()
+	}
+	if h.View.Known() {
+		out.Member, out.Role, out.Version = v.ID.String(), role(v), v.Version
+		out.DBSize, out.Revision = v.DBSize, v.Revision
+	}
+	return out
+}
+
+func role(v cluster.View) string {
+	switch {
+	case v.Learner:
+		return "learner"
+	case v.Leader == v.ID && v.ID != 0:
+		return "leader"
+	}
+	return "voter"
+}
+
+// Complaint says why a member that answered is not healthy.
+func Complaint(v cluster.View) string {
+	var why []string
+	if v.Leader == 0 {
+		why = append(why, "knows no leader")
+	}
+	if v.Stalled != "" {
+		why = append(why, "serves no linearizable read: "+v.Stalled)
+	}
+	for _, e := range append(slices.Clone(v.Errors), v.Alarms...) {
+		why = append(why, "reports "+e)
+	}
+	return strings.Join(why, "; ")
+}
+
+// published says which records name a member.
+func published(spec cluster.Spec, r cluster.Seen[cluster.Records], name cluster.MemberName) []string {
+	if !r.Known() {
+		return nil
+	}
+	out := []string{}
+	for _, kind := range []cluster.RecordType{cluster.A, cluster.AAAA} {
+		if _, ok := r.Value.Get(cluster.Key{Name: spec.HostName(name) + ".", Type: kind}); ok {
+			out = append(out, "address")
+			break
+		}
+	}
+	for _, service := range []struct{ label, name string }{{"server", spec.ServerService()}, {"client", spec.ClientService()}} {
+		set, _ := r.Value.Get(cluster.Key{Name: service.name, Type: cluster.SRV})
+		if slices.ContainsFunc(set.Values, func(v string) bool {
+			s, err := cluster.ParseService(v)
+			m, ours := spec.MemberOf(s.Target)
+			return err == nil && ours && m == name
+		}) {
+			out = append(out, service.label)
+		}
+	}
+	return out
+}
+
+// earliest is the certificate that expires first.
+func earliest(s cluster.State) *Expiry {
+	var first *Expiry
+	consider := func(of string, c *cluster.Certificate) {
+		if c != nil && (first == nil || c.NotAfter.Before(first.NotAfter)) {
+			first = &Expiry{Of: of, Certificate: *c}
+		}
+	}
+	for _, h := range s.Hosts.Value {
+		consider(string(h.Name), h.Node.Value.Certificate)
+	}
+	consider("the operator", s.Control.Operator)
+	return first
+}
+
+// Kind implements Value.
+func (Status) Kind() string { return "status" }
+
+func (s Status) text(p *paper) {
+	s.heading(p)
+	if len(s.Hosts) > 0 {
+		p.line("")
+		rows := [][]cell{{{"HOST", faint}, {"ADDRESS", faint}, {"RECORDS", faint}, {"MEMBER", faint}, {"HEALTH", faint}, {"RUNS", faint}, {"DATA", faint}, {"RENEWAL", faint}}}
+		for _, h := range s.Hosts {
+			rows = append(rows, h.cells(s.At))
+		}
+		p.table(rows)
+	}
+	for _, h := range s.Hosts {
+		if h.Detail != "" && !s.drifts(h) {
+			p.line("  %s is %s: %s", h.Name, h.Health, h.Detail)
+		}
+	}
+	if len(s.Drift) > 0 {
+		p.line("")
+		p.tinted(yellow, "drift: %s from what the spec says", count(len(s.Drift), "difference"))
+	}
+	for _, d := range s.Drift {
+		p.line("  %s", d)
+	}
+	if s.Expiry != nil {
+		p.line("")
+		word := ""
+		if s.Expiry.Due(s.At) {
+			word = ", which is due: pleiad up"
+		}
+		p.line("certificates: the first to expire is that of %s, on %s; renewal from %s%s", s.Expiry.Of, day(s.Expiry.NotAfter), day(s.Expiry.RenewAt), word)
+	}
+}
+
+// drifts says whether a host's detail is among the differences as well.
+func (s Status) drifts(h HostStatus) bool {
+	return slices.ContainsFunc(s.Drift, func(d verify.Difference) bool {
+		return d.Where == string(h.Name) && strings.Contains(d.What, h.Detail)
+	})
+}
+
+func (s Status) heading(p *paper) {
+	healthy := 0
+	for _, h := range s.Hosts {
+		if h.Health == "healthy" {
+			healthy++
+		}
+	}
+	phase := s.Phase
+	if phase == "" {
+		phase = "does not exist"
+	}
+	tone := green
+	if len(s.Drift) > 0 || healthy < s.Members {
+		tone = yellow
+	}
+	p.line("cluster %s on %s: %s, %s", s.Cluster, s.Domain, phase, p.paint(tone, fmt.Sprintf("%d of %s healthy", healthy, count(s.Members, "member"))))
+	if s.ID != "" {
+		p.line("cluster ID %s", s.ID)
+	}
+	switch {
+	case s.NameServer.Managed && s.NameServer.Running:
+		p.line("name server %s", s.NameServer.Address)
+	case s.NameServer.Managed:
+		p.tinted(yellow, "name server does not run: pleiad up")
+	}
+}
+
+func (h HostStatus) cells(at time.Time) []cell {
+	tone := yellow
+	switch h.Health {
+	case "healthy":
+		tone = green
+	case "down", "gone", "unhealthy":
+		tone = red
+	}
+	member := or(h.Member)
+	if h.Role != "" {
+		member += " " + h.Role
+	}
+	address, records, runs, data, renewal := "-", "unknown", "-", "-", "-"
+	if h.Records != nil {
+		records = or(strings.Join(h.Records, "+"))
+	}
+	if h.Address != "" {
+		address = h.Address
+	}
+	if h.PID != 0 && !h.Since.IsZero() {
+		runs = span(at.Sub(h.Since))
+	}
+	if h.DBSize > 0 {
+		data = size(h.DBSize)
+	}
+	if h.Certificate != nil {
+		renewal = day(h.Certificate.RenewAt)
+	}
+	return []cell{{string(h.Name), plain}, {address, plain}, {records, plain}, {member, plain},
+		{h.Health, tone}, {runs, plain}, {data, plain}, {renewal, plain}}
+}
+
+// or is a dash where there is nothing to say.
+func or(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
