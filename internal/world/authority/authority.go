@@ -1,6 +1,12 @@
-// Package authority is the contract of the one store of pleiad: whose a
-// cluster is, and the keys and certificates made for it. Package home keeps it
-// in the state directory; the simulator keeps it in memory.
+// Package authority is the contract of the control side's own store: who this
+// control side is to a cluster, and the cluster's CA with what it issues. It
+// stands beside hosts, dns, deliver and etcd: observe reads from it, apply
+// acts on it. Package home keeps it in the state directory; package
+// authoritytest holds the suite that it and the simulator pass.
+//
+// It is the one thing pleiad stores, and it says nothing about the state of a
+// cluster: whoever loses it loses the right to change the cluster, not the
+// cluster.
 package authority
 
 import (
@@ -10,24 +16,34 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
-// Authority acts for one cluster. Methods are safe for concurrent use.
+// Authority stands for one cluster. Inspect and Issue are safe for concurrent
+// use; the others are called by the one command that holds the cluster's lock.
+// All return soon after ctx ends.
 type Authority interface {
-	// Inspect says what is stored; nothing stored is a zero Control, not an
-	// error.
+	// Inspect says what is stored. It changes nothing. A cluster of which
+	// nothing is stored gives the zero Control and no error; an error means
+	// unknown: something is there and cannot be used. Operator is nil if there
+	// is no certificate that fits its key and the CA.
 	Inspect(ctx context.Context) (cluster.Control, error)
 
-	// Create stores the owner and, with tls, makes the CA and the operator's
-	// certificate. It is idempotent, never replaces an owner or a CA key, and
-	// never leaves half of one.
+	// Create makes what is missing of the owner and, with tls, of the CA and
+	// the operator's certificate. What is there stays: a CA is never replaced.
+	// An owner other than the stored one is an error. If Create ends halfway,
+	// however it does, there is either no CA or a whole one, and calling it
+	// again completes it. The owner is stored last, so that a known owner
+	// means that all of Create has been done.
 	Create(ctx context.Context, owner cluster.Owner, tls bool) error
 
-	// RenewOperator issues a new certificate to pleiad itself.
+	// RenewOperator issues the operator's certificate anew. The former one
+	// stays valid, and stays in place if there is an error. There must be a CA.
 	RenewOperator(ctx context.Context) error
 
-	// Issue makes a key and a certificate for a member, valid for the given
-	// DNS names and IP addresses. Nothing of it is stored here.
+	// Issue makes a fresh key and certificate for a member, valid for these
+	// host names and IP addresses, and stores neither. There must be a CA.
 	Issue(ctx context.Context, name cluster.MemberName, names []string) (node.Credentials, error)
 
-	// Forget deletes all that is stored. Nothing stored is no error.
+	// Forget removes the CA, the operator's certificate and, last, the owner:
+	// Inspect then gives the zero Control. Nothing stored is no error. It is
+	// the end of a cluster; no member can be given a certificate after it.
 	Forget(ctx context.Context) error
 }
