@@ -1,0 +1,190 @@
+package home
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/pki"
+	"github.com/pleiad-etcd/pleiad/internal/world/authority"
+)
+
+var _ authority.Authority = (*Home)(nil)
+
+// Inspect implements authority.Authority.
+func (h *Home) Inspect(ctx context.Context) (cluster.Control, error) {
+	if err := ctx.Err(); err != nil {
+		return cluster.Control{}, fmt.Errorf("inspect home of cluster %s: %w", h.cluster, err)
+	}
+	m, err := h.meta()
+	if errors.Is(err, ErrNone) {
+		return cluster.Control{}, nil
+	}
+	if err != nil {
+		return cluster.Control{}, err
+	}
+	control := cluster.Control{Owner: m.Owner}
+	ca, err := h.ca()
+	if err != nil || ca == nil {
+		return control, err
+	}
+	control.CA = pki.Fingerprint(ca.Certificate())
+	_, cert, err := h.operator(*ca)
+	if err != nil {
+		return cluster.Control{}, err
+	}
+	if cert != nil {
+		window := pki.Window(cert)
+		control.Operator = &window
+	}
+	return control, nil
+}
+
+// Create implements authority.Authority.
+func (h *Home) Create(ctx context.Context, owner cluster.Owner, tls bool) error {
+	m, err := h.begin(ctx, "create authority")
+	if err != nil {
+		return err
+	}
+	defer h.write.Unlock()
+	if owner == "" {
+		return fmt.Errorf("create authority of cluster %s: no owner given", h.cluster)
+	}
+	if m.Owner != "" && m.Owner != owner {
+		return fmt.Errorf("create authority of cluster %s: it is owned as %s, not %s", h.cluster, m.Owner, owner)
+	}
+	if tls {
+		if err := h.createPKI(); err != nil {
+			return fmt.Errorf("create authority of cluster %s: %w", h.cluster, err)
+		}
+	}
+	if m.Owner == owner {
+		return nil
+	}
+	m.Owner = owner
+	if err := h.setMeta(m); err != nil {
+		return fmt.Errorf("create authority of cluster %s: %w", h.cluster, err)
+	}
+	return nil
+}
+
+// RenewOperator implements authority.Authority.
+func (h *Home) RenewOperator(ctx context.Context) error {
+	if _, err := h.begin(ctx, "renew operator"); err != nil {
+		return err
+	}
+	defer h.write.Unlock()
+	ca, err := h.mustCA()
+	if err != nil {
+		return fmt.Errorf("renew operator of cluster %s: %w", h.cluster, err)
+	}
+	if err := h.renewOperator(ca); err != nil {
+		return fmt.Errorf("renew operator of cluster %s: %w", h.cluster, err)
+	}
+	return nil
+}
+
+// Issue implements authority.Authority.
+func (h *Home) Issue(ctx context.Context, name cluster.MemberName, names []string) (node.Credentials, error) {
+	if err := ctx.Err(); err != nil {
+		return node.Credentials{}, fmt.Errorf("issue certificate of member %s: %w", name, err)
+	}
+	ca, err := h.mustCA()
+	if err != nil {
+		return node.Credentials{}, fmt.Errorf("issue certificate of member %s: %w", name, err)
+	}
+	key, err := pki.NewKey(h.random)
+	if err != nil {
+		return node.Credentials{}, fmt.Errorf("issue certificate of member %s: %w", name, err)
+	}
+	cert, err := ca.IssueMember(h.random, h.now(), key, name, names)
+	if err != nil {
+		return node.Credentials{}, err
+	}
+	return node.Credentials{CA: ca.PEM(), Cert: cert, Key: key.PEM()}, nil
+}
+
+// Forget implements authority.Authority.
+func (h *Home) Forget(ctx context.Context) error {
+	m, err := h.begin(ctx, "forget")
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer h.write.Unlock()
+	if err := h.removePKI(); err != nil {
+		return fmt.Errorf("forget cluster %s: %w", h.cluster, err)
+	}
+	if m.Owner == "" {
+		return nil
+	}
+	m.Owner = ""
+	if err := h.setMeta(m); err != nil {
+		return fmt.Errorf("forget cluster %s: %w", h.cluster, err)
+	}
+	return nil
+}
+
+// begin starts a writing act: with the writer's mutex held if there is no
+// error.
+func (h *Home) begin(ctx context.Context, act string) (meta, error) {
+	h.write.Lock()
+	err := ctx.Err()
+	if err != nil {
+		err = fmt.Errorf("%s of cluster %s: %w", act, h.cluster, err)
+	}
+	var m meta
+	if err == nil {
+		m, err = h.meta()
+	}
+	if err != nil {
+		h.write.Unlock()
+	}
+	return m, err
+}
+
+// Operator is what pleiad presents to members.
+func (h *Home) Operator() (tls.Certificate, error) {
+	ca, err := h.mustCA()
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("operator of cluster %s: %w", h.cluster, err)
+	}
+	pair, _, err := h.operator(ca)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("operator of cluster %s: %w", h.cluster, err)
+	}
+	if pair == nil {
+		return tls.Certificate{}, &Error{Path: h.path(pkiFolder), Problem: "no operator's certificate that fits its key and the CA", Hint: "issue one: pleiad up", Kind: ErrDamaged}
+	}
+	return *pair, nil
+}
+
+// ClientTLS is how a client of the cluster talks to members: it presents the
+// operator's certificate and trusts the cluster's CA alone.
+func (h *Home) ClientTLS() (*tls.Config, error) {
+	ca, err := h.mustCA()
+	if err != nil {
+		return nil, fmt.Errorf("operator of cluster %s: %w", h.cluster, err)
+	}
+	pair, err := h.Operator()
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.Certificate())
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: []tls.Certificate{pair}}, nil
+}
+
+// OperatorFiles are the paths of what any client of the cluster needs.
+type OperatorFiles struct{ CA, Cert, Key string }
+
+// OperatorFiles says where the operator's files are; there may be none yet.
+func (h *Home) OperatorFiles() OperatorFiles {
+	return OperatorFiles{CA: h.path(pkiFolder, caCert), Cert: h.path(pkiFolder, operatorCert), Key: h.path(pkiFolder, operatorKey)}
+}
