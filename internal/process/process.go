@@ -28,7 +28,7 @@ type Stamp struct {
 
 // Self is the stamp of this process.
 func Self() (Stamp, error) {
-	started, err := startOf(os.Getpid())
+	started, _, err := startOf(os.Getpid())
 	if err != nil {
 		return Stamp{}, fmt.Errorf("read own start time: %w", err)
 	}
@@ -40,8 +40,8 @@ func (s Stamp) Alive() bool {
 	if s.PID <= 0 {
 		return false
 	}
-	started, err := startOf(s.PID)
-	return err == nil && started == s.Started
+	started, ended, err := startOf(s.PID)
+	return err == nil && !ended && started == s.Started
 }
 
 // Signal sends a signal to the process if it is alive.
@@ -121,7 +121,8 @@ func Spawn(argv, env []string, logFile string) (Child, error) {
 	if err := cmd.Start(); err != nil {
 		return Child{}, fmt.Errorf("start %s: %w", argv[0], err)
 	}
-	started, err := startOf(cmd.Process.Pid)
+	// It may have ended already; it is known until it is reaped, below.
+	started, _, err := startOf(cmd.Process.Pid)
 	if err != nil {
 		return Child{}, errors.Join(fmt.Errorf("read start time of process %d: %w", cmd.Process.Pid, err), cmd.Process.Kill(), cmd.Wait())
 	}

@@ -1,25 +1,21 @@
 package process
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 )
 
-var errZombie = errors.New("has ended")
-
 // szomb is SZOMB of <sys/proc.h>.
 const szomb = 5
 
-func startOf(pid int) (string, error) {
+// startOf reads the start time of a process, and whether it has ended and only
+// waits to be reaped.
+func startOf(pid int) (started string, ended bool, err error) {
 	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	if err != nil {
-		return "", err
-	}
-	if info.Proc.P_stat == szomb {
-		return "", errZombie
+		return "", false, err
 	}
 	t := info.Proc.P_starttime
-	return fmt.Sprintf("%d.%06d", t.Sec, t.Usec), nil
+	return fmt.Sprintf("%d.%06d", t.Sec, t.Usec), info.Proc.P_stat == szomb, nil
 }

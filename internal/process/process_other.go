@@ -4,6 +4,6 @@ package process
 
 import "errors"
 
-func startOf(int) (string, error) {
-	return "", errors.New("members can run on this machine only where it is Linux or macOS")
+func startOf(int) (started string, ended bool, err error) {
+	return "", false, errors.New("members can run on this machine only where it is Linux or macOS")
 }
