@@ -45,6 +45,10 @@ func TestProcessWithoutItsFirstThreadIsAlive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(c.Stamp.PID, syscall.SIGKILL) // it has ended if all is well
+		<-c.Exited
+	})
 	for state(t, c.Stamp.PID) != "Z" {
 	}
 	if !c.Stamp.Alive() {
@@ -53,7 +57,6 @@ func TestProcessWithoutItsFirstThreadIsAlive(t *testing.T) {
 	if err := c.Stamp.Stop(t.Context(), 0); err != nil {
 		t.Error(err)
 	}
-	<-c.Exited
 }
 
 // A child that ends before Spawn has looked at it is still known.
