@@ -14,6 +14,8 @@ import (
 type Inspector interface {
 	// View asks the member on one host, over its own address (no DNS), for its
 	// view. Everything but View.Stalled is read without quorum, so that one
-	// member is never judged by the others. An error means unknown.
+	// member is never judged by the others. View.Members is sorted by ID. An
+	// error means unknown. A member that is not ready accepts connections and
+	// answers nothing: View then waits for it, but for a few seconds at most.
 	View(ctx context.Context, h cluster.Host) (cluster.View, error)
 }

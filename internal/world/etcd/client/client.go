@@ -1,0 +1,184 @@
+// Package client asks real etcd members over the network: it is the
+// etcd.Inspector of production, and the check behind `pleiad health`.
+//
+// [New] gives the inspector. Each question opens one connection to one member
+// and closes it: a member is never answered for by another, and nothing lives
+// on between two observations.
+//
+// What is read without quorum (etcd v3.7.3): Status from the member's own
+// state (server/etcdserver/api/v3rpc/maintenance.go), the serializable member
+// list from what it has applied (server/etcdserver/server.go, MemberList).
+// Alarms are taken from Status too and not from the Alarm call, which even for
+// a list goes through raft (server/etcdserver/v3_server.go, Alarm): it needs
+// quorum, and each one writes an entry to the log of every member.
+package client
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/encoding/prototext"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
+)
+
+// Limits of one question, beside those of the caller's context. A member that
+// has not yet joined a quorum accepts connections and answers none until it
+// has, so that a question asked while it starts is answered the moment it is
+// ready.
+const (
+	askLimit  = 2 * time.Second
+	readLimit = time.Second
+)
+
+// TLS gives what a client presents and whom it trusts. It is asked anew for
+// each connection, so that a renewed certificate is used at once.
+type TLS func() (*tls.Config, error)
+
+// Inspector is an etcd.Inspector.
+type Inspector struct {
+	spec cluster.Spec
+	tls  TLS
+}
+
+var _ etcd.Inspector = (*Inspector)(nil)
+
+// New makes an inspector of the members of one cluster. config is not used if
+// the spec turns TLS off.
+func New(spec cluster.Spec, config TLS) *Inspector { return &Inspector{spec: spec, tls: config} }
+
+// View implements etcd.Inspector. The address is the host's, the name that its
+// certificate must be valid for is the member's, and no DNS is asked.
+func (i *Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, error) {
+	address := netip.AddrPortFrom(h.Address, h.Ports.Client).String()
+	c, err := i.open(h, address)
+	if err == nil {
+		defer c.close()
+		var v cluster.View
+		if v, err = c.view(ctx); err == nil {
+			return v, nil
+		}
+	}
+	return cluster.View{}, fmt.Errorf("ask member %s at %s: %w", h.Name, address, err)
+}
+
+func (i *Inspector) open(h cluster.Host, address string) (*conn, error) {
+	var config *tls.Config
+	if i.spec.TLS {
+		var err error
+		if config, err = i.tls(); err != nil {
+			return nil, err
+		}
+	}
+	return open(i.spec.ClientURL(h.Name, h.Ports.Client), config, func(ctx context.Context, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	})
+}
+
+// view asks all questions at once. The limit of the linearizable read begins
+// when the member has answered the others: one that was just not ready yet is
+// not stalled.
+func (c *conn) view(ctx context.Context) (cluster.View, error) {
+	local, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	quorum, stop := context.WithCancel(ctx)
+	defer stop()
+
+	var status *pb.StatusResponse
+	var list *pb.MemberListResponse
+	var statusErr, listErr, readErr error
+	var locally, reading sync.WaitGroup
+	reading.Go(func() { readErr = c.read(quorum) })
+	locally.Go(func() { status, statusErr = c.status(local) })
+	locally.Go(func() { list, listErr = c.members(local) })
+	locally.Wait()
+	err := cmp.Or(statusErr, listErr)
+	if err != nil {
+		stop()
+	}
+	limit := time.AfterFunc(readLimit, stop)
+	reading.Wait()
+	limit.Stop()
+
+	if errors.Is(ctx.Err(), context.Canceled) { // a read that was cut short says nothing of the member
+		return cluster.View{}, ctx.Err()
+	}
+	if err != nil {
+		return cluster.View{}, c.explain(err)
+	}
+	v := view(status, list)
+	if readErr != nil {
+		v.Stalled = c.explain(readErr).Error()
+	}
+	return v, nil
+}
+
+// view translates what etcd says.
+func view(status *pb.StatusResponse, list *pb.MemberListResponse) cluster.View {
+	v := cluster.View{
+		ID:       cluster.MemberID(status.Header.MemberId),
+		Cluster:  cluster.ID(status.Header.ClusterId),
+		Leader:   cluster.MemberID(status.Leader),
+		Term:     status.RaftTerm,
+		Applied:  status.RaftAppliedIndex,
+		Revision: status.Header.Revision,
+		Version:  status.Version,
+		DBSize:   status.DbSize,
+		Learner:  status.IsLearner,
+	}
+	for _, m := range list.Members {
+		v.Members = append(v.Members, cluster.Member{
+			ID:         cluster.MemberID(m.ID),
+			Name:       cluster.MemberName(m.Name),
+			PeerURLs:   slices.Sorted(slices.Values(m.PeerURLs)),
+			ClientURLs: slices.Sorted(slices.Values(m.ClientURLs)),
+			Learner:    m.IsLearner,
+		})
+	}
+	slices.SortFunc(v.Members, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })
+	for _, e := range status.Errors {
+		if alarm, ok := parseAlarm(e); ok {
+			v.Alarms = append(v.Alarms, describe(alarm, v.Members))
+		} else {
+			v.Errors = append(v.Errors, e)
+		}
+	}
+	slices.Sort(v.Alarms)
+	return v
+}
+
+// parseAlarm reads an alarm among the errors of a status, where etcd prints it
+// in the text format of protocol buffers, "memberID:1234 alarm:NOSPACE", whose
+// spaces are not to be relied on.
+func parseAlarm(text string) (*pb.AlarmMember, bool) {
+	var a pb.AlarmMember
+	if err := prototext.Unmarshal([]byte(text), &a); err != nil || a.Alarm == pb.AlarmType_NONE {
+		return nil, false
+	}
+	return &a, true
+}
+
+// describe prints an alarm with the member that raised it. A corruption that
+// no majority can pin on a member is raised for member 0
+// (etcd server/etcdserver/corrupt.go).
+func describe(a *pb.AlarmMember, members []cluster.Member) string {
+	if a.MemberID == 0 {
+		return a.Alarm.String()
+	}
+	for _, m := range members {
+		if m.ID == cluster.MemberID(a.MemberID) && m.Name != "" {
+			return fmt.Sprintf("%s on %s", a.Alarm, m.Name)
+		}
+	}
+	return fmt.Sprintf("%s on member %s", a.Alarm, cluster.MemberID(a.MemberID))
+}
