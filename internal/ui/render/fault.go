@@ -4,6 +4,8 @@ package render
 type Fault struct {
 	// Error is one line: what could not be done, and why.
 	Error string `json:"error"`
+	// Detail is more about it, such as the line of a file, a line each.
+	Detail []string `json:"detail,omitempty"`
 	// Hints are what a person can do, a line each.
 	Hints []string `json:"hints"`
 	// Exit and Name are the exit code and its name in `pleiad help exit-codes`.
@@ -18,6 +20,9 @@ func (Fault) Kind() string { return "error" }
 // stop; hints below it, with the command to type.
 func (f Fault) text(p *paper) {
 	p.line("%s %s", p.paint(bold, "pleiad:"), f.Error)
+	for _, d := range f.Detail {
+		p.line("%s", d)
+	}
 	for _, h := range f.Hints {
 		p.line("  hint: %s", h)
 	}

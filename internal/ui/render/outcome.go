@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
 )
@@ -63,4 +64,17 @@ func (o Outcome) text(p *paper) {
 	for _, n := range o.Next {
 		p.line("  %s", n)
 	}
+}
+
+// NewOutcome is the outcome of a command before anything has come of it.
+func NewOutcome(command string, spec cluster.Spec) Outcome {
+	return Outcome{Command: command, Cluster: spec.Cluster, Domain: spec.Domain, Members: spec.Members,
+		Refusals: []plan.Refusal{}, Differences: []verify.Difference{}}
+}
+
+// Take adds how the loop ended.
+func (o *Outcome) Take(c converge.Outcome) {
+	o.Steps, o.Reached = c.Steps, c.Reached()
+	o.Refusals = append(o.Refusals, c.Refusals...)
+	o.Differences = append(o.Differences, c.Differences...)
 }

@@ -103,10 +103,10 @@ func (p *paper) table(rows [][]cell) {
 }
 
 // clean replaces what could steer a terminal: values may come from anybody's
-// DNS. What a person typed or read is left as it is.
+// DNS. A tab is harmless, and stands in lines of files that are shown.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control) {
+		if unicode.IsControl(r) && r != '\t' || unicode.In(r, unicode.Bidi_Control) {
 			return '\uFFFD'
 		}
 		return r
@@ -134,8 +134,8 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }
 
-// size prints a number of bytes in powers of 1000.
-func size(n int64) string {
+// Size prints a number of bytes in powers of 1000.
+func Size(n int64) string {
 	switch {
 	case n < 1000:
 		return fmt.Sprintf("%d B", n)

@@ -277,7 +277,7 @@ func (h HostStatus) cells(at time.Time) []cell {
 		runs = span(at.Sub(h.Since))
 	}
 	if h.DBSize > 0 {
-		data = size(h.DBSize)
+		data = Size(h.DBSize)
 	}
 	if h.Certificate != nil {
 		renewal = day(h.Certificate.RenewAt)

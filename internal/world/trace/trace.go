@@ -196,9 +196,9 @@ func (d deliverer) Start(ctx context.Context, h cluster.Host) (err error) {
 	return d.Deliverer.Start(ctx, h)
 }
 
-func (d deliverer) Stop(ctx context.Context, h cluster.Host) (err error) {
+func (d deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duration) (err error) {
 	defer d.done(time.Now(), "host "+string(h.Name), "stop member", ok, &err)
-	return d.Deliverer.Stop(ctx, h)
+	return d.Deliverer.Stop(ctx, h, grace)
 }
 
 type inspector struct {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -61,8 +62,8 @@ func (e delivery) Inspect(context.Context, cluster.Host) (cluster.Node, error) {
 func (e delivery) Install(context.Context, cluster.Host, node.Node, *node.Credentials) error {
 	return e.err
 }
-func (e delivery) Start(context.Context, cluster.Host) error { return e.err }
-func (e delivery) Stop(context.Context, cluster.Host) error  { return e.err }
+func (e delivery) Start(context.Context, cluster.Host) error               { return e.err }
+func (e delivery) Stop(context.Context, cluster.Host, time.Duration) error { return e.err }
 
 type keys struct{ echo }
 
@@ -94,7 +95,7 @@ func everything(w world.World) []any {
 	two(w.Hosts.List(ctx))
 	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Terminate(ctx, "etcd-a"))
 	two(w.Deliver.Inspect(ctx, host()))
-	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host()))
+	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
 	two(w.Etcd.View(ctx, host()))
 	two(w.Authority.Inspect(ctx))
 	add(w.Authority.Create(ctx, "owner1", true), w.Authority.RenewOperator(ctx))

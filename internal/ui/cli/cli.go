@@ -1,0 +1,176 @@
+// Package cli is the command line: a file a command. It stands between the
+// person and the loop: it turns arguments into a spec and a world, lets
+// converge, discovery and the providers work, and hands what they return to
+// package render.
+//
+// [Run] is the one function; cmd/pleiad calls it with a [System], which holds
+// all that differs between this machine and a test. Each command is an options
+// struct, a newCmd that reads flags into it, and a run method that does the
+// work, so that flags and work are tested apart.
+//
+// Rules of speech: stdout is what was asked for, stderr the rest. An error is
+// one line that begins with "pleiad: cannot", then hints with the command to
+// type. Whatever goes wrong becomes text and exit code in one function,
+// explain; nothing in here ends the process.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+)
+
+// System is what the commands need from outside of them.
+type System struct {
+	Streams
+	// Version says what this binary is.
+	Version func() render.Version
+	// Surroundings makes the world of a cluster: the providers that its spec
+	// names. It asks nobody and makes nothing.
+	Surroundings func(ctx context.Context, spec cluster.Spec, h *home.Home) (Surroundings, error)
+	// Member makes this process the member of a host; it does not return if
+	// that succeeds.
+	Member func(ctx context.Context, dir string, stderr io.Writer) error
+	// NameServer serves DNS from a folder until ctx ends.
+	NameServer func(ctx context.Context, dir string, stderr io.Writer) error
+	// Etcdctl makes this process etcdctl with an environment for it and a
+	// resolver, nil for the system's; it does not return if that succeeds.
+	Etcdctl func(args []string, env map[string]string, resolver *net.Resolver) error
+}
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	// Interactive says that a person can answer at In.
+	Interactive bool
+	// Size returns columns and lines of the terminal that Out is; nil if it is
+	// none.
+	Size func() (columns, lines int)
+	Env  func(name string) string
+}
+
+// Surroundings are a world and what providers can do beside their contracts.
+type Surroundings struct {
+	world.World
+	// Resolver is host:port of the name server that clients of the cluster
+	// must ask; empty for that of the system, or before there is one.
+	Resolver string
+	// Block is where local hosts get their addresses, and Server where the
+	// name server of the cluster listens or would; zero where there is none.
+	Block  netip.Prefix
+	Server netip.AddrPort
+	// Logs writes the log of a host's member.
+	Logs func(ctx context.Context, h cluster.Host, follow bool, w io.Writer) error
+	// Sweep removes what crashes left of hosts that are gone.
+	Sweep func(ctx context.Context) error
+}
+
+// Run runs one command line and returns the exit code.
+func Run(s *System, args []string) Exit {
+	// A signal ends what is being done in order; a second one ends it at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return run(ctx, s, args)
+}
+
+func run(ctx context.Context, s *System, args []string) Exit {
+	g := &globals{}
+	root := newRoot(s, g)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return OK
+	}
+	var quiet quietExit
+	if errors.As(err, &quiet) {
+		return Exit(quiet)
+	}
+	fault := explain(ctx, g, err)
+	p := render.Printer{Format: g.format(), Screen: render.Screen{W: s.Err}}
+	_ = p.Show(fault) // there is nobody left to tell
+	return Exit(fault.Exit)
+}
+
+// quietExit ends a command whose output has already said it all.
+type quietExit Exit
+
+// Error implements error.
+func (q quietExit) Error() string { return "exit " + Exit(q).String() }
+
+func newRoot(s *System, g *globals) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "pleiad",
+		Short:         "Set up etcd clusters that are found through DNS SRV records, and keep them right",
+		Long:          "pleiad sets up etcd clusters that are found through DNS SRV records, and keeps\nthem right. Without a spec file it makes a cluster on this machine:\n\n  pleiad up",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &failure{act: "run " + cmd.CommandPath(), err: err, exit: Usage, hints: []string{cmd.CommandPath() + " --help"}}
+	})
+	g.register(root, s)
+	root.AddCommand(
+		newUp(s, g, nil), newPlan(s, g, nil), newStatus(s, g, nil), newHealth(s, g, nil), newDestroy(s, g, nil),
+		newDiscover(s, g, nil), newEtcdctl(s, g, nil), newEnv(s, g, nil), newLogs(s, g, nil), newDoctor(s, g, nil),
+		newInit(s, g, nil), newSchema(s), newVersion(s, g),
+		newMember(s), newNameServer(s), helpExitCodes(), helpJSON(),
+	)
+	return root
+}
+
+// unknownCommand is what cobra would say, in our manner.
+func unknownCommand(root *cobra.Command, name string) error {
+	f := &failure{act: "run " + name, err: errors.New("there is no such command"), exit: Usage, hints: []string{"pleiad --help"}}
+	for _, suggestion := range root.SuggestionsFor(name) {
+		f.hints = append([]string{"pleiad " + suggestion}, f.hints...)
+	}
+	return f
+}
+
+// noArgs refuses arguments in our manner.
+func noArgs(cmd *cobra.Command, args []string) error { return exactly(0, "")(cmd, args) }
+
+// exactly wants n arguments.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		why := errors.New("it takes no arguments, but got " + args0(args))
+		if n > 0 {
+			why = errors.New("it wants " + what)
+		}
+		return &failure{act: "run " + cmd.CommandPath(), err: why, exit: Usage, hints: []string{cmd.CommandPath() + " --help"}}
+	}
+}
+
+func args0(args []string) string {
+	if len(args) == 0 {
+		return "none"
+	}
+	return args[0]
+}

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+)
+
+// consent asks before something is destroyed; nothing endangered, nothing
+// asked. Where nobody can answer it is an error that says how to consent.
+func consent(ctx context.Context, s *System, g *globals, command string, endangered []string) error {
+	if len(endangered) == 0 {
+		return nil
+	}
+	act := "run pleiad " + command
+	if !s.Interactive || g.format() == render.JSON {
+		return &failure{act: act, err: errors.New("it destroys hosts or data, and there is nobody to ask"), exit: Usage, hints: []string{"consent to it: " + g.again(command) + " --yes"}}
+	}
+	for _, e := range endangered {
+		fmt.Fprintln(s.Err, printable(e))
+	}
+	fmt.Fprint(s.Err, "go on? Type yes: ")
+	// The reader outlives a cancelled context: a read from a terminal cannot be
+	// taken back. It ends with the process, which ends now.
+	answer := make(chan string, 1)
+	go func() {
+		line, err := bufio.NewReader(s.In).ReadString('\n')
+		if err != nil {
+			line = ""
+		}
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(s.Err)
+		return context.Cause(ctx)
+	case a := <-answer:
+		if a == "yes" {
+			return nil
+		}
+		return &failure{act: act, err: errors.New("you did not say yes; nothing was done"), exit: Usage}
+	}
+}
+
+// printable replaces what could steer a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge"
+	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+)
+
+type destroyOptions struct {
+	*globals
+	system *System
+	yes    bool
+}
+
+func newDestroy(s *System, g *globals, run func(context.Context, *destroyOptions) error) *cobra.Command {
+	o := &destroyOptions{globals: g, system: s}
+	if run == nil {
+		run = func(ctx context.Context, o *destroyOptions) error { return o.run(ctx) }
+	}
+	cmd := &cobra.Command{
+		Use:   "destroy",
+		Short: "Take down the cluster with all its data, records and keys",
+		Long: `destroy takes down everything of a cluster that is ours: members, hosts with
+their data, records, the name server, keys. It says what goes and asks first.
+What is not ours stays and is listed. A destroy that was interrupted is finished
+by running it again.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (o *destroyOptions) run(ctx context.Context) error {
+	begun := time.Now()
+	t, err := o.known(o.system)
+	if err != nil {
+		return cannot("destroy the cluster", err)
+	}
+	act := fmt.Sprintf("destroy cluster %s", t.spec.Cluster)
+	lock, err := o.lock(ctx, o.system, t.home, "pleiad destroy")
+	if err != nil {
+		return cannot(act, err)
+	}
+	if t, err = o.known(o.system); err != nil { // it may have changed while we waited
+		return cannot(act, errors.Join(err, lock.Release()))
+	}
+	outcome, err := o.destroy(ctx, t, lock)
+	if err != nil {
+		return cannot(act, err)
+	}
+	outcome.Took = time.Since(begun)
+	if err := o.printer(o.system).Show(outcome); err != nil {
+		return cannot(act, err)
+	}
+	if len(outcome.Refusals) > 0 {
+		return refusedError(act, outcome.Refusals)
+	}
+	return nil
+}
+
+// destroy runs the loop and then removes the home. It gives the lock back in
+// any case.
+func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock) (render.Outcome, error) {
+	out := render.NewOutcome("destroy", t.spec)
+	sur, err := o.surroundings(ctx, o.system, t)
+	if err == nil {
+		err = o.consent(ctx, t, sur)
+	}
+	if err != nil {
+		return out, errors.Join(err, lock.Release())
+	}
+	live := o.printer(o.system).Progress()
+	loop := converge.Destroy(t.spec, sur.World)
+	loop.Report, loop.Patience, loop.Boundary = live, o.timeout, breakpoint(o.system)
+	result, err := loop.Run(ctx)
+	live.Close()
+	out.Take(result)
+	if err != nil || !out.Reached {
+		return out, errors.Join(err, lock.Release())
+	}
+	for _, set := range result.State.Records.Value.Sets {
+		out.Left = append(out.Left, "record "+set.String()+", which is not ours")
+	}
+	if err := sur.Sweep(ctx); err != nil {
+		return out, errors.Join(err, lock.Release())
+	}
+	left, err := t.home.Remove(lock)
+	for _, name := range left {
+		out.Left = append(out.Left, filepath.Join(t.home.Dir(), name))
+	}
+	return out, err
+}
+
+// consent says what goes and asks.
+func (o *destroyOptions) consent(ctx context.Context, t target, sur Surroundings) error {
+	if o.yes {
+		return nil
+	}
+	state := observe.Observe(ctx, t.spec, sur.World)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	goes := []string{fmt.Sprintf("this destroys cluster %s on %s:", t.spec.Cluster, t.spec.Domain)}
+	for _, h := range state.Hosts.Value {
+		goes = append(goes, fmt.Sprintf("  host %s at %s with %s", h.Name, h.Address, dataOf(t.spec, h)))
+	}
+	for _, s := range state.Records.Value.Sets {
+		goes = append(goes, "  record "+s.String())
+	}
+	if len(state.Hosts.Value) == 0 {
+		goes = append(goes, "  no hosts")
+	}
+	road := plan.Road(plan.Destroy, t.spec, state)
+	for _, refusal := range render.NewRoad(t.spec, road).Refusals {
+		goes = append(goes, "  but: "+refusal.String())
+	}
+	return consent(ctx, o.system, o.globals, "destroy", goes)
+}
+
+// dataOf says how much data goes with a host: what is on the disk where that
+// can be seen, else the size of the database.
+func dataOf(spec cluster.Spec, h cluster.Host) string {
+	if spec.Hosts.Local != nil {
+		if n, err := diskUse(h.Paths.Data); err == nil {
+			return render.Size(n) + " of data"
+		}
+	}
+	if h.View.Known() {
+		return "a database of " + render.Size(h.View.Value.DBSize)
+	}
+	if h.Node.Known() && !h.Node.Value.Data.Present {
+		return "no data"
+	}
+	return "data of unknown size"
+}
+
+// diskUse adds up the sizes of all files below a folder.
+func diskUse(dir string) (int64, error) {
+	var sum int64
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().IsRegular() {
+			sum += info.Size()
+		}
+		return err
+	})
+	return sum, err
+}

@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/ui/doctor"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+)
+
+type doctorOptions struct {
+	*globals
+	system *System
+}
+
+func newDoctor(s *System, g *globals, run func(context.Context, *doctorOptions) error) *cobra.Command {
+	o := &doctorOptions{globals: g, system: s}
+	if run == nil {
+		run = func(ctx context.Context, o *doctorOptions) error { return o.run(ctx) }
+	}
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Look whether a cluster can live here: disk, addresses, clock, name server",
+		Long: `doctor looks at what a cluster needs before there is one, or while there is: the
+state directory, the disk's space and speed, addresses, the clock, limits, the
+name server and its key. It changes nothing. It exits 1 if something would keep
+up from working; warnings exit 0.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+}
+
+func (o *doctorOptions) run(ctx context.Context) error {
+	t, err := o.find(o.system)
+	if err != nil {
+		return cannot("examine", err)
+	}
+	sur, err := o.surroundings(ctx, o.system, t)
+	if err != nil {
+		return cannot("examine", err)
+	}
+	findings := doctor.Examine(ctx, doctor.Subject{Root: t.root, Spec: t.spec, World: sur.World, Block: sur.Block, Server: sur.Server, Resolver: sur.Resolver})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := o.printer(o.system).Show(findings); err != nil {
+		return cannot("examine", err)
+	}
+	if findings.Worst == render.Broken {
+		return quietExit(Failed)
+	}
+	return nil
+}

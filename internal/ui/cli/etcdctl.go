@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/discovery"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+)
+
+type etcdctlOptions struct {
+	*globals
+	system *System
+	args   []string
+}
+
+func newEtcdctl(s *System, g *globals, run func(context.Context, *etcdctlOptions) error) *cobra.Command {
+	o := &etcdctlOptions{globals: g, system: s}
+	if run == nil {
+		run = func(ctx context.Context, o *etcdctlOptions) error { return o.run(ctx) }
+	}
+	cmd := &cobra.Command{
+		Use:   "etcdctl -- ARGS",
+		Short: "Run the real etcdctl on the cluster, endpoints and certificates filled in",
+		Long: `etcdctl runs etcd's own etcdctl, which is part of pleiad, with the endpoints from
+the cluster's SRV records and the operator's certificate. Its exit code is that
+of etcdctl. Variables ETCDCTL_… of the environment are not used.`,
+		Example: "  pleiad etcdctl -- put greeting hello\n  pleiad etcdctl -- get --prefix ''\n  pleiad etcdctl -- endpoint status --write-out table",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.args = args
+			return run(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().SetInterspersed(false) // flags after the first word are etcdctl's
+	return cmd
+}
+
+func (o *etcdctlOptions) run(ctx context.Context) error {
+	t, err := o.known(o.system)
+	if err != nil {
+		return cannot("find the cluster", err)
+	}
+	act := fmt.Sprintf("run etcdctl on cluster %s", t.spec.Cluster)
+	sur, err := o.surroundings(ctx, o.system, t)
+	if err != nil {
+		return cannot(act, err)
+	}
+	found, err := discovery.Lookup(ctx, t.spec.Domain, lookupOptions(t.spec, sur.Resolver)...)
+	if err != nil {
+		return cannot(act, err, o.again("status"), o.again("up"))
+	}
+	var resolver *net.Resolver
+	if sur.Resolver != "" {
+		resolver = discovery.NameServer(sur.Resolver)
+	}
+	env := map[string]string{}
+	for _, v := range environment(found.URLs(), t) {
+		if v.Value != "" && !overridden(v.Name, o.args) {
+			env[v.Name] = v.Value
+		}
+	}
+	return cannot(act, o.system.Etcdctl(o.args, env, resolver))
+}
+
+// overridden says whether etcdctl is given a flag that stands for a variable:
+// it refuses to take both.
+func overridden(variable string, args []string) bool {
+	flag := "--" + strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(variable, "ETCDCTL_")), "_", "-")
+	for _, a := range args {
+		if a == flag || strings.HasPrefix(a, flag+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+// environment is what etcdctl needs to reach a cluster. An empty value is a
+// variable that must not be set.
+func environment(urls []string, t target) []render.Variable {
+	var files home.OperatorFiles
+	if t.spec.TLS {
+		files = t.home.OperatorFiles()
+	}
+	return []render.Variable{
+		{Name: "ETCDCTL_ENDPOINTS", Value: strings.Join(urls, ",")},
+		{Name: "ETCDCTL_CACERT", Value: files.CA},
+		{Name: "ETCDCTL_CERT", Value: files.Cert},
+		{Name: "ETCDCTL_KEY", Value: files.Key},
+	}
+}

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/pleiad-etcd/pleiad/discovery"
+	"github.com/pleiad-etcd/pleiad/internal/converge"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+// failure is an error as the outermost layer knows it: what could not be done.
+// With exit 0 the kind of err decides about the exit code.
+type failure struct {
+	act   string
+	err   error
+	exit  Exit
+	hints []string
+}
+
+// Error implements error.
+func (f *failure) Error() string { return "cannot " + f.act + ": " + f.err.Error() }
+
+// Unwrap gives the cause.
+func (f *failure) Unwrap() error { return f.err }
+
+// cannot says what could not be done, once: the innermost failure is the one
+// that is told.
+func cannot(act string, err error, hints ...string) error {
+	var f *failure
+	var quiet quietExit
+	if err == nil || errors.As(err, &f) || errors.As(err, &quiet) {
+		return err
+	}
+	return &failure{act: act, err: err, hints: hints}
+}
+
+// explain turns any error into text, hints and exit code. It is the only place
+// that does.
+func explain(ctx context.Context, g *globals, err error) render.Fault {
+	if ctx.Err() != nil {
+		return fault("interrupted: run "+g.again("up")+" again to go on", Interrupted, nil)
+	}
+	var f *failure
+	if !errors.As(err, &f) {
+		f = &failure{act: "go on", err: err}
+	}
+	var wrong *spec.Error
+	if errors.As(f.err, &wrong) {
+		lines := strings.Split(wrong.Error(), "\n")
+		out := fault("cannot "+f.act+": "+lines[0], BadSpec, f.hints)
+		out.Detail = lines[1:]
+		return out
+	}
+	code, hints := kindOf(g, f.err)
+	if f.exit != OK {
+		code = f.exit
+	}
+	return fault(f.Error(), code, append(f.hints, hints...))
+}
+
+func fault(text string, code Exit, hints []string) render.Fault {
+	if hints == nil {
+		hints = []string{}
+	}
+	return render.Fault{Error: text, Hints: hints, Exit: int(code), Name: code.String()}
+}
+
+// kindOf is the exit code for a kind of error, and what can be done about it.
+func kindOf(g *globals, err error) (Exit, []string) {
+	var state *home.Error
+	if errors.As(err, &state) {
+		code := BadState
+		if errors.Is(state, home.ErrForeign) {
+			code = Occupied
+		}
+		if state.Hint == "" {
+			return code, nil
+		}
+		return code, []string{state.Hint}
+	}
+	var held *home.HeldError
+	if errors.As(err, &held) {
+		return Busy, []string{"wait for it, or longer: --timeout 10m"}
+	}
+	var stalled *converge.Stalled
+	for _, kind := range []struct {
+		is   error
+		code Exit
+		hint string
+	}{
+		{home.ErrNone, NoCluster, "make one: " + g.again("up")},
+		{syscall.ENOSPC, BadState, "free some space and run the command again; nothing is half-written"},
+		{dns.ErrDenied, Denied, "see what the key may do, with: " + g.again("doctor")},
+		{dns.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
+		{deliver.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
+		{hosts.ErrForeign, Occupied, ""},
+		{dns.ErrUnreachable, Unreachable, "see whether it answers, with: " + g.again("doctor")},
+		{discovery.ErrUnavailable, Unreachable, "see what there is, with: " + g.again("status")},
+		{discovery.ErrInvalidArgument, Usage, ""},
+	} {
+		if errors.Is(err, kind.is) {
+			if kind.hint == "" {
+				return kind.code, nil
+			}
+			return kind.code, []string{kind.hint}
+		}
+	}
+	if errors.As(err, &stalled) {
+		return Failed, []string{"see every call with -v, and a member's log with: " + g.again("logs MEMBER"), fmt.Sprintf("wait longer than %s: --timeout 10m", g.timeout)}
+	}
+	return Failed, nil
+}

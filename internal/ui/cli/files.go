@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+)
+
+type initOptions struct {
+	*globals
+	system     *System
+	hosts, dns string
+}
+
+func newInit(s *System, g *globals, run func(context.Context, *initOptions) error) *cobra.Command {
+	o := &initOptions{globals: g, system: s}
+	if run == nil {
+		run = func(_ context.Context, o *initOptions) error { return o.run() }
+	}
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Write a commented pleiad.yaml to start from",
+		Long: `init writes a spec file to start from, in which every key is explained: to
+pleiad.yaml, or where -f says; -f - prints it. It never replaces a file.`,
+		Example: "  pleiad init && pleiad up -f pleiad.yaml\n  pleiad init --dns rfc2136 -f -",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	cmd.Flags().StringVar(&o.hosts, "hosts", "local", "where members run: local")
+	cmd.Flags().StringVar(&o.dns, "dns", "embedded", "where records are written: embedded or rfc2136")
+	return cmd
+}
+
+func (o *initOptions) run() error {
+	path := o.flags.File
+	if path == "" {
+		path = spec.FileName
+	}
+	act := "write " + path
+	text, err := spec.Template(o.hosts, o.dns)
+	if err != nil {
+		return &failure{act: act, err: err, exit: Usage}
+	}
+	if path == "-" {
+		_, err := o.system.Out.Write(text)
+		return cannot("print a spec", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return &failure{act: act, err: errors.New("it exists"), exit: Occupied, hints: []string{"write another one: pleiad init -f OTHER.yaml", "see what would be in it: pleiad init -f -"}}
+	}
+	if err != nil {
+		return cannot(act, err)
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return cannot(act, errors.Join(err, os.Remove(path)))
+	}
+	fmt.Fprintf(o.system.Out, "wrote %s; change it, then: pleiad up -f %s\n", path, path)
+	return nil
+}
+
+func newSchema(s *System) *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of pleiad.yaml, for editors",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := s.Out.Write(spec.Schema())
+			return cannot("print the schema", err)
+		},
+	}
+}
+
+func newVersion(s *System, g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the versions of pleiad and of the etcd in it",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return cannot("print the version", g.printer(s).Show(s.Version()))
+		},
+	}
+}

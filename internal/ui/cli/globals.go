@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+)
+
+// globals are the flags of every command.
+type globals struct {
+	flags    spec.Flags // what is wanted
+	stateDir string
+	output   string
+	verbose  bool
+	timeout  time.Duration
+}
+
+func (g *globals) register(root *cobra.Command, s *System) {
+	f := root.PersistentFlags()
+	f.StringVarP(&g.flags.File, "file", "f", "", "spec file; it says it all (see pleiad init)")
+	f.Var(optionalText{&g.flags.Cluster}, "cluster", "name of the cluster (default dev)")
+	f.Var(optionalText{&g.flags.Domain}, "domain", "discovery domain (default CLUSTER.test)")
+	f.Var(optionalNumber{&g.flags.Members}, "members", "number of voters: 1, 3, 5, 7 or 9 (default 3)")
+	f.Var(optionalText{&g.flags.TLS}, "tls", "auto or off (default auto)")
+	f.StringVar(&g.stateDir, "state-dir", "", "where clusters are kept (default $XDG_STATE_HOME/pleiad, else ~/.local/state/pleiad)")
+	f.StringVar(&g.output, "output", string(render.Text), "text or json")
+	f.BoolVarP(&g.verbose, "verbose", "v", false, "print every outside call to stderr")
+	f.DurationVar(&g.timeout, "timeout", time.Minute, "how long to go on while nothing moves, and to wait for another pleiad")
+	_ = root.RegisterFlagCompletionFunc("cluster", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return g.clusters(s), cobra.ShellCompDirectiveNoFileComp
+	})
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{"auto", "off"}, cobra.ShellCompDirectiveNoFileComp))
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return g.check(cmd) }
+}
+
+// check finds wrong values that no single command would notice first.
+func (g *globals) check(cmd *cobra.Command) error {
+	wrong := func(format string, args ...any) error {
+		return &failure{act: "run " + cmd.CommandPath(), err: fmt.Errorf(format, args...), exit: Usage, hints: []string{cmd.CommandPath() + " --help"}}
+	}
+	switch {
+	case g.output != string(render.Text) && g.output != string(render.JSON):
+		output := g.output
+		g.output = string(render.Text)
+		return wrong("--output %s: expected text or json", output)
+	case g.timeout <= 0:
+		return wrong("--timeout %s: expected a time above 0, such as 1m", g.timeout)
+	}
+	return nil
+}
+
+func (g *globals) format() render.Format {
+	if g.output == string(render.JSON) {
+		return render.JSON
+	}
+	return render.Text
+}
+
+// printer prints what was asked for.
+func (g *globals) printer(s *System) render.Printer {
+	screen := render.Screen{W: s.Out}
+	if s.Size != nil {
+		screen.Color = s.Env("NO_COLOR") == "" && s.Env("TERM") != "dumb"
+		if s.Env("TERM") != "dumb" && !g.verbose { // what -v prints would tear a picture apart
+			screen.Size = s.Size
+		}
+	}
+	return render.Printer{Format: g.format(), Screen: screen}
+}
+
+// again is a command line for the same cluster as this one.
+func (g *globals) again(command string) string {
+	words := []string{"pleiad", command}
+	add := func(flag, value string) {
+		if strings.ContainsAny(value, " \t'\"$\\&;|<>()*?[]#~") {
+			value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+		}
+		words = append(words, flag, value)
+	}
+	if g.flags.File != "" {
+		add("-f", g.flags.File)
+	}
+	if g.flags.Cluster != nil {
+		add("--cluster", *g.flags.Cluster)
+	}
+	if g.stateDir != "" {
+		add("--state-dir", g.stateDir)
+	}
+	return strings.Join(words, " ")
+}
+
+// clusters are the names of those that are known here, for completion and
+// hints; none if they cannot be read.
+func (g *globals) clusters(s *System) []string {
+	root, err := home.Root(g.stateDir, s.Env)
+	if err != nil {
+		return nil
+	}
+	names, err := home.List(root)
+	if err != nil {
+		return nil
+	}
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return out
+}
+
+// target is the cluster that a command is about.
+type target struct {
+	root string
+	spec cluster.Spec
+	// stored is the spec that was used last, nil if none was.
+	stored *cluster.Spec
+	// home is nil if the cluster has none.
+	home *home.Home
+}
+
+// find says which cluster a command line is about: what the file says; else
+// what was used last for the cluster of this name, changed by the flags; else
+// the defaults, changed by the flags.
+func (g *globals) find(s *System) (target, error) {
+	var t target
+	var err error
+	if t.root, err = home.Root(g.stateDir, s.Env); err != nil {
+		return t, err
+	}
+	if t.spec, err = spec.FromFlags(g.flags, os.ReadFile); err != nil {
+		return t, badSpec(err)
+	}
+	if t.home, err = home.Open(t.root, t.spec.Cluster); errors.Is(err, home.ErrNone) {
+		t.home = nil
+		return t, nil
+	} else if err != nil {
+		return t, err
+	}
+	if t.stored, err = stored(t.home); err != nil {
+		return t, err
+	}
+	if g.flags.File == "" && t.stored != nil {
+		if t.spec, err = g.flags.Apply(*t.stored); err != nil {
+			return t, err
+		}
+	}
+	return t, g.contradiction(t)
+}
+
+// badSpec is a spec that cannot be read at all.
+func badSpec(err error) error {
+	var problems *spec.Error
+	if errors.As(err, &problems) {
+		return err
+	}
+	return &failure{act: "use the spec", err: err, exit: BadSpec, hints: []string{"write one to start from: pleiad init"}}
+}
+
+// stored is the spec that was used last.
+func stored(h *home.Home) (*cluster.Spec, error) {
+	b, err := h.Spec()
+	if err != nil || b == nil {
+		return nil, err
+	}
+	s, err := spec.Parse(h.Dir()+"/spec.yaml", b)
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// contradiction refuses a spec that is about another cluster than the one of
+// this name: to mix them would lose sight of the records of one of them. A
+// change that the planner can judge (size, options, TLS) is none.
+func (g *globals) contradiction(t target) error {
+	was := target{spec: cluster.Spec{Domain: t.home.Domain(), DNS: t.spec.DNS, DiscoveryName: t.spec.DiscoveryName}}
+	if t.stored != nil {
+		was.spec = *t.stored
+	}
+	var what string
+	switch {
+	case was.spec.Domain != t.spec.Domain:
+		what = fmt.Sprintf("its domain is %s, not %s", was.spec.Domain, t.spec.Domain)
+	case was.spec.DiscoveryName != t.spec.DiscoveryName:
+		what = fmt.Sprintf("its discoveryName is %q, not %q", was.spec.DiscoveryName, t.spec.DiscoveryName)
+	case provider(was.spec) != provider(t.spec):
+		what = fmt.Sprintf("its records are in %s, not in %s", provider(was.spec), provider(t.spec))
+	default:
+		return nil
+	}
+	return &failure{act: fmt.Sprintf("use this spec for cluster %s", t.spec.Cluster), err: errors.New(what), exit: BadSpec, hints: []string{
+		"give the other cluster a name of its own: --cluster NAME, or cluster: NAME in the file",
+		"or make an end of this one first: " + (&globals{flags: spec.Flags{Cluster: ptr(string(t.spec.Cluster))}, stateDir: g.stateDir}).again("destroy"),
+	}}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// provider says where records are written.
+func provider(s cluster.Spec) string {
+	if r := s.DNS.RFC2136; r != nil {
+		return "zone " + r.Zone + " on " + r.Server
+	}
+	return "the embedded name server"
+}
+
+// known is find for commands that need a cluster to be there.
+func (g *globals) known(s *System) (target, error) {
+	t, err := g.find(s)
+	if err != nil || t.home != nil {
+		return t, err
+	}
+	f := &failure{act: fmt.Sprintf("find cluster %s", t.spec.Cluster), err: errors.New("there is no such cluster in " + t.root), exit: NoCluster,
+		hints: []string{"make it: " + g.again("up")}}
+	for _, name := range g.clusters(s) {
+		f.hints = append(f.hints, "there is: --cluster "+name)
+	}
+	return t, f
+}
+
+// optionalText is a flag that knows whether it was given.
+type optionalText struct{ to **string }
+
+var _ pflag.Value = optionalText{}
+
+// String implements pflag.Value; no default is shown.
+func (o optionalText) String() string { return "" }
+
+// Set implements pflag.Value.
+func (o optionalText) Set(v string) error { *o.to = &v; return nil }
+
+// Type implements pflag.Value.
+func (o optionalText) Type() string { return "string" }
+
+// optionalNumber is the same for numbers.
+type optionalNumber struct{ to **int }
+
+var _ pflag.Value = optionalNumber{}
+
+// String implements pflag.Value; no default is shown.
+func (o optionalNumber) String() string { return "" }
+
+// Set implements pflag.Value.
+func (o optionalNumber) Set(v string) error {
+	var n int
+	if _, err := fmt.Sscanf(v+"\n", "%d\n", &n); err != nil {
+		return errors.New("expected a number")
+	}
+	*o.to = &n
+	return nil
+}
+
+// Type implements pflag.Value.
+func (o optionalNumber) Type() string { return "number" }

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+type logsOptions struct {
+	*globals
+	system *System
+	member string
+	follow bool
+}
+
+func newLogs(s *System, g *globals, run func(context.Context, *logsOptions) error) *cobra.Command {
+	o := &logsOptions{globals: g, system: s}
+	if run == nil {
+		run = func(ctx context.Context, o *logsOptions) error { return o.run(ctx) }
+	}
+	cmd := &cobra.Command{
+		Use:   "logs MEMBER",
+		Short: "Print the log of a member",
+		Long: `logs prints the log of a member, oldest line first. The beginning of a member's
+name will do. With -f it goes on with what is added, until interrupted.`,
+		Args: exactly(1, "one argument, the member (see pleiad status)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.member = args[0]
+			return run(cmd.Context(), o)
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return o.members(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	// Here -f is follow, as everywhere where there are logs.
+	cmd.Flags().StringVar(&g.flags.File, "file", "", "spec file; it says it all (see pleiad init)")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is added")
+	return cmd
+}
+
+func (o *logsOptions) run(ctx context.Context) error {
+	t, err := o.known(o.system)
+	if err != nil {
+		return cannot("find the cluster", err)
+	}
+	act := "print the log of " + o.member
+	sur, err := o.surroundings(ctx, o.system, t)
+	if err != nil {
+		return cannot(act, err)
+	}
+	list, err := sur.Hosts.List(ctx)
+	if err != nil {
+		return cannot(act, err)
+	}
+	h, err := choose(list, o.member)
+	if err != nil {
+		return cannot(act, err)
+	}
+	err = sur.Logs(ctx, h, o.follow, o.system.Out)
+	if o.follow && err == nil && ctx.Err() != nil {
+		return nil // the way to end it
+	}
+	return cannot(act, err)
+}
+
+// choose is the one host whose name begins so.
+func choose(list []cluster.Host, name string) (cluster.Host, error) {
+	var all, found []string
+	var h cluster.Host
+	for _, one := range list {
+		all = append(all, string(one.Name))
+		if string(one.Name) == name {
+			return one, nil
+		}
+		if strings.HasPrefix(string(one.Name), name) || strings.HasPrefix(string(one.Name), "etcd-"+name) {
+			h, found = one, append(found, string(one.Name))
+		}
+	}
+	slices.Sort(all)
+	switch len(found) {
+	case 1:
+		return h, nil
+	case 0:
+		return h, &failure{act: "find member " + name, err: errors.New("there is no such member"), exit: NoCluster, hints: []string{"there are: " + strings.Join(all, ", ")}}
+	}
+	return h, &failure{act: "find member " + name, err: errors.New("several are called so"), exit: Usage, hints: []string{"say which: " + strings.Join(found, ", ")}}
+}
+
+// members are the names of all members, for completion; none if they cannot be
+// read.
+func (o *logsOptions) members(ctx context.Context) []string {
+	t, err := o.known(o.system)
+	if err != nil {
+		return nil
+	}
+	sur, err := o.surroundings(ctx, o.system, t)
+	if err != nil {
+		return nil
+	}
+	list, err := sur.Hosts.List(ctx)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, h := range list {
+		names = append(names, fmt.Sprint(h.Name))
+	}
+	return names
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+)
+
+type planOptions struct {
+	*globals
+	system  *System
+	destroy bool
+}
+
+func newPlan(s *System, g *globals, run func(context.Context, *planOptions) error) *cobra.Command {
+	o := &planOptions{globals: g, system: s}
+	if run == nil {
+		run = func(ctx context.Context, o *planOptions) error { return o.run(ctx) }
+	}
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what up would do, step by step, and why",
+		Long: `plan shows the whole way from what is to what the spec says: each step with its
+reason, its rules and the quorum arithmetic, and what is refused. It changes
+nothing. It exits 0 if nothing is to be done, 2 if changes are pending, and 5 if
+there is nothing but refusals.
+
+Names and addresses of hosts that do not exist yet are examples.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	cmd.Flags().BoolVar(&o.destroy, "destroy", false, "show what destroy would do")
+	return cmd
+}
+
+func (o *planOptions) run(ctx context.Context) error {
+	t, err := o.find(o.system)
+	if err != nil {
+		return cannot("plan", err)
+	}
+	act := fmt.Sprintf("plan for cluster %s", t.spec.Cluster)
+	sur, err := o.surroundings(ctx, o.system, t)
+	if err != nil {
+		return cannot(act, err)
+	}
+	next := plan.Planner(plan.Up)
+	if o.destroy {
+		next = plan.Destroy
+	}
+	state := observe.Observe(ctx, t.spec, sur.World)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	road := render.NewRoad(t.spec, plan.Road(next, t.spec, state))
+	if err := o.printer(o.system).Show(road); err != nil {
+		return cannot(act, err)
+	}
+	switch {
+	case road.Steps() > 0:
+		return quietExit(Pending)
+	case len(road.Refusals) > 0:
+		return refusedError(act, road.Refusals)
+	}
+	return nil
+}

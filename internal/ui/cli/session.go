@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/progress"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/trace"
+)
+
+// lock takes the lock of a cluster's home for a command, and says to stderr
+// for whom it waits. It waits as long as --timeout says.
+func (g *globals) lock(ctx context.Context, s *System, h *home.Home, command string) (*home.Lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	return h.LockWait(ctx, command, func(who home.Holder) {
+		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", who, h.Cluster())
+	})
+}
+
+// surroundings are those of a target, traced to stderr with -v. A cluster
+// without a home gets one that holds nothing.
+func (g *globals) surroundings(ctx context.Context, s *System, t target) (Surroundings, error) {
+	h := t.home
+	if h == nil {
+		var err error
+		if h, err = home.Absent(t.root, t.spec.Cluster, t.spec.Domain); err != nil {
+			return Surroundings{}, err
+		}
+	}
+	sur, err := s.Surroundings(ctx, t.spec, h)
+	if err != nil || !g.verbose {
+		return sur, err
+	}
+	var mu sync.Mutex
+	begun := time.Now()
+	sur.World = trace.World(sur.World, provider(t.spec), func(c trace.Call) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(s.Err, "+%.3fs %s\n", time.Since(begun).Seconds(), printable(c.String()))
+	})
+	return sur, nil
+}
+
+// announced makes a world give the same fresh names until they are used, so
+// that a plan that is printed and the steps that follow speak of the same
+// members. What it wraps, and the returned reporter, belong together.
+func announced(w *world.World, r progress.Reporter) progress.Reporter {
+	a := &announcer{Reporter: r, fresh: w.Fresh}
+	w.Fresh = a.names
+	return a
+}
+
+type announcer struct {
+	progress.Reporter
+	fresh func(n int) cluster.Fresh
+	mu    sync.Mutex
+	kept  *cluster.Fresh
+	used  bool
+}
+
+func (a *announcer) names(n int) cluster.Fresh {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.used {
+		return a.fresh(n)
+	}
+	if a.kept == nil {
+		f := a.fresh(n)
+		a.kept = &f
+	}
+	return *a.kept
+}
+
+// Report implements progress.Reporter. A claim uses the names up, whether or
+// not it succeeds (rule R6).
+func (a *announcer) Report(e progress.Event) {
+	if e.Kind == progress.Started && e.Step.Verb == (plan.ChangeRecords{Purpose: "claim"}).Verb() {
+		a.mu.Lock()
+		a.used = true
+		a.mu.Unlock()
+	}
+	a.Reporter.Report(e)
+}
+
+// refusedError is the error of an outcome with refusals, which were shown.
+func refusedError(act string, refusals []plan.Refusal) error {
+	rules := ""
+	for i, r := range refusals {
+		if i > 0 {
+			rules += "; "
+		}
+		rules += fmt.Sprintf("%s is refused by rule %s", r.What, r.Rule)
+	}
+	return &failure{act: act, err: errors.New(rules), exit: Refused}
+}
+
+// relay is a reporter whose receiver is chosen later, before the first event.
+type relay struct{ to progress.Reporter }
+
+// Report implements progress.Reporter.
+func (r *relay) Report(e progress.Event) { r.to.Report(e) }

@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/converge"
+	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+)
+
+type upOptions struct {
+	*globals
+	system *System
+	yes    bool
+}
+
+func newUp(s *System, g *globals, run func(context.Context, *upOptions) error) *cobra.Command {
+	o := &upOptions{globals: g, system: s}
+	if run == nil {
+		run = func(ctx context.Context, o *upOptions) error { return o.run(ctx) }
+	}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Make the cluster what the spec says: create it, repair it",
+		Long: `up makes the cluster what the spec says. It looks at hosts, records and members,
+prints its plan, takes one safe step after another until they agree with the
+spec, and then finds the cluster through DNS as any client would.
+
+It can be interrupted at any moment, and run again at any time. Without a spec
+file it makes three members with TLS on this machine.`,
+		Example: "  pleiad up\n  pleiad up --cluster blue --members 5\n  pleiad up -f pleiad.yaml",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask before hosts or data are destroyed")
+	return cmd
+}
+
+func (o *upOptions) run(ctx context.Context) error {
+	begun := time.Now()
+	t, lock, err := o.begin(ctx)
+	if err != nil {
+		return cannot("bring up the cluster", err)
+	}
+	outcome, err := o.converge(ctx, t)
+	outcome.Took = time.Since(begun)
+	act := fmt.Sprintf("bring up cluster %s", t.spec.Cluster)
+	if outcome.Steps == 0 && t.stored == nil && (err != nil || !outcome.Reached) {
+		// Nothing came of it: leave no trace. Remove gives the lock back, and
+		// refuses where there is more than a trace; what came before it is
+		// what matters then.
+		_, _ = t.home.Remove(lock)
+	} else {
+		err = errors.Join(err, lock.Release())
+	}
+	if err != nil {
+		return cannot(act, err)
+	}
+	if outcome.Reached {
+		outcome.Next = o.next(t)
+	}
+	if err := o.printer(o.system).Show(outcome); err != nil {
+		return cannot(act, err)
+	}
+	switch {
+	case len(outcome.Refusals) > 0:
+		return refusedError(act, outcome.Refusals)
+	case !outcome.Reached:
+		return cannot(act, errors.New("it is not as the spec says"), o.again("status"))
+	}
+	return nil
+}
+
+// begin makes or finds the cluster's home and takes its lock. What was stored
+// is read again under the lock: another command may just have changed it.
+func (o *upOptions) begin(ctx context.Context) (target, *home.Lock, error) {
+	for {
+		t, err := o.find(o.system)
+		if err != nil {
+			return t, nil, err
+		}
+		creating, cancel := context.WithTimeout(ctx, o.timeout)
+		h, err := home.Create(creating, t.root, t.spec.Cluster, t.spec.Domain)
+		cancel()
+		if err != nil {
+			return t, nil, err
+		}
+		lock, err := o.lock(ctx, o.system, h, "pleiad up")
+		if errors.Is(err, home.ErrNone) && ctx.Err() == nil { // destroyed while we waited
+			continue
+		}
+		if err != nil {
+			return t, nil, err
+		}
+		if t, err = o.find(o.system); err == nil && t.home == nil {
+			err = fmt.Errorf("cluster %s: %w", t.spec.Cluster, home.ErrNone)
+		}
+		if err != nil {
+			return t, nil, errors.Join(err, lock.Release())
+		}
+		return t, lock, nil
+	}
+}
+
+// converge plans, tells, asks, does, and looks at the result as a client.
+func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, error) {
+	out := render.NewOutcome("up", t.spec)
+	sur, err := o.surroundings(ctx, o.system, t)
+	if err != nil {
+		return out, err
+	}
+	screen := o.printer(o.system)
+	reporter := &relay{}
+	loop := converge.Up(t.spec, sur.World)
+	loop.Report = announced(&loop.World, reporter)
+	loop.Patience = o.timeout
+	loop.Boundary = breakpoint(o.system)
+
+	state := observe.Observe(ctx, t.spec, loop.World)
+	if ctx.Err() != nil {
+		return out, context.Cause(ctx)
+	}
+	road := render.NewRoad(t.spec, plan.Road(plan.Up, t.spec, state))
+	if road.Brief = true; road.Steps() > 0 {
+		shown := road
+		shown.Refusals = nil // at the end, with all that was done before
+		if err := screen.Show(shown); err != nil {
+			return out, err
+		}
+	}
+	if !o.yes {
+		if err := consent(ctx, o.system, o.globals, "up", endangered(road)); err != nil {
+			return out, err
+		}
+	}
+	if road.Steps() > 0 || len(road.Refusals) == 0 { // a spec that is refused outright is not kept
+		if err := t.home.SaveSpec(spec.Encode(t.spec)); err != nil {
+			return out, err
+		}
+	}
+	live := screen.Progress()
+	reporter.to = live
+	result, err := loop.Run(ctx)
+	live.Close()
+	out.Take(result)
+	if err != nil || !result.Reached() {
+		return out, err
+	}
+	return out, o.prove(ctx, t, &out)
+}
+
+// prove finds the cluster through DNS as any client would.
+func (o *upOptions) prove(ctx context.Context, t target, out *render.Outcome) error {
+	sur, err := o.surroundings(ctx, o.system, t) // the name server may be new
+	if err != nil {
+		return err
+	}
+	health, err := healthOf(ctx, t.spec, sur)
+	if err != nil {
+		return err
+	}
+	out.Health = &health
+	out.Reached = health.Verdict == render.Healthy
+	return nil
+}
+
+func (o *upOptions) next(t target) []string {
+	if o.format() == render.Text && o.system.Size == nil {
+		return nil // nobody reads it in a pipe
+	}
+	next := []string{o.again("etcdctl -- put greeting hello"), o.again("health"), o.again("status"), `eval "$(` + o.again("env") + `)"`}
+	if t.spec.Hosts.Local != nil {
+		next = append(next, o.again("destroy"))
+	}
+	return next
+}
+
+// endangered are the hosts that a road would remove, with their data.
+func endangered(r render.Road) []string {
+	var out []string
+	for _, b := range r.Batches {
+		for _, s := range b.Steps {
+			if s.Verb == (plan.TerminateHost{}).Verb() {
+				out = append(out, s.String()+", and its data with it")
+			}
+		}
+	}
+	return out
+}

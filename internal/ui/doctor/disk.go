@@ -1,0 +1,145 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+)
+
+// nearest is the deepest folder on the way to path that exists: where path
+// would be made, and on whose disk.
+func nearest(path string) (string, error) {
+	for {
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && !info.IsDir():
+			return "", fmt.Errorf("%s is not a folder", path)
+		case err == nil:
+			return path, nil
+		case !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path:
+			return "", err
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// scratch makes a file on the disk of the state directory.
+func scratch(s Subject) (*os.File, error) {
+	dir, err := nearest(s.Root)
+	if err != nil {
+		return nil, err
+	}
+	return os.CreateTemp(dir, ".pleiad-doctor-*")
+}
+
+func discard(f *os.File) error { return errors.Join(f.Close(), os.Remove(f.Name())) }
+
+func stateDirectory(_ context.Context, s Subject) render.Finding {
+	out := render.Finding{Check: "state directory", Grade: render.Fine, Found: s.Root + " is writable"}
+	f, err := scratch(s)
+	if err == nil {
+		err = discard(f)
+	}
+	if err != nil {
+		out.Grade, out.Found = render.Broken, err.Error()
+		out.Remedy = "make it writable for you, or keep state elsewhere: --state-dir DIR"
+	}
+	return out
+}
+
+// Space that members need, in bytes: etcd allocates its log in segments of
+// 64 MB and keeps a second one ready; the database may grow to its quota.
+const (
+	leastPerMember = 200e6
+	easyPerMember  = 2e9
+)
+
+func diskSpace(_ context.Context, s Subject) render.Finding {
+	out := render.Finding{Check: "disk space", Grade: render.Fine}
+	dir, err := nearest(s.Root)
+	var free int64
+	if err == nil {
+		free, err = freeSpace(dir)
+	}
+	members := int64(1)
+	if s.Spec.Hosts.Local != nil {
+		members = int64(s.Spec.Members)
+	}
+	out.Found = fmt.Sprintf("%s are free below %s", render.Size(free), dir)
+	switch {
+	case err != nil:
+		out.Grade, out.Found, out.Remedy = render.Warning, err.Error(), "see by hand: df "+s.Root
+	case free < members*leastPerMember:
+		out.Grade, out.Remedy = render.Broken, fmt.Sprintf("free at least %s, or keep state elsewhere: --state-dir DIR", render.Size(members*leastPerMember))
+	case free < members*easyPerMember:
+		out.Grade, out.Remedy = render.Warning, fmt.Sprintf("free %s, so that databases can grow", render.Size(members*easyPerMember))
+	}
+	return out
+}
+
+// The probe of the disk follows etcd: its log grows by records of about 2 kB,
+// each made durable before it counts. etcd's own advice is a 99th percentile
+// below 10 ms (etcd FAQ, "What does the etcd warning … mean").
+const (
+	probes    = 100
+	probeSize = 2048
+	slow      = 10 * time.Millisecond
+)
+
+func diskLatency(ctx context.Context, s Subject) render.Finding {
+	out := render.Finding{Check: "disk latency", Grade: render.Fine}
+	f, err := scratch(s)
+	if err != nil {
+		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "make the state directory writable first"
+		return out
+	}
+	took, err := appendDurably(ctx, f)
+	if err = errors.Join(err, discard(f)); err != nil {
+		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "see what is wrong with the disk: dmesg"
+		return out
+	}
+	p99 := percentile(took, 99)
+	out.Found = fmt.Sprintf("%d appends of 2 kB made durable: median %s, p99 %s", len(took), percentile(took, 50).Round(10*time.Microsecond), p99.Round(10*time.Microsecond))
+	if p99 > slow {
+		out.Grade, out.Remedy = render.Warning, fmt.Sprintf("etcd wants p99 below %s: keep state on a faster disk (--state-dir DIR), else leaders will change under load", slow)
+	}
+	return out
+}
+
+// appendDurably returns how long each append took.
+func appendDurably(ctx context.Context, f *os.File) ([]time.Duration, error) {
+	// Grown beforehand, as etcd does with its log: an append within it changes
+	// no metadata.
+	if err := errors.Join(f.Truncate(probes*probeSize), f.Sync()); err != nil {
+		return nil, err
+	}
+	block := make([]byte, probeSize)
+	var took []time.Duration
+	for range probes {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("after %d appends: %w", len(took), err)
+		}
+		begun := time.Now()
+		if _, err := f.Write(block); err != nil {
+			return nil, err
+		}
+		if err := dataSync(f); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(begun))
+	}
+	return took, nil
+}
+
+// percentile is the nearest-rank percentile of at least one value.
+func percentile(values []time.Duration, p int) time.Duration {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[(len(sorted)*p+99)/100-1]
+}
