@@ -19,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/api/v3/version"
 	"go.etcd.io/etcd/etcdctl/v3/ctlv3"
 	"golang.org/x/term"
@@ -30,6 +31,9 @@ import (
 )
 
 func main() {
+	// etcdctl turns this on for everybody who imports it; "pleiad de" must not
+	// be taken for destroy.
+	cobra.EnablePrefixMatching = false
 	os.Exit(int(cli.Run(system(), os.Args[1:])))
 }
 
@@ -76,6 +80,7 @@ func etcdctl(args []string, env map[string]string, resolver *net.Resolver) error
 	if resolver != nil {
 		net.DefaultResolver = resolver
 	}
+	cobra.EnablePrefixMatching = true
 	os.Args = append([]string{"etcdctl"}, args...)
 	ctlv3.MustStart()
 	os.Exit(0)

@@ -113,12 +113,13 @@ func (q quietExit) Error() string { return "exit " + Exit(q).String() }
 
 func newRoot(s *System, g *globals) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "pleiad",
-		Short:         "Set up etcd clusters that are found through DNS SRV records, and keep them right",
-		Long:          "pleiad sets up etcd clusters that are found through DNS SRV records, and keeps\nthem right. Without a spec file it makes a cluster on this machine:\n\n  pleiad up",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
+		Use:                        "pleiad",
+		Short:                      "Set up etcd clusters that are found through DNS SRV records, and keep them right",
+		Long:                       "pleiad sets up etcd clusters that are found through DNS SRV records, and keeps\nthem right. Without a spec file it makes a cluster on this machine:\n\n  pleiad up",
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
+		Args:                       cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
@@ -146,7 +147,7 @@ func newRoot(s *System, g *globals) *cobra.Command {
 func unknownCommand(root *cobra.Command, name string) error {
 	f := &failure{act: "run " + name, err: errors.New("there is no such command"), exit: Usage, hints: []string{"pleiad --help"}}
 	for _, suggestion := range root.SuggestionsFor(name) {
-		f.hints = append([]string{"pleiad " + suggestion}, f.hints...)
+		f.hints = append(f.hints, "did you mean: pleiad "+suggestion)
 	}
 	return f
 }

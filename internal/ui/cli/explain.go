@@ -47,7 +47,11 @@ func cannot(act string, err error, hints ...string) error {
 // that does.
 func explain(ctx context.Context, g *globals, err error) render.Fault {
 	if ctx.Err() != nil {
-		return fault("interrupted: run "+g.again("up")+" again to go on", Interrupted, nil)
+		text := "interrupted"
+		if g.command == "up" || g.command == "destroy" {
+			text += ": run " + g.again(g.command) + " again to go on"
+		}
+		return fault(text, Interrupted, nil)
 	}
 	var f *failure
 	if !errors.As(err, &f) {

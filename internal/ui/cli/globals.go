@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type globals struct {
 	output   string
 	verbose  bool
 	timeout  time.Duration
+	command  string // the one that runs
 }
 
 func (g *globals) register(root *cobra.Command, s *System) {
@@ -41,7 +43,10 @@ func (g *globals) register(root *cobra.Command, s *System) {
 	})
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{"auto", "off"}, cobra.ShellCompDirectiveNoFileComp))
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return g.check(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		g.command = cmd.Name()
+		return g.check(cmd)
+	}
 }
 
 // check finds wrong values that no single command would notice first.
@@ -163,7 +168,11 @@ func badSpec(err error) error {
 	if errors.As(err, &problems) {
 		return err
 	}
-	return &failure{act: "use the spec", err: err, exit: BadSpec, hints: []string{"write one to start from: pleiad init"}}
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		err = file
+	}
+	return &failure{act: "read the spec", err: err, exit: BadSpec, hints: []string{"write one to start from: pleiad init"}}
 }
 
 // stored is the spec that was used last.

@@ -26,6 +26,7 @@ type live struct {
 	drawn  int // lines on the screen that belong to the picture
 	done   int // steps
 	dirty  bool
+	ended  bool
 }
 
 // row is one thing that is worked on.
@@ -141,6 +142,7 @@ func (l *live) moment(now time.Time) {
 }
 
 func (l *live) end(now time.Time) {
+	l.ended = true
 	if len(l.rows) > 0 {
 		l.draw(now)
 	}
@@ -183,6 +185,9 @@ func (l *live) draw(now time.Time) {
 		p.WriteString(string(p.paint(r.mark.tint, r.mark.sign)) + " " + clip(pad(clean(r.name), name)+"  "+r.words(now), columns-3) + "\x1b[K\n")
 	}
 	foot := fmt.Sprintf("  %s, %s done", span(now.Sub(l.begun)), count(l.done, "step"))
+	if !l.ended && !slices.ContainsFunc(l.rows, func(r *row) bool { return r.mark == working() }) {
+		foot += "; looking at the cluster"
+	}
 	if hidden := len(l.rows) - len(rows); hidden > 0 {
 		foot += ", and " + count(hidden, "more line")
 	}

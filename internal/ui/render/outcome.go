@@ -38,7 +38,9 @@ func (Outcome) Kind() string { return "outcome" }
 func (o Outcome) text(p *paper) {
 	Refused(o.Refusals).text(p)
 	for _, d := range o.Differences {
-		p.tinted(yellow, "not as it should be: %s", d)
+		if len(o.Refusals) == 0 { // else they only show what was refused
+			p.tinted(yellow, "not as it should be: %s", d)
+		}
 	}
 	for _, l := range o.Left {
 		p.tinted(yellow, "left: %s", l)

@@ -27,7 +27,8 @@ const (
 // paper collects text before it is written.
 type paper struct {
 	bytes.Buffer
-	color bool
+	color   bool
+	columns int // of the terminal; 0 where there is none
 }
 
 // line prints one line. Arguments are cleaned of control characters.
@@ -78,8 +79,10 @@ type cell struct {
 	tint tint
 }
 
-// table prints rows in columns as wide as their widest cell, two spaces apart.
-func (p *paper) table(rows [][]cell) {
+// table prints rows of equal length in columns as wide as their widest cell,
+// two spaces apart. On a terminal that is too narrow it leaves out columns from
+// the right, but keeps the first keep.
+func (p *paper) table(rows [][]cell, keep int) {
 	var widths []int
 	for _, row := range rows {
 		for i := range row {
@@ -90,7 +93,14 @@ func (p *paper) table(rows [][]cell) {
 			widths[i] = max(widths[i], displaywidth.String(row[i].text))
 		}
 	}
+	shown, total := 0, -2
+	for i, w := range widths {
+		if total += w + 2; i < keep || p.columns == 0 || total < p.columns {
+			shown = i + 1
+		}
+	}
 	for _, row := range rows {
+		row = row[:shown]
 		var b strings.Builder
 		for i, c := range row {
 			b.WriteString(string(p.paint(c.tint, c.text)))

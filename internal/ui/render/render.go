@@ -72,6 +72,9 @@ func (p Printer) Show(v Value) error {
 		return writeJSON(p.Screen.W, v.Kind(), v)
 	}
 	sheet := &paper{color: p.Screen.Color}
+	if p.Screen.Size != nil {
+		sheet.columns, _ = p.Screen.Size()
+	}
 	v.text(sheet)
 	if _, err := p.Screen.W.Write(sheet.Bytes()); err != nil {
 		return fmt.Errorf("print %s: %w", v.Kind(), err)

@@ -169,6 +169,12 @@ func living() cluster.State {
 func TestStatus(t *testing.T) {
 	golden(t, "status.golden", show(t, NewStatus(spec3(), living())))
 	golden(t, "status-nothing.golden", show(t, NewStatus(spec3(), nothing())))
+	var narrow bytes.Buffer
+	small := Screen{W: &narrow, Size: func() (int, int) { return 80, 24 }}
+	if err := (Printer{Format: Text, Screen: small}).Show(NewStatus(spec3(), living())); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status-narrow.golden", narrow.String())
 	blind := living()
 	blind.Records = cluster.Unknown[cluster.Records]("no answer within 5s")
 	blind.Hosts.Value[1].Node = cluster.Unknown[cluster.Node]("permission denied")

@@ -66,7 +66,7 @@ type Expiry struct {
 // NewStatus puts a state together for reading.
 func NewStatus(spec cluster.Spec, s cluster.State) Status {
 	out := Status{At: s.At, Cluster: spec.Cluster, Domain: spec.Domain, TLS: spec.TLS, Members: spec.Members,
-		NameServer: s.Server, Hosts: []HostStatus{}, Drift: verify.Check(spec, s)}
+		NameServer: s.Server, Hosts: []HostStatus{}, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
 	var marker cluster.Marker
 	switch set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}); {
 	case !s.Records.Known():
@@ -196,7 +196,7 @@ func (s Status) text(p *paper) {
 		for _, h := range s.Hosts {
 			rows = append(rows, h.cells(s.At))
 		}
-		p.table(rows)
+		p.table(rows, 5)
 	}
 	for _, h := range s.Hosts {
 		if h.Detail != "" && !s.drifts(h) {
@@ -269,6 +269,9 @@ func (h HostStatus) cells(at time.Time) []cell {
 	address, records, runs, data, renewal := "-", "unknown", "-", "-", "-"
 	if h.Records != nil {
 		records = or(strings.Join(h.Records, "+"))
+		if len(h.Records) == 3 {
+			records = "all"
+		}
 	}
 	if h.Address != "" {
 		address = h.Address

@@ -136,5 +136,5 @@ func (f Findings) text(p *paper) {
 			rows = append(rows, []cell{{"", plain}, {"", plain}, {"remedy: " + one.Remedy, bold}})
 		}
 	}
-	p.table(rows)
+	p.table(rows, 3)
 }

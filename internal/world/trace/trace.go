@@ -48,10 +48,10 @@ func (c Call) String() string {
 }
 
 // World wraps w so that report is called with every call that has ended, from
-// several goroutines at once. server says who the name server is.
+// several goroutines at once. server says who is asked for records.
 func World(w world.World, server string, report func(Call)) world.World {
 	t := tracer{report: report}
-	w.DNS = zone{w.DNS, t, "name server " + server}
+	w.DNS = zone{w.DNS, t, server}
 	if w.Server != nil {
 		w.Server = nameServer{w.Server, t}
 	}

@@ -125,7 +125,7 @@ func TestPassesThrough(t *testing.T) {
 	for name, fault := range map[string]error{"success": nil, "failure": errWorld} {
 		t.Run(name, func(t *testing.T) {
 			var calls []trace.Call
-			w := trace.World(made(fault), "127.9.9.9:53", func(c trace.Call) { calls = append(calls, c) })
+			w := trace.World(made(fault), "name server 127.9.9.9:53", func(c trace.Call) { calls = append(calls, c) })
 			same := func(a, b error) bool { return a == b }
 			if diff := cmp.Diff(everything(made(fault)), everything(w), cmp.Comparer(same), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 				t.Errorf("results differ (-plain +traced):\n%s", diff)
@@ -147,7 +147,7 @@ func TestPassesThrough(t *testing.T) {
 
 // R15: secrets never in logs.
 func TestTellsNoSecrets(t *testing.T) {
-	w := trace.World(made(nil), "127.9.9.9:53", func(c trace.Call) {
+	w := trace.World(made(nil), "name server 127.9.9.9:53", func(c trace.Call) {
 		for _, text := range []string{c.String(), fmt.Sprintf("%+v %q", c, c)} {
 			if strings.Contains(text, "TOPSECRET") {
 				t.Errorf("tells a secret: %s", text)
@@ -159,7 +159,7 @@ func TestTellsNoSecrets(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	var lines []string
-	w := trace.World(made(errWorld), "127.9.9.9:53", func(c trace.Call) {
+	w := trace.World(made(errWorld), "name server 127.9.9.9:53", func(c trace.Call) {
 		c.Took = 0
 		lines = append(lines, c.String())
 	})
