@@ -1,0 +1,245 @@
+package member
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// Answers are what the host's resolver says, asked just as etcd will ask.
+type Answers struct {
+	// Services is the SRV set that etcd will read, Rival the one of the other
+	// scheme, which etcd would read too and mix in.
+	Services, Rival cluster.Seen[[]cluster.Service]
+	// Hosts are the addresses of every name asked for; see [hostNames].
+	Hosts map[string]cluster.Seen[[]netip.Addr]
+}
+
+// Check compares the answers with the exact truth (rule R3) and returns what
+// is wrong, in a fixed order; nothing if the member may start. Names are
+// compared byte by byte: etcd keeps the case of a target, and makes another
+// member ID of it.
+func Check(g node.Gate, rival string, a Answers) []string {
+	wrong := checkExpected(g)
+	wrong = append(wrong, checkServices(g, a.Services)...)
+	switch {
+	case rival == "":
+	case !a.Rival.Known():
+		wrong = append(wrong, fmt.Sprintf("%s cannot be looked up, want it absent: %s", rival, a.Rival.Unknown))
+	case len(a.Rival.Value) > 0:
+		wrong = append(wrong, fmt.Sprintf("%s exists, want it absent: etcd would mix both SRV sets", rival))
+	}
+	for _, p := range g.Peers {
+		for _, name := range hostNames(p.Target) {
+			if bad := checkAddress(name, p.Address, a.Hosts[name]); bad != "" {
+				wrong = append(wrong, bad)
+				break // the other form of the same name says the same
+			}
+		}
+	}
+	return wrong
+}
+
+// checkExpected finds peers that would share an identity: etcd matches members
+// by resolved address and port.
+func checkExpected(g node.Gate) (wrong []string) {
+	if len(g.Peers) == 0 {
+		wrong = append(wrong, fmt.Sprintf("%s: no peers are expected, want at least this member", node.FileName))
+	}
+	seen := map[string]string{}
+	for _, p := range g.Peers {
+		at := net.JoinHostPort(p.Address, fmt.Sprint(p.Port))
+		if other, twice := seen[at]; twice {
+			wrong = append(wrong, fmt.Sprintf("%s and %s are both expected at %s, want distinct addresses", other, p.Target, at))
+		}
+		seen[at] = p.Target
+	}
+	return wrong
+}
+
+func checkServices(g node.Gate, got cluster.Seen[[]cluster.Service]) (wrong []string) {
+	if !got.Known() {
+		return []string{fmt.Sprintf("%s cannot be looked up: %s", g.Service, got.Unknown)}
+	}
+	if len(got.Value) == 0 {
+		return []string{fmt.Sprintf("%s has no SRV records, want %d", g.Service, len(g.Peers))}
+	}
+	left := slices.Clone(got.Value)
+	for _, p := range g.Peers {
+		want := cluster.Service{Target: p.Target, Port: p.Port}
+		if i := slices.Index(left, want); i >= 0 {
+			left = slices.Delete(left, i, i+1)
+		} else {
+			wrong = append(wrong, fmt.Sprintf("%s lacks %q", g.Service, want.Value()))
+		}
+	}
+	for _, s := range left {
+		wrong = append(wrong, fmt.Sprintf("%s has %q too many", g.Service, s.Value()))
+	}
+	slices.Sort(wrong)
+	return wrong
+}
+
+func checkAddress(name, want string, got cluster.Seen[[]netip.Addr]) string {
+	switch {
+	case !got.Known():
+		return fmt.Sprintf("%s cannot be looked up, want %s: %s", name, want, got.Unknown)
+	case len(got.Value) == 0:
+		return fmt.Sprintf("%s has no address, want %s", name, want)
+	case len(got.Value) > 1 || got.Value[0].String() != want:
+		return fmt.Sprintf("%s has address %s, want %s", name, join(got.Value), want)
+	}
+	return ""
+}
+
+func join(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, " and ")
+}
+
+// hostNames are the two forms in which etcd looks a peer up: as the SRV target
+// with its final dot, and from peer URLs without it, to which a search list in
+// resolv.conf may apply.
+func hostNames(target string) []string { return []string{target, strings.TrimSuffix(target, ".")} }
+
+// RivalService is the SRV name of the other scheme (etcd
+// server/embed/config.go, GetDNSClusterNames), empty if the gate's own name is
+// not etcd's. Only a node with TLS has certificate names.
+func RivalService(n node.Node) string {
+	plain, tls := "_etcd-server", "_etcd-server-ssl"
+	ours, other := plain, tls
+	if len(n.Names) > 0 {
+		ours, other = tls, plain
+	}
+	rest, ok := strings.CutPrefix(n.Gate.Service, ours)
+	if !ok {
+		return ""
+	}
+	return other + rest
+}
+
+// Times of the gate.
+const (
+	gateFirstPause = 20 * time.Millisecond
+	gateLastPause  = 500 * time.Millisecond
+	// gateRound bounds one round of questions, so that a silent name server
+	// is reported soon.
+	gateRound = 2 * time.Second
+)
+
+// waitAtGate asks until everything is right or ctx ends. Each time what is
+// wrong changes, it is told in one line; nothing is told if the first answers
+// are right.
+func waitAtGate(ctx context.Context, r *net.Resolver, n node.Node, told func(wrong string) error) error {
+	rival, last := RivalService(n), ""
+	for pause := gateFirstPause; ; pause = min(2*pause, gateLastPause) {
+		wrong := Check(n.Gate, rival, ask(ctx, r, n, rival))
+		if ctx.Err() == nil && len(wrong) == 0 {
+			return nil
+		}
+		if text := "R3: " + strings.Join(wrong, "; "); ctx.Err() == nil && text != last {
+			if err := told(text); err != nil {
+				return err
+			}
+			last = text
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("ended while the start gate waited for %s: %w", cmp.Or(last, "DNS"), context.Cause(ctx))
+		case <-timer.C:
+		}
+	}
+}
+
+// ask puts all questions of the gate at once, for at most [gateRound].
+func ask(ctx context.Context, r *net.Resolver, n node.Node, rival string) Answers {
+	ctx, cancel := context.WithTimeout(ctx, gateRound)
+	defer cancel()
+	var wg sync.WaitGroup
+	a := Answers{Hosts: map[string]cluster.Seen[[]netip.Addr]{}}
+	wg.Go(func() { a.Services = askServices(ctx, r, n.Resolver, n.Gate.Service) })
+	if rival != "" {
+		wg.Go(func() { a.Rival = askServices(ctx, r, n.Resolver, rival) })
+	}
+	var mu sync.Mutex // guards a.Hosts
+	for _, p := range n.Gate.Peers {
+		for _, name := range hostNames(p.Target) {
+			wg.Go(func() {
+				seen := askAddresses(ctx, r, n.Resolver, name)
+				mu.Lock()
+				defer mu.Unlock()
+				a.Hosts[name] = seen
+			})
+		}
+	}
+	wg.Wait()
+	return a
+}
+
+// askServices looks an SRV name up as etcd does: without its final dot.
+func askServices(ctx context.Context, r *net.Resolver, server, name string) cluster.Seen[[]cluster.Service] {
+	_, found, err := r.LookupSRV(ctx, "", "", strings.TrimSuffix(name, "."))
+	if absent(err) {
+		return cluster.Known[[]cluster.Service](nil)
+	}
+	if err != nil {
+		return cluster.Unknown[[]cluster.Service](reason(err, server))
+	}
+	out := make([]cluster.Service, len(found))
+	for i, s := range found {
+		out[i] = cluster.Service{Target: s.Target, Port: s.Port}
+	}
+	return cluster.Known(out)
+}
+
+func askAddresses(ctx context.Context, r *net.Resolver, server, name string) cluster.Seen[[]netip.Addr] {
+	found, err := r.LookupNetIP(ctx, "ip", name)
+	if absent(err) {
+		return cluster.Known[[]netip.Addr](nil)
+	}
+	if err != nil {
+		return cluster.Unknown[[]netip.Addr](reason(err, server))
+	}
+	for i := range found {
+		found[i] = found[i].Unmap()
+	}
+	slices.SortFunc(found, netip.Addr.Compare)
+	return cluster.Known(slices.Compact(found))
+}
+
+// absent says that the name server knows that there is no such record.
+func absent(err error) bool {
+	var d *net.DNSError
+	return errors.As(err, &d) && d.IsNotFound
+}
+
+// reason is why a lookup failed: the server, and of the error's text the last
+// part, since the others name ports that are new each time. Go names the
+// server of resolv.conf even where another one was asked.
+func reason(err error, server string) string {
+	var d *net.DNSError
+	if !errors.As(err, &d) {
+		return err.Error()
+	}
+	why := d.Err[strings.LastIndex(d.Err, ": ")+1:]
+	if d.IsTimeout {
+		why = "no answer in time"
+	}
+	return fmt.Sprintf("name server %s: %s", cmp.Or(server, d.Server), strings.TrimSpace(why))
+}

@@ -1,0 +1,68 @@
+package member
+
+import (
+	"fmt"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// Decision is what the identity check allows.
+type Decision int
+
+// The decisions. The zero value allows nothing.
+const (
+	// Refuse comes with the reason as an error.
+	Refuse Decision = iota
+	// Restart: the data directory is this member's own; etcd starts from it
+	// and asks no DNS.
+	Restart
+	// FirstStart: this member never had data; the gate comes first.
+	FirstStart
+)
+
+// Refusal is a start that was not made, and why. Its text is one line: rule,
+// evidence, and what a person can do.
+type Refusal struct {
+	Rule string // "R6"
+	Why  string
+	Do   string
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Rule + ": " + r.Why + "; " + r.Do }
+
+// Identity decides from what the data directory holds, and once held, whether
+// the member may start (rules R1 and R6):
+//
+//	data dir   IDs in it   once had data   sealed   decision
+//	present    ours        any             any      Restart
+//	present    others'     any             any      refused
+//	empty      -           yes             any      refused
+//	empty      -           no              yes      refused
+//	empty      -           no              no       FirstStart
+//
+// Empty under an ID that once voted is the case that kills clusters: etcd
+// would start with an empty log, and has then been seen to panic, or worse, to
+// vote again.
+func Identity(n node.Node, found cluster.Data) (Decision, error) {
+	switch {
+	case found.Present && (found.Member != n.Member || found.Cluster != n.ID):
+		return Refuse, &Refusal{
+			Rule: "R6",
+			Why: fmt.Sprintf("data directory %s belongs to member %s of cluster %s, but %s is member %s of cluster %s",
+				n.Paths.Data, found.Member, found.Cluster, n.Name, n.Member, n.ID),
+			Do: "move that directory away and bring this member's own data back, or replace the member under a fresh name",
+		}
+	case found.Present:
+		return Restart, nil
+	case found.Born, n.Sealed:
+		return Refuse, &Refusal{
+			Rule: "R6",
+			Why: fmt.Sprintf("its data directory is empty but the member once had data: %s should hold member %s of cluster %s",
+				n.Paths.Data, n.Member, n.ID),
+			Do: "bring the data back (is its disk mounted?); if it is lost, remove this member from the cluster and replace it under a fresh name",
+		}
+	}
+	return FirstStart, nil
+}

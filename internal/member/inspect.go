@@ -1,0 +1,125 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/pki"
+)
+
+// Inspect reads what is on this host: see [InspectPaths], for which it finds
+// the paths in the member file, or, where that is missing, in what the last
+// process noted. Where both are missing it cannot see a data directory at all;
+// who knows the paths uses InspectPaths.
+func Inspect(configDir string) (cluster.Node, error) {
+	paths := cluster.Paths{Config: configDir}
+	n, err := readInstalled(configDir)
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	if n != nil {
+		paths.Data, paths.Log = n.Paths.Data, n.Paths.Log
+		return InspectPaths(paths)
+	}
+	s, err := readStatus(configDir)
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	if s != nil {
+		paths.Data = s.Data
+	}
+	return InspectPaths(paths)
+}
+
+// InspectPaths reads what was installed, what the member left, and what
+// process runs, on the host it is called on. It changes nothing, takes no lock
+// and never waits for the member. The result survives JSON unchanged.
+//
+// What is not there is absent from the result. A file that is there and cannot
+// be read or understood is an error that names it, and the node is unknown.
+func InspectPaths(paths cluster.Paths) (cluster.Node, error) {
+	var out cluster.Node
+	n, err := readInstalled(paths.Config)
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	if n != nil {
+		out.Installed, out.Sealed = n.Digest(), n.Sealed
+	}
+	if out.Certificate, err = readCertificate(filepath.Join(paths.Config, node.CertFile)); err != nil {
+		return cluster.Node{}, err
+	}
+	// The process before its data: what a running member does next can then
+	// only make the data newer, never the process.
+	s, err := readStatus(paths.Config)
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	if out.Process, err = inspectProcess(s, paths.Log); err != nil {
+		return cluster.Node{}, err
+	}
+	if paths.Data != "" {
+		if out.Data, err = readData(paths.Data); err != nil {
+			return cluster.Node{}, err
+		}
+	}
+	return out, nil
+}
+
+// readInstalled is the member file in a folder, or nil if there is none.
+func readInstalled(configDir string) (*node.Node, error) {
+	path := filepath.Join(configDir, node.FileName)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read member file: %w", err)
+	}
+	n, err := node.Decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &n, nil
+}
+
+func readCertificate(path string) (*cluster.Certificate, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read certificate: %w", err)
+	}
+	cert, err := pki.ParseCertificate("certificate in "+path, b)
+	if err != nil {
+		return nil, err
+	}
+	w := pki.Window(cert)
+	return &w, nil
+}
+
+// inspectProcess says what the status means now. A process that ended without
+// a word is explained from its log.
+func inspectProcess(s *Status, logFile string) (cluster.Process, error) {
+	if s == nil {
+		return cluster.Process{}, nil
+	}
+	p := cluster.Process{PID: s.Process.PID, Since: s.Since, Flags: s.Flags, Exit: s.Exit}
+	if s.running() {
+		p.Running, p.Gate = true, s.Gate
+		return p, nil
+	}
+	if p.Exit == "" && logFile != "" {
+		var err error
+		if p.Exit, err = lastWord(logFile, s.Since); err != nil {
+			return cluster.Process{}, err
+		}
+	}
+	return p, nil
+}

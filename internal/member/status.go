@@ -1,0 +1,112 @@
+package member
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/process"
+)
+
+// Files in the configuration folder, beside node.FileName.
+const (
+	// StatusFile holds a [Status].
+	StatusFile = "status.json"
+	// LockFile is held by the member's process for its whole life.
+	LockFile = "lock"
+)
+
+// StatusVersion is the version of the status file that we write and read.
+const StatusVersion = 1
+
+// Status is what a member's process says of itself before and beside etcd,
+// stored as JSON in [StatusFile]. Only the holder of [LockFile] writes it, so
+// a status whose process is alive and which names no exit is the holder's.
+//
+// etcd ends the process itself; no exit is written then, and a reader sees it
+// from the stamp.
+type Status struct {
+	Version int           `json:"version"`
+	Process process.Stamp `json:"process"`
+	// Since is when the process began.
+	Since time.Time `json:"since"`
+	// Flags is the digest of the flags it runs with (node.Node.Flags).
+	Flags string `json:"flags,omitempty"`
+	// Data is etcd's data directory, so that it can be found while the member
+	// file is missing.
+	Data string `json:"data,omitempty"`
+	// Gate is what the start gate waits for (rule R3), empty once it passed.
+	Gate string `json:"gate,omitempty"`
+	// Exit is why the process ended or refused to start.
+	Exit string `json:"exit,omitempty"`
+}
+
+// DecodeStatus reads a status file. The error is for the caller to complete
+// with the file's path.
+func DecodeStatus(b []byte) (Status, error) {
+	var s Status
+	if err := json.Unmarshal(b, &s); err != nil {
+		return Status{}, err
+	}
+	if s.Version != StatusVersion {
+		return Status{}, fmt.Errorf("version %d, this pleiad reads version %d", s.Version, StatusVersion)
+	}
+	return s, nil
+}
+
+// encode is the status file.
+func (s Status) encode() []byte { return encode(s) }
+
+// encode is the one form of our files: JSON that people read too.
+func encode(v any) []byte {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", v, err)) // they hold nothing that JSON cannot
+	}
+	return append(b, '\n')
+}
+
+// readStatus is the status in a configuration folder, or nil if there is none.
+func readStatus(configDir string) (*Status, error) {
+	path := filepath.Join(configDir, StatusFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read status: %w", err)
+	}
+	s, err := DecodeStatus(b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return &s, nil
+}
+
+// running says whether the status is that of a living member. The lock need
+// not be asked, and must not be: trying it would take it for a moment, and a
+// member that starts in that moment would be told that it runs already.
+func (s Status) running() bool { return s.Exit == "" && s.Process.Alive() }
+
+// journal keeps the status file true while the lock is held.
+type journal struct {
+	path   string
+	status Status
+}
+
+// note changes the status and writes it durably.
+func (j *journal) note(edit func(*Status)) error {
+	before := j.status
+	edit(&j.status)
+	if j.status == before {
+		return nil
+	}
+	if err := replace(j.path, j.status.encode()); err != nil {
+		return fmt.Errorf("note status: %w", err)
+	}
+	return nil
+}
