@@ -72,16 +72,26 @@ func diskSpace(_ context.Context, s Subject) render.Finding {
 	if s.Spec.Hosts.Local != nil {
 		members = int64(s.Spec.Members)
 	}
-	out.Found = fmt.Sprintf("%s are free below %s", render.Size(free), dir)
-	switch {
-	case err != nil:
+	if err != nil {
 		out.Grade, out.Found, out.Remedy = render.Warning, err.Error(), "see by hand: df "+s.Root
-	case free < members*leastPerMember:
-		out.Grade, out.Remedy = render.Broken, fmt.Sprintf("free at least %s, or keep state elsewhere: --state-dir DIR", render.Size(members*leastPerMember))
-	case free < members*easyPerMember:
-		out.Grade, out.Remedy = render.Warning, fmt.Sprintf("free %s, so that databases can grow", render.Size(members*easyPerMember))
+		return out
+	}
+	out.Found = fmt.Sprintf("%s are free below %s", render.Size(free), dir)
+	if out.Grade = gradeSpace(free, members); out.Grade != render.Fine {
+		out.Remedy = fmt.Sprintf("%s are needed, %s let databases grow: free some, or keep state elsewhere: --state-dir DIR",
+			render.Size(members*leastPerMember), render.Size(members*easyPerMember))
 	}
 	return out
+}
+
+func gradeSpace(free, members int64) render.Grade {
+	switch {
+	case free < members*leastPerMember:
+		return render.Broken
+	case free < members*easyPerMember:
+		return render.Warning
+	}
+	return render.Fine
 }
 
 // The probe of the disk follows etcd: its log grows by records of about 2 kB,
@@ -105,6 +115,11 @@ func diskLatency(ctx context.Context, s Subject) render.Finding {
 		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "see what is wrong with the disk: dmesg"
 		return out
 	}
+	return judgeLatency(took)
+}
+
+func judgeLatency(took []time.Duration) render.Finding {
+	out := render.Finding{Check: "disk latency", Grade: render.Fine}
 	p99 := percentile(took, 99)
 	out.Found = fmt.Sprintf("%d appends of 2 kB made durable: median %s, p99 %s", len(took), percentile(took, 50).Round(10*time.Microsecond), p99.Round(10*time.Microsecond))
 	if p99 > slow {

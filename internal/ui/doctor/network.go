@@ -83,6 +83,10 @@ func embeddedAddress(ctx context.Context, s Subject) render.Finding {
 		return out
 	}
 	address := s.Server
+	if status.Address == "" && address.Addr() == netip.AddrFrom4([4]byte{127, 0, 0, 1}) { // shared with other clusters
+		out.Found = "the embedded one takes a free port of 127.0.0.1"
+		return out
+	}
 	if status.Address != "" {
 		if address, err = netip.ParseAddrPort(status.Address); err != nil {
 			out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "start over: pleiad destroy"

@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/progress"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+
+	"os"
+	"path/filepath"
+)
+
+// stored puts a spec where an earlier up would have.
+func put(t *testing.T, root, text string) {
+	t.Helper()
+	s, err := spec.Parse("pleiad.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := home.Create(context.Background(), root, s.Cluster, s.Domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.SaveSpec(spec.Encode(s)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	const blue = "cluster: blue\ndomain: b.example\nmembers: 5\ntls: off\n"
+	file := func(text string) spec.Flags {
+		path := filepath.Join(t.TempDir(), "pleiad.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return spec.Flags{File: path}
+	}
+	for name, test := range map[string]struct {
+		flags spec.Flags
+		want  string // cluster domain members tls home, or the error
+		exit  Exit
+	}{
+		"defaults":             {spec.Flags{}, "dev dev.test 3 true false", OK},
+		"unknown name":         {spec.Flags{Cluster: ptr("red")}, "red red.test 3 true false", OK},
+		"what was used last":   {spec.Flags{Cluster: ptr("blue")}, "blue b.example 5 false true", OK},
+		"another size":         {spec.Flags{Cluster: ptr("blue"), Members: ptr(3)}, "blue b.example 3 false true", OK},
+		"TLS for the planner":  {spec.Flags{Cluster: ptr("blue"), TLS: ptr("auto")}, "blue b.example 5 true true", OK},
+		"the same domain":      {spec.Flags{Cluster: ptr("blue"), Domain: ptr("b.example")}, "blue b.example 5 false true", OK},
+		"another domain":       {spec.Flags{Cluster: ptr("blue"), Domain: ptr("c.example")}, "its domain is b.example, not c.example", BadSpec},
+		"file":                 {file(blue), "blue b.example 5 false true", OK},
+		"file, fewer keys":     {file("cluster: blue\ndomain: b.example\n"), "blue b.example 3 true true", OK},
+		"file, other domain":   {file("cluster: blue\ndomain: c.example\n"), "its domain is b.example, not c.example", BadSpec},
+		"file, discoveryName":  {file(blue + "discoveryName: c2\n"), `its discoveryName is "", not "c2"`, BadSpec},
+		"file, other provider": {file(blue + "dns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"), "its records are in the embedded name server, not in zone b.example on 192.0.2.1", BadSpec},
+		"file and flag":        {spec.Flags{File: file(blue).File, Members: ptr(3)}, "the file says it all", BadSpec},
+		"no such file":         {spec.Flags{File: "/nonexistent/pleiad.yaml"}, "cannot read the spec: open /nonexistent/pleiad.yaml", BadSpec},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := filepath.Join(t.TempDir(), "state")
+			put(t, root, blue)
+			g := &globals{flags: test.flags, stateDir: root}
+			found, err := g.find(&System{Streams: Streams{Env: os.Getenv}})
+			if err != nil {
+				f := explain(context.Background(), g, cannot("find it", err))
+				if Exit(f.Exit) != test.exit || !strings.Contains(f.Error, test.want) {
+					t.Errorf("exit %s: %s; want %s: %s", f.Name, f.Error, test.exit, test.want)
+				}
+				return
+			}
+			s := found.spec
+			got := strings.Join([]string{string(s.Cluster), s.Domain, string(rune('0' + s.Members)), boolean(s.TLS), boolean(found.home != nil)}, " ")
+			if got != test.want || test.exit != OK {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func boolean(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
+
+func TestKnownSaysWhatThereIs(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "state")
+	put(t, root, "cluster: blue\ndomain: b.example\n")
+	g := &globals{stateDir: root}
+	_, err := g.known(&System{Streams: Streams{Env: os.Getenv}})
+	f := explain(context.Background(), g, err)
+	if hints := strings.Join(f.Hints, "\n"); Exit(f.Exit) != NoCluster || !strings.Contains(hints, "--cluster blue") || !strings.Contains(hints, "pleiad up") {
+		t.Errorf("exit %s, hints %q", f.Name, hints)
+	}
+}
+
+func TestAnnouncedNamesAreTheOnesUsed(t *testing.T) {
+	w := world.World{Fresh: world.Fresh}
+	r := announced(&w, progress.Discard{})
+	first := w.Fresh(3)
+	if second := w.Fresh(3); second.Token != first.Token || second.Members[0] != first.Members[0] {
+		t.Error("the plan was printed with other names than those that are used")
+	}
+	tell := func(s plan.Step) {
+		r.Report(progress.Event{Kind: progress.Started, Step: &progress.Step{Verb: s.Verb(), Object: "x"}})
+	}
+	tell(plan.StartNameServer{})
+	if w.Fresh(3).Token != first.Token {
+		t.Error("a step that uses no names used them up")
+	}
+	tell(plan.ChangeRecords{Purpose: "claim"})
+	if again := w.Fresh(3); again.Token == first.Token || again.Members[0] == first.Members[0] {
+		t.Error("R6: names that were claimed are given out again")
+	}
+}
+
+func TestChooseMember(t *testing.T) {
+	list := []cluster.Host{{Name: "etcd-abc"}, {Name: "etcd-abd"}, {Name: "etcd-xyz"}, {Name: "etcd-ab"}}
+	for name, want := range map[string]string{"etcd-xyz": "etcd-xyz", "etcd-x": "etcd-xyz", "xyz": "etcd-xyz", "x": "etcd-xyz", "etcd-ab": "etcd-ab", "ab": "", "q": "", "": ""} {
+		h, err := choose(list, name)
+		if err == nil && string(h.Name) != want || err != nil && want != "" {
+			t.Errorf("%q is %s, %v; want %s", name, h.Name, err, want)
+		}
+	}
+	var f *failure
+	if _, err := choose(list, "q"); !errors.As(err, &f) || f.exit != NoCluster {
+		t.Errorf("no such member: %v", err)
+	}
+	if _, err := choose(list, "ab"); !errors.As(err, &f) || f.exit != Usage || !strings.Contains(f.hints[0], "etcd-abc") {
+		t.Errorf("several: %v", err)
+	}
+}
+
+func TestEtcdctlEnvironment(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "state")
+	put(t, root, "cluster: blue\ndomain: b.example\n")
+	h, err := home.Open(root, "blue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure := environment([]string{"https://a:1", "https://b:1"}, target{home: h, spec: cluster.Spec{TLS: true}})
+	if secure[0].Value != "https://a:1,https://b:1" || !strings.HasSuffix(secure[3].Value, ".key") {
+		t.Errorf("with TLS: %v", secure)
+	}
+	for _, v := range environment([]string{"http://a:1"}, target{home: h})[1:] {
+		if v.Value != "" {
+			t.Errorf("without TLS %s is %s; it must be unset", v.Name, v.Value)
+		}
+	}
+	for args, want := range map[string]bool{"--endpoints=x get": true, "--endpoints x": true, "get --endpointsx": false, "get a": false, "--cacert=": false} {
+		if got := overridden("ETCDCTL_ENDPOINTS", strings.Fields(args)); got != want {
+			t.Errorf("%q overrides the endpoints: %t", args, got)
+		}
+	}
+}
