@@ -1,0 +1,199 @@
+package spec
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// kind is what may stand behind a key.
+type kind int
+
+const (
+	word    kind = iota // text
+	number              // a whole number
+	group               // keys of its own
+	choice              // exactly one of its keys, each a group
+	options             // etcd's options: names to texts, numbers or booleans
+)
+
+// key is all that is known of one key of pleiad.yaml. Parser, writer, template
+// and schema are drawn from it.
+type key struct {
+	name string
+	// doc says what it means, with unit, default and danger, for people who
+	// write a file.
+	doc      string
+	kind     kind
+	required bool
+	// values are the only ones there are, if they can be listed; later are
+	// values, or keys, of releases to come.
+	values, later []string
+	// pattern and most describe a word to editors: a regular expression, and
+	// the greatest length in characters. The parser says it better.
+	pattern string
+	most    int
+	// example stands in templates, as a comment where it is not the value.
+	example string
+	// isFile says that the word is the path of a file.
+	isFile bool
+
+	// set checks a word or number and puts it into the spec; get takes it out,
+	// empty if there is none.
+	set func(s *cluster.Spec, v string) error
+	get func(s cluster.Spec) string
+
+	// keys of a group or choice. In a choice, pick makes the spec use this
+	// group and no other, and picked says whether it does.
+	keys   []key
+	pick   func(s *cluster.Spec)
+	picked func(s cluster.Spec) bool
+}
+
+// labels in a domain name, either case, for editors.
+const (
+	labelPattern  = `^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`
+	domainPattern = `^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+\.?$`
+	zonePattern   = `^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`
+)
+
+// keys are the keys of pleiad.yaml, in the order in which people read them.
+func keys() []key {
+	return []key{
+		{name: "cluster", required: true, pattern: labelPattern, most: maxCluster, example: "dev",
+			doc: "Name of the cluster, unique on this machine: letters, digits and hyphens.",
+			get: func(s cluster.Spec) string { return string(s.Cluster) },
+			set: func(s *cluster.Spec, v string) (err error) {
+				name, err := checkLabel(v, maxCluster)
+				s.Cluster = cluster.Name(name)
+				return err
+			}},
+		{name: "domain", required: true, pattern: domainPattern, most: maxName + 1, example: "dev.test",
+			doc: "Discovery domain, the value of etcd's --discovery-srv. All records are written below it.",
+			get: func(s cluster.Spec) string { return s.Domain },
+			set: func(s *cluster.Spec, v string) (err error) {
+				s.Domain, err = checkDiscoveryDomain(v)
+				return err
+			}},
+		{name: "discoveryName", pattern: labelPattern, most: maxDiscovery, example: "c2",
+			doc: "Lets several clusters share a domain: etcd's --discovery-srv-name, which clients must then give as well.",
+			get: func(s cluster.Spec) string { return s.DiscoveryName },
+			set: func(s *cluster.Spec, v string) (err error) {
+				s.DiscoveryName, err = checkLabel(v, maxDiscovery)
+				return err
+			}},
+		{name: "members", kind: number, values: []string{"1", "3", "5", "7", "9"}, example: "3",
+			doc: "Number of voters. The cluster serves while more than half of them are alive: 3 bear the loss of one, 5 of two.",
+			get: func(s cluster.Spec) string { return strconv.Itoa(s.Members) },
+			set: func(s *cluster.Spec, v string) (err error) {
+				s.Members, err = checkMembers(v)
+				return err
+			}},
+		{name: "tls", values: []string{"auto", "off"}, example: "auto",
+			doc: "auto: pleiad makes a CA for the cluster and issues all certificates. off: anybody who reaches a member reads and writes everything. Decide before the first start: it is part of every member's identity.",
+			get: func(s cluster.Spec) string {
+				if s.TLS {
+					return "auto"
+				}
+				return "off"
+			},
+			set: func(s *cluster.Spec, v string) error { s.TLS = v == "auto"; return nil }},
+		{name: "etcd", kind: group, doc: "The etcd that runs.", keys: etcdKeys()},
+		{name: "hosts", kind: choice, doc: "Where members run: one kind of host.", later: []string{"ssh", "ec2"}, keys: hostsKeys()},
+		{name: "dns", kind: choice, doc: "Where records are written: one provider.", later: []string{"cloudflare", "route53"}, keys: dnsKeys()},
+		{name: "deliver", values: []string{"local"}, later: []string{"systemd", "chef", "cloud-init"}, example: "local",
+			doc: "How a host gets what its member needs. Hosts of kind local know only local.",
+			get: func(s cluster.Spec) string { return s.Deliver },
+			set: func(s *cluster.Spec, v string) error { s.Deliver = v; return nil }},
+	}
+}
+
+func etcdKeys() []key {
+	return []key{
+		{name: "source", values: []string{"bundled"}, later: []string{"release", "path"}, example: "bundled",
+			doc: "bundled: the etcd inside the pleiad binary.",
+			get: func(s cluster.Spec) string { return s.Etcd.Source },
+			set: func(s *cluster.Spec, v string) error { s.Etcd.Source = v; return nil }},
+		{name: "options", kind: options, example: "auto-compaction-retention: 1h",
+			doc: "Options of etcd, named as its flags without the dashes. Unless they say otherwise, history older than an hour is compacted, the database may grow to 8 GiB, and members check each other's data for corruption."},
+	}
+}
+
+func hostsKeys() []key {
+	return []key{
+		{name: "local", kind: group, doc: "Processes on this machine, each with a folder and an address of its own.",
+			pick:   func(s *cluster.Spec) { s.Hosts = cluster.HostsSpec{Local: &cluster.LocalHosts{}} },
+			picked: func(s cluster.Spec) bool { return s.Hosts.Local != nil }},
+	}
+}
+
+func dnsKeys() []key {
+	return []key{
+		{name: "embedded", kind: group, doc: "pleiad's own name server, a process on this machine.",
+			pick:   func(s *cluster.Spec) { s.DNS = cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}} },
+			picked: func(s cluster.Spec) bool { return s.DNS.Embedded != nil }},
+		{name: "rfc2136", kind: group, doc: "A name server that takes dynamic updates signed with TSIG, such as BIND, Knot or PowerDNS.",
+			pick:   func(s *cluster.Spec) { s.DNS = cluster.DNSSpec{RFC2136: &cluster.RFC2136DNS{}} },
+			picked: func(s cluster.Spec) bool { return s.DNS.RFC2136 != nil },
+			keys: []key{
+				{name: "server", required: true, example: "192.0.2.53:53",
+					doc: "The primary server: host or host:port, port 53 if it is not given.",
+					get: func(s cluster.Spec) string { return s.DNS.RFC2136.Server },
+					set: func(s *cluster.Spec, v string) (err error) {
+						s.DNS.RFC2136.Server, err = checkServer(v)
+						return err
+					}},
+				{name: "zone", required: true, pattern: zonePattern, most: maxName + 1, example: "example.com",
+					doc: "The zone on that server that holds the domain.",
+					get: func(s cluster.Spec) string { return s.DNS.RFC2136.Zone },
+					set: func(s *cluster.Spec, v string) (err error) {
+						s.DNS.RFC2136.Zone, err = checkDomain(v)
+						return err
+					}},
+				{name: "keyFile", required: true, isFile: true, example: "/etc/pleiad/tsig.key",
+					doc: "File with the TSIG key, as BIND's tsig-keygen writes it. A relative path starts at the folder of this file.",
+					get: func(s cluster.Spec) string { return s.DNS.RFC2136.KeyFile },
+					set: func(s *cluster.Spec, v string) error { s.DNS.RFC2136.KeyFile = v; return checkPath(v) }},
+			}},
+	}
+}
+
+// names of keys, in order.
+func names(keys []key) []string {
+	out := make([]string, len(keys))
+	for i, k := range keys {
+		out[i] = k.name
+	}
+	return out
+}
+
+// find is the key of a name.
+func find(keys []key, name string) (key, bool) {
+	for _, k := range keys {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+// home is where a key or an option of etcd belongs that was found in the wrong
+// place: its path without itself, or "" if it is known nowhere.
+func home(keys []key, name string) string {
+	for _, k := range keys {
+		if k.kind == options && slices.Contains(node.Options(), name) {
+			return k.name
+		}
+		for _, sub := range k.keys {
+			if sub.name == name {
+				return k.name
+			}
+		}
+		if below := home(k.keys, name); below != "" {
+			return k.name + "." + below
+		}
+	}
+	return ""
+}
