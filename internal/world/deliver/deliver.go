@@ -7,6 +7,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -27,16 +28,16 @@ type Deliverer interface {
 	Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error
 
 	// Start starts the member's process unless it runs. It returns nil as soon
-	// as the member's peer port answers, or once the start gate waits for
+	// as the member serves its peers, or once the start gate waits for
 	// something (Inspect then says for what); it returns an error that says
 	// why if the process ended or could not be started. It never waits for
 	// quorum: the next member must be started first.
 	Start(ctx context.Context, h cluster.Host) error
 
 	// Stop ends the member's process and returns when it is gone: first
-	// politely, then, after a grace period, by force. A member that does not
-	// run is no error. The data stays.
-	Stop(ctx context.Context, h cluster.Host) error
+	// politely, then, after grace, by force. A member that does not run is no
+	// error. The data stays.
+	Stop(ctx context.Context, h cluster.Host, grace time.Duration) error
 }
 
 // ErrOccupied says that something else listens on the member's address.

@@ -1,0 +1,134 @@
+// Package local delivers to hosts that are folders on this machine: it writes
+// files, and starts and stops `pleiad member` as a child process that outlives
+// the command.
+//
+// [New] first. What is on a host and who runs there is read from the host's
+// own files each time; package member, which writes status.json and holds the
+// lock beside it, has the last word. Nothing is kept here.
+//
+// What it promises beyond deliver.Deliverer: a process is signalled only if pid
+// and start time are those in status.json, so never a stranger's; and a host
+// that was terminated meanwhile is not brought to life again, since no folder
+// above a host's own is ever made.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/member"
+	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+)
+
+// Deliverer is a deliver.Deliverer for local hosts.
+type Deliverer struct {
+	argv func(configDir string) []string
+}
+
+var _ deliver.Deliverer = (*Deliverer)(nil)
+
+// New returns a deliverer. argv is the command that runs a member from its
+// configuration folder, its program first.
+func New(argv func(configDir string) []string) *Deliverer {
+	return &Deliverer{argv: argv}
+}
+
+// Inspect implements deliver.Deliverer.
+func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error) {
+	n, err := cluster.Node{}, ctx.Err()
+	if err == nil {
+		n, err = member.InspectPaths(h.Paths)
+	}
+	if err != nil {
+		return cluster.Node{}, fmt.Errorf("inspect %s: %w", h.Name, err)
+	}
+	return n, nil
+}
+
+// Stop implements deliver.Deliverer. A member at its start gate, and an etcd
+// that has not joined its quorum, end at once; others finish what clients wait
+// for and hand over leadership first.
+func (d *Deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duration) error {
+	if err := d.stop(ctx, h, grace); err != nil {
+		return fmt.Errorf("stop %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+func (d *Deliverer) stop(ctx context.Context, h cluster.Host, grace time.Duration) error {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s, err := readStatus(h)
+		if err != nil {
+			return err
+		}
+		if s.Process.Alive() {
+			return s.Process.Stop(ctx, grace)
+		}
+		held, err := lockHeld(h)
+		if err != nil || !held {
+			return err
+		}
+		// It has begun and is about to say who it is.
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the process that holds %s says who it is: %w", lockPath(h), ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// poll is how often a starting or stopping member is looked at. Members start
+// one after the other, so that each poll adds to a bootstrap three times.
+const poll = 2 * time.Millisecond
+
+// readStatus is what the last process on a host says of itself; the zero value
+// if none ever ran.
+func readStatus(h cluster.Host) (member.Status, error) {
+	path := filepath.Join(h.Paths.Config, member.StatusFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return member.Status{}, nil
+	}
+	if err != nil {
+		return member.Status{}, err
+	}
+	s, err := member.DecodeStatus(b)
+	if err != nil {
+		return member.Status{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// running says whether the process of a status runs its member.
+func running(s member.Status) bool { return s.Exit == "" && s.Process.Alive() }
+
+func lockPath(h cluster.Host) string { return filepath.Join(h.Paths.Config, member.LockFile) }
+
+// lockHeld says whether a process holds the member's lock. It takes the lock
+// for a moment, which a member that starts in that moment does not survive: ask
+// only where nobody is known to run or to start.
+func lockHeld(h cluster.Host) (bool, error) {
+	if _, err := os.Stat(lockPath(h)); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	l, err := process.Acquire(lockPath(h))
+	if errors.Is(err, process.ErrHeld) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, l.Release()
+}
