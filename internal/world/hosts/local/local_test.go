@@ -264,6 +264,12 @@ func TestTerminateCutShort(t *testing.T) {
 					t.Fatal(err)
 				}
 				want := []string{folder, filepath.Join(folder, ".lock")}
+				if by == "Sweep" {
+					want = nil // the last one takes the folder along
+				}
+				if _, err := os.Stat(folder); by == "Sweep" && errors.Is(err, fs.ErrNotExist) {
+					return
+				}
 				if got := slices.Sorted(maps.Keys(tree(t, folder))); !slices.Equal(got, want) {
 					t.Errorf("left over: %v, want %v", got, want)
 				}

@@ -116,7 +116,18 @@ func (p *Provider) sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return p.removeFolder()
+}
+
+// removeFolder removes the folder of all hosts if nothing but our lock is in
+// it. Whoever waits for the lock notices that its file is gone and makes both
+// anew (process.Acquire).
+func (p *Provider) removeFolder() error {
+	rest, err := os.ReadDir(p.hosts())
+	if err != nil || len(rest) != 1 || rest[0].Name() != changeLock {
+		return err
+	}
+	return errors.Join(os.Remove(filepath.Join(p.hosts(), changeLock)), os.Remove(p.hosts()))
 }
 
 // removeEmpty removes a folder that never became a host, if it holds no more
