@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"internal/converge":         {"internal/cluster", "internal/progress", "internal/converge", "internal/world"},
 
 	"internal/world":     {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/world"},
-	"internal/world/sim": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
+	"internal/world/sim": {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
 
 	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},

@@ -69,6 +69,17 @@ type RFC2136DNS struct {
 	KeyFile string
 }
 
+// Address is host:port of the server, with DNS's own port unless it names one.
+func (d RFC2136DNS) Address() string {
+	if ip, err := netip.ParseAddr(d.Server); err == nil {
+		return netip.AddrPortFrom(ip, 53).String()
+	}
+	if strings.Contains(d.Server, ":") {
+		return d.Server
+	}
+	return d.Server + ":53"
+}
+
 // Ports are where one member listens; etcd's registered ones by default.
 type Ports struct {
 	Peer    uint16 `json:"peer"`

@@ -74,6 +74,8 @@ type NameServer struct {
 	// Managed is false where DNS belongs to somebody else.
 	Managed bool `json:"managed"`
 	Running bool `json:"running"`
+	// Unknown is why it could not be looked for; Running then says nothing.
+	Unknown string `json:"unknown,omitempty"`
 	// Address is where it answers, host:port; empty before its first start.
 	Address string `json:"address,omitempty"`
 }

@@ -6,7 +6,6 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -65,18 +64,45 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 	case plan.AwaitMembers:
 		return awaitAll(ctx, w, s.Hosts, tell)
 	case plan.StopMember:
-		return w.Deliver.Stop(ctx, s.Host)
+		return w.Deliver.Stop(ctx, s.Host, s.Grace)
 	case plan.TerminateHost:
 		if err := stands(ctx, w, s.Marker); err != nil {
 			return err
 		}
 		return w.Hosts.Terminate(ctx, s.Host.Name)
 	case plan.RemoveNameServer:
-		return errors.Join(w.Server.Stop(ctx), w.Server.Remove(ctx))
+		return removeServer(ctx, w, s.Marker)
 	case plan.Forget:
+		if err := unmarked(ctx, w, s.Marker); err != nil {
+			return err
+		}
 		return w.Authority.Forget(ctx)
 	}
 	return fmt.Errorf("no one knows how to carry out %T", s)
+}
+
+// removeServer stops the name server before it looks: from then on nobody can
+// claim a marker in the zone that is about to be deleted.
+func removeServer(ctx context.Context, w world.World, marker cluster.Key) error {
+	if err := w.Server.Stop(ctx); err != nil {
+		return err
+	}
+	if err := unmarked(ctx, w, marker); err != nil {
+		return err
+	}
+	return w.Server.Remove(ctx)
+}
+
+// unmarked makes sure that nobody has claimed the cluster's name meanwhile.
+func unmarked(ctx context.Context, w world.World, marker cluster.Key) error {
+	r, err := w.DNS.Read(ctx, []cluster.Key{marker})
+	if err != nil {
+		return fmt.Errorf("read the marker again: %w", err)
+	}
+	if _, ok := r.Get(marker); ok {
+		return fmt.Errorf("there is a marker again: %w", dns.ErrConflict)
+	}
+	return nil
 }
 
 // stands checks that the marker is still the one a step was planned with:

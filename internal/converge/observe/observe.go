@@ -59,7 +59,7 @@ func names(ctx context.Context, spec cluster.Spec, w world.World) (cluster.NameS
 	if w.Server != nil {
 		var err error
 		if server, err = w.Server.Status(ctx); err != nil {
-			return cluster.NameServer{Managed: true}, cluster.Unknown[cluster.Records](err.Error())
+			return cluster.NameServer{Managed: true, Unknown: err.Error()}, cluster.Unknown[cluster.Records](err.Error())
 		}
 	}
 	keys := []cluster.Key{{Name: spec.MarkerName(), Type: cluster.TXT}}

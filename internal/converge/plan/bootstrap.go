@@ -24,7 +24,7 @@ func (s situation) bootstrap() Plan {
 		return refuse(r...)
 	}
 	if len(missing) > 0 {
-		return s.launch(members, missing)
+		return s.launch(missing)
 	}
 	if p := s.prepare(members); p.Refusals != nil || p.Steps != nil {
 		return p
@@ -48,15 +48,14 @@ func (s situation) formerLife() *Refusal {
 	return r
 }
 
-// launch makes the missing hosts, unless a member has started already: then a
-// missing host is one that was lost together with its data (rule R6).
-func (s situation) launch(have []cluster.Host, missing []cluster.MemberName) Plan {
-	for _, h := range have {
-		if h.Node.Value.Data.Present || h.Node.Value.Process.Running {
-			return refuse(Refusal{Rule: "R6", What: "launch host " + cluster.JoinMembers(missing),
-				Evidence: []string{"the host is gone, after member " + string(h.Name) + " had started: names and data are never made twice"},
-				Remedy:   []string{"start over: pleiad destroy && pleiad up"}})
-		}
+// launch makes the missing hosts, as long as the list was not published: until
+// then no member can have started. Afterwards a missing host is one that was
+// lost, perhaps with the data of a member that ran (rule R6).
+func (s situation) launch(missing []cluster.MemberName) Plan {
+	if s.marker.ID != 0 {
+		return refuse(Refusal{Rule: "R6", What: "launch host " + cluster.JoinMembers(missing),
+			Evidence: []string{"the host is gone, after the list of members was published: names and data are never made twice"},
+			Remedy:   []string{"start over: pleiad destroy && pleiad up"}})
 	}
 	p := Plan{Together: true}
 	for _, name := range missing {

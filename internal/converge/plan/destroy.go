@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
@@ -9,7 +10,7 @@ import (
 // Destroy plans towards nothing: everything of ours goes, the marker last, and
 // nothing else is touched (rules R2, R10).
 func Destroy(spec cluster.Spec, state cluster.State) Plan {
-	if state.Server.Managed && !state.Server.Running && (state.Server.Address != "" || len(state.Hosts.Value) > 0) {
+	if down(state.Server) && (state.Server.Address != "" || len(state.Hosts.Value) > 0) {
 		return Plan{Steps: []Step{StartNameServer{Reason{Why: "records can only be withdrawn where they are served"}}}}
 	}
 	s, refusals := look(spec, state, "destroy "+string(spec.Cluster))
@@ -20,7 +21,10 @@ func Destroy(spec cluster.Spec, state cluster.State) Plan {
 		return s.leave()
 	case s.marker == nil:
 		return s.stampAgain()
-	case s.marker.Phase != cluster.Destroying:
+	}
+	// What was made goes, not what the spec says now.
+	s.spec.TLS = s.marker.CA != ""
+	if s.marker.Phase != cluster.Destroying || s.clients() != nil {
 		return s.stamp()
 	}
 	if r := s.formerLife(); r != nil {
@@ -47,15 +51,22 @@ func Destroy(spec cluster.Spec, state cluster.State) Plan {
 // stamp says on the marker that this cluster goes, before anything of it does,
 // and sends clients away from members that are about to stop (rule R8).
 func (s situation) stamp() Plan {
-	var changes []cluster.Change
-	if set, ok := s.records.Get(cluster.Key{Name: s.spec.ClientService(), Type: cluster.SRV}); ok {
-		if left, ours := s.without(set); ours {
-			changes = append(changes, cluster.Change{Key: set.Key, Old: &set, New: left})
-		}
-	}
-	changes = append(changes, s.advance(func(m *cluster.Marker) { m.Phase = cluster.Destroying }))
+	changes := append(s.clients(), s.advance(func(m *cluster.Marker) { m.Phase = cluster.Destroying }))
 	return Plan{Steps: []Step{ChangeRecords{Purpose: "stamp", Changes: changes,
 		Reason: Reason{Why: "from here on this cluster is only ever destroyed, and clients find it no more", Rules: []Rule{"R2", "R8"}}}}}
+}
+
+// clients takes our members off the client SRV set; nil if none is on it.
+func (s situation) clients() []cluster.Change {
+	set, ok := s.records.Get(cluster.Key{Name: s.spec.ClientService(), Type: cluster.SRV})
+	if !ok {
+		return nil
+	}
+	left, ours := s.without(set)
+	if !ours {
+		return nil
+	}
+	return []cluster.Change{{Key: set.Key, Old: &set, New: left}}
 }
 
 // stampAgain writes the marker of a cluster that lost it, for the sake of its
@@ -74,10 +85,14 @@ func (s situation) stampAgain() Plan {
 		Reason: Reason{Why: "the marker is gone, but the hosts are this cluster's", Rules: []Rule{"R2", "R10"}}}}}
 }
 
+// destroyGrace is how long a member of a destroyed cluster may take to stop.
+// The last one could wait for peers that are gone, and its data goes anyway.
+const destroyGrace = time.Second
+
 func (s situation) stopAll() Plan {
 	p := Plan{Together: true}
 	for _, h := range runningOf(s.hosts) {
-		p.Steps = append(p.Steps, StopMember{Host: h, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
+		p.Steps = append(p.Steps, StopMember{Host: h, Grace: destroyGrace, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
 	}
 	return p
 }
@@ -148,9 +163,9 @@ func (s situation) wrote(k cluster.Key, value string) bool {
 func (s situation) leave() Plan {
 	switch {
 	case s.state.Server.Managed && s.state.Server.Address != "":
-		return Plan{Steps: []Step{RemoveNameServer{Reason{Why: "no records are left to serve"}}}}
+		return Plan{Steps: []Step{RemoveNameServer{Reason{Why: "no records are left to serve"}, markerKey(s.spec)}}}
 	case s.state.Control.Owner != "" || s.state.Control.CA != "":
-		return Plan{Steps: []Step{Forget{Reason{Why: "nothing is left that the CA or the owner could be for"}}}}
+		return Plan{Steps: []Step{Forget{Reason{Why: "nothing is left that the CA or the owner could be for"}, markerKey(s.spec)}}}
 	}
 	return Plan{}
 }

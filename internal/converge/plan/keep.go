@@ -2,9 +2,14 @@ package plan
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
+
+// rollGrace is how long a member may take to hand over leadership and finish
+// what clients wait for; etcd needs up to 7 s (server/embed/etcd.go, Close).
+const rollGrace = 10 * time.Second
 
 const replaceLater = "replacing a member is not part of this version; while the others are a quorum, the cluster serves"
 
@@ -96,9 +101,6 @@ func (s situation) repair(members []cluster.Host, missing []cluster.MemberName) 
 		return nil, nil
 	}
 	why := "records are missing or not as the member list says: " + changes[0].String()
-	if len(changes) > 1 {
-		why += fmt.Sprintf(", and %d more", len(changes)-1)
-	}
 	changes = append(changes, s.advance(func(*cluster.Marker) {}))
 	return []Step{ChangeRecords{Purpose: "repair", Changes: changes, Reason: Reason{Why: why, Rules: []Rule{"R8"}}}}, nil
 }
@@ -111,11 +113,15 @@ func (s situation) restart(members, seen []cluster.Host) ([]Step, []Refusal) {
 	alive := len(runningOf(seen))
 	for _, h := range seen {
 		n := s.render(*s.marker, members, h)
-		if h.Node.Value.Process.Running {
+		if r := unfit(h, n, replaceLater); r != nil {
+			if h.Node.Value.Process.Running {
+				r.What = "trust member " + string(h.Name)
+				r.Evidence = append(r.Evidence, "its process still runs, on files that are gone: it will not survive a restart")
+			}
+			refusals = append(refusals, *r)
 			continue
 		}
-		if r := unfit(h, n, replaceLater); r != nil {
-			refusals = append(refusals, *r)
+		if h.Node.Value.Process.Running {
 			continue
 		}
 		alive++
@@ -152,7 +158,7 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 			r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
 			r.Remedy = []string{"mend the rest first"}
 		default:
-			return []Step{StopMember{Host: h, Reason: Reason{Why: "it runs with other etcd options than the spec says; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
+			return []Step{StopMember{Host: h, Grace: rollGrace, Reason: Reason{Why: "it runs with other etcd options than the spec says; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
 		}
 		return nil, []Refusal{r}
 	}

@@ -30,7 +30,7 @@ func wanted(spec cluster.Spec, members []cluster.Host, sealed bool) []cluster.Re
 // is added and what is ours is corrected, but a value that is not ours is a
 // conflict: it is printed and nothing is written (rule R10).
 func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []string) {
-	var out []cluster.Change
+	var out, standing []cluster.Change
 	conflicts := s.rivals()
 	for _, w := range want {
 		have, exists := s.records.Get(w.Key)
@@ -38,11 +38,16 @@ func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []string
 		case !exists:
 			out = append(out, cluster.Change{Key: w.Key, New: &w})
 		case have.Equal(w):
+			standing = append(standing, cluster.Change{Key: w.Key, Old: &have, New: &have})
 		case s.foreign(have, w) != "":
 			conflicts = append(conflicts, s.foreign(have, w))
 		default:
 			out = append(out, cluster.Change{Key: w.Key, Old: &have, New: &w})
 		}
+	}
+	if len(out) > 0 {
+		// A service is published only while the addresses it names stand.
+		out = append(out, standing...)
 	}
 	return out, conflicts
 }

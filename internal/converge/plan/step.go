@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -94,6 +95,8 @@ type AwaitMembers struct {
 type StopMember struct {
 	Reason
 	Host cluster.Host
+	// Grace is how long it may take before it is forced.
+	Grace time.Duration
 }
 
 // TerminateHost removes a host with its data, if the marker still says so.
@@ -103,11 +106,19 @@ type TerminateHost struct {
 	Marker cluster.RecordSet
 }
 
-// RemoveNameServer stops pleiad's own name server and deletes its zone.
-type RemoveNameServer struct{ Reason }
+// RemoveNameServer stops pleiad's own name server and deletes its zone, if
+// there is no marker in it once it has stopped.
+type RemoveNameServer struct {
+	Reason
+	Marker cluster.Key
+}
 
-// Forget deletes the CA and all else this control side stores of the cluster.
-type Forget struct{ Reason }
+// Forget deletes the CA and all else this control side stores of the cluster,
+// if there still is no marker.
+type Forget struct {
+	Reason
+	Marker cluster.Key
+}
 
 // The verbs.
 func (StartNameServer) Verb() string  { return "start name server" }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -10,7 +9,7 @@ import (
 
 // Up plans towards the spec.
 func Up(spec cluster.Spec, state cluster.State) Plan {
-	if state.Server.Managed && !state.Server.Running {
+	if down(state.Server) {
 		return Plan{Steps: []Step{StartNameServer{Reason{Why: "the name server of this cluster does not run"}}}}
 	}
 	s, refusals := look(spec, state, "converge "+string(spec.Cluster))
@@ -35,6 +34,9 @@ func Up(spec cluster.Spec, state cluster.State) Plan {
 	return s.keep()
 }
 
+// down says that our own name server was looked for and does not run.
+func down(s cluster.NameServer) bool { return s.Managed && !s.Running && s.Unknown == "" }
+
 func refuse(r ...Refusal) Plan { return Plan{Refusals: r} }
 
 // begin starts the life of a cluster, if nothing at all speaks of a former one
@@ -42,8 +44,10 @@ func refuse(r ...Refusal) Plan { return Plan{Refusals: r} }
 func (s situation) begin() Plan {
 	const what = "bootstrap"
 	if len(s.hosts) > 0 {
-		r := Refusal{Rule: "R1", What: what,
-			Remedy: []string{"if the marker was deleted by mistake, put this record back:", s.formerMarker(), "if the cluster is not wanted: pleiad destroy"}}
+		r := Refusal{Rule: "R1", What: what, Remedy: []string{"if the cluster is not wanted: pleiad destroy"}}
+		if m, whole := s.formerMarker(); whole {
+			r.Remedy = append([]string{"if the marker was deleted by mistake, put this record back:", m}, r.Remedy...)
+		}
 		r.Evidence = append(r.Evidence, "there is no marker on "+s.spec.MarkerName()+", but this cluster has lived:")
 		for _, h := range s.hosts {
 			r.Evidence = append(r.Evidence, "host "+string(h.Name)+" at "+h.Address.String()+" "+life(h))
@@ -91,8 +95,9 @@ func life(h cluster.Host) string {
 }
 
 // formerMarker is the marker that the hosts speak of, in the syntax of a zone
-// file, for a person to put back.
-func (s situation) formerMarker() string {
+// file, for a person to put back; and whether the hosts are all there were: the
+// cluster ID in their data then is the one that follows from their names.
+func (s situation) formerMarker() (record string, whole bool) {
 	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.state.Control.Owner, Generation: 1_000_000, Token: s.hosts[0].Token, Phase: cluster.Bootstrapping}
 	if s.spec.TLS {
 		m.CA = s.state.Control.CA
@@ -102,8 +107,9 @@ func (s situation) formerMarker() string {
 		if h.Node.Value.Sealed {
 			m.Phase = cluster.Sealed
 		}
+		whole = whole || h.Node.Value.Data.Cluster == m.ID
 	}
-	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String())
+	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String()), whole
 }
 
 // mismatch refuses what cannot be reached from the marker in this version:
@@ -211,11 +217,7 @@ func (s situation) resolver() string {
 	case s.spec.Hosts.Local == nil:
 		return ""
 	case s.spec.DNS.RFC2136 != nil:
-		server := s.spec.DNS.RFC2136.Server
-		if !strings.Contains(server, ":") {
-			server += ":53"
-		}
-		return server
+		return s.spec.DNS.RFC2136.Address()
 	}
 	return s.state.Server.Address
 }

@@ -124,6 +124,9 @@ func (c *checker) set(have cluster.Records, want cluster.RecordSet) {
 // complete member list, a leader, a linearizable read.
 func (c *checker) member(spec cluster.Spec, m cluster.Marker, h cluster.Host, hosts []cluster.Host) {
 	name := string(h.Name)
+	if d := h.Node.Value.Data; h.Node.Known() && d.Born && !d.Present {
+		c.say(name, "its data directory %s is gone", h.Paths.Data)
+	}
 	if !h.View.Known() {
 		c.say(name, "%s", h.View.Unknown)
 		return
