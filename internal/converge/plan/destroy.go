@@ -70,8 +70,13 @@ func (s situation) clients() []cluster.Change {
 }
 
 // stampAgain writes the marker of a cluster that lost it, for the sake of its
-// hosts: they carry our claim.
+// hosts: they carry our claim. Whoever owns nothing has no claim.
 func (s situation) stampAgain() Plan {
+	if s.state.Control.Owner == "" {
+		return refuse(Refusal{Rule: "R10", What: "destroy " + string(s.spec.Cluster),
+			Evidence: []string{fmt.Sprintf("host %s exists and there is no marker that says whose it is; this state directory is %s", s.hosts[0].Name, ownerName(""))},
+			Remedy:   []string{"work from the state directory that made the cluster, or copy it here"}})
+	}
 	var members []cluster.MemberName
 	for _, h := range s.hosts {
 		if h.Token != s.hosts[0].Token {

@@ -160,7 +160,7 @@ func (w *story) event(line string, f []string) error {
 	case strings.HasPrefix(line, "no record "):
 		w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: cluster.Key{Name: f[2], Type: cluster.RecordType(f[3])}}})
 	case strings.HasPrefix(line, "owner "):
-		w.state.Control.Owner = cluster.Owner(f[1])
+		w.state.Control.Owner = cluster.Owner(strings.TrimPrefix(f[1], "none"))
 	case strings.HasPrefix(line, "CA "):
 		w.state.Control.CA = strings.TrimPrefix(f[1], "none")
 	case strings.HasPrefix(line, "state directory unreadable"):

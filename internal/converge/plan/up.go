@@ -95,8 +95,9 @@ func life(h cluster.Host) string {
 }
 
 // formerMarker is the marker that the hosts speak of, in the syntax of a zone
-// file, for a person to put back; and whether the hosts are all there were: the
-// cluster ID in their data then is the one that follows from their names.
+// file, for a person to put back; and whether it is whole: the hosts are all
+// there were, for the cluster ID in their data is the one that follows from
+// their names, and there is an owner to name.
 func (s situation) formerMarker() (record string, whole bool) {
 	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.state.Control.Owner, Generation: 1_000_000, Token: s.hosts[0].Token, Phase: cluster.Bootstrapping}
 	if s.spec.TLS {
@@ -109,6 +110,7 @@ func (s situation) formerMarker() (record string, whole bool) {
 		}
 		whole = whole || h.Node.Value.Data.Cluster == m.ID
 	}
+	whole = whole && m.Owner != "" && (m.CA != "") == s.spec.TLS
 	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String()), whole
 }
 
