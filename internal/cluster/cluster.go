@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -44,6 +45,26 @@ func (id MemberID) String() string { return fmt.Sprintf("%x", uint64(id)) }
 
 // String is the form etcd prints: hexadecimal without leading zeros.
 func (id ID) String() string { return fmt.Sprintf("%x", uint64(id)) }
+
+// MarshalText writes an ID as etcd prints it, so that JSON keeps every digit.
+func (id MemberID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (id *MemberID) UnmarshalText(b []byte) error {
+	n, err := strconv.ParseUint(string(b), 16, 64)
+	*id = MemberID(n)
+	return err
+}
+
+// MarshalText writes an ID as etcd prints it, so that JSON keeps every digit.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (id *ID) UnmarshalText(b []byte) error {
+	n, err := strconv.ParseUint(string(b), 16, 64)
+	*id = ID(n)
+	return err
+}
 
 // BootstrapMemberID is the ID that etcd gives a member of a new cluster:
 // SHA-1 over its peer URLs and the cluster token

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -96,10 +97,11 @@ func (o *discoverOptions) local(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", nil //nolint:nilerr // without a state directory no cluster is known
 	}
+	domain := strings.ToLower(strings.TrimSuffix(o.domain, "."))
 	for _, name := range o.clusters(o.system) {
 		g := globals{flags: spec.Flags{Cluster: &name}, stateDir: root}
 		t, err := g.find(o.system)
-		if err != nil || t.home == nil || t.spec.Domain != o.domain {
+		if err != nil || t.home == nil || t.spec.Domain != domain {
 			continue
 		}
 		sur, err := o.surroundings(ctx, o.system, t)

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/internal/ui/doctor"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
 type doctorOptions struct {
@@ -33,14 +35,17 @@ up from working; warnings exit 0.`,
 
 func (o *doctorOptions) run(ctx context.Context) error {
 	t, err := o.find(o.system)
-	if err != nil {
+	var unusable *home.Error
+	if errors.As(err, &unusable) && t.root != "" {
+		t.home = nil // that is a finding
+	} else if err != nil {
 		return cannot("examine", err)
 	}
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err != nil {
 		return cannot("examine", err)
 	}
-	findings := doctor.Examine(ctx, doctor.Subject{Root: t.root, Spec: t.spec, World: sur.World, Block: sur.Block, Server: sur.Server, Resolver: sur.Resolver})
+	findings := doctor.Examine(ctx, doctor.Subject{Root: t.root, Unusable: unusable, Spec: t.spec, World: sur.World, Block: sur.Block, Server: sur.Server, Resolver: sur.Resolver})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

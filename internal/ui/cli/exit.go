@@ -40,7 +40,7 @@ func exits() []exit {
 		{OK, "ok", "what was asked for is done; for plan: nothing is to be done"},
 		{Failed, "failed", "it did not work out; for health: the cluster is not healthy"},
 		{Pending, "pending", "plan: changes are pending"},
-		{Usage, "usage", "the command line is wrong: flag, argument, or a question that nobody can answer"},
+		{Usage, "usage", "the command line is wrong: a flag, an argument, or a question that nobody can answer"},
 		{BadSpec, "bad-spec", "the spec, from a file or from flags, is wrong or does not fit the cluster"},
 		{Refused, "refused", "a step is needed and was not taken, because a rule forbids it; see docs/planning.md"},
 		{NoCluster, "no-cluster", "there is no such cluster, or no such member"},

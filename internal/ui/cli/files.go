@@ -45,7 +45,7 @@ func (o *initOptions) run() error {
 	act := "write " + path
 	text, err := spec.Template(o.hosts, o.dns)
 	if err != nil {
-		return &failure{act: act, err: err, exit: Usage}
+		return cannot(act, err)
 	}
 	if path == "-" {
 		_, err := o.system.Out.Write(text)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -144,6 +145,12 @@ func (g *globals) find(s *System) (target, error) {
 	}
 	if t.spec, err = spec.FromFlags(g.flags, os.ReadFile); err != nil {
 		return t, badSpec(err)
+	}
+	if dns := t.spec.DNS.RFC2136; dns != nil {
+		// Kept with the spec, for commands that are typed elsewhere.
+		if dns.KeyFile, err = filepath.Abs(dns.KeyFile); err != nil {
+			return t, err
+		}
 	}
 	if t.home, err = home.Open(t.root, t.spec.Cluster); errors.Is(err, home.ErrNone) {
 		t.home = nil

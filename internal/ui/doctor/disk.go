@@ -47,6 +47,12 @@ func stateDirectory(_ context.Context, s Subject) render.Finding {
 	if err == nil {
 		err = discard(f)
 	}
+	if err == nil && s.Unusable != nil {
+		out.Grade, out.Found, out.Remedy = render.Broken, s.Unusable.Error(), s.Unusable.Hint
+		if out.Remedy == "" {
+			out.Remedy = "use another cluster name: --cluster NAME"
+		}
+	}
 	if err != nil {
 		out.Grade, out.Found = render.Broken, err.Error()
 		out.Remedy = "make it writable for you, or keep state elsewhere: --state-dir DIR"

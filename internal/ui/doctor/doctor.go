@@ -18,14 +18,18 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
 // Subject is what is looked at.
 type Subject struct {
 	// Root is the folder that holds, or would hold, the state of clusters.
-	Root  string
-	Spec  cluster.Spec
-	World world.World
+	Root string
+	// Unusable is why the state of this cluster cannot be used; nil if it can,
+	// or if there is none.
+	Unusable *home.Error
+	Spec     cluster.Spec
+	World    world.World
 	// Block is where local hosts get their addresses, Server where the
 	// embedded name server listens or would; zero where there is none.
 	Block  netip.Prefix

@@ -16,6 +16,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
@@ -87,6 +88,11 @@ func TestStateDirectory(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(filepath.Dir(s.Root))); err != nil || len(entries) > 0 {
 		t.Errorf("something stays behind: %v, %v", entries, err)
 	}
+	s.Unusable = &home.Error{Path: "home.json", Problem: "version 999", Hint: "use that one"}
+	want(t, stateDirectory(context.Background(), s), render.Broken, "home.json: version 999")
+	s.Unusable.Hint = ""
+	want(t, stateDirectory(context.Background(), s), render.Broken, "home.json: version 999")
+	s.Unusable = nil
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type live struct {
 	done   int // steps
 	dirty  bool
 	ended  bool
+	failed failures
 }
 
 // row is one thing that is worked on.
@@ -82,7 +83,7 @@ func (l *live) event(e progress.Event) {
 		l.done++
 	}
 	l.dirty = true
-	if e.Kind == progress.Failed {
+	if e.Kind == progress.Failed && l.failed.news(e) {
 		l.above(e.At, "✗ "+failure(e))
 	}
 }

@@ -129,6 +129,22 @@ type lines struct {
 	screen  Screen
 	begun   time.Time
 	running []*run
+	failed  failures
+}
+
+// failures remembers how steps failed, so that one that is tried again and
+// fails in the same way is told once.
+type failures map[string]bool
+
+// news says whether a failure has not been told yet.
+func (f *failures) news(e progress.Event) bool {
+	if *f == nil {
+		*f = failures{}
+	}
+	text := failure(e)
+	told := (*f)[text]
+	(*f)[text] = true
+	return !told
 }
 
 // run is a step between its Started and its end.
@@ -158,7 +174,9 @@ func (l *lines) event(e progress.Event) {
 		l.print(e.At, "done", fmt.Sprintf("%s (%s)", e.Step, span(e.Took)))
 	case e.Kind == progress.Failed:
 		l.running = without(l.running, r)
-		l.print(e.At, "failed", failure(e))
+		if l.failed.news(e) {
+			l.print(e.At, "failed", failure(e))
+		}
 	}
 }
 

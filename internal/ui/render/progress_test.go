@@ -29,6 +29,8 @@ func story() []progress.Event {
 		{At: at(90), Kind: progress.Done, Step: a, Took: 29 * time.Millisecond},
 		{At: at(91), Kind: progress.Started, Step: b},
 		{At: at(200), Kind: progress.Failed, Step: b, Took: 109 * time.Millisecond, Error: "start member etcd-bbbbbbb: address already in use"},
+		{At: at(201), Kind: progress.Started, Step: b},
+		{At: at(202), Kind: progress.Failed, Step: b, Took: 1 * time.Millisecond, Error: "start member etcd-bbbbbbb: address already in use"},
 		{At: at(210), Kind: progress.Started, Step: await},
 		{At: at(220), Kind: progress.Waiting, Step: await, Detail: "etcd-bbbbbbb waits at its gate: \x1b[31m_etcd-server-ssl._tcp.dev.test. has 2 records, want 3"},
 		{At: at(7220), Kind: progress.Done, Step: await, Took: 7010 * time.Millisecond},

@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// A kill at any boundary of up, and up again, always gives a healthy cluster.
+func TestKillAtEveryBoundaryOfUp(t *testing.T) {
+	b := newBed(t)
+	for n := 1; ; n++ {
+		cluster := fmt.Sprintf("edge%d", n)
+		killed, at, r := b.killAt(n, "up", "--cluster", cluster)
+		if !killed {
+			if r.code != 0 {
+				t.Fatalf("up without a kill: %s", r)
+			}
+			t.Logf("%d boundaries", n-1)
+			if n < 20 {
+				t.Errorf("only %d boundaries: is the breakpoint still called?", n-1)
+			}
+			return
+		}
+		if r := b.run("up", "--cluster", cluster); r.code != 0 {
+			t.Fatalf("up after a kill %q: %s", at, r)
+		}
+		b.must("health", "--cluster", cluster)
+		b.must("destroy", "--cluster", cluster, "--yes")
+		b.wantNothingLeft()
+	}
+}
+
+// A kill at any boundary of destroy, and destroy again, leaves nothing; up in
+// between is refused or begins anew, and never brings half a cluster back.
+func TestKillAtEveryBoundaryOfDestroy(t *testing.T) {
+	b := newBed(t)
+	for n := 1; ; n++ {
+		cluster := fmt.Sprintf("fall%d", n)
+		b.must("up", "--cluster", cluster, "--members", "1")
+		killed, at, r := b.killAt(n, "destroy", "--cluster", cluster, "--yes")
+		if !killed {
+			if r.code != 0 {
+				t.Fatalf("destroy without a kill: %s", r)
+			}
+			t.Logf("%d boundaries", n-1)
+			break
+		}
+		if r := b.run("destroy", "--cluster", cluster, "--yes"); r.code != 0 && r.code != 6 {
+			t.Fatalf("destroy after a kill %q: %s", at, r)
+		}
+		b.wantNothingLeft()
+	}
+}
+
+// A kill at a random moment, and up again.
+func TestKillAtRandomMoments(t *testing.T) {
+	b := newBed(t)
+	begun := time.Now()
+	b.must("up", "--cluster", "whole")
+	whole := time.Since(begun)
+	b.must("destroy", "--cluster", "whole", "--yes")
+	killed := 0
+	for n := range 50 {
+		cluster := fmt.Sprintf("moment%d", n)
+		after := time.Duration(rand.Int64N(int64(whole)))
+		if b.killAfter(after, "up", "--cluster", cluster) {
+			killed++
+		}
+		if r := b.run("up", "--cluster", cluster); r.code != 0 {
+			t.Fatalf("up after a kill at %s of %s: %s", after, whole, r)
+		}
+		b.must("health", "--cluster", cluster)
+		b.must("destroy", "--cluster", cluster, "--yes")
+		b.wantNothingLeft()
+	}
+	t.Logf("killed %d of 50 within %s", killed, whole)
+	if killed < 25 {
+		t.Errorf("only %d of 50 were still running when they were killed", killed)
+	}
+}

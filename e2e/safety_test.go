@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// R3: an address that vanishes between publishing and starting keeps every
+// member at its gate; when it is back, the same up finishes by itself.
+func TestNoMemberStartsWithoutTheWholeList(t *testing.T) {
+	b := newBed(t)
+	var once sync.Once
+	var victim string
+	waited := false
+	cmd := b.command("up", "--cluster", "gate")
+	socket := breakpoints(t, func(line string) {
+		member, starting := strings.CutPrefix(line, "before start member ")
+		if starting {
+			once.Do(func() {
+				victim = member
+				b.nsupdate("gate", "update delete "+member+".gate.test. A")
+			})
+			return
+		}
+		// The next change of records after all were started is the repair.
+		if line == "before publish records of gate.test" && victim != "" {
+			waited = true
+			if dirs, _ := filepath.Glob(filepath.Join(b.state, "gate", "hosts", "*", "data", "member", "wal")); len(dirs) > 0 {
+				t.Errorf("members started although %s had no address: %v", victim, dirs)
+			}
+			members, _ := b.children("gate")
+			for _, m := range members {
+				var status struct{ Gate string }
+				readJSON(b, filepath.Join(m.dir, "config", "status.json"), &status)
+				if !strings.Contains(status.Gate, "R3") || !strings.Contains(status.Gate, victim) {
+					t.Errorf("gate of %s says %q, want R3 and %s", m.name, status.Gate, victim)
+				}
+			}
+		}
+	})
+	cmd.Env = append(cmd.Environ(), "PLEIAD_BREAKPOINT="+socket)
+	r := b.finish(cmd)
+	if !waited {
+		t.Errorf("up never came to repair the records: %s", r)
+	}
+	if r.code != 0 {
+		t.Fatalf("up after the record is back: %s", r)
+	}
+	b.must("health", "--cluster", "gate")
+}
+
+// R3, said to the person: a list that stays incomplete ends up with an error
+// that names the rule and the name.
+func TestGateIsExplained(t *testing.T) {
+	b := newBed(t)
+	cmd := b.command("up", "--cluster", "gate", "--timeout", "3s")
+	var victim string
+	socket := breakpoints(t, func(line string) {
+		if member, ok := strings.CutPrefix(line, "before start member "); ok && victim == "" {
+			victim = member
+		}
+		if victim != "" && (strings.HasPrefix(line, "before start member") || strings.HasPrefix(line, "after publish")) {
+			b.nsupdate("gate", "update delete "+victim+".gate.test. A")
+		}
+	})
+	cmd.Env = append(cmd.Environ(), "PLEIAD_BREAKPOINT="+socket)
+	r := b.finish(cmd)
+	if r.code == 0 || !r.says("R3", victim) {
+		t.Fatalf("want an error with R3 and %s, got %s", victim, r)
+	}
+	if dirs, _ := filepath.Glob(filepath.Join(b.state, "gate", "hosts", "*", "data", "member", "wal")); len(dirs) > 0 {
+		t.Errorf("members started: %v", dirs)
+	}
+	b.must("up", "--cluster", "gate")
+}
+
+// R6: a wiped data directory is never started again.
+func TestWipedMemberStaysDown(t *testing.T) {
+	b := newBed(t)
+	b.must("up", "--cluster", "wipe")
+	b.put("wipe", "a", "b")
+	members, _ := b.children("wipe")
+	members[0].kill(t)
+	if err := os.RemoveAll(filepath.Join(members[0].dir, "data")); err != nil {
+		t.Fatal(err)
+	}
+	b.refuses(5, []string{"R6", members[0].name}, "up", "--cluster", "wipe")
+	if b.running("wipe") != 2 {
+		t.Error("the wiped member was started")
+	}
+	b.wantValue("wipe", "a", "b")
+
+	// Not even when it is started by hand.
+	r := b.finish(b.command("member", "--dir", filepath.Join(members[0].dir, "config")))
+	if r.code == 0 || !r.says("R6") {
+		t.Errorf("started by hand: %s", r)
+	}
+}
+
+// R1: without its marker, a living cluster is not bootstrapped over.
+func TestNoBootstrapOverTheLiving(t *testing.T) {
+	b := newBed(t)
+	b.must("up", "--cluster", "mark")
+	b.put("mark", "a", "b")
+	b.nsupdate("mark", "update delete _pleiad.mark.test. TXT")
+	r := b.refuses(5, []string{"R1", "_pleiad.mark.test."}, "up", "--cluster", "mark")
+	if b.running("mark") != 3 {
+		t.Error("members were stopped")
+	}
+	b.wantValue("mark", "a", "b")
+
+	// The remedy that it prints works.
+	for line := range strings.Lines(r.out + r.err) {
+		if i := strings.Index(line, "_pleiad.mark.test. 60 TXT"); i >= 0 {
+			b.nsupdate("mark", "update add "+strings.TrimSpace(line[i:]))
+			b.must("up", "--cluster", "mark")
+			return
+		}
+	}
+	t.Errorf("no record to put back: %s", r)
+}
+
+// R10: foreign records on our names are printed and left alone.
+func TestForeignRecordsStay(t *testing.T) {
+	b := newBed(t)
+	b.must("up", "--cluster", "ours")
+	b.nsupdate("ours", "update add _etcd-server-ssl._tcp.ours.test. 60 SRV 0 0 2380 evil.ours.test.")
+	b.refuses(5, []string{"R10", "evil.ours.test."}, "up", "--cluster", "ours")
+	b.nsupdate("ours", "update delete _etcd-server-ssl._tcp.ours.test. SRV 0 0 2380 evil.ours.test.")
+	b.must("up", "--cluster", "ours")
+}
