@@ -1,0 +1,115 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// secret is in every private key of this world, and must never be seen
+// anywhere but on its host (rule R15).
+const secret = "PRIVATE KEY"
+
+// Store is one state directory: what controllers of one owner share.
+type Store struct{ control cluster.Control }
+
+// Copy is a copy of the state directory, as on a second machine.
+func (s *Store) Copy() *Store { return &Store{control: s.control} }
+
+// Owner is whose the state directory is, empty if nobody's yet.
+func (s *Store) Owner() cluster.Owner { return s.control.Owner }
+
+// Empty says that nothing is stored.
+func (s *Store) Empty() bool { return s.control == cluster.Control{} }
+
+// Authority is a store as one controller reaches it. Its keys are words. It
+// implements authority.Authority.
+type Authority struct{ c *Controller }
+
+func storeErrs() errs {
+	return errs{failed: errors.New("state directory: no space left on device"), lost: errors.New("state directory: input/output error")}
+}
+
+const theStore = "state directory"
+
+func (a Authority) on(ctx context.Context, k kind, verb string, effect func(*cluster.Control) error) error {
+	return a.c.call(ctx, &op{kind: k, verb: verb, object: theStore, errs: storeErrs()}, func(*op) error { return effect(&a.c.store.control) })
+}
+
+// Inspect implements authority.Authority.
+func (a Authority) Inspect(ctx context.Context) (cluster.Control, error) {
+	var out cluster.Control
+	err := a.on(ctx, read, "inspect store", func(c *cluster.Control) error {
+		a.c.w.rules.reads(a.c, theStore)
+		out = *c
+		return nil
+	})
+	if err != nil {
+		return cluster.Control{}, err
+	}
+	return out, nil
+}
+
+func lease() *cluster.Certificate {
+	now := time.Now()
+	return &cluster.Certificate{NotAfter: now.AddDate(1, 0, 0), RenewAt: now.AddDate(0, 8, 0)}
+}
+
+// Create implements authority.Authority.
+func (a Authority) Create(ctx context.Context, owner cluster.Owner, tls bool) error {
+	return a.on(ctx, write, "create", func(c *cluster.Control) error {
+		if c.Owner != "" && c.Owner != owner {
+			return fmt.Errorf("create authority: the state directory is of owner %s", c.Owner)
+		}
+		if tls && c.CA == "" {
+			c.CA, c.Operator = fmt.Sprintf("ca%d", a.c.w.number()), lease()
+		}
+		if a.c.w.befalls(a.c.w.rates.Half) {
+			a.c.w.count("fault: half-done create")
+			return storeErrs().failed
+		}
+		c.Owner = owner
+		return nil
+	})
+}
+
+// RenewOperator implements authority.Authority.
+func (a Authority) RenewOperator(ctx context.Context) error {
+	return a.on(ctx, write, "renew", func(c *cluster.Control) error {
+		if c.CA == "" {
+			return errors.New("renew certificate: there is no CA")
+		}
+		c.Operator = lease()
+		return nil
+	})
+}
+
+// Issue implements authority.Authority.
+func (a Authority) Issue(ctx context.Context, name cluster.MemberName, _ []string) (node.Credentials, error) {
+	var out node.Credentials
+	err := a.c.call(ctx, &op{kind: read, verb: "issue", object: nodeName(name), errs: storeErrs()}, func(*op) error {
+		c := a.c.store.control
+		if c.CA == "" {
+			return errors.New("issue certificate: there is no CA")
+		}
+		n := a.c.w.number()
+		out = node.Credentials{CA: []byte(c.CA), Cert: fmt.Appendf(nil, "certificate %d", n), Key: fmt.Appendf(nil, "%s %d", secret, n)}
+		return nil
+	})
+	if err != nil {
+		return node.Credentials{}, err
+	}
+	return out, nil
+}
+
+// Forget implements authority.Authority.
+func (a Authority) Forget(ctx context.Context) error {
+	return a.on(ctx, write, "forget", func(c *cluster.Control) error {
+		*c = cluster.Control{}
+		return nil
+	})
+}

@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+)
+
+// Controller is one command at work in a world.
+type Controller struct {
+	// Name stands in the trace and is the controller's alone.
+	Name   string
+	w      *World
+	store  *Store
+	names  *rand.Rand // of fresh names; drawn by the loop's own goroutine only
+	cancel context.CancelCauseFunc
+	begun  bool
+	ended  bool
+	unsure map[string]bool // what an unknown outcome left unknown (rule R12)
+	epoch  int             // orders what the loop tells; see hear
+}
+
+// Controller makes a controller with a name of its own, acting from a store.
+func (w *World) Controller(name string, store *Store) *Controller {
+	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{},
+		names: rand.New(rand.NewPCG(w.chance.Uint64(), 2))}
+}
+
+// World is the world as this controller reaches it. Without a server of ours
+// the zone belongs to somebody else.
+func (c *Controller) World(spec cluster.Spec) world.World {
+	w := world.World{
+		DNS:       dns.Guard(spec, Zone{c}),
+		Hosts:     Hosts{c, spec.Cluster},
+		Deliver:   Deliverer{c, spec.Cluster},
+		Etcd:      Inspector{c, spec.Cluster},
+		Authority: Authority{c},
+		Fresh:     c.fresh,
+	}
+	if spec.DNS.Embedded != nil {
+		w.Server = Server{c}
+	}
+	return w
+}
+
+// Go runs f in a goroutine of its own as this controller's life. The context
+// ends when the controller crashes.
+func (c *Controller) Go(f func(context.Context)) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c.cancel, c.begun = cancel, true
+	c.w.log(c.Name, "begins", "", "")
+	go func() {
+		defer c.w.leave(func() { c.w.exits = append(c.w.exits, c) })
+		defer cancel(nil)
+		f(ctx)
+	}()
+}
+
+// Ended says whether the controller's life is over.
+func (c *Controller) Ended() bool { return c.ended }
+
+// Crash kills a controller at this moment. Of each call on its way the seed
+// decides whether it still arrives.
+func (c *Controller) Crash() {
+	c.w.log(c.Name, "crashes", "", "")
+	c.w.count("fault: crash")
+	c.cancel(errCrashed)
+	for _, o := range slices.Concat(c.w.flying, c.w.pending) {
+		if o.by == c {
+			c.w.cut(o)
+		}
+	}
+}
+
+// letters of member names, as package world has them.
+const letters = "23456789bcdfghjkmnpqrstvwxyz"
+
+func (c *Controller) fresh(n int) cluster.Fresh {
+	word := func(alphabet string, n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = alphabet[c.names.IntN(len(alphabet))]
+		}
+		return string(b)
+	}
+	f := cluster.Fresh{Owner: cluster.Owner(word("0123456789abcdef", 8)), Token: cluster.Token(word("0123456789abcdef", 8))}
+	for range n {
+		f.Members = append(f.Members, cluster.MemberName("etcd-"+word(letters, 7)))
+	}
+	return f
+}

@@ -1,0 +1,232 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// etcd is one cluster that etcd members formed, by its ID: more than one under
+// a token is what the rules exist to prevent.
+type etcd struct {
+	id      cluster.ID
+	members []*listed // by ID
+	term    uint64
+	leader  cluster.MemberID // 0: none
+	// links are the connections between running members; they outlive the
+	// names that they were made by.
+	links              map[[2]cluster.MemberID]bool
+	electing, retrying bool
+}
+
+// listed is an entry of the member list. Its name is empty until it has
+// started and published it.
+type listed struct {
+	id      cluster.MemberID
+	name    cluster.MemberName
+	urls    []string
+	client  string
+	host    string // host name
+	process *process
+}
+
+func (e *etcd) live() []*process {
+	var out []*process
+	for _, l := range e.members {
+		if l.process != nil {
+			out = append(out, l.process)
+		}
+	}
+	return out
+}
+
+func pair(a, b cluster.MemberID) [2]cluster.MemberID {
+	return [2]cluster.MemberID{min(a, b), max(a, b)}
+}
+
+func (e *etcd) linked(a, b cluster.MemberID) bool { return a == b || e.links[pair(a, b)] }
+
+func (e *etcd) unlink(id cluster.MemberID) {
+	for _, l := range e.members {
+		delete(e.links, pair(id, l.id))
+	}
+	if e.leader == id {
+		e.leader = 0
+	}
+}
+
+// reaches says how many running members a member is connected with, itself
+// included.
+func (e *etcd) reaches(id cluster.MemberID) int {
+	n := 0
+	for _, p := range e.live() {
+		if e.linked(id, p.self.id) {
+			n++
+		}
+	}
+	return n
+}
+
+// led says whether a member knows a leader that has a quorum.
+func (e *etcd) led(p *process) bool { return e.leader != 0 && e.linked(e.leader, p.self.id) }
+
+// settle lets everything follow from which members run and find each other:
+// connections, elections, readiness. It is called whenever that changes, and
+// while somebody waits for a member to become ready; that members dial every
+// 100 ms in between, nobody can see.
+func (w *World) settle(e *etcd) {
+	live := e.live()
+	for i, a := range live {
+		for _, b := range live[i+1:] {
+			k := pair(a.self.id, b.self.id)
+			apart := a.host.isolated || b.host.isolated
+			e.links[k] = !apart && (e.links[k] || w.finds(a, b) || w.finds(b, a))
+		}
+	}
+	quorum := cluster.Quorum(len(e.members))
+	if e.leader != 0 && e.reaches(e.leader) < quorum {
+		e.leader = 0
+	}
+	able := slices.ContainsFunc(live, func(p *process) bool { return e.reaches(p.self.id) >= quorum })
+	if e.leader == 0 && able && !e.electing {
+		e.electing = true
+		w.after(w.between(100*time.Millisecond, 1200*time.Millisecond), func() { w.elect(e) })
+	}
+	for _, p := range live {
+		if !p.ready && !p.publishing && e.led(p) {
+			p.publishing = true
+			w.after(w.between(5*time.Millisecond, 40*time.Millisecond), func() { w.publish(p) })
+		}
+	}
+}
+
+// finds says whether a member can look its peer up: pinned when it was started
+// sealed (rule R9), or else through its resolver.
+func (w *World) finds(p, peer *process) bool {
+	want := peer.host.Address
+	if pinned, ok := p.node.Pins[peer.self.host]; ok {
+		return pinned == want.String()
+	}
+	seen := w.addresses(p.host, p.node.Resolver, peer.self.host+".")
+	return seen.Known() && slices.Contains(seen.Value, want)
+}
+
+// elect makes one of the members a leader that is connected with a quorum.
+func (w *World) elect(e *etcd) {
+	e.electing = false
+	var able []*process
+	for _, p := range e.live() {
+		if e.reaches(p.self.id) >= cluster.Quorum(len(e.members)) {
+			able = append(able, p)
+		}
+	}
+	if e.leader != 0 || len(able) == 0 {
+		return
+	}
+	e.term++
+	e.leader = able[w.chance.IntN(len(able))].self.id
+	w.settle(e)
+}
+
+// publish makes a member ready: its name and client URL are in the list, which
+// takes a quorum, and it begins to serve.
+func (w *World) publish(p *process) {
+	p.publishing = false
+	if p.host.process != p || p.ready || !p.of.led(p) {
+		return
+	}
+	p.ready, p.self.name = true, p.node.Name
+	for _, a := range p.node.Args {
+		if url, ok := strings.CutPrefix(a, "--advertise-client-urls="); ok {
+			p.self.client = url
+		}
+	}
+	w.rules.serves(p)
+	for _, o := range p.viewers {
+		w.act(o)
+		w.answer(o, o.err, w.between(100*time.Microsecond, 2*time.Millisecond))
+	}
+	p.viewers = nil
+}
+
+// Inspector asks the members of one cluster for one controller. It implements
+// etcd.Inspector.
+type Inspector struct {
+	c  *Controller
+	of cluster.Name
+}
+
+// View implements etcd.Inspector. A member that is not ready accepts the
+// connection and does not answer.
+func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, error) {
+	var out cluster.View
+	object := "member " + string(h.Name)
+	e := errs{failed: errors.New(object + ": connection refused"), lost: errors.New(object + ": connection reset by peer")}
+	err := i.c.call(ctx, &op{kind: read, verb: "view", object: object, errs: e}, func(o *op) error {
+		w, h := i.c.w, i.c.w.host(i.of, h.Name)
+		switch {
+		case h == nil || h.process == nil || !h.process.listening:
+			return e.failed
+		case h.unreachable:
+			return errParked
+		}
+		p := h.process
+		if !p.ready {
+			w.settle(p.of)
+			p.viewers = append(p.viewers, o)
+			o.state = sent // to act once more, when the member is ready
+			w.retry(p.of)
+			return errParked
+		}
+		out = p.view()
+		return nil
+	})
+	if err != nil {
+		return cluster.View{}, err
+	}
+	return out, nil
+}
+
+// retry lets members that somebody waits for look for each other again.
+func (w *World) retry(e *etcd) {
+	if e.retrying {
+		return
+	}
+	e.retrying = true
+	w.after(250*time.Millisecond, func() {
+		e.retrying = false
+		waited := false
+		for _, p := range e.live() {
+			p.viewers = slices.DeleteFunc(p.viewers, func(o *op) bool { return o.state == done })
+			waited = waited || len(p.viewers) > 0
+		}
+		if waited {
+			w.settle(e)
+			w.retry(e)
+		}
+	})
+}
+
+// view is what a ready member says of itself.
+func (p *process) view() cluster.View {
+	e := p.of
+	v := cluster.View{ID: p.self.id, Cluster: e.id, Term: e.term, Applied: e.term + uint64(len(e.members)), Revision: 1, Version: "3.7.3", DBSize: 20480}
+	if e.led(p) {
+		v.Leader = e.leader
+	} else {
+		v.Errors, v.Stalled = []string{"etcdserver: no leader"}, fmt.Sprintf("linearizable read through %s: etcdserver: request timed out", p.node.Name)
+	}
+	for _, l := range e.members {
+		m := cluster.Member{ID: l.id, Name: l.name, PeerURLs: l.urls}
+		if l.client != "" {
+			m.ClientURLs = []string{l.client}
+		}
+		v.Members = append(v.Members, m)
+	}
+	return v
+}

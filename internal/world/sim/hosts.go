@@ -1,0 +1,158 @@
+package sim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+// host is a machine with all that is on it.
+type host struct {
+	cluster.Host // what List says of it: name, address, ports, token, paths
+	of           cluster.Name
+	gone         bool
+
+	node        *node.Node // nil: nothing was delivered, or only half
+	digest      string     // of node
+	certificate *cluster.Certificate
+
+	log *identity // of the write-ahead log; nil: there is none
+	// First start, and birth, as `pleiad member` notes them: begun says that
+	// etcd was let go, born that its data was seen, fresh that the data
+	// directory is still the one it was given.
+	begun, born, fresh bool
+
+	process *process
+	exit    string // why the last process ended
+
+	resolver    map[cluster.Key]remembered
+	unreachable bool // for controllers
+	isolated    bool // for peers
+	hidden      bool // for listings
+	occupied    bool // by something else on its address
+}
+
+// identity is what stands at the head of a write-ahead log.
+type identity struct {
+	member  cluster.MemberID
+	cluster cluster.ID
+}
+
+// data is what member.readData would say.
+func (h *host) data() cluster.Data {
+	if h.log != nil {
+		return cluster.Data{Present: true, Born: h.begun, Member: h.log.member, Cluster: h.log.cluster}
+	}
+	return cluster.Data{Born: h.begun && (h.born || !h.fresh)}
+}
+
+// host finds a host of a cluster, nil if there is none.
+func (w *World) host(of cluster.Name, name cluster.MemberName) *host {
+	for _, h := range w.hosts {
+		if h.of == of && h.Name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// Hosts is the provider of one cluster's hosts as one controller reaches it.
+// It implements hosts.Provider.
+type Hosts struct {
+	c  *Controller
+	of cluster.Name
+}
+
+func hostErrs() errs {
+	return errs{failed: errors.New("hosts: service unavailable"), lost: errors.New("hosts: connection reset by peer")}
+}
+
+func hostName(n cluster.MemberName) string { return "host " + string(n) }
+
+// List implements hosts.Provider.
+func (p Hosts) List(ctx context.Context) ([]cluster.Host, error) {
+	var out []cluster.Host
+	err := p.c.call(ctx, &op{kind: read, verb: "list hosts", object: string(p.of), errs: hostErrs()}, func(*op) error {
+		p.c.w.rules.readsAll(p.c, "host ")
+		for _, h := range p.c.w.hosts {
+			if h.of != p.of {
+				continue
+			}
+			if h.hidden {
+				out = nil
+				return fmt.Errorf("host %s may exist but cannot be listed", h.Name)
+			}
+			out = append(out, h.Host)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Launch implements hosts.Provider.
+func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token) error {
+	return p.c.call(ctx, &op{kind: write, verb: "launch", object: hostName(name), errs: hostErrs()}, func(*op) error {
+		w := p.c.w
+		if h := w.host(p.of, name); h != nil {
+			if h.Token != token {
+				return fmt.Errorf("launch host %s: %w", name, hosts.ErrForeign)
+			}
+			return nil
+		}
+		h := w.newHost(p.of, name, token)
+		w.rules.launched(p.c, h)
+		if w.befalls(w.rates.DieStarting) {
+			w.count("fault: host dies while starting")
+			w.after(w.between(time.Millisecond, 500*time.Millisecond), func() { w.vanish(h, "dies while starting") })
+		}
+		return nil
+	})
+}
+
+// newHost makes a host with the first address that is free.
+func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.Token) *host {
+	addr := netip.AddrFrom4([4]byte{10, 5, 1, 1})
+	for slices.ContainsFunc(w.hosts, func(h *host) bool { return h.Address == addr }) {
+		addr = addr.Next()
+	}
+	home := "/var/lib/pleiad/" + string(of) + "/" + string(name)
+	h := &host{of: of, resolver: map[cluster.Key]remembered{}, fresh: true, Host: cluster.Host{Name: name, Address: addr,
+		Ports: cluster.StandardPorts(), Token: token, Paths: cluster.Paths{Config: home + "/config", Data: home + "/data"}}}
+	w.hosts = append(w.hosts, h)
+	slices.SortFunc(w.hosts, func(a, b *host) int { return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.Name, b.Name)) })
+	return h
+}
+
+// Terminate implements hosts.Provider.
+func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName) error {
+	return p.c.call(ctx, &op{kind: write, verb: "terminate", object: hostName(name), errs: hostErrs()}, func(*op) error {
+		w := p.c.w
+		h := w.host(p.of, name)
+		switch {
+		case h == nil:
+			return nil
+		case h.process != nil:
+			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrBusy)
+		}
+		w.rules.terminates(p.c, h)
+		w.remove(h)
+		return nil
+	})
+}
+
+// remove takes a host out of the world.
+func (w *World) remove(h *host) {
+	h.gone = true
+	w.hosts = slices.DeleteFunc(w.hosts, func(x *host) bool { return x == h })
+}

@@ -1,0 +1,274 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/progress"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+)
+
+// rules watch every effect. They know the whole truth of the world, and what
+// a rule forgives because the world, not pleiad, brought it about: a marker
+// that a stranger deleted is no proof that pleiad forgot it.
+type rules struct {
+	w          *World
+	violations []string
+	lives      map[cluster.Token]*life
+	// living are all IDs that ever had data; hollow are those that were begun
+	// again without it.
+	living, hollow map[cluster.MemberID]bool
+	// used are the names of hosts that ever held data.
+	used map[cluster.MemberName]bool
+}
+
+// life is what is known of one incarnation.
+type life struct {
+	ids map[cluster.ID]bool
+	// served are the clusters that its members have served in.
+	served map[cluster.MemberName]cluster.ID
+}
+
+func newRules(w *World) rules {
+	return rules{w: w, lives: map[cluster.Token]*life{}, living: map[cluster.MemberID]bool{},
+		hollow: map[cluster.MemberID]bool{}, used: map[cluster.MemberName]bool{}}
+}
+
+// Violations are the rules that were broken so far, each with its evidence.
+func (w *World) Violations() []string { return w.rules.violations }
+
+func (r *rules) life(t cluster.Token) *life {
+	if r.lives[t] == nil {
+		r.lives[t] = &life{ids: map[cluster.ID]bool{}, served: map[cluster.MemberName]cluster.ID{}}
+	}
+	return r.lives[t]
+}
+
+// must checks one rule.
+func (r *rules) must(rule string, holds bool, evidence string, args ...any) {
+	r.w.count("check: " + rule)
+	if !holds {
+		text := rule + " violated: " + fmt.Sprintf(evidence, args...)
+		r.violations = append(r.violations, text)
+		r.w.log("RULE", rule, "", text)
+	}
+}
+
+// marker is the one in the zone, nil if there is none that can be read.
+func (r *rules) marker(records cluster.Records) *cluster.Marker {
+	set, ok := records.Get(cluster.Key{Name: r.w.opts.Spec.MarkerName(), Type: cluster.TXT})
+	if !ok {
+		return nil
+	}
+	for _, v := range set.Values {
+		if m, err := cluster.ParseMarker(v); err == nil {
+			return &m
+		}
+	}
+	return nil
+}
+
+func (r *rules) now() *cluster.Marker { return r.marker(r.w.zone.snapshot()) }
+
+func (r *rules) spoiledMarker() bool {
+	return r.w.zone.spoiled[cluster.Key{Name: r.w.opts.Spec.MarkerName(), Type: cluster.TXT}]
+}
+
+// writes: what an unknown outcome left unknown is read before it is written
+// again (rule R12).
+func (r *rules) writes(o *op) {
+	for _, what := range targets(o) {
+		r.must("R12", !o.by.unsure[what], "%s writes %s again after an unknown outcome, without a look", o.by.Name, what)
+	}
+}
+
+// targets are what a call writes.
+func targets(o *op) []string {
+	if o.records != nil {
+		return o.records
+	}
+	return []string{o.object + ": " + o.verb}
+}
+
+// answered notes unknown outcomes, and that no error text holds a key.
+func (r *rules) answered(o *op) {
+	if o.err != nil {
+		r.must("R15", !strings.Contains(o.err.Error(), secret), "the error of %s holds a key", o.verb)
+	}
+	if o.kind == write && errors.Is(o.err, o.errs.lost) {
+		for _, what := range targets(o) {
+			o.by.unsure[what] = true
+		}
+	}
+}
+
+func (r *rules) reads(c *Controller, object string) { r.readsAll(c, object) }
+
+func (r *rules) readsAll(c *Controller, prefix string) {
+	maps.DeleteFunc(c.unsure, func(what string, _ bool) bool { return strings.HasPrefix(what, prefix) })
+}
+
+// said: nothing that is told to people holds a key.
+func (r *rules) said(_ *Controller, e progress.Event) {
+	r.must("R15", !strings.Contains(e.Detail+e.Error, secret), "event %s holds a key", e.Kind)
+}
+
+// changed checks a change of records.
+func (r *rules) changed(c *Controller, changes []cluster.Change, before cluster.Records) {
+	spec, after := r.w.opts.Spec, r.w.zone.snapshot()
+	for _, ch := range changes {
+		r.must("R10", dns.Owns(spec, ch.Key), "%s changes %s %s", c.Name, ch.Name, ch.Type)
+		if ch.New != nil {
+			r.must("R15", !strings.Contains(ch.New.String(), secret), "%s publishes a key in %s", c.Name, ch.Name)
+		}
+	}
+	for k, theirs := range r.w.zone.foreign {
+		set := r.w.zone.get(k)
+		for _, v := range theirs {
+			// Of a host that is gone nobody knows which address was its own.
+			forgiven := r.hostless(k)
+			r.must("R10", forgiven || set != nil && slices.Contains(set.Values, v), "%s removes the foreign value %q of %s %s", c.Name, v, k.Name, k.Type)
+		}
+	}
+	was, is := r.marker(before), r.marker(after)
+	r.turns(c, was, is)
+	r.publishes(c, is, changes, after)
+}
+
+// turns checks the marker's way: claim, seal, destroy, gone (rules R1, R2,
+// R11).
+func (r *rules) turns(c *Controller, was, is *cluster.Marker) {
+	switch {
+	case was == nil && is == nil:
+		r.must("R11", false, "%s changes records without a marker", c.Name)
+	case was == nil:
+		r.claims(c, *is)
+	case is == nil:
+		r.leaves(c, *was)
+	default:
+		r.must("R11", is.Generation == was.Generation+1, "%s writes generation %d after %d", c.Name, is.Generation, was.Generation)
+		r.must("R2", is.Token == was.Token, "%s turns token %s into %s", c.Name, was.Token, is.Token)
+		r.must("R2", order(is.Phase) >= order(was.Phase), "%s turns %s into %s", c.Name, was.Phase, is.Phase)
+		r.must("R10", is.Owner == was.Owner, "%s takes the cluster of owner %s for owner %s", c.Name, was.Owner, is.Owner)
+		if was.Phase != is.Phase && is.Phase == cluster.Sealed {
+			r.seals(c, *is)
+		}
+	}
+}
+
+func order(p cluster.Phase) int {
+	return slices.Index([]cluster.Phase{cluster.Bootstrapping, cluster.Sealed, cluster.Destroying}, p)
+}
+
+// claims: absence never means new (rule R1).
+func (r *rules) claims(c *Controller, m cluster.Marker) {
+	if m.Phase == cluster.Destroying {
+		r.must("R2", r.spoiledMarker(), "%s stamps a marker where none was lost", c.Name)
+		return
+	}
+	r.must("R2", m.Phase == cluster.Bootstrapping, "%s begins with a marker that is %s", c.Name, m.Phase)
+	for _, h := range r.ours() {
+		r.must("R1", false, "%s bootstraps although host %s of token %s exists", c.Name, h.Name, h.Token)
+	}
+	r.must("R1", r.lives[m.Token] == nil, "%s bootstraps under token %s again", c.Name, m.Token)
+	for _, n := range m.Members {
+		r.must("R6", !r.used[n], "%s claims the used name %s", c.Name, n)
+	}
+}
+
+// hostless says whether a record set is of the address of no host.
+func (r *rules) hostless(k cluster.Key) bool {
+	m, ok := r.w.opts.Spec.MemberOf(k.Name)
+	return ok && k.Type != cluster.SRV && r.w.host(r.w.opts.Spec.Cluster, m) == nil
+}
+
+// ours are the hosts of the cluster.
+func (r *rules) ours() []*host {
+	var out []*host
+	for _, h := range r.w.hosts {
+		if h.of == r.w.opts.Spec.Cluster {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// leaves: the marker goes last (rule R2).
+func (r *rules) leaves(c *Controller, m cluster.Marker) {
+	r.must("R2", m.Phase == cluster.Destroying, "%s deletes a marker that is %s", c.Name, m.Phase)
+	for _, h := range r.ours() {
+		r.must("R2", h.Token != m.Token, "%s deletes the marker before host %s", c.Name, h.Name)
+	}
+	for _, k := range r.w.zone.keys() {
+		if dns.Owns(r.w.opts.Spec, k) && r.provable(k, m) {
+			// Without the first marker nobody knows all that was ours.
+			r.must("R2", r.w.zone.spoiled[k] || r.spoiledMarker() || len(r.w.zone.foreign) > 0, "%s deletes the marker before %s %s", c.Name, k.Name, k.Type)
+		}
+	}
+}
+
+// provable says whether a record set can be told to be this life's: after a
+// stranger deleted the marker, a destroy knows only the hosts that are left.
+func (r *rules) provable(k cluster.Key, m cluster.Marker) bool {
+	spec := r.w.opts.Spec
+	named := func(name string) bool {
+		n, ok := spec.MemberOf(name)
+		return ok && m.Has(n)
+	}
+	if k.Type != cluster.SRV {
+		return k.Type == cluster.TXT || named(k.Name)
+	}
+	return slices.ContainsFunc(r.w.zone.get(k).Values, func(v string) bool {
+		s, err := cluster.ParseService(v)
+		return err == nil && named(s.Target)
+	})
+}
+
+// seals: every member has reported the one cluster ID computed beforehand
+// (rule R2).
+func (r *rules) seals(c *Controller, m cluster.Marker) {
+	l := r.life(m.Token)
+	for _, n := range m.Members {
+		r.must("R2", m.ID != 0 && l.served[n] == m.ID, "%s seals cluster %s, but %s has served in %s", c.Name, m.ID, n, l.served[n])
+	}
+}
+
+// publishes checks what DNS says about members (rule R8).
+func (r *rules) publishes(c *Controller, m *cluster.Marker, changes []cluster.Change, after cluster.Records) {
+	spec := r.w.opts.Spec
+	for _, ch := range changes {
+		if ch.Type != cluster.SRV || ch.New == nil || dns.Same(ch.Old, ch.New) {
+			continue
+		}
+		client := ch.Name == spec.ClientService()
+		for _, v := range ch.New.Values {
+			if ch.Old != nil && slices.Contains(ch.Old.Values, v) {
+				continue // left as it was
+			}
+			if ch.Old != nil && slices.Contains(ch.Old.Values, v) {
+				continue
+			}
+			if client {
+				r.must("R8", m != nil && m.Phase == cluster.Sealed, "%s publishes %s before the cluster is sealed", c.Name, ch.Name)
+			}
+			s, _ := cluster.ParseService(v)
+			_, has := after.Get(cluster.Key{Name: s.Target, Type: cluster.A})
+			r.must("R8", has, "%s publishes %s, which has no address", c.Name, s.Target)
+			n, _ := spec.MemberOf(s.Target)
+			r.must("R8", m != nil && m.Has(n), "%s publishes %s, which is no member", c.Name, s.Target)
+			if client && m != nil {
+				r.must("R8", r.life(m.Token).served[n] != 0, "%s sends clients to %s, which has never served", c.Name, n)
+			}
+		}
+	}
+}
+
+// installs: a node holds no key (rule R15).
+func (r *rules) installs(c *Controller, n node.Node) {
+	r.must("R15", !strings.Contains(strings.Join(n.Args, " "), secret), "%s puts a key into the flags of %s", c.Name, n.Name)
+}

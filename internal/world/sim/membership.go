@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// launched: a name that once held data is never used again (rule R6).
+func (r *rules) launched(c *Controller, h *host) {
+	if h.of != r.w.opts.Spec.Cluster {
+		return
+	}
+	r.must("R6", !r.used[h.Name], "%s launches host %s again", c.Name, h.Name)
+}
+
+// terminates: hosts go only when the marker says so (rule R2).
+func (r *rules) terminates(c *Controller, h *host) {
+	m := r.now()
+	r.must("R2", r.spoiledMarker() || m != nil && m.Phase == cluster.Destroying && m.Token == h.Token, "%s terminates host %s, but the marker does not say destroying", c.Name, h.Name)
+}
+
+// stops: outside destroy the rest stays a quorum (rule R5); in destroy clients
+// were sent away before (rule R8).
+func (r *rules) stops(c *Controller, h *host) {
+	m, p := r.now(), h.process
+	if m == nil || h.of != r.w.opts.Spec.Cluster {
+		return
+	}
+	if m.Phase == cluster.Destroying {
+		spec := r.w.opts.Spec
+		k := cluster.Key{Name: spec.ClientService(), Type: cluster.SRV}
+		set := r.w.zone.get(k)
+		sent := set != nil && strings.Contains(set.String(), " "+spec.HostName(h.Name)+".")
+		r.must("R8", !sent || r.w.zone.spoiled[k], "%s stops %s while clients are still sent to it", c.Name, h.Name)
+		return
+	}
+	if p.of == nil {
+		return
+	}
+	serving, rest := 0, 0
+	for _, other := range p.of.live() {
+		if other.ready && p.of.led(other) {
+			serving++
+			if other != p {
+				rest++
+			}
+		}
+	}
+	quorum := cluster.Quorum(len(p.of.members))
+	r.must("R5", serving < quorum || rest >= quorum, "%s stops %s: %s", c.Name, h.Name, cluster.Arithmetic(rest, len(p.of.members)))
+}
+
+// founds checks a member that begins a life without data: the list is the
+// expected one (rules R2, R3), it never had data (R6), and no other life of
+// this cluster exists (R1).
+func (r *rules) founds(p *process, id cluster.MemberID, formed cluster.ID, list []cluster.MemberID) {
+	if p.host.of != r.w.opts.Spec.Cluster {
+		return
+	}
+	n := p.node
+	r.must("R3", formed == n.ID, "%s founds cluster %s of %d members, expected %s of %d", n.Name, formed, len(list), n.ID, len(n.Gate.Peers))
+	l := r.life(n.Token)
+	l.ids[formed] = true
+	r.must("R2", len(l.ids) == 1, "token %s has %d clusters", n.Token, len(l.ids))
+	r.must("R6", !r.living[id], "member %s on %s begins again without its data", id, n.Name)
+	r.hollow[id] = r.living[id]
+	r.living[id], r.used[n.Name] = true, true
+	for _, h := range r.ours() {
+		r.must("R1", h.Token == n.Token || h.log == nil, "%s begins a life although %s holds data of token %s", n.Name, h.Name, h.Token)
+	}
+	if m := r.now(); m != nil && m.Token == n.Token {
+		r.must("R2", m.Phase != cluster.Sealed, "%s begins a life in a cluster that is %s", n.Name, m.Phase)
+		r.must("R3", m.Has(n.Name) && len(m.Members) == len(list), "%s founds a cluster of %d members, the marker has %s", n.Name, len(list), cluster.JoinMembers(m.Members))
+	}
+}
+
+// boots checks a member that starts from data: they are its own (rule R6).
+func (r *rules) boots(p *process, id cluster.MemberID) {
+	r.must("R6", id == p.node.Member || r.hollow[id] || r.broken(p), "%s starts with the data of member %s, not %s", p.node.Name, id, p.node.Member)
+}
+
+// broken says that a member already founded another cluster than it should
+// have, which was reported.
+func (r *rules) broken(p *process) bool { return len(r.life(p.node.Token).ids) > 1 }
+
+// serves notes that a member serves.
+func (r *rules) serves(p *process) {
+	if p.host.of == r.w.opts.Spec.Cluster {
+		r.life(p.node.Token).served[p.node.Name] = p.of.id
+	}
+}

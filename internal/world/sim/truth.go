@@ -1,0 +1,82 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+)
+
+// Disagreements are all places where the truth of the world is not the cluster
+// that a spec wants: its hosts, its records and its members, and nothing else.
+func (w *World) Disagreements(spec cluster.Spec) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	m := w.rules.now()
+	if m == nil || m.Phase != cluster.Sealed || len(m.Members) != spec.Members {
+		say("the marker is %v", m)
+		return out
+	}
+	want := []cluster.RecordSet{cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, m.String())}
+	var peers, clients []string
+	for _, h := range w.rules.ours() {
+		if !m.Has(h.Name) || h.Token != m.Token {
+			say("host %s is leaked", h.Name)
+		}
+		p := h.process
+		switch {
+		case p == nil:
+			say("member %s does not run: %s", h.Name, h.exit)
+			continue
+		case p.of == nil || p.of.id != m.ID || len(p.of.members) != spec.Members || !p.of.led(p):
+			say("member %s does not serve in cluster %s", h.Name, m.ID)
+		case p.flags != h.node.Flags():
+			say("member %s runs with old flags", h.Name)
+		case !h.node.Sealed || h.data() != cluster.Data{Present: true, Born: true, Member: p.self.id, Cluster: m.ID}:
+			say("host %s has %+v", h.Name, h.data())
+		}
+		target := spec.HostName(h.Name) + "."
+		peers = append(peers, cluster.Service{Target: target, Port: h.Ports.Peer}.Value())
+		clients = append(clients, cluster.Service{Target: target, Port: h.Ports.Client}.Value())
+		want = append(want, spec.HostRecord(h.Name, h.Address))
+	}
+	if len(peers) != spec.Members {
+		say("there are %d members, not %d", len(peers), spec.Members)
+	}
+	want = append(want, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...), cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
+	for _, k := range w.zone.keys() {
+		i := slices.IndexFunc(want, func(s cluster.RecordSet) bool { return s.Key == k })
+		switch {
+		case !dns.Owns(spec, k) || w.zone.foreign[k] != nil:
+		case i < 0 && len(w.zone.foreign[k]) > 0: // a stranger's, and left alone
+		case i < 0:
+			say("%s is leaked", w.zone.get(k))
+		case !w.zone.get(k).Equal(want[i]):
+			say("%s is not %s", w.zone.get(k), want[i])
+		}
+	}
+	for _, s := range want {
+		if w.zone.get(s.Key) == nil {
+			say("%s is missing", s)
+		}
+	}
+	return out
+}
+
+// Remains are what is left of a cluster.
+func (w *World) Remains(spec cluster.Spec) []string {
+	var out []string
+	for _, h := range w.rules.ours() {
+		out = append(out, "host "+string(h.Name))
+	}
+	for _, k := range w.zone.keys() {
+		if dns.Owns(spec, k) {
+			out = append(out, "record "+w.zone.get(k).String())
+		}
+	}
+	if spec.DNS.Embedded != nil && (w.zone.running || w.zone.address != "") {
+		out = append(out, "the name server")
+	}
+	return out
+}
