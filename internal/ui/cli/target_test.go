@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,14 +12,12 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/progress"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
-
-	"os"
-	"path/filepath"
 )
 
-// stored puts a spec where an earlier up would have.
+// put puts a spec where an earlier up would have.
 func put(t *testing.T, root, text string) {
 	t.Helper()
 	s, err := spec.Parse("pleiad.yaml", []byte(text))
@@ -118,6 +118,18 @@ func TestAnnouncedNamesAreTheOnesUsed(t *testing.T) {
 	tell(plan.ChangeRecords{Purpose: "claim"})
 	if again := w.Fresh(3); again.Token == first.Token || again.Members[0] == first.Members[0] {
 		t.Error("R6: names that were claimed are given out again")
+	}
+}
+
+func TestEndangered(t *testing.T) {
+	step := func(s plan.Step) progress.Step { return progress.Step{Verb: s.Verb(), Object: s.Object()} }
+	host := cluster.Host{Name: "etcd-a"}
+	road := render.Road{Batches: []render.Batch{
+		{Steps: []progress.Step{step(plan.LaunchHost{Member: "etcd-b"}), step(plan.StopMember{Host: host})}},
+		{Steps: []progress.Step{step(plan.TerminateHost{Host: host})}},
+	}}
+	if got := endangered(road); len(got) != 1 || !strings.HasPrefix(got[0], "terminate host etcd-a") {
+		t.Errorf("%q, want etcd-a alone", got)
 	}
 }
 

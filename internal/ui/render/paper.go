@@ -65,6 +65,22 @@ func phrase(format string, args []any) string {
 	return fmt.Sprintf(format, cleaned...)
 }
 
+// folded prints one line and, where a terminal is too narrow for it, breaks it
+// between words. Only for prose: what is to be copied must stay on one line.
+func (p *paper) folded(indent string, format string, args ...any) {
+	words := strings.Split(phrase(format, args), " ")
+	line := words[0]
+	for _, word := range words[1:] {
+		if p.columns > 0 && displaywidth.String(line)+1+displaywidth.String(word) >= p.columns {
+			p.WriteString(line + "\n")
+			line = indent + word
+		} else {
+			line += " " + word
+		}
+	}
+	p.WriteString(line + "\n")
+}
+
 // list prints values under a label, a line each.
 func (p *paper) list(label string, values []string) {
 	for _, v := range values {

@@ -124,6 +124,12 @@ func TestRoad(t *testing.T) {
 	brief.Brief = true
 	golden(t, "road.golden", show(t, road))
 	golden(t, "road-brief.golden", show(t, brief))
+	var narrow bytes.Buffer
+	small := Screen{W: &narrow, Size: func() (int, int) { return 50, 24 }}
+	if err := (Printer{Format: Text, Screen: small}).Show(brief); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "road-narrow.golden", narrow.String())
 	golden(t, "road-nothing.golden", show(t, NewRoad(spec, nil)))
 	stuck := nothing()
 	stuck.Server.Running = true

@@ -76,7 +76,7 @@ func (r Road) text(p *paper) {
 	}
 	for i, b := range r.Batches {
 		for _, s := range gather(b) {
-			p.line(" %3d. %s", i+1, s)
+			p.folded("      ", " %3d. %s", i+1, s)
 			if !r.Brief {
 				reason(p, s)
 			}
