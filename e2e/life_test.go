@@ -6,9 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
 func TestKillOneMember(t *testing.T) {
@@ -59,12 +60,10 @@ func TestLifeWithoutDNS(t *testing.T) {
 	for i, m := range members {
 		m.kill(t)
 		// Started as a supervisor would, for up would bring the name server back.
-		cmd := b.command("member", "--dir", filepath.Join(m.dir, "config"))
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		if err := cmd.Start(); err != nil {
+		argv := []string{binary, "member", "--dir", filepath.Join(m.dir, "config")}
+		if _, err := process.Spawn(argv, os.Environ(), filepath.Join(m.dir, "etcd.log")); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = cmd.Wait() })
 		key := fmt.Sprintf("after-%d", i)
 		b.eventually("all three serve again after a restart of "+m.name, 30*time.Second, func() bool {
 			cmd := exec.Command("etcdctl", "endpoint", "health")

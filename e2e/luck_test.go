@@ -25,14 +25,14 @@ func TestBadInput(t *testing.T) {
 		text string
 		says []string
 	}{
-		"unknown key":   {"cluster: a\nmembres: 3\n", []string{"pleiad.yaml:2:1", "members"}},
-		"wrong type":    {"cluster: a\nmembers: many\n", []string{"pleiad.yaml:2:10"}},
+		"unknown key":   {"cluster: a\nmembres: 3\ndomain: a.test\n", []string{"pleiad.yaml:2:1", "members"}},
+		"wrong type":    {"cluster: a\nmembers: many\ndomain: a.test\n", []string{"pleiad.yaml:2:10"}},
 		"tab":           {"cluster: a\nhosts:\n\tlocal: {}\n", []string{"pleiad.yaml:3", "tab"}},
-		"duplicate key": {"cluster: a\nmembers: 3\nmembers: 5\n", []string{"pleiad.yaml:3:1", "twice"}},
+		"duplicate key": {"cluster: a\nmembers: 3\nmembers: 5\ndomain: a.test\n", []string{"pleiad.yaml:3:1", "second time"}},
 		"no host name":  {"cluster: a\ndomain: not_a host\n", []string{"pleiad.yaml:2:9"}},
-		"zero members":  {"cluster: a\nmembers: 0\n", []string{"pleiad.yaml:2:10"}},
-		"two members":   {"cluster: a\nmembers: 2\n", []string{"pleiad.yaml:2:10"}},
-		"dangerous":     {"cluster: a\netcd:\n  options: {force-new-cluster: true}\n", []string{"pleiad.yaml:3:13", "force-new-cluster"}},
+		"zero members":  {"cluster: a\nmembers: 0\ndomain: a.test\n", []string{"pleiad.yaml:2:10"}},
+		"two members":   {"cluster: a\nmembers: 2\ndomain: a.test\n", []string{"pleiad.yaml:2:10"}},
+		"dangerous":     {"cluster: a\netcd:\n  options: {force-new-cluster: true}\ndomain: a.test\n", []string{"pleiad.yaml:3:13", "force-new-cluster"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &bed{T: t, state: b.state}
@@ -129,7 +129,7 @@ func TestStateDirectories(t *testing.T) {
 		}
 	}
 	edit(`"mine"`, `"yours"`)
-	b.refuses(11, []string{"yours"}, "up", "--cluster", "mine")
+	b.refuses(9, []string{"yours"}, "up", "--cluster", "mine")
 	edit(`"version": 1`, `"version": 99`)
 	b.refuses(11, []string{"99"}, "up", "--cluster", "mine")
 	edit("", "")

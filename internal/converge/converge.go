@@ -91,14 +91,17 @@ type Stalled struct {
 	// Last is the error of the last attempt, nil if the steps succeeded
 	// without effect.
 	Last error
+	// Waiting is what start gates waited for at the end (rule R3).
+	Waiting []string
 }
 
 // Error implements error.
 func (s *Stalled) Error() string {
+	text := fmt.Sprintf("nothing has moved for %s, still at: %s", s.For.Round(time.Second), strings.Join(s.Steps, ", "))
 	if s.Last != nil {
-		return s.Last.Error()
+		text = s.Last.Error()
 	}
-	return fmt.Sprintf("nothing has moved for %s, still at: %s", s.For.Round(time.Second), strings.Join(s.Steps, ", "))
+	return strings.Join(append([]string{text}, s.Waiting...), "; ")
 }
 
 // Unwrap gives the cause.
@@ -108,6 +111,7 @@ func (s *Stalled) Unwrap() error { return s.Last }
 // moves any more.
 func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 	var out Outcome
+	told := map[string]bool{}
 	pace := pace{patience: l.Patience, since: time.Now(), seen: map[string]int{}}
 	for {
 		out.State = observe.Observe(ctx, l.Spec, l.World)
@@ -115,6 +119,7 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 			return out, context.Cause(ctx)
 		}
 		l.tell(progress.Event{Kind: progress.Observed})
+		l.tellGates(out.State, told)
 		p := l.Next(l.Spec, out.State)
 		out.Refusals = p.Refusals
 		if len(p.Steps) == 0 && !mayPass(p.Refusals) {
@@ -131,7 +136,7 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 		case len(p.Steps) == 0:
 			return l.finish(out), nil
 		default:
-			return out, &Stalled{For: time.Since(pace.since), Steps: names(p), Last: err}
+			return out, &Stalled{For: time.Since(pace.since), Steps: names(p), Last: err, Waiting: gates(out.State)}
 		}
 	}
 }
@@ -197,6 +202,27 @@ func (l *Loop) step(ctx context.Context, s plan.Step, shown progress.Step) error
 func (l *Loop) tell(e progress.Event) {
 	e.At = time.Now()
 	l.Report.Report(e)
+}
+
+// tellGates reports what start gates wait for, each once.
+func (l *Loop) tellGates(s cluster.State, told map[string]bool) {
+	for _, h := range s.Hosts.Value {
+		if gate := h.Node.Value.Process.Gate; gate != "" && !told[string(h.Name)+gate] {
+			told[string(h.Name)+gate] = true
+			l.tell(progress.Event{Kind: progress.Waiting, Detail: "waits at its gate: " + gate,
+				Step: &progress.Step{Verb: plan.StartMember{}.Verb(), Object: string(h.Name)}})
+		}
+	}
+}
+
+func gates(s cluster.State) []string {
+	var out []string
+	for _, h := range s.Hosts.Value {
+		if gate := h.Node.Value.Process.Gate; gate != "" {
+			out = append(out, string(h.Name)+" waits at its gate: "+gate)
+		}
+	}
+	return out
 }
 
 func describe(s plan.Step) progress.Step {
