@@ -62,5 +62,9 @@ func Of(m *wire.Msg) (*wire.TSIG, error) {
 			}
 		}
 	}
-	return m.IsTsig(), nil
+	record := m.IsTsig()
+	if record != nil && record.Algorithm == "" {
+		return nil, errors.New("a TSIG record without data")
+	}
+	return record, nil
 }

@@ -1,0 +1,241 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	wire "github.com/miekg/dns"
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
+)
+
+// Config says which name server a [Provider] has.
+type Config struct {
+	// Dir is the server's folder; nobody else writes into it. Its parent
+	// exists or can be made. See the package comment for what it holds.
+	Dir string
+	// Zone is the discovery domain, with or without trailing dot.
+	Zone string
+	// IP is where the server listens: an address of this machine that nothing
+	// else uses ([Port] of it), or 127.0.0.1, where any free port will do. It
+	// counts when the folder is made and stays as it is then.
+	IP netip.Addr
+	// Argv starts the child, which calls [Serve] with Dir; Env is its
+	// environment, nil for this process's own.
+	Argv, Env []string
+	// Timeout bounds each Read and Apply; 0 for rfc2136's default.
+	Timeout time.Duration
+}
+
+// Provider is the embedded name server as seen from one cluster: its process
+// ([dns.Server]) and its records ([dns.Zone]). Records can be read whether or
+// not the server runs, and changed only while it does.
+type Provider struct {
+	config Config
+	zone   string     // Config.Zone in canonical form
+	mu     sync.Mutex // one of Start, Stop and Remove at a time
+}
+
+var (
+	_ dns.Server = (*Provider)(nil)
+	_ dns.Zone   = (*Provider)(nil)
+)
+
+// New makes a provider. It touches nothing.
+func New(c Config) (*Provider, error) {
+	zone := wire.CanonicalName(c.Zone)
+	if err := dns.CheckKeys([]cluster.Key{{Name: zone, Type: cluster.A}}); err != nil {
+		return nil, fmt.Errorf("embedded name server: %w", err)
+	}
+	if !filepath.IsAbs(c.Dir) {
+		return nil, fmt.Errorf("embedded name server: folder %q is not an absolute path", c.Dir)
+	}
+	if !c.IP.IsValid() || len(c.Argv) == 0 {
+		return nil, errors.New("embedded name server: want an IP address and a command")
+	}
+	return &Provider{config: c, zone: zone}, nil
+}
+
+// Status implements [dns.Server].
+func (p *Provider) Status(context.Context) (cluster.NameServer, error) {
+	status := cluster.NameServer{Managed: true}
+	set, err := p.settings()
+	if errors.Is(err, fs.ErrNotExist) {
+		return status, nil
+	}
+	if err != nil {
+		return status, fmt.Errorf("look for the name server: %w", err)
+	}
+	_, running, err := readState(p.config.Dir)
+	if err != nil {
+		return status, fmt.Errorf("look for the name server: %w", err)
+	}
+	status.Address, status.Running = set.Address, running
+	return status, nil
+}
+
+// Resolver is host:port of the name server for those who ask it, "" before
+// its first start. It does not depend on whether the server runs.
+func (p *Provider) Resolver() string {
+	set, err := p.settings()
+	if err != nil {
+		return ""
+	}
+	return set.Address
+}
+
+// settings are the folder's, if they are this zone's.
+func (p *Provider) settings() (settings, error) {
+	set, err := readSettings(p.config.Dir)
+	if err == nil && set.Zone != p.zone {
+		err = fmt.Errorf("%s holds zone %s, want %s", p.config.Dir, set.Zone, p.zone)
+	}
+	return set, err
+}
+
+// Capabilities implements [dns.Zone].
+func (p *Provider) Capabilities() dns.Capabilities {
+	return dns.Capabilities{Atomic: true, CompareAndSwap: true}
+}
+
+// Settled implements [dns.Zone]: there is one server, which has the change.
+func (p *Provider) Settled(context.Context, dns.Receipt) error { return nil }
+
+// Read implements [dns.Zone]: from the server while it runs, else from its
+// zone file. Before the first start there are no records.
+func (p *Provider) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, error) {
+	status, err := p.Status(ctx)
+	if err != nil {
+		return cluster.Records{}, err
+	}
+	if status.Running {
+		client, err := p.client(status.Address)
+		if err != nil {
+			return cluster.Records{}, err
+		}
+		return client.Read(ctx, keys)
+	}
+	records, err := p.readOffline(ctx, keys, status)
+	if err != nil {
+		return cluster.Records{}, fmt.Errorf("read zone %s: %w", p.zone, err)
+	}
+	return records, nil
+}
+
+func (p *Provider) readOffline(ctx context.Context, keys []cluster.Key, status cluster.NameServer) (cluster.Records, error) {
+	if err := ctx.Err(); err != nil {
+		return cluster.Records{}, err
+	}
+	if err := dns.CheckKeys(keys); err != nil {
+		return cluster.Records{}, err
+	}
+	if status.Address == "" {
+		return cluster.Records{}, nil
+	}
+	all, err := Load(p.config.Dir)
+	if err != nil {
+		return cluster.Records{}, err
+	}
+	wanted := make(map[cluster.Key]bool, len(keys))
+	for _, k := range keys {
+		if !wire.IsSubDomain(p.zone, k.Name) {
+			return cluster.Records{}, fmt.Errorf("%s %s is not in the zone", k.Name, k.Type)
+		}
+		wanted[k] = true
+	}
+	var records cluster.Records
+	for _, set := range all.Sets {
+		if wanted[set.Key] {
+			records.Sets = append(records.Sets, set)
+		}
+	}
+	return records, nil
+}
+
+// Apply implements [dns.Zone].
+func (p *Provider) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt, error) {
+	status, err := p.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !status.Running {
+		return "", fmt.Errorf("update zone %s: %w: the embedded name server does not run", p.zone, dns.ErrUnreachable)
+	}
+	client, err := p.client(status.Address)
+	if err != nil {
+		return "", err
+	}
+	return client.Apply(ctx, changes)
+}
+
+func (p *Provider) client(address string) (*rfc2136.Provider, error) {
+	key, err := tsig.ReadFile(filepath.Join(p.config.Dir, keyFile))
+	if err != nil {
+		return nil, err
+	}
+	return rfc2136.New(rfc2136.Config{Server: address, Zone: p.zone, Key: key, Timeout: p.config.Timeout})
+}
+
+// Stop implements [dns.Server].
+func (p *Provider) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	state, running, err := readState(p.config.Dir)
+	if err == nil && running {
+		err = state.Process.Stop(ctx, grace)
+	}
+	if err != nil {
+		return fmt.Errorf("stop the name server: %w", err)
+	}
+	return nil
+}
+
+// grace is how long the server may take to end by itself. It takes a few
+// milliseconds; an update may wait for a slow disk.
+const grace = 5 * time.Second
+
+// Remove implements [dns.Server]. The folder goes as it came, whole: renamed
+// first, deleted after.
+func (p *Provider) Remove(context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.remove(); err != nil {
+		return fmt.Errorf("remove the name server: %w", err)
+	}
+	return nil
+}
+
+func (p *Provider) remove() error {
+	dir, gone := p.config.Dir, p.config.Dir+".gone"
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(os.RemoveAll(gone), os.RemoveAll(dir+".new"))
+	}
+	if _, err := p.settings(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // not a folder of ours, or another zone's
+	}
+	lock, err := process.Acquire(filepath.Join(dir, lockFile))
+	if errors.Is(err, process.ErrHeld) {
+		return fmt.Errorf("it runs (%w)", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if err := os.RemoveAll(gone); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, gone); err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(gone), os.RemoveAll(dir+".new"), syncFolder(filepath.Dir(dir)))
+}
