@@ -12,7 +12,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "unreachable", "isolate", "outage", "stale", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "unreachable", "isolate", "outage", "obscure", "occupy", "deny", "stale", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -33,6 +33,16 @@ func (w *World) Afflict(what string) bool {
 		})
 	case "isolate":
 		done = w.strikeHost(what, func(h *host) bool { return h.process != nil && !h.isolated }, func(h *host) { w.isolate(h) })
+	case "occupy":
+		done = w.strikeHost(what, func(h *host) bool { return h.process == nil && !h.occupied }, func(h *host) { h.occupied = true })
+	case "obscure":
+		done = w.strikeHost(what, func(h *host) bool { return !h.hidden }, func(h *host) {
+			h.hidden = true
+			w.after(w.between(time.Second, 90*time.Second), func() { h.hidden = false })
+		})
+	case "deny":
+		done = !w.zone.denied
+		w.zone.denied = true
 	case "outage":
 		done = w.outage()
 	case "stale":
@@ -182,7 +192,7 @@ func (w *World) intrude(set cluster.RecordSet) bool {
 // Heal ends every fault that lasts. Caches stay as they are, and so do
 // strangers' records.
 func (w *World) Heal() {
-	w.rates = Rates{}
+	w.rates, w.zone.denied = Rates{}, false
 	for _, h := range w.hosts {
 		h.unreachable, h.occupied, h.hidden = false, false, false
 		if h.isolated {

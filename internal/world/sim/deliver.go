@@ -112,6 +112,7 @@ func (d Deliverer) Stop(ctx context.Context, h cluster.Host, _ time.Duration) er
 			return nil
 		}
 		w.rules.stops(d.c, h)
+		p.stopping = true
 		w.after(w.between(5*time.Millisecond, time.Second), func() {
 			if h.process == p {
 				w.end(h, "terminated")

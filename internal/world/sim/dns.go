@@ -30,6 +30,7 @@ type zone struct {
 	theirs  bool   // somebody else serves it
 	address string // of our own server; empty before its first start
 	running bool
+	denied  bool // the credentials are refused
 }
 
 func newZone(theirs bool) zone {
@@ -136,6 +137,9 @@ func (z Zone) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt,
 		w := z.c.w
 		if !w.zone.running {
 			return dnsErrs().failed
+		}
+		if w.zone.denied {
+			return fmt.Errorf("change records: %w", dns.ErrDenied)
 		}
 		for _, c := range changes {
 			if !dns.Same(c.Old, w.zone.get(c.Key)) {

@@ -25,6 +25,7 @@ type process struct {
 
 	listening  bool // its peer port answers: it is etcd now
 	publishing bool
+	stopping   bool // it was told to end
 	ready      bool // etcd has joined a quorum since its start
 	self       *listed
 	of         *etcd

@@ -40,7 +40,7 @@ func (r *rules) stops(c *Controller, h *host) {
 	}
 	serving, rest := 0, 0
 	for _, other := range p.of.live() {
-		if other.ready && p.of.led(other) {
+		if other.ready && !other.stopping && p.of.led(other) {
 			serving++
 			if other != p {
 				rest++

@@ -30,7 +30,7 @@ func (s *scenario) drawMix() mix {
 	}
 	m.rates = sim.Rates{Fail: some(80), Lose: some(80), Swallow: some(50), Slow: some(80), Late: some(80), Half: some(100), DieStarting: some(60)}
 	for _, a := range sim.Afflictions() {
-		if s.chance.IntN(5) == 0 {
+		if s.chance.IntN(4) == 0 {
 			m.afflictions = append(m.afflictions, a)
 		}
 	}
@@ -84,8 +84,8 @@ func (s *scenario) drawIncidents(runs *[]*run) []incident {
 		out = append(out, incident{call: at + s.chance.IntN(at), do: do})
 	}
 	for _, a := range s.mix.afflictions {
-		if s.chance.IntN(2) == 0 {
-			add(func() { s.w.Afflict(a) })
+		if s.chance.IntN(2) == 0 && (a != "foreign marker" && a != "deny" || s.chance.IntN(4) == 0) {
+			add(func() { s.w.Afflict(a) }) // those two end a run before much can happen
 		}
 	}
 	if s.chance.IntN(10) < s.mix.crashes {

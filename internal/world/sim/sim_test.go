@@ -19,8 +19,6 @@ var (
 	oneSeed = flag.Uint64("seed", 0, "play this seed alone; with -v its trace is printed")
 )
 
-const defaultSeeds = 2000
-
 // one plays a seed in a bubble of its own.
 func one(t *testing.T, seed uint64, b broken) (r result) {
 	synctest.Test(t, func(*testing.T) { r = play(seed, b) })

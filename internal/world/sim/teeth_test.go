@@ -1,0 +1,158 @@
+package sim_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+)
+
+// enough seeds to catch each defect many times over.
+const enough = 2000
+
+// TestTeeth breaks one safety after the other, here and nowhere in the
+// product, and asks the same scenarios to notice: an invariant that never
+// fires proves nothing.
+func TestTeeth(t *testing.T) {
+	for _, c := range []struct {
+		rule, defect string
+		broken       broken
+	}{
+		{"R1", "unknown counts as absent", broken{planner: unknownIsAbsent}},
+		{"R3", "members start without a gate", broken{noGate: true}},
+		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
+		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
+		{"R8", "clients are sent to members before they serve", broken{planner: clientsAtOnce}},
+		{"R10", "foreign values are overwritten", broken{planner: foreignIsOurs}},
+		{"R12", "an unknown outcome is tried again", broken{world: blindly}},
+	} {
+		t.Run(c.rule+" "+c.defect, func(t *testing.T) {
+			t.Parallel()
+			for seed := uint64(1); seed <= enough; seed++ {
+				r := one(t, seed, c.broken)
+				if slices.ContainsFunc(r.failures, func(f string) bool { return strings.HasPrefix(f, c.rule+" violated") }) {
+					t.Logf("caught by seed %d: %s", seed, r.failures[0])
+					return
+				}
+			}
+			t.Errorf("not caught within %d seeds", enough)
+		})
+	}
+}
+
+// unknownIsAbsent takes for absent what could not be seen.
+func unknownIsAbsent(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		s.Records.Unknown, s.Hosts.Unknown = "", ""
+		s.Hosts.Value = slices.Clone(s.Hosts.Value)
+		for i := range s.Hosts.Value {
+			s.Hosts.Value[i].Node.Unknown = ""
+		}
+		return next(spec, s)
+	}
+}
+
+// rollTogether restarts every member that runs with old flags at once.
+func rollTogether(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		if len(p.Steps) != 1 {
+			return p
+		}
+		if stop, ok := p.Steps[0].(plan.StopMember); ok {
+			p.Steps, p.Together = nil, true
+			for _, h := range s.Hosts.Value {
+				stop.Host = h
+				p.Steps = append(p.Steps, stop)
+			}
+		}
+		return p
+	}
+}
+
+// lossUnseen takes it for granted that a member has its data.
+func lossUnseen(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		hosts, seen := slices.Clone(s.Hosts.Value), map[cluster.MemberName]cluster.Data{}
+		for i, h := range hosts {
+			d := h.Node.Value.Data
+			seen[h.Name] = d
+			if h.Node.Known() && d.Born && !d.Present {
+				members := node.Render(spec, cluster.Marker{Token: h.Token}, hosts, h, "")
+				hosts[i].Node.Value.Data = cluster.Data{Present: true, Born: true, Member: members.Member, Cluster: members.ID}
+			}
+		}
+		s.Hosts.Value = hosts
+		p := next(spec, s)
+		for i, step := range p.Steps {
+			if start, ok := step.(plan.StartMember); ok {
+				start.Host.Node.Value.Data = seen[start.Host.Name] // as apply will find it
+				p.Steps[i] = start
+			}
+		}
+		return p
+	}
+}
+
+// clientsAtOnce publishes the client SRV set together with the server's.
+func clientsAtOnce(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		for i, step := range p.Steps {
+			c, ok := step.(plan.ChangeRecords)
+			if !ok || c.Purpose != "publish" {
+				continue
+			}
+			for _, ch := range c.Changes {
+				if ch.Name == spec.ServerService() && ch.Old == nil {
+					set := cluster.NewRecordSet(spec.ClientService(), cluster.SRV, ch.New.Values...)
+					c.Changes = append(c.Changes, cluster.Change{Key: set.Key, New: &set})
+				}
+			}
+			p.Steps[i] = c
+		}
+		return p
+	}
+}
+
+// foreignIsOurs lets every set that is changed hold nothing but what is
+// wanted, whoever wrote the rest.
+func foreignIsOurs(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		for i, step := range p.Steps {
+			if c, ok := step.(plan.ChangeRecords); ok && c.Purpose == "withdraw" {
+				for j := range c.Changes {
+					if c.Changes[j].Type == cluster.SRV {
+						c.Changes[j].New = nil
+					}
+				}
+				p.Steps[i] = c
+			}
+		}
+		return p
+	}
+}
+
+// blindly tries again what may have been done already.
+func blindly(w world.World) world.World {
+	w.DNS = again{w.DNS}
+	return w
+}
+
+type again struct{ dns.Zone }
+
+func (z again) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt, error) {
+	r, err := z.Zone.Apply(ctx, changes)
+	if errors.Is(err, dns.ErrUnknownOutcome) {
+		return z.Zone.Apply(ctx, changes)
+	}
+	return r, err
+}
