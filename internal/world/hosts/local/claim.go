@@ -58,9 +58,10 @@ func (p *Provider) claimOf(name cluster.MemberName) (claim, error) {
 		lost, filepath.Join(p.folder(name), claimFile), hosts.ErrForeign)
 }
 
-// evidence finds what only a host can hold: data, or a delivered member.
+// evidence finds what only a host can hold: data, the memory of data, or a
+// delivered member.
 func evidence(folder string) (string, error) {
-	for _, path := range []string{filepath.Join(folder, dataFolder), filepath.Join(folder, configFolder, memberFile)} {
+	for _, path := range []string{filepath.Join(folder, dataFolder), filepath.Join(folder, bornFile), filepath.Join(folder, configFolder, memberFile)} {
 		if _, err := os.Lstat(path); err == nil {
 			return path, nil
 		} else if !absent(err) {

@@ -9,6 +9,7 @@
 //	<root>/hosts/<member>/config/         what delivery writes; the member's lock
 //	<root>/hosts/<member>/data/           etcd's data directory
 //	<root>/hosts/<member>/etcd.log        and its rotated predecessors
+//	<root>/hosts/<member>/born.json       says that there was data (package member)
 //	<root>/hosts/.terminated-<member>/    on its way out; no host any more
 //
 // A host comes into being at one instant and ceases at one instant, both of
@@ -56,6 +57,7 @@ const (
 	logFile      = "etcd.log"
 	memberLock   = "lock"        // in configFolder; a running member holds it
 	memberFile   = "member.json" // in configFolder; delivered
+	bornFile     = "born.json"   // the member has had data
 	changeLock   = ".lock"
 	tombstone    = ".terminated-"
 )
@@ -148,9 +150,6 @@ func (p *Provider) launch(ctx context.Context, name cluster.MemberName, token cl
 	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(p.hosts(), 0o700); err != nil {
-		return err
-	}
 	lock, err := p.lock(ctx)
 	if err != nil {
 		return err
@@ -190,7 +189,8 @@ func (p *Provider) claim(c claim) error {
 const lockPoll = time.Millisecond
 
 // lock excludes everybody else who changes the hosts of this root, in this
-// process and in others. It waits as long as ctx allows.
+// process and in others. It waits as long as ctx allows. It makes the folder of
+// all hosts, again if a Sweep has just removed it.
 func (p *Provider) lock(ctx context.Context) (*process.Lock, error) {
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
@@ -198,8 +198,11 @@ func (p *Provider) lock(ctx context.Context) (*process.Lock, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if err := os.MkdirAll(p.hosts(), 0o700); err != nil {
+			return nil, err
+		}
 		l, err := process.Acquire(filepath.Join(p.hosts(), changeLock))
-		if !errors.Is(err, process.ErrHeld) {
+		if !errors.Is(err, process.ErrHeld) && !absent(err) {
 			return l, err
 		}
 		select {

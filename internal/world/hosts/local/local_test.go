@@ -263,13 +263,13 @@ func TestTerminateCutShort(t *testing.T) {
 				if err := f(t, p); err != nil {
 					t.Fatal(err)
 				}
-				want := []string{folder, filepath.Join(folder, ".lock")}
-				if by == "Sweep" {
-					want = nil // the last one takes the folder along
-				}
-				if _, err := os.Stat(folder); by == "Sweep" && errors.Is(err, fs.ErrNotExist) {
+				if by == "Sweep" { // which takes the folder along with the last host
+					if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("%s is still there: %v", folder, err)
+					}
 					return
 				}
+				want := []string{folder, filepath.Join(folder, ".lock")}
 				if got := slices.Sorted(maps.Keys(tree(t, folder))); !slices.Equal(got, want) {
 					t.Errorf("left over: %v, want %v", got, want)
 				}
@@ -323,7 +323,7 @@ func TestTerminateOverAnUnfinishedOne(t *testing.T) {
 
 // R14: a host whose host.json was lost keeps its data, whatever is called.
 func TestDataWithoutClaimIsKept(t *testing.T) {
-	for _, file := range []string{"data/member/wal/0.wal", "config/member.json"} {
+	for _, file := range []string{"data/member/wal/0.wal", "config/member.json", "born.json"} {
 		root, p, _ := launched(t)
 		folder := filepath.Join(root, "hosts", string(name))
 		write(t, filepath.Join(folder, filepath.FromSlash(file)), []byte("x"))
@@ -526,5 +526,29 @@ func TestClaimForm(t *testing.T) {
 	}
 	if want := []string{"address", "cluster", "name", "ports", "token", "version"}; !slices.Equal(slices.Sorted(maps.Keys(got)), want) {
 		t.Errorf("keys are %v, want %v", slices.Sorted(maps.Keys(got)), want)
+	}
+}
+
+// A Sweep removes the folder of all hosts with the last one, and must not trip
+// a Launch that waits for the lock in it.
+func TestSweepBesideLaunch(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "dev")
+	sweeper, p := provider(t, root), provider(t, root)
+	swept := make(chan error, 1)
+	go func() {
+		var err error
+		for range 200 {
+			err = errors.Join(err, sweeper.Sweep(t.Context()))
+		}
+		swept <- err
+	}()
+	for len(swept) == 0 {
+		if err := errors.Join(p.Launch(t.Context(), name, token), p.Terminate(t.Context(), name)); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	if err := <-swept; err != nil {
+		t.Errorf("Sweep: %v", err)
 	}
 }

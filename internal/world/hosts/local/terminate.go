@@ -120,8 +120,8 @@ func (p *Provider) sweep(ctx context.Context) error {
 }
 
 // removeFolder removes the folder of all hosts if nothing but our lock is in
-// it. Whoever waits for the lock notices that its file is gone and makes both
-// anew (process.Acquire).
+// it. Whoever waits for the lock notices that its file is gone
+// (process.Acquire) and makes both anew ([Provider.lock]).
 func (p *Provider) removeFolder() error {
 	rest, err := os.ReadDir(p.hosts())
 	if err != nil || len(rest) != 1 || rest[0].Name() != changeLock {
