@@ -44,9 +44,9 @@ func TestJudge(t *testing.T) {
 			return a
 		}, render.Degraded, ""},
 		"an old list loses": {func(a []answer) []answer {
-			a[0].view.Members, a[0].view.Applied = a[0].view.Members[:1], 3
-			return a
-		}, render.Healthy, ""},
+			a[0].view.Members, a[0].view.Applied = a[0].view.Members[:2], 3
+			return a[:2]
+		}, render.Degraded, "member 3 (etcd-c) is a voter, but the client records do not name it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := judge("dev.test", test.change(three()))
