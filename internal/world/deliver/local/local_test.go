@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -205,7 +206,7 @@ func TestProcessThatHasNotSaidWhoItIs(t *testing.T) {
 	d, h := stage(t, behaviour{LateStatus: 200 * time.Millisecond})
 	started := make(chan error, 1)
 	go func() { started <- d.Start(t.Context(), h) }()
-	for held := false; !held; {
+	for held := false; !held && len(started) == 0; {
 		l, err := os.Open(filepath.Join(h.Paths.Config, member.LockFile))
 		if err == nil {
 			held = true
@@ -225,6 +226,47 @@ func TestProcessThatHasNotSaidWhoItIs(t *testing.T) {
 	}
 	if answers(h, h.Ports.Peer) {
 		t.Error("after Stop somebody still answers")
+	}
+}
+
+// A Stop must not end while such a process runs: it would come up afterwards.
+func TestStopWaitsForTheStatusOfAProcess(t *testing.T) {
+	t.Parallel()
+	d, h := stage(t, behaviour{})
+	l, err := process.Acquire(filepath.Join(h.Paths.Config, member.LockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := d.Stop(ctx, h, 0); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Stop under a held lock: %v, want it to wait", err)
+	}
+}
+
+// Who listens for a moment only is no occupant: a host's place is bound while
+// it is chosen.
+func TestStartOnAPortThatIsBoundForAMoment(t *testing.T) {
+	t.Parallel()
+	d, h := stage(t, behaviour{})
+	l, err := net.Listen("tcp", netip.AddrPortFrom(h.Address, h.Ports.Client).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			err = c.Close()
+		}
+		seen <- errors.Join(err, l.Close())
+	}()
+	if err := d.Start(t.Context(), h); err != nil {
+		t.Errorf("Start: %v", err)
+	}
+	if err := <-seen; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -307,7 +349,6 @@ func TestEnvironmentOfMembers(t *testing.T) {
 func TestStartThatIsInterrupted(t *testing.T) {
 	t.Parallel()
 	d, h := stage(t, behaviour{Behaviour: delivertest.Behaviour{Gate: "R3: something"}})
-	behave(t, h, behaviour{Behaviour: delivertest.Behaviour{Gate: "R3: something"}})
 	ctx, cancel := cancelWhen(t, func() bool { _, err := os.Stat(filepath.Join(h.Paths.Config, member.StatusFile)); return err == nil })
 	defer cancel()
 	err := d.Start(ctx, h)

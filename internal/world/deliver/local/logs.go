@@ -65,11 +65,14 @@ func (l *logs) copy(ctx context.Context, follow bool) error {
 		if err := l.more(ctx); err != nil {
 			return err
 		}
-		if !follow && l.file == nil {
-			return fmt.Errorf("open %s: %w", l.path, fs.ErrNotExist)
+		if !follow && l.file != nil {
+			return nil
 		}
 		if !follow {
-			return nil
+			if names, err := rotated(l.path); err != nil || len(names) == 0 {
+				return errors.Join(err, fmt.Errorf("open %s: %w", l.path, fs.ErrNotExist))
+			}
+			continue // rotations were faster than we
 		}
 		if _, err := os.Stat(filepath.Dir(l.path)); errors.Is(err, fs.ErrNotExist) {
 			return nil // the host is gone, nothing will be added
@@ -85,7 +88,7 @@ func (l *logs) copy(ctx context.Context, follow bool) error {
 // more writes all that has been added. A file is read to its end once more
 // after a newer one was seen: only then is it complete.
 func (l *logs) more(ctx context.Context) error {
-	if err := l.findNewer(); err != nil {
+	if err := l.findNewer(ctx); err != nil {
 		return err
 	}
 	for {
@@ -120,26 +123,17 @@ func (l *logs) drain(ctx context.Context) error {
 	return err
 }
 
-// findNewer opens the files that are newer than the one that was read last.
-//
-// The current file is opened before the rotated ones are listed. Whatever is
-// older than it is then in the list; if it is rotated itself meanwhile it is in
-// the list too, and what is newer than it is left for the next look. If the
-// file that was read last is not in the list, it was the oldest and has been
-// removed, so that all are newer.
-func (l *logs) findNewer() error {
-	current, err := openIfThere(l.path)
+// findNewer opens the files that are newer than the one that was read last. If
+// that one is not among them, it was the oldest and has been removed, so that
+// all are newer.
+func (l *logs) findNewer(ctx context.Context) error {
+	current, names, err := l.look(ctx)
 	if err != nil {
 		return err
 	}
 	if same(current, l.file) {
 		closeAll([]*os.File{current})
 		return nil
-	}
-	names, err := rotated(l.path)
-	if err != nil {
-		closeAll([]*os.File{current})
-		return err
 	}
 	l.next = []*os.File{current} // newest first, until the end
 	for _, name := range slices.Backward(names) {
@@ -151,17 +145,36 @@ func (l *logs) findNewer() error {
 			closeAll([]*os.File{f})
 			break
 		}
-		if same(f, current) {
-			closeAll(l.next[1:])
-			l.next = l.next[:1]
-			closeAll([]*os.File{f})
-			continue
-		}
 		l.next = append(l.next, f)
 	}
 	slices.Reverse(l.next)
 	l.next = slices.DeleteFunc(l.next, func(f *os.File) bool { return f == nil })
 	return nil
+}
+
+// look opens the current file, nil if there is none just then, and lists those
+// that were rotated away before it. It looks again if a rotation came between.
+func (l *logs) look(ctx context.Context) (current *os.File, names []string, err error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		if current, err = openIfThere(l.path); err != nil {
+			return nil, nil, err
+		}
+		names, err = rotated(l.path)
+		after, opened := openIfThere(l.path)
+		calm := same(current, after) || current == nil && after == nil
+		closeAll([]*os.File{after})
+		if err := errors.Join(err, opened); err != nil {
+			closeAll([]*os.File{current})
+			return nil, nil, err
+		}
+		if calm {
+			return current, names, nil
+		}
+		closeAll([]*os.File{current})
+	}
 }
 
 // openIfThere returns nil for a file that does not exist: between two renames,

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +159,55 @@ func TestLogsFollowEndsWithTheHost(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Errorf("Logs: %v", err)
+	}
+}
+
+// Whatever a rotation does between two acts of Logs, lines follow one another.
+func TestLogsBesideRotation(t *testing.T) {
+	t.Parallel()
+	h := freeHost(t)
+	const kept, looks = 5, 300
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer close(stop)
+	appendLog(t, h.Paths.Log, "0\n")
+	group.Go(func() {
+		rotatedName := func(i int) string {
+			return filepath.Join(filepath.Dir(h.Paths.Log), fmt.Sprintf("etcd-2026-11-23T00-00-00.%07d.log", i))
+		}
+		for i := 1; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			err := os.Rename(h.Paths.Log, rotatedName(i))
+			if err == nil {
+				err = os.WriteFile(h.Paths.Log, fmt.Appendln(nil, i), 0o600)
+			}
+			if err == nil && i > kept {
+				err = os.Remove(rotatedName(i - kept))
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range looks {
+		var out bytes.Buffer
+		if err := local.New(nil).Logs(t.Context(), h, false, &out); err != nil {
+			t.Fatal(err)
+		}
+		last := -1
+		for line := range strings.Lines(out.String()) {
+			n, err := strconv.Atoi(strings.TrimSpace(line))
+			if err != nil || last >= 0 && n != last+1 {
+				t.Fatalf("shows %q, want lines that follow one another", out.String())
+			}
+			last = n
+		}
 	}
 }
 
