@@ -54,8 +54,8 @@ func (p *Provider) claimOf(name cluster.MemberName) (claim, error) {
 	if _, err := os.Lstat(lost); absent(err) {
 		return claim{}, none
 	}
-	return claim{}, fmt.Errorf("%s is there but %s is not, so it cannot be told whose it is; put the file back or move the folder away: %w",
-		lost, filepath.Join(p.folder(name), claimFile), hosts.ErrForeign)
+	return claim{}, fmt.Errorf("%s holds %s but no %s, so it counts as one that %w; put the file back or move the folder away",
+		p.folder(name), filepath.Base(lost), claimFile, hosts.ErrForeign)
 }
 
 // evidence finds what only a host can hold: data, the memory of data, or a
