@@ -78,6 +78,7 @@ func (w *World) strikeHost(what string, can func(*host) bool, do func(*host)) bo
 		return false
 	}
 	h := able[w.chance.IntN(len(able))]
+	w.rules.struck[h.Name] = time.Now()
 	w.log("world", what, string(h.Name), "")
 	do(h)
 	return true
@@ -89,6 +90,7 @@ func (w *World) vanish(h *host, how string) {
 		return
 	}
 	w.log("world", "host "+how, string(h.Name), "")
+	w.rules.struck[h.Name] = time.Now()
 	if h.process != nil {
 		w.end(h, "its host is gone")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world"
@@ -22,11 +23,14 @@ type Controller struct {
 	ended  bool
 	unsure map[string]bool // what an unknown outcome left unknown (rule R12)
 	epoch  int             // orders what the loop tells; see hear
+	// listed and looked are when it last saw the hosts, and each member serve.
+	listed time.Time
+	looked map[cluster.MemberName]time.Time
 }
 
 // Controller makes a controller with a name of its own, acting from a store.
 func (w *World) Controller(name string, store *Store) *Controller {
-	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{},
+	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{}, looked: map[cluster.MemberName]time.Time{},
 		names: rand.New(rand.NewPCG(w.chance.Uint64(), 2))}
 }
 

@@ -183,6 +183,10 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 			w.retry(p.of)
 			return errParked
 		}
+		if !p.of.led(p) {
+			w.settle(p.of) // it goes on dialling its peers
+		}
+		i.c.looked[h.Name] = time.Now()
 		out = p.view()
 		return nil
 	})

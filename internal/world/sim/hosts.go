@@ -19,6 +19,8 @@ type host struct {
 	cluster.Host // what List says of it: name, address, ports, token, paths
 	of           cluster.Name
 	gone         bool
+	since        time.Time
+	late         bool // launched when the marker did not ask for it any more
 
 	node        *node.Node // nil: nothing was delivered, or only half
 	digest      string     // of node
@@ -82,6 +84,7 @@ func (p Hosts) List(ctx context.Context) ([]cluster.Host, error) {
 	var out []cluster.Host
 	err := p.c.call(ctx, &op{kind: read, verb: "list hosts", object: string(p.of), errs: hostErrs()}, func(*op) error {
 		p.c.w.rules.readsAll(p.c, "host ")
+		p.c.listed = time.Now()
 		for _, h := range p.c.w.hosts {
 			if h.of != p.of {
 				continue
@@ -127,7 +130,7 @@ func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.
 		addr = addr.Next()
 	}
 	home := "/var/lib/pleiad/" + string(of) + "/" + string(name)
-	h := &host{of: of, resolver: map[cluster.Key]remembered{}, fresh: true, Host: cluster.Host{Name: name, Address: addr,
+	h := &host{of: of, since: time.Now(), resolver: map[cluster.Key]remembered{}, fresh: true, Host: cluster.Host{Name: name, Address: addr,
 		Ports: cluster.StandardPorts(), Token: token, Paths: cluster.Paths{Config: home + "/config", Data: home + "/data"}}}
 	w.hosts = append(w.hosts, h)
 	slices.SortFunc(w.hosts, func(a, b *host) int { return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.Name, b.Name)) })

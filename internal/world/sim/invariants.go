@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -25,6 +26,9 @@ type rules struct {
 	living, hollow map[cluster.MemberID]bool
 	// used are the names of hosts that ever held data.
 	used map[cluster.MemberName]bool
+	// struck is when a fault last befell a member or its host: who looked
+	// before that could not know.
+	struck map[cluster.MemberName]time.Time
 }
 
 // life is what is known of one incarnation.
@@ -36,7 +40,7 @@ type life struct {
 
 func newRules(w *World) rules {
 	return rules{w: w, lives: map[cluster.Token]*life{}, living: map[cluster.MemberID]bool{},
-		hollow: map[cluster.MemberID]bool{}, used: map[cluster.MemberName]bool{}}
+		hollow: map[cluster.MemberID]bool{}, used: map[cluster.MemberName]bool{}, struck: map[cluster.MemberName]time.Time{}}
 }
 
 // Violations are the rules that were broken so far, each with its evidence.
@@ -168,12 +172,16 @@ func order(p cluster.Phase) int {
 // claims: absence never means new (rule R1).
 func (r *rules) claims(c *Controller, m cluster.Marker) {
 	if m.Phase == cluster.Destroying {
-		r.must("R2", r.spoiledMarker(), "%s stamps a marker where none was lost", c.Name)
+		late := slices.ContainsFunc(r.ours(), func(h *host) bool { return h.late })
+		r.must("R2", late || r.spoiledMarker(), "%s stamps a marker where none was lost", c.Name)
 		return
 	}
 	r.must("R2", m.Phase == cluster.Bootstrapping, "%s begins with a marker that is %s", c.Name, m.Phase)
 	for _, h := range r.ours() {
-		r.must("R1", false, "%s bootstraps although host %s of token %s exists", c.Name, h.Name, h.Token)
+		// Two controllers cannot claim at once, but for a stranger who deletes
+		// the first one's marker before the second has noticed its hosts.
+		unseen := (h.late || r.spoiledMarker()) && h.since.After(c.listed)
+		r.must("R1", unseen, "%s bootstraps although host %s of token %s exists", c.Name, h.Name, h.Token)
 	}
 	r.must("R1", r.lives[m.Token] == nil, "%s bootstraps under token %s again", c.Name, m.Token)
 	for _, n := range m.Members {
@@ -202,7 +210,7 @@ func (r *rules) ours() []*host {
 func (r *rules) leaves(c *Controller, m cluster.Marker) {
 	r.must("R2", m.Phase == cluster.Destroying, "%s deletes a marker that is %s", c.Name, m.Phase)
 	for _, h := range r.ours() {
-		r.must("R2", h.Token != m.Token, "%s deletes the marker before host %s", c.Name, h.Name)
+		r.must("R2", h.Token != m.Token || h.late && h.since.After(c.listed), "%s deletes the marker before host %s", c.Name, h.Name)
 	}
 	for _, k := range r.w.zone.keys() {
 		if dns.Owns(r.w.opts.Spec, k) && r.provable(k, m) {

@@ -12,6 +12,10 @@ func (r *rules) launched(c *Controller, h *host) {
 		return
 	}
 	r.must("R6", !r.used[h.Name], "%s launches host %s again", c.Name, h.Name)
+	if m := r.now(); m == nil || m.Phase != cluster.Bootstrapping || m.Token != h.Token {
+		r.w.count("fault: crossing") // with another controller's destroy
+		h.late = true
+	}
 }
 
 // terminates: hosts go only when the marker says so (rule R2).
@@ -38,17 +42,15 @@ func (r *rules) stops(c *Controller, h *host) {
 	if p.of == nil {
 		return
 	}
-	serving, rest := 0, 0
-	for _, other := range p.of.live() {
-		if other.ready && !other.stopping && p.of.led(other) {
-			serving++
-			if other != p {
-				rest++
-			}
+	rest := 0
+	for _, l := range p.of.members {
+		alive := l.process != nil && l.process.ready && !l.process.stopping && !l.process.host.isolated
+		if l != p.self && (alive || r.struck[l.name].After(c.looked[l.name])) {
+			rest++
 		}
 	}
-	quorum := cluster.Quorum(len(p.of.members))
-	r.must("R5", serving < quorum || rest >= quorum, "%s stops %s: %s", c.Name, h.Name, cluster.Arithmetic(rest, len(p.of.members)))
+	voters := len(p.of.members)
+	r.must("R5", rest >= cluster.Quorum(voters), "%s stops %s: %s", c.Name, h.Name, cluster.Arithmetic(rest, voters))
 }
 
 // founds checks a member that begins a life without data: the list is the

@@ -19,7 +19,7 @@ type mix struct {
 
 func (s *scenario) drawMix() mix {
 	var m mix
-	if s.chance.IntN(8) == 0 && !s.broken.everySeedHasTheFault {
+	if s.chance.IntN(8) == 0 {
 		return m // a quiet seed
 	}
 	some := func(most int) int {
@@ -34,7 +34,6 @@ func (s *scenario) drawMix() mix {
 			m.afflictions = append(m.afflictions, a)
 		}
 	}
-	m.afflictions = append(m.afflictions, s.broken.afflictions...)
 	m.crashes, m.companions, m.strangers = some(8), some(5), some(3)/2
 	return m
 }

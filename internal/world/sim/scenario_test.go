@@ -18,11 +18,9 @@ import (
 
 // broken is what a test breaks, to see that it is noticed; nil fields are sound.
 type broken struct {
-	planner              func(plan.Planner) plan.Planner
-	world                func(world.World) world.World
-	noGate, noIdentity   bool
-	afflictions          []string // beside those that the seed chooses
-	everySeedHasTheFault bool
+	planner            func(plan.Planner) plan.Planner
+	world              func(world.World) world.World
+	noGate, noIdentity bool
 }
 
 // scenario is the life of a world, from a seed: a sequence of runs under
@@ -213,13 +211,15 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case r.Rule == "R10":
 		return had("foreign value", "foreign marker", "delete marker")
 	case r.Rule == "R1" && r.What == "bootstrap":
-		return had("delete marker")
+		return had("delete marker", "crossing")
 	case r.Rule == "R2" && strings.Contains(text, "being destroyed") && s.destroyed:
 		return "destroy"
 	case s.mistaken && (r.What == "change TLS" || strings.HasPrefix(r.What, "change the cluster")):
 		return "mistake"
 	case r.Rule == "R5" && s.spec.Members == 1:
 		return "a single member"
+	case r.Rule == "R5" && s.mistaken:
+		return "mistake"
 	case r.Rule == "R5": // what must be mended first is refused beside it
 		return had("vanish", "host dies while starting", "wipe", "foreign value")
 	}

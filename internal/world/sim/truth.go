@@ -71,7 +71,7 @@ func (w *World) Remains(spec cluster.Spec) []string {
 		out = append(out, "host "+string(h.Name))
 	}
 	for _, k := range w.zone.keys() {
-		if dns.Owns(spec, k) {
+		if dns.Owns(spec, k) && w.zone.foreign[k] == nil {
 			out = append(out, "record "+w.zone.get(k).String())
 		}
 	}
