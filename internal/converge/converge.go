@@ -160,7 +160,7 @@ func (l *Loop) finish(out Outcome) Outcome {
 func (l *Loop) batch(ctx context.Context, p plan.Plan) error {
 	steps := make([]progress.Step, len(p.Steps))
 	for i, s := range p.Steps {
-		steps[i] = describe(s)
+		steps[i] = Describe(s)
 	}
 	if len(steps) > 0 {
 		l.tell(progress.Event{Kind: progress.Planned, Steps: steps, Together: p.Together})
@@ -225,7 +225,8 @@ func gates(s cluster.State) []string {
 	return out
 }
 
-func describe(s plan.Step) progress.Step {
+// Describe is a step as people and scripts are told of it.
+func Describe(s plan.Step) progress.Step {
 	r := s.Because()
 	out := progress.Step{Verb: s.Verb(), Object: s.Object(), Why: r.Why, Quorum: r.Quorum}
 	for _, rule := range r.Rules {
@@ -249,7 +250,7 @@ func mayPass(refusals []plan.Refusal) bool {
 
 // final says whether an error is one that only a person can mend.
 func final(err error) bool {
-	for _, kind := range []error{dns.ErrDenied, hosts.ErrForeign, deliver.ErrOccupied} {
+	for _, kind := range []error{dns.ErrDenied, dns.ErrOccupied, hosts.ErrForeign, deliver.ErrOccupied} {
 		if errors.Is(err, kind) {
 			return true
 		}

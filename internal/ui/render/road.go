@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/progress"
 )
@@ -37,20 +38,11 @@ func NewRoad(spec cluster.Spec, road []plan.Plan) Road {
 		}
 		b := Batch{Together: p.Together}
 		for _, s := range p.Steps {
-			b.Steps = append(b.Steps, describe(s))
+			b.Steps = append(b.Steps, converge.Describe(s))
 		}
 		r.Batches = append(r.Batches, b)
 	}
 	return r
-}
-
-func describe(s plan.Step) progress.Step {
-	reason := s.Because()
-	out := progress.Step{Verb: s.Verb(), Object: s.Object(), Why: reason.Why, Quorum: reason.Quorum}
-	for _, rule := range reason.Rules {
-		out.Rules = append(out.Rules, string(rule))
-	}
-	return out
 }
 
 // Steps counts the steps of the road.
