@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,7 +128,13 @@ func (p *Provider) removeFolder() error {
 	if err != nil || len(rest) != 1 || rest[0].Name() != changeLock {
 		return err
 	}
-	return errors.Join(os.Remove(filepath.Join(p.hosts(), changeLock)), os.Remove(p.hosts()))
+	if err := os.Remove(filepath.Join(p.hosts(), changeLock)); err != nil {
+		return err
+	}
+	if err := os.Remove(p.hosts()); err != nil && !errors.Is(err, fs.ErrExist) { // not empty: somebody was as quick as that
+		return err
+	}
+	return nil
 }
 
 // removeEmpty removes a folder that never became a host, if it holds no more
