@@ -44,7 +44,13 @@ func TestMain(m *testing.M) {
 }
 
 func command(kind string) func(string) []string {
-	return func(config string) []string { return []string{os.Args[0], kind, "--dir", config} }
+	return func(config string) []string {
+		self, err := os.Executable()
+		if err != nil {
+			panic(err) // members are started from /, where os.Args[0] may mean nothing
+		}
+		return []string{self, kind, "--dir", config}
+	}
 }
 
 const token = cluster.Token("8f2c6a0e8f2c6a0e")
