@@ -108,7 +108,7 @@ func generate(t *testing.T) tsig.Key {
 	return k
 }
 
-// facts: what BIND, Knot and PowerDNS answer, and what each of it means.
+// What BIND, Knot and PowerDNS were seen to answer, and what each of it means.
 func TestWhatAnUpdatesAnswerMeans(t *testing.T) {
 	key, stranger := generate(t), generate(t)
 	for name, test := range map[string]struct {
@@ -124,9 +124,9 @@ func TestWhatAnUpdatesAnswerMeans(t *testing.T) {
 		"BIND: not granted":         {odd{bend: rcode(wire.RcodeRefused)}, dns.ErrDenied, "known there but has no right to this"},
 		"Knot: not granted":         {odd{bend: rcode(wire.RcodeNotAuth)}, dns.ErrDenied, "known there but has no right to this"},
 		"PowerDNS: any reason":      {odd{bend: rcode(wire.RcodeRefused), sign: unsigned}, dns.ErrDenied, "it does not say why"},
-		"Knot: zone is not its own": {odd{bend: rcode(wire.RcodeNotAuth), sign: unsigned}, dns.ErrDenied, "the zone be another"},
+		"Knot: zone is not its own": {odd{bend: rcode(wire.RcodeNotAuth), sign: unsigned}, dns.ErrDenied, "or it does not serve the zone"},
 		"wrong secret":              {odd{bend: rcode(wire.RcodeNotAuth), sign: faulty(key, tsig.BadSignature)}, dns.ErrDenied, "BADSIG"},
-		"unknown key":               {odd{bend: rcode(wire.RcodeNotAuth), sign: faulty(key, tsig.BadKey)}, dns.ErrDenied, "BADKEY"},
+		"unknown key":               {odd{bend: rcode(wire.RcodeNotAuth), sign: faulty(key, tsig.BadKey)}, dns.ErrDenied, "BADKEY), or the key has no right"},
 		"clocks apart":              {odd{bend: rcode(wire.RcodeNotAuth), sign: faulty(key, tsig.BadTime)}, dns.ErrDenied, "clocks"},
 		"name not in the zone":      {odd{bend: rcode(wire.RcodeNotZone)}, dns.ErrDenied, "not in the zone"},
 		"no updates":                {odd{bend: rcode(wire.RcodeNotImplemented)}, dns.ErrDenied, "takes no dynamic updates"},
@@ -203,7 +203,7 @@ func TestWhatAQuestionsAnswerMeans(t *testing.T) {
 		"no such type":         {odd{}, ""},
 		"no such name":         {odd{bend: onlyA(func(m *wire.Msg) { m.Rcode = wire.RcodeNameError })}, ""},
 		"server failure":       {odd{bend: rcode(wire.RcodeServerFailure)}, "!SERVFAIL"},
-		"refused":              {odd{bend: rcode(wire.RcodeRefused), sign: unsigned}, "!refused with REFUSED"},
+		"refused":              {odd{bend: rcode(wire.RcodeRefused), sign: unsigned}, "!refused (REFUSED)"},
 		"not its zone":         {odd{bend: onlyA(func(m *wire.Msg) { m.Authoritative = false })}, "!not authoritative"},
 		"no zone at all":       {odd{bend: func(_, m *wire.Msg) { m.Answer = nil }}, "!no SOA record"},
 		"cut off":              {odd{bend: onlyA(func(m *wire.Msg) { m.Truncated = true })}, "!cut off"},

@@ -133,16 +133,20 @@ func (p *Provider) refusal(m *wire.Msg) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("%w with %s: %s", dns.ErrDenied, wire.RcodeToString[m.Rcode], why)
+	return fmt.Errorf("%w (%s): %s", dns.ErrDenied, wire.RcodeToString[m.Rcode], why)
 }
 
 // explain tells key, clock and permission apart, as far as the server does.
+// Knot calls a key without the right to an update unknown; PowerDNS tells
+// nothing.
 func (p *Provider) explain(m *wire.Msg) string {
 	record := m.IsTsig()
 	switch {
 	case record == nil:
-		return fmt.Sprintf("it does not say why; %s may be unknown there or have another secret, the clocks may differ by more than five minutes, "+
-			"or the key may not have the right to this, or the zone be another", p.key)
+		return fmt.Sprintf("it does not say why: %s may be unknown there, have another secret or no right to this; "+
+			"the clocks may differ by more than five minutes; or it does not serve the zone", p.key)
+	case tsig.Fault(record.Error) == tsig.BadKey:
+		return fmt.Sprintf("%s: %s, or the key has no right to this", p.key, tsig.BadKey)
 	case record.Error != 0:
 		return fmt.Sprintf("%s: %s", p.key, tsig.Fault(record.Error))
 	case m.Rcode == wire.RcodeNotAuth:
