@@ -34,7 +34,7 @@ func (w *World) Afflict(what string) bool {
 	case "isolate":
 		done = w.strikeHost(what, func(h *host) bool { return h.process != nil && !h.isolated }, func(h *host) { w.isolate(h) })
 	case "occupy":
-		done = w.strikeHost(what, func(h *host) bool { return h.process == nil && !h.occupied }, func(h *host) { h.occupied = true })
+		done = w.strikeHost(what, func(h *host) bool { return h.process == nil && h.occupied == 0 }, func(h *host) { h.occupied = h.Ports.Peer })
 	case "obscure":
 		done = w.strikeHost(what, func(h *host) bool { return !h.hidden }, func(h *host) {
 			h.hidden = true
@@ -196,7 +196,7 @@ func (w *World) intrude(set cluster.RecordSet) bool {
 func (w *World) Heal() {
 	w.rates, w.zone.denied = Rates{}, false
 	for _, h := range w.hosts {
-		h.unreachable, h.occupied, h.hidden = false, false, false
+		h.unreachable, h.occupied, h.hidden = false, 0, false
 		if h.isolated {
 			h.isolated = false
 			if h.process != nil && h.process.of != nil {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/pki"
 )
 
 // secret is in every private key of this world, and must never be seen
@@ -59,6 +61,21 @@ func lease() *cluster.Certificate {
 	return &cluster.Certificate{NotAfter: now.AddDate(1, 0, 0), RenewAt: now.AddDate(0, 8, 0)}
 }
 
+// window reads how long a certificate is valid: one of this world, or a real
+// one, as the conformance suites bring.
+func window(cert []byte) (*cluster.Certificate, error) {
+	if _, text, ours := strings.Cut(string(cert), " until "); ours {
+		until, err := time.Parse(time.RFC3339, text)
+		return &cluster.Certificate{NotAfter: until, RenewAt: until.AddDate(0, -4, 0)}, err
+	}
+	parsed, err := pki.ParseCertificate("member", cert)
+	if err != nil {
+		return nil, err
+	}
+	w := pki.Window(parsed)
+	return &w, nil
+}
+
 // Create implements authority.Authority.
 func (a Authority) Create(ctx context.Context, owner cluster.Owner, tls bool) error {
 	return a.on(ctx, write, "create", func(c *cluster.Control) error {
@@ -97,7 +114,8 @@ func (a Authority) Issue(ctx context.Context, name cluster.MemberName, _ []strin
 			return errors.New("issue certificate: there is no CA")
 		}
 		n := a.c.w.number()
-		out = node.Credentials{CA: []byte(c.CA), Cert: fmt.Appendf(nil, "certificate %d", n), Key: fmt.Appendf(nil, "%s %d", secret, n)}
+		until := time.Now().AddDate(1, 0, 0).Format(time.RFC3339)
+		out = node.Credentials{CA: []byte(c.CA), Cert: fmt.Appendf(nil, "certificate %d until %s", n, until), Key: fmt.Appendf(nil, "%s %d", secret, n)}
 		return nil
 	})
 	if err != nil {

@@ -21,6 +21,7 @@ type Controller struct {
 	cancel context.CancelCauseFunc
 	begun  bool
 	ended  bool
+	denied bool            // the name server refuses its credentials
 	unsure map[string]bool // what an unknown outcome left unknown (rule R12)
 	epoch  int             // orders what the loop tells; see hear
 	// listed and looked are when it last saw the hosts, and each member serve.

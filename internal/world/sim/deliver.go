@@ -64,12 +64,18 @@ func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cre
 	return d.on(ctx, write, "install", h, func(o *op, h *host) error {
 		w := d.c.w
 		w.rules.installs(d.c, n)
+		if n.Name != h.Name {
+			return fmt.Errorf("install %s: this is the node of %s", h.Name, n.Name)
+		}
 		if creds != nil {
 			if !bytes.Contains(creds.Key, []byte(secret)) {
 				return fmt.Errorf("install %s: this is no key", h.Name)
 			}
-			now := time.Now()
-			h.certificate = &cluster.Certificate{NotAfter: now.AddDate(1, 0, 0), RenewAt: now.AddDate(0, 8, 0)}
+			c, err := window(creds.Cert)
+			if err != nil {
+				return fmt.Errorf("install %s: %w", h.Name, err)
+			}
+			h.certificate = c
 		}
 		h.node, h.digest = nil, ""
 		if w.befalls(w.rates.Half) {
@@ -88,8 +94,8 @@ func (d Deliverer) Start(ctx context.Context, h cluster.Host) error {
 		switch {
 		case h.process != nil:
 			return nil
-		case h.occupied:
-			return fmt.Errorf("start member %s: %w", h.Name, deliver.ErrOccupied)
+		case h.occupied != 0 && h.node != nil:
+			return fmt.Errorf("start member %s: %s:%d: %w", h.Name, h.Address, h.occupied, deliver.ErrOccupied)
 		}
 		d.c.w.start(h)
 		p := h.process
@@ -105,7 +111,7 @@ func (d Deliverer) Start(ctx context.Context, h cluster.Host) error {
 }
 
 // Stop implements deliver.Deliverer.
-func (d Deliverer) Stop(ctx context.Context, h cluster.Host, _ time.Duration) error {
+func (d Deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duration) error {
 	return d.on(ctx, write, "stop", h, func(o *op, h *host) error {
 		w, p := d.c.w, h.process
 		if p == nil {
@@ -113,7 +119,11 @@ func (d Deliverer) Stop(ctx context.Context, h cluster.Host, _ time.Duration) er
 		}
 		w.rules.stops(d.c, h)
 		p.stopping = true
-		w.after(w.between(5*time.Millisecond, time.Second), func() {
+		takes := w.between(5*time.Millisecond, max(min(grace, 2*time.Second), 5*time.Millisecond))
+		if h.puppet != nil && h.puppet.stubborn {
+			takes = grace
+		}
+		w.after(takes, func() {
 			if h.process == p {
 				w.end(h, "terminated")
 			}

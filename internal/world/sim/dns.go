@@ -30,7 +30,8 @@ type zone struct {
 	theirs  bool   // somebody else serves it
 	address string // of our own server; empty before its first start
 	running bool
-	denied  bool // the credentials are refused
+	denied  bool // all credentials are refused
+	silent  bool // it takes requests and says nothing
 }
 
 func newZone(theirs bool) zone {
@@ -94,6 +95,9 @@ func (z Zone) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, er
 		if !w.zone.running && w.zone.theirs {
 			return dnsErrs().failed // our own can be read from its file
 		}
+		if w.zone.silent {
+			return errParked
+		}
 		var changes []cluster.Change
 		for _, k := range keys {
 			w.rules.reads(z.c, recordName(k))
@@ -138,7 +142,10 @@ func (z Zone) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt,
 		if !w.zone.running {
 			return dnsErrs().failed
 		}
-		if w.zone.denied {
+		if w.zone.silent {
+			return errParked
+		}
+		if w.zone.denied || z.c.denied {
 			return fmt.Errorf("change records: %w", dns.ErrDenied)
 		}
 		for _, c := range changes {

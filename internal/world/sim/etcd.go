@@ -161,6 +161,9 @@ type Inspector struct {
 	of cluster.Name
 }
 
+// unready is how long the client waits for a member that is not ready.
+const unready = 3 * time.Second
+
 // View implements etcd.Inspector. A member that is not ready accepts the
 // connection and does not answer.
 func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, error) {
@@ -181,6 +184,7 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 			p.viewers = append(p.viewers, o)
 			o.state = sent // to act once more, when the member is ready
 			w.retry(p.of)
+			w.answer(o, fmt.Errorf("%s: no answer within %s", object, unready), unready)
 			return errParked
 		}
 		if !p.of.led(p) {

@@ -22,6 +22,41 @@ func (w *World) SetRates(r Rates) { w.rates = r }
 // happens now.
 func (w *World) befalls(rate int) bool { return rate > 0 && w.chance.IntN(1000) < rate }
 
+// fate is what becomes of one call.
+type fate string
+
+// The fates. The first is no fault.
+const (
+	passes    fate = ""
+	fails     fate = "failed"
+	swallowed fate = "swallowed"
+	loses     fate = "answer lost"
+	slow      fate = "slow"
+	late      fate = "answered late"
+)
+
+// draw draws a call's fate.
+func (w *World) draw(k kind) fate {
+	if k == write && w.forced != passes {
+		f := w.forced
+		w.forced = passes
+		return f
+	}
+	switch {
+	case w.befalls(w.rates.Fail):
+		return fails
+	case k == write && w.befalls(w.rates.Swallow):
+		return swallowed
+	case k == write && w.befalls(w.rates.Lose):
+		return loses
+	case w.befalls(w.rates.Slow):
+		return slow
+	case w.befalls(w.rates.Late):
+		return late
+	}
+	return passes
+}
+
 // send decides a call's fate and lets it take its way.
 func (w *World) send(o *op) {
 	o.state = sent
@@ -29,29 +64,27 @@ func (w *World) send(o *op) {
 	if o.kind == write {
 		d = w.between(500*time.Microsecond, 8*time.Millisecond)
 	}
-	switch {
-	case w.befalls(w.rates.Fail):
-		w.strike(o, "failed")
+	f := w.draw(o.kind)
+	if f != passes {
+		w.strike(o, string(f))
+	}
+	switch f {
+	case fails:
 		o.never = true
 		w.answer(o, o.errs.failed, w.delay(d))
-		return
-	case o.kind == write && w.befalls(w.rates.Swallow):
-		w.strike(o, "swallowed")
+	case swallowed:
 		o.never, o.lost = true, true
 		w.answer(o, nil, w.delay(d))
-		return
-	case o.kind == write && w.befalls(w.rates.Lose):
-		w.strike(o, "answer lost")
-		o.lost = true
-	case w.befalls(w.rates.Slow):
-		w.strike(o, "slow")
+	case slow:
 		w.after(w.delay(d), func() { w.arrive(o, d) })
-		return
-	case w.befalls(w.rates.Late):
-		w.strike(o, "answered late")
-		d = w.delay(d)
+	case loses:
+		o.lost = true
+		w.arrive(o, d)
+	case late:
+		w.arrive(o, w.delay(d))
+	default:
+		w.arrive(o, d)
 	}
-	w.arrive(o, d)
 }
 
 // arrive lets a call take effect and be answered after d.

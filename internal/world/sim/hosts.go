@@ -36,10 +36,19 @@ type host struct {
 	exit    string // why the last process ended
 
 	resolver    map[cluster.Key]remembered
-	unreachable bool // for controllers
-	isolated    bool // for peers
-	hidden      bool // for listings
-	occupied    bool // by something else on its address
+	unreachable bool   // for controllers
+	isolated    bool   // for peers
+	hidden      bool   // for listings
+	occupied    uint16 // a port of its address that something else has
+	puppet      *puppet
+}
+
+// puppet is what a conformance suite wants a member to do, instead of what it
+// would do by itself: refuse to start, wait at its gate for ever, not end when
+// asked to, or pass its gate whatever DNS says.
+type puppet struct {
+	refuse, gate string
+	stubborn     bool
 }
 
 // identity is what stands at the head of a write-ahead log.

@@ -43,6 +43,10 @@ func (w *World) start(h *host) {
 		return
 	}
 	p.node, p.flags = *h.node, h.node.Flags()
+	if h.puppet != nil && h.puppet.refuse != "" {
+		w.end(h, h.puppet.refuse)
+		return
+	}
 	decision, err := member.Identity(p.node, h.data())
 	if err != nil && !w.opts.NoIdentity {
 		w.end(h, err.Error())
@@ -63,10 +67,9 @@ func (w *World) gate(p *process) {
 	if p.host.process != p {
 		return
 	}
-	answers := w.ask(p.host, p.node, rivalOf(p.node.Gate.Service))
-	wrong := member.Check(p.node.Gate, rivalOf(p.node.Gate.Service), answers)
-	if len(wrong) > 0 && !w.opts.NoGate {
-		if text := "R3: " + strings.Join(wrong, "; "); text != p.gate {
+	answers, wrong := w.seen(p)
+	if wrong != "" && !w.opts.NoGate {
+		if text := "R3: " + wrong; text != p.gate {
 			w.log(string(p.host.Name), "waits", "", text)
 			p.gate = text
 		}
@@ -86,6 +89,16 @@ func (w *World) gate(p *process) {
 		return
 	}
 	w.found(p, list, self)
+}
+
+// seen is what the host's resolver shows, and what is wrong with it.
+func (w *World) seen(p *process) (member.Answers, string) {
+	if p.host.puppet != nil {
+		return expected(p.node.Gate), strings.TrimPrefix(p.host.puppet.gate, "R3: ")
+	}
+	rival := rivalOf(p.node.Gate.Service)
+	answers := w.ask(p.host, p.node, rival)
+	return answers, strings.Join(member.Check(p.node.Gate, rival, answers), "; ")
 }
 
 // discover is what etcd makes of DNS when it has no data (facts about etcd

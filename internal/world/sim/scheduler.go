@@ -69,6 +69,9 @@ type scheduler struct {
 	// far: it is where tests let things happen.
 	Before func(calls int)
 
+	// forced is the fate of the next write, if a conformance suite says so.
+	forced fate
+
 	calls   int
 	pending []*op // sorted by key
 	flying  []*op // sent or acted, in that order
@@ -142,6 +145,22 @@ func (w *World) Run(d time.Duration, until func() bool) error {
 	}
 	w.gather()
 	return nil
+}
+
+// Serve drives the world until ctx ends, for callers that are no loops.
+func (w *World) Serve(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { w.leave(func() {}) })()
+	for ctx.Err() == nil {
+		_ = w.Run(longest, func() bool { return ctx.Err() != nil }) // begins anew after very many calls
+	}
+}
+
+// Do lets f act on the world between two of its events.
+func (c *Controller) Do(f func()) {
+	err := c.call(context.Background(), &op{kind: read, verb: "do", object: "anything"}, func(*op) error { f(); return nil })
+	if err != nil {
+		panic(fmt.Sprintf("do: %v", err)) // nothing can end it
+	}
 }
 
 // gather empties the boxes. Nothing else runs now, so all that belongs to this

@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world/authority"
+	"github.com/pleiad-etcd/pleiad/internal/world/authority/authoritytest"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd/etcdtest"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts/hoststest"
+)
+
+// The simulator passes the suites that the real providers pass, or else it
+// lies. Most of them start subtests, which a bubble forbids: there the world
+// runs in real time.
+
+// served is a world that is driven until the test ends.
+func served(t *testing.T, o Options) *World {
+	w := New(o)
+	ctx, cancel := context.WithCancel(context.Background())
+	var driver sync.WaitGroup
+	driver.Go(func() { w.Serve(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		driver.Wait()
+	})
+	return w
+}
+
+// hand is a controller whose calls come from a test.
+func (w *World) hand() *Controller { return w.Controller("test", &Store{}) }
+
+func TestHosts(t *testing.T) {
+	hoststest.Run(t, func(t *testing.T) hoststest.World {
+		w := served(t, Options{Seed: 1})
+		c := w.hand()
+		on := func(of cluster.Name, h cluster.Host, do, undo func(*host)) func() {
+			c.Do(func() { do(w.host(of, h.Name)) })
+			return func() { c.Do(func() { undo(w.host(of, h.Name)) }) }
+		}
+		return hoststest.World{
+			Provider: func(of cluster.Name) hosts.Provider { return Hosts{c, of} },
+			Member: func(of cluster.Name, h cluster.Host) func() {
+				return on(of, h, func(h *host) { h.process = &process{host: h} }, func(h *host) { h.process = nil })
+			},
+			Obscure: func(of cluster.Name, h cluster.Host) func() {
+				return on(of, h, func(h *host) { h.hidden = true }, func(h *host) { h.hidden = false })
+			},
+		}
+	})
+}
+
+func TestDeliver(t *testing.T) {
+	delivertest.Run(t, func(t *testing.T) delivertest.World {
+		const of = cluster.Name("dev")
+		w := served(t, Options{Seed: 1})
+		c := w.hand()
+		on := func(h cluster.Host, do func(*host)) { c.Do(func() { do(w.host(of, h.Name)) }) }
+		return delivertest.World{
+			Deliverer: func() deliver.Deliverer { return Deliverer{c, of} },
+			Host: func(name cluster.MemberName) (h cluster.Host) {
+				c.Do(func() { h = w.newHost(of, name, "8f2c6a0e8f2c6a0e").Host })
+				return h
+			},
+			Behave: func(h cluster.Host, b delivertest.Behaviour) {
+				on(h, func(h *host) { h.puppet = &puppet{refuse: b.Refuse, gate: b.Gate, stubborn: b.Stubborn} })
+			},
+			Answers: func(h cluster.Host) (answers bool) {
+				on(h, func(h *host) { answers = h.process != nil && h.process.listening })
+				return answers
+			},
+			Kill: func(h cluster.Host) {
+				on(h, func(h *host) {
+					if h.process != nil {
+						w.end(h, "signal: killed")
+					}
+				})
+			},
+			Occupy: func(h cluster.Host, port uint16) func() {
+				on(h, func(h *host) { h.occupied = port })
+				return func() { on(h, func(h *host) { h.occupied = 0 }) }
+			},
+		}
+	})
+}
+
+func TestDNS(t *testing.T) {
+	dnstest.Run(t, func(t *testing.T) dnstest.Harness {
+		w := served(t, Options{Seed: 1})
+		c, denied := w.hand(), w.hand()
+		denied.denied = true
+		return dnstest.Harness{
+			Zone: Zone{c}, Rival: Zone{w.hand()}, Denied: Zone{denied}, Domain: "dev.test",
+			Foreign:     func(s cluster.RecordSet) { c.Do(func() { s = s.Canonical(); w.zone.put(s.Key, &s) }) },
+			LoseAnswer:  func() { c.Do(func() { w.forced = loses }) },
+			LoseRequest: func() { c.Do(func() { w.forced = swallowed }) },
+			Stall:       func() { c.Do(func() { w.zone.silent = true }) },
+			Down:        func() { c.Do(func() { w.zone.running = false }) },
+		}
+	})
+}
+
+func TestAuthority(t *testing.T) {
+	authoritytest.Run(t, func(t *testing.T) authority.Authority {
+		return Authority{served(t, Options{Seed: 1}).hand()}
+	})
+}
+
+func TestEtcd(t *testing.T) {
+	etcdtest.Run(t, etcdtest.Harness{
+		Open: openEtcd,
+		Within: func(t *testing.T, clause func(*testing.T)) {
+			synctest.Test(t, clause)
+		},
+	})
+}
+
+// openEtcd makes hosts that hold their nodes, and publishes their list.
+func openEtcd(t *testing.T, members int) etcdtest.World {
+	spec := cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: members}
+	w := served(t, Options{Seed: 1, Spec: spec, Idle: synctest.Wait})
+	c := w.hand()
+	list := make([]cluster.Host, members)
+	c.Do(func() {
+		marker := cluster.Marker{Cluster: "dev", Owner: "us", Token: "8f2c6a0e8f2c6a0e", Phase: cluster.Bootstrapping}
+		services := make([]string, members)
+		for i := range list {
+			list[i] = w.newHost("dev", cluster.MemberName("etcd-aaaaaa"+string(rune('1'+i))), marker.Token).Host
+			services[i] = cluster.Service{Target: spec.HostName(list[i].Name) + ".", Port: list[i].Ports.Peer}.Value()
+			set := spec.HostRecord(list[i].Name, list[i].Address)
+			w.zone.put(set.Key, &set)
+			marker.Members = append(marker.Members, list[i].Name)
+		}
+		set := cluster.NewRecordSet(spec.ServerService(), cluster.SRV, services...)
+		w.zone.put(set.Key, &set)
+		for i, h := range list {
+			n := node.Render(spec, marker, list, h, "")
+			w.host("dev", list[i].Name).node, w.host("dev", list[i].Name).digest = &n, n.Digest()
+		}
+	})
+	return etcdtest.World{
+		Inspector: Inspector{c, "dev"}, Hosts: list,
+		Start: func(t *testing.T, i int) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := (Deliverer{c, "dev"}).Start(ctx, list[i]); err != nil {
+				t.Fatalf("Start: %v", err)
+			}
+		},
+		Stop: func(t *testing.T, i int) { c.Do(func() { w.end(w.host("dev", list[i].Name), "signal: killed") }) },
+	}
+}
