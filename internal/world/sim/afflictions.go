@@ -191,6 +191,20 @@ func (w *World) intrude(set cluster.RecordSet) bool {
 	return true
 }
 
+// Blackout takes somebody else's name server down for good, has all resolvers
+// forget what they know, and kills all members.
+func (w *World) Blackout() {
+	w.count("fault: blackout")
+	w.log("world", "blackout", theServer, "")
+	w.zone.running = false
+	for _, h := range w.rules.ours() {
+		clear(h.resolver)
+		if h.process != nil {
+			w.end(h, "signal: killed")
+		}
+	}
+}
+
 // Heal ends every fault that lasts. Caches stay as they are, and so do
 // strangers' records.
 func (w *World) Heal() {

@@ -19,7 +19,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 		var first string
 		for i, procs := range []int{1, 2, 2, 1} {
 			runtime.GOMAXPROCS(procs)
-			trace := strings.Join(one(t, seed, broken{}).trace, "\n")
+			trace := strings.Join(one(t, seed, broken{}).trace(), "\n")
 			if i == 0 {
 				first = trace
 			} else if trace != first {

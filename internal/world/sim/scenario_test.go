@@ -51,7 +51,7 @@ type run struct {
 
 // result is what is left of a scenario.
 type result struct {
-	trace    []string
+	trace    func() []string // made when it is wanted
 	failures []string
 	counts   map[string]int
 }
@@ -74,7 +74,7 @@ func play(seed uint64, b broken) result {
 	if !s.stop() {
 		s.end()
 	}
-	return result{trace: s.w.Trace(), failures: append(s.failures, s.w.Violations()...), counts: s.w.Counts()}
+	return result{trace: s.w.Trace, failures: append(s.failures, s.w.Violations()...), counts: s.w.Counts()}
 }
 
 // stop says that something is wrong already: what follows from it is not
@@ -144,6 +144,9 @@ func (s *scenario) end() {
 			return
 		case r.out.Reached():
 			s.agree()
+			if !s.stop() && s.spec.DNS.Embedded == nil && s.chance.IntN(4) == 0 {
+				s.withoutDNS()
+			}
 			if !s.stop() && s.chance.IntN(2) == 0 {
 				s.nothingLeft()
 			}
@@ -171,6 +174,23 @@ func (s *scenario) agree() {
 	for _, d := range s.w.Disagreements(s.spec) {
 		s.fail("up has converged, but %s", d)
 	}
+}
+
+// withoutDNS kills all members of a sound cluster and takes DNS away for good:
+// up brings them back all the same (rule R9).
+func (s *scenario) withoutDNS() {
+	s.w.Blackout()
+	r := s.do("up", s.spec, s.mine)
+	if err := s.w.Run(10*time.Second, func() bool { return len(s.w.Silent()) == 0 }); err != nil {
+		s.fail("R9 violated: without DNS %s has not brought back %s: %v", r.Name, cluster.JoinMembers(s.w.Silent()), r.err)
+		return
+	}
+	s.w.Heal()
+	if r = s.do("up", s.spec, s.mine); r.err != nil || !r.out.Reached() {
+		s.fail("%s does not converge when DNS is back: %v %v", r.Name, r.err, r.out.Refusals)
+		return
+	}
+	s.agree()
 }
 
 // nothingLeft destroys a sound cluster and checks that nothing of it is left.

@@ -102,11 +102,11 @@ func step(e progress.Event) string {
 	return e.Step.String()
 }
 
-// verbOf is a refused step without the names of members.
+// verbOf is a refused step without names and numbers of members.
 func verbOf(what string) string {
 	var words []string
 	for _, word := range strings.Fields(what) {
-		if !strings.HasPrefix(word, "etcd-") && word != "and" {
+		if !strings.HasPrefix(word, "etcd-") && word != "and" && strings.Trim(word, "0123456789") != "" {
 			words = append(words, word)
 		}
 	}

@@ -64,6 +64,17 @@ func (w *World) Disagreements(spec cluster.Spec) []string {
 	return out
 }
 
+// Silent are the members that do not serve.
+func (w *World) Silent() []cluster.MemberName {
+	var out []cluster.MemberName
+	for _, h := range w.rules.ours() {
+		if p := h.process; p == nil || !p.ready || !p.of.led(p) {
+			out = append(out, h.Name)
+		}
+	}
+	return out
+}
+
 // Remains are what is left of a cluster.
 func (w *World) Remains(spec cluster.Spec) []string {
 	var out []string
