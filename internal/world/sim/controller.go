@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -78,6 +79,14 @@ func (c *Controller) Crash() {
 		if o.by == c {
 			c.w.cut(o)
 		}
+	}
+}
+
+// Do lets f act on the world between two of its events.
+func (c *Controller) Do(f func()) {
+	err := c.call(context.Background(), &op{kind: read, verb: "do", object: "anything"}, func(*op) error { f(); return nil })
+	if err != nil {
+		panic(fmt.Sprintf("do: %v", err)) // nothing can end it
 	}
 }
 

@@ -155,14 +155,6 @@ func (w *World) Serve(ctx context.Context) {
 	}
 }
 
-// Do lets f act on the world between two of its events.
-func (c *Controller) Do(f func()) {
-	err := c.call(context.Background(), &op{kind: read, verb: "do", object: "anything"}, func(*op) error { f(); return nil })
-	if err != nil {
-		panic(fmt.Sprintf("do: %v", err)) // nothing can end it
-	}
-}
-
 // gather empties the boxes. Nothing else runs now, so all that belongs to this
 // moment is there, in an order that means nothing; sorting gives it one.
 func (w *World) gather() {

@@ -29,11 +29,18 @@
 // the milliseconds between a passed gate and etcd's own lookups, record sets
 // that reach some authoritative servers late, and real cryptography.
 //
-// To add a fault of single calls, add a fate to faults.go. To add something
-// that befalls the world, add a method like [World.Kill] there, and let the
-// scenario of the tests choose it. Either way count it, so that the coverage
-// test sees that it occurs. A new rule is a method in invariants.go, called
-// where the effect takes place.
+// The lives themselves are in the tests: scenario_test.go plays a seed,
+// mix_test.go draws its faults, judge_test.go says how it must end.
+//
+//	go test ./internal/world/sim                                    2,000 seeds
+//	go test ./internal/world/sim -v -seeds 200000 -timeout 0        as many as asked, with a summary
+//	go test ./internal/world/sim -v -seed 42                        one, with its trace
+//
+// To add a fault of single calls, add a fate to faults.go; to add something
+// that befalls the world, a case to [World.Afflict]. Either way it is counted,
+// and the test of coverage fails until it occurs. A new rule is a method in
+// invariants.go or membership.go, called where the effect takes place; give it
+// a tooth in teeth_test.go.
 package sim
 
 import (

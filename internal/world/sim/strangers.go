@@ -1,0 +1,109 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+)
+
+// Strangers change records on our names, and people put them right.
+
+// spoil deletes one of our record sets whose name begins so.
+func (w *World) spoil(prefix string) bool {
+	var able []cluster.Key
+	for _, k := range w.zone.keys() {
+		if strings.HasPrefix(k.Name, prefix) && len(w.zone.foreign[k]) == 0 {
+			able = append(able, k)
+		}
+	}
+	if len(able) == 0 {
+		return false
+	}
+	k := able[w.chance.IntN(len(able))]
+	w.log("stranger", "deletes", k.Name+" "+string(k.Type), "")
+	w.zone.spoiled[k] = true
+	w.zone.put(k, nil)
+	return true
+}
+
+// foreignValue puts a record that is not ours on one of our names.
+func (w *World) foreignValue() bool {
+	spec := w.opts.Spec
+	value := "0 0 2380 stranger." + spec.Domain + "."
+	sets := []cluster.RecordSet{
+		cluster.NewRecordSet(spec.ServerService(), cluster.SRV, value),
+		cluster.NewRecordSet(spec.ClientService(), cluster.SRV, value),
+		cluster.NewRecordSet(spec.RivalServices()[0], cluster.SRV, value),
+	}
+	for _, h := range w.hosts {
+		if h.of == spec.Cluster {
+			sets = append(sets, cluster.NewRecordSet(spec.HostName(h.Name)+".", cluster.A, "198.51.100.7"),
+				cluster.NewRecordSet(spec.HostName(h.Name)+".", cluster.AAAA, "2001:db8::7"))
+		}
+	}
+	return w.intrude(sets[w.chance.IntN(len(sets))])
+}
+
+// intrude adds a stranger's values to a record set.
+func (w *World) intrude(set cluster.RecordSet) bool {
+	if len(w.zone.foreign[set.Key]) > 0 || w.zone.address == "" && !w.zone.theirs {
+		return false
+	}
+	w.log("stranger", "adds", set.Name+" "+string(set.Type), strings.Join(set.Values, ", "))
+	w.zone.foreign[set.Key] = set.Values
+	w.zone.spoiled[set.Key] = true
+	if old := w.zone.get(set.Key); old != nil {
+		set.Values = append(slices.Clone(old.Values), set.Values...)
+	}
+	w.zone.put(set.Key, &set)
+	return true
+}
+
+// Tidy is a person who removes strangers' values from our names.
+func (w *World) Tidy() {
+	for _, k := range w.zone.keys() {
+		theirs := w.zone.foreign[k]
+		if len(theirs) == 0 || !slices.Contains([]cluster.RecordType{cluster.A, cluster.AAAA, cluster.SRV, cluster.TXT}, k.Type) {
+			continue
+		}
+		set := w.zone.get(k)
+		set.Values = slices.DeleteFunc(set.Values, func(v string) bool { return slices.Contains(theirs, v) })
+		w.log("person", "tidies", k.Name+" "+string(k.Type), "")
+		delete(w.zone.foreign, k)
+		if len(set.Values) == 0 {
+			set = nil
+		}
+		w.zone.put(k, set)
+	}
+}
+
+// Restore is a person who puts a record back as a refusal printed it: in the
+// syntax of a zone file.
+func (w *World) Restore(line string) error {
+	var name, kind string
+	var ttl uint32
+	head, text, ok := strings.Cut(line, `"`)
+	if _, err := fmt.Sscan(head, &name, &ttl, &kind); err != nil || !ok || kind != "TXT" {
+		return fmt.Errorf("restore %q: want name, TTL, TXT and a quoted text", line)
+	}
+	set := cluster.NewRecordSet(name, cluster.TXT, strings.TrimSuffix(text, `"`))
+	w.log("person", "restores", name, set.Values[0])
+	w.zone.put(set.Key, &set)
+	delete(w.zone.spoiled, set.Key)
+	return nil
+}
+
+// Clear is a person who deletes all that stands on our names.
+func (w *World) Clear(spec cluster.Spec) {
+	w.log("person", "clears", spec.Domain, "")
+	for _, k := range w.zone.keys() {
+		if dns.Owns(spec, k) {
+			w.zone.put(k, nil)
+			delete(w.zone.foreign, k)
+			delete(w.zone.spoiled, k)
+		}
+	}
+}
