@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "unreachable", "isolate", "outage", "obscure", "occupy", "deny", "stale", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "outage", "obscure", "occupy", "deny", "stale", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -23,6 +23,8 @@ func (w *World) Afflict(what string) bool {
 		done = w.strikeHost(what, func(*host) bool { return true }, func(h *host) { w.vanish(h, "vanishes") })
 	case "wipe":
 		done = w.strikeHost(what, func(h *host) bool { return h.log != nil }, func(h *host) { h.log, h.fresh = nil, false })
+	case "misplace":
+		done = w.strikeHost(what, func(h *host) bool { return h.log != nil }, w.misplace)
 	case "unreachable":
 		done = w.strikeHost(what, func(h *host) bool { return !h.unreachable }, func(h *host) {
 			h.unreachable = true
@@ -79,6 +81,19 @@ func (w *World) strikeHost(what string, can func(*host) bool, do func(*host)) bo
 	w.log("world", what, string(h.Name), "")
 	do(h)
 	return true
+}
+
+// misplace puts another member's data where a member had its own.
+func (w *World) misplace(h *host) {
+	if h.process != nil {
+		w.end(h, "signal: killed")
+	}
+	h.log = &identity{h.log.member + 1, h.log.cluster}
+	for _, other := range w.rules.ours() {
+		if other != h && other.log != nil {
+			h.log = &identity{other.log.member, other.log.cluster}
+		}
+	}
 }
 
 // vanish takes a host out of the world with all that is on it.

@@ -1,9 +1,12 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -60,15 +63,12 @@ func (z *zone) get(k cluster.Key) *cluster.RecordSet {
 }
 
 // keys are all names in the zone, sorted.
-func (z *zone) keys() []cluster.Key {
-	out := make([]cluster.Key, 0, len(z.sets))
-	for k := range z.sets {
-		out = append(out, k)
-	}
-	slices.SortFunc(out, func(a, b cluster.Key) int {
-		return strings.Compare(a.Name+" "+string(a.Type), b.Name+" "+string(b.Type))
+func (z *zone) keys() []cluster.Key { return sorted(maps.Keys(z.sets)) }
+
+func sorted(keys iter.Seq[cluster.Key]) []cluster.Key {
+	return slices.SortedFunc(keys, func(a, b cluster.Key) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(string(a.Type), string(b.Type)))
 	})
-	return out
 }
 
 // Zone is the zone as one controller reaches it. It implements dns.Zone.
@@ -262,7 +262,7 @@ func (s Server) Remove(ctx context.Context) error {
 }
 
 // lifetime is how long resolvers remember an authoritative answer.
-func (z *zone) lifetime(set *cluster.RecordSet, negative time.Duration) time.Duration {
+func lifetime(set *cluster.RecordSet, negative time.Duration) time.Duration {
 	if set == nil {
 		return negative
 	}

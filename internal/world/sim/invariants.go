@@ -118,7 +118,7 @@ func (r *rules) readsAll(c *Controller, prefix string) {
 }
 
 // said: nothing that is told to people holds a key.
-func (r *rules) said(_ *Controller, e progress.Event) {
+func (r *rules) said(e progress.Event) {
 	r.must("R15", !strings.Contains(e.Detail+e.Error, secret), "event %s holds a key", e.Kind)
 }
 
@@ -131,9 +131,9 @@ func (r *rules) changed(c *Controller, changes []cluster.Change, before cluster.
 			r.must("R15", !strings.Contains(ch.New.String(), secret), "%s publishes a key in %s", c.Name, ch.Name)
 		}
 	}
-	for k, theirs := range r.w.zone.foreign {
+	for _, k := range sorted(maps.Keys(r.w.zone.foreign)) {
 		set := r.w.zone.get(k)
-		for _, v := range theirs {
+		for _, v := range r.w.zone.foreign[k] {
 			// Of a host that is gone nobody knows which address was its own.
 			forgiven := r.hostless(k)
 			r.must("R10", forgiven || set != nil && slices.Contains(set.Values, v), "%s removes the foreign value %q of %s %s", c.Name, v, k.Name, k.Type)

@@ -104,7 +104,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case r.Unknown:
 		return ""
 	case r.Rule == "R6" && (strings.HasPrefix(r.What, "start member") || strings.HasPrefix(r.What, "trust member")):
-		return had("wipe")
+		return had("wipe", "misplace")
 	case r.Rule == "R6":
 		return had("vanish", "host dies while starting")
 	case strings.Contains(text, "belongs to owner"):
@@ -122,7 +122,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case r.Rule == "R5" && s.mistaken:
 		return "mistake"
 	case r.Rule == "R5": // what must be mended first is refused beside it
-		return had("vanish", "host dies while starting", "wipe", "foreign value")
+		return had("vanish", "host dies while starting", "wipe", "misplace", "foreign value")
 	}
 	return ""
 }

@@ -37,7 +37,7 @@ func (w *World) resolve(h *host, server string, k cluster.Key) (*cluster.RecordS
 	}
 	set := w.zone.get(k)
 	if server == "" {
-		keep := min(w.zone.lifetime(set, w.opts.Negative), longestMemory)
+		keep := min(lifetime(set, w.opts.Negative), longestMemory)
 		h.resolver[k] = remembered{set: set, until: time.Now().Add(keep)}
 	}
 	return set, nil

@@ -90,7 +90,7 @@ func (w *World) hear(all []told) {
 		case progress.Refused:
 			w.count("refusal: " + strings.Join(e.Step.Rules, " ") + " " + verbOf(e.Step.Verb))
 		}
-		w.rules.said(t.by, e)
+		w.rules.said(e)
 		w.log(t.by.Name, "· "+string(e.Kind), step(e), e.Detail+e.Error)
 	}
 }
