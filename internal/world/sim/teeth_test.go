@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
@@ -26,12 +28,14 @@ func TestTeeth(t *testing.T) {
 		broken       broken
 	}{
 		{"R1", "unknown counts as absent", broken{planner: unknownIsAbsent}},
+		{"R2", "the marker goes before the hosts", broken{planner: markerFirst}},
 		{"R3", "members start without a gate", broken{noGate: true}},
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
 		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
 		{"R8", "clients are sent to members before they serve", broken{planner: clientsAtOnce}},
-		{"R10", "foreign values are overwritten", broken{planner: foreignIsOurs}},
+		{"R10", "foreign values are withdrawn", broken{planner: foreignIsOurs}},
 		{"R12", "an unknown outcome is tried again", broken{world: blindly}},
+		{"R15", "an error tells a key", broken{world: talkative}},
 	} {
 		t.Run(c.rule+" "+c.defect, func(t *testing.T) {
 			t.Parallel()
@@ -47,15 +51,35 @@ func TestTeeth(t *testing.T) {
 	}
 }
 
-// unknownIsAbsent takes for absent what could not be seen.
+// unknownIsAbsent takes for absent what could not be seen, and claims without
+// the guards that would still notice.
 func unknownIsAbsent(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		s.Records.Unknown, s.Hosts.Unknown = "", ""
-		s.Hosts.Value = slices.Clone(s.Hosts.Value)
-		for i := range s.Hosts.Value {
-			s.Hosts.Value[i].Node.Unknown = ""
+		if !s.Records.Known() || !s.Hosts.Known() {
+			s.Records, s.Hosts = cluster.Known(cluster.Records{}), cluster.Known[[]cluster.Host](nil)
 		}
-		return next(spec, s)
+		p := next(spec, s)
+		for i, step := range p.Steps {
+			if c, ok := step.(plan.ChangeRecords); ok && c.Purpose == "claim" {
+				c.Changes = slices.DeleteFunc(c.Changes, func(ch cluster.Change) bool { return ch.New == nil })
+				p.Steps[i] = c
+			}
+		}
+		return p
+	}
+}
+
+// markerFirst deletes the marker as soon as nothing runs.
+func markerFirst(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		for _, step := range p.Steps {
+			if t, ok := step.(plan.TerminateHost); ok {
+				return plan.Plan{Steps: []plan.Step{plan.ChangeRecords{Purpose: "unmark",
+					Changes: []cluster.Change{{Key: t.Marker.Key, Old: &t.Marker}}}}}
+			}
+		}
+		return p
 	}
 }
 
@@ -122,20 +146,22 @@ func clientsAtOnce(next plan.Planner) plan.Planner {
 	}
 }
 
-// foreignIsOurs lets every set that is changed hold nothing but what is
-// wanted, whoever wrote the rest.
+// foreignIsOurs withdraws all that stands on our names, whoever wrote it.
 func foreignIsOurs(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
 		p := next(spec, s)
 		for i, step := range p.Steps {
-			if c, ok := step.(plan.ChangeRecords); ok && c.Purpose == "withdraw" {
-				for j := range c.Changes {
-					if c.Changes[j].Type == cluster.SRV {
-						c.Changes[j].New = nil
-					}
-				}
-				p.Steps[i] = c
+			c, ok := step.(plan.ChangeRecords)
+			if !ok || c.Purpose != "withdraw" {
+				continue
 			}
+			c.Changes = slices.DeleteFunc(c.Changes, func(ch cluster.Change) bool { return ch.Type != cluster.TXT })
+			for _, set := range s.Records.Value.Sets {
+				if set.Type != cluster.TXT {
+					c.Changes = append(c.Changes, cluster.Change{Key: set.Key, Old: &set})
+				}
+			}
+			p.Steps[i] = c
 		}
 		return p
 	}
@@ -155,4 +181,20 @@ func (z again) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt
 		return z.Zone.Apply(ctx, changes)
 	}
 	return r, err
+}
+
+// talkative says in an error what it could not install.
+func talkative(w world.World) world.World {
+	w.Deliver = chatty{w.Deliver}
+	return w
+}
+
+type chatty struct{ deliver.Deliverer }
+
+func (d chatty) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
+	err := d.Deliverer.Install(ctx, h, n, creds)
+	if err != nil && creds != nil {
+		return fmt.Errorf("install %s: %w", creds.Key, err)
+	}
+	return err
 }
