@@ -119,8 +119,9 @@ func stands(ctx context.Context, w world.World, marker cluster.RecordSet) error 
 	return nil
 }
 
-// samePhase compares two markers by life and phase: a newer generation alone
-// is another controller at the same work, which is harmless.
+// samePhase compares two markers by life, phase and published list: a newer
+// generation alone is another controller at the same work, which is harmless.
+// But once the list is published a missing host is a lost one (rule R6).
 func samePhase(a, b cluster.RecordSet) bool {
 	if a.Equal(b) {
 		return true
@@ -130,7 +131,7 @@ func samePhase(a, b cluster.RecordSet) bool {
 	}
 	ma, errA := cluster.ParseMarker(a.Values[0])
 	mb, errB := cluster.ParseMarker(b.Values[0])
-	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase
+	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase && ma.ID == mb.ID
 }
 
 func install(ctx context.Context, w world.World, s plan.InstallNode) error {
