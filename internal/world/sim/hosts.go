@@ -126,7 +126,11 @@ func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluste
 		w.rules.launched(p.c, h)
 		if w.befalls(w.rates.DieStarting) {
 			w.count("fault: host dies while starting")
-			w.after(w.between(time.Millisecond, 500*time.Millisecond), func() { w.vanish(h, "dies while starting") })
+			w.after(w.between(time.Millisecond, 500*time.Millisecond), func() {
+				if w.rates != (Rates{}) { // or else the world has healed
+					w.vanish(h, "dies while starting")
+				}
+			})
 		}
 		return nil
 	})

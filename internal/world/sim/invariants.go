@@ -29,6 +29,8 @@ type rules struct {
 	// struck is when a fault last befell a member or its host: who looked
 	// before that could not know.
 	struck map[cluster.MemberName]time.Time
+	// unmarked is when a controller last deleted the marker.
+	unmarked time.Time
 }
 
 // life is what is known of one incarnation.
@@ -173,7 +175,7 @@ func order(p cluster.Phase) int {
 func (r *rules) claims(c *Controller, m cluster.Marker) {
 	if m.Phase == cluster.Destroying {
 		late := slices.ContainsFunc(r.ours(), func(h *host) bool { return h.late })
-		r.must("R2", late || r.spoiledMarker(), "%s stamps a marker where none was lost", c.Name)
+		r.must("R2", late || r.spoiledMarker() || r.unmarked.After(c.listed), "%s stamps a marker where none was lost", c.Name)
 		return
 	}
 	r.must("R2", m.Phase == cluster.Bootstrapping, "%s begins with a marker that is %s", c.Name, m.Phase)
@@ -208,6 +210,7 @@ func (r *rules) ours() []*host {
 
 // leaves: the marker goes last (rule R2).
 func (r *rules) leaves(c *Controller, m cluster.Marker) {
+	r.unmarked = time.Now()
 	r.must("R2", m.Phase == cluster.Destroying, "%s deletes a marker that is %s", c.Name, m.Phase)
 	for _, h := range r.ours() {
 		r.must("R2", h.Token != m.Token || h.late && h.since.After(c.listed), "%s deletes the marker before host %s", c.Name, h.Name)

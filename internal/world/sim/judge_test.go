@@ -109,8 +109,12 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("vanish", "host dies while starting")
 	case strings.Contains(text, "belongs to owner"):
 		return had("another owner", "companion")
+	case r.Rule == "R10" && strings.Contains(text, "did not write") && had("companion") != "":
+		return had("foreign value", "vanish", "host dies while starting") // and was made again elsewhere
 	case r.Rule == "R10":
 		return had("foreign value", "foreign marker", "delete marker")
+	case r.Rule == "R1" && strings.Contains(text, "of another life"):
+		return had("delete marker", "crossing")
 	case r.Rule == "R1" && r.What == "bootstrap":
 		return had("delete marker", "crossing")
 	case r.Rule == "R2" && strings.Contains(text, "being destroyed") && s.destroyed:
@@ -130,6 +134,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 // heed does what refusals advise.
 func (s *scenario) heed(refusals []plan.Refusal) {
 	s.w.Tidy()
+	s.w.Sweep(s.spec)
 	for _, r := range refusals {
 		text := r.String()
 		switch {
@@ -195,6 +200,7 @@ func (s *scenario) takeDown(store *sim.Store) {
 			return
 		}
 		s.w.Tidy()
+		s.w.Sweep(s.spec)
 		if s.excuse(r.out.Refusals[0]) == "" {
 			s.fail("%s refuses without need: %s", r.Name, r.out.Refusals[0])
 		}

@@ -188,7 +188,11 @@ func (w *World) found(p *process, list []*listed, self *listed) {
 func (w *World) boot(p *process, e *etcd) {
 	w.after(w.between(5*time.Millisecond, 40*time.Millisecond), func() {
 		h := p.host
-		if h.process != p || h.log == nil {
+		if h.process != p {
+			return
+		}
+		if h.log == nil {
+			w.end(h, "open write-ahead log: no such file or directory")
 			return
 		}
 		if w.rules.boots(p, h.log.member); w.rules.hollow[h.log.member] {

@@ -80,6 +80,25 @@ func (w *World) Tidy() {
 	}
 }
 
+// Sweep is a person who removes by hand what only chance brought about: hosts
+// of a life that is over, and addresses that are no host's any more.
+func (w *World) Sweep(spec cluster.Spec) {
+	m := w.rules.now()
+	for _, h := range slices.Clone(w.rules.ours()) {
+		if m != nil && h.Token != m.Token && h.process == nil {
+			w.log("person", "removes", string(h.Name), "")
+			w.remove(h)
+		}
+	}
+	for _, k := range w.zone.keys() {
+		n, ok := spec.MemberOf(k.Name)
+		if h := w.host(spec.Cluster, n); ok && h != nil && !w.zone.get(k).Equal(spec.HostRecord(n, h.Address)) {
+			w.log("person", "removes", k.Name, "")
+			w.zone.put(k, nil)
+		}
+	}
+}
+
 // Restore is a person who puts a record back as a refusal printed it: in the
 // syntax of a zone file.
 func (w *World) Restore(line string) error {
