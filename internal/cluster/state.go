@@ -37,6 +37,39 @@ type State struct {
 	Records Seen[Records] `json:"records"`
 	// Hosts are the hosts of this cluster, sorted by name.
 	Hosts Seen[[]Host] `json:"hosts"`
+	// Places are the machines given to the cluster that are no hosts of it, as
+	// far as can be seen, sorted by address; none where hosts are made at will.
+	Places []Place `json:"places,omitempty"`
+}
+
+// Place is a machine that was given to a cluster, such as an address in the
+// spec, and is no host of it as far as can be seen. With Taken and Unknown
+// empty it is free.
+type Place struct {
+	Address netip.Addr `json:"address"`
+	// Taken is what somebody else has on it, which is never touched (rule R10).
+	Taken string `json:"taken,omitempty"`
+	// Unknown is why it could not be looked into. There may be a host of ours
+	// on it: unknown is not absent.
+	Unknown string `json:"unknown,omitempty"`
+	// Remedy is what a person can do, a line each.
+	Remedy []string `json:"remedy,omitempty"`
+	// Lasting says that looking again will not do.
+	Lasting bool `json:"lasting,omitempty"`
+}
+
+// Free says that a host can be made on it.
+func (p Place) Free() bool { return p.Taken == "" && p.Unknown == "" }
+
+// Unseen are the places that could not be looked into.
+func (s State) Unseen() []Place {
+	var out []Place
+	for _, p := range s.Places {
+		if p.Unknown != "" {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // Fresh is a supply of unused random names; see [State].
@@ -110,6 +143,9 @@ type Node struct {
 	Installed string `json:"installed,omitempty"`
 	// Sealed says that the installed node is of a sealed cluster.
 	Sealed bool `json:"sealed,omitempty"`
+	// Drift is what else on the host is no longer as it was delivered: its
+	// unit, its pinned peers, its binary.
+	Drift []string `json:"drift,omitempty"`
 	// Certificate is the member's own; nil without TLS or before delivery.
 	Certificate *Certificate `json:"certificate,omitempty"`
 	// Data is what the data directory holds.

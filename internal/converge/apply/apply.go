@@ -14,6 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // Limits on one step. They end a step that hangs; a step that was cut short is
@@ -69,7 +70,7 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		if err := stands(ctx, w, s.Marker); err != nil {
 			return err
 		}
-		return w.Hosts.Terminate(ctx, s.Host.Name)
+		return w.Hosts.Terminate(ctx, s.Host.Name, hosts.DataFate(s.KeepData))
 	case plan.RemoveNameServer:
 		return removeServer(ctx, w, s.Marker)
 	case plan.Forget:

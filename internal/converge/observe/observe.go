@@ -26,20 +26,23 @@ import (
 // that long is how the loop waits for it.
 const (
 	askDNS  = 5 * time.Second
-	askHost = 5 * time.Second
+	askHost = 4 * time.Second
 	askEtcd = 2 * time.Second
+	// askUnseen is for the member of a host that cannot be looked into: it may
+	// serve all the same, but waiting for it is not worth as much.
+	askUnseen = time.Second
 )
 
 // Observe reads the state of one cluster.
 func Observe(ctx context.Context, spec cluster.Spec, w world.World) cluster.State {
 	s := cluster.State{At: time.Now(), Fresh: w.Fresh(spec.Members)}
 	var all sync.WaitGroup
-	all.Go(func() { s.Hosts = hosts(ctx, w) })
+	all.Go(func() { s.Hosts, s.Places = hosts(ctx, w) })
 	all.Go(func() { s.Control = control(ctx, w) })
 	all.Go(func() { s.Server, s.Records = names(ctx, spec, w) })
 	all.Wait()
 	s.Records = addresses(ctx, spec, w, s.Records, s.Hosts.Value)
-	return s
+	return unseen(ctx, spec, w, s)
 }
 
 func control(ctx context.Context, w world.World) cluster.Control {
@@ -130,21 +133,24 @@ func mentioned(spec cluster.Spec, kind cluster.RecordType, value string) []clust
 	return nil
 }
 
-func hosts(ctx context.Context, w world.World) cluster.Seen[[]cluster.Host] {
+func hosts(ctx context.Context, w world.World) (cluster.Seen[[]cluster.Host], []cluster.Place) {
 	listing, cancel := context.WithTimeoutCause(ctx, askHost, fmt.Errorf("no answer within %s", askHost))
 	defer cancel()
-	list, err := w.Hosts.List(listing)
+	found, err := w.Hosts.List(listing)
 	if err != nil {
-		return cluster.Unknown[[]cluster.Host](reason(listing, err))
+		return cluster.Unknown[[]cluster.Host](reason(listing, err)), nil
 	}
-	slices.SortFunc(list, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	list := found.Hosts
+	slices.SortFunc(list, byName)
 	var all sync.WaitGroup
 	for i := range list {
 		all.Go(func() { look(ctx, w, &list[i]) })
 	}
 	all.Wait()
-	return cluster.Known(list)
+	return cluster.Known(list), found.Places
 }
+
+func byName(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) }
 
 // look finds out what is on one host and what its member says.
 func look(ctx context.Context, w world.World, h *cluster.Host) {
@@ -157,21 +163,26 @@ func look(ctx context.Context, w world.World, h *cluster.Host) {
 		h.Node = cluster.Known(n)
 	}
 	switch p := h.Node.Value.Process; {
-	case h.Node.Known() && !p.Running:
+	case !h.Node.Known():
+		h.View = view(ctx, w, *h, askUnseen)
+	case !p.Running:
 		h.View = cluster.Unknown[cluster.View]("not running")
-		return
 	case p.Gate != "":
 		h.View = cluster.Unknown[cluster.View]("waits at its gate: " + p.Gate)
-		return
+	default:
+		h.View = view(ctx, w, *h, askEtcd)
 	}
-	asking, cancel := context.WithTimeoutCause(ctx, askEtcd, fmt.Errorf("no answer within %s", askEtcd))
+}
+
+// view is what the member of a host says within a limit.
+func view(ctx context.Context, w world.World, h cluster.Host, limit time.Duration) cluster.Seen[cluster.View] {
+	asking, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 	defer cancel()
-	v, err := w.Etcd.View(asking, *h)
+	v, err := w.Etcd.View(asking, h)
 	if err != nil {
-		h.View = cluster.Unknown[cluster.View](reason(asking, err))
-		return
+		return cluster.Unknown[cluster.View](reason(asking, err))
 	}
-	h.View = cluster.Known(v)
+	return cluster.Known(v)
 }
 
 // reason is why something is unknown: our own limit, where that was it.

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -24,6 +25,9 @@ func (s situation) bootstrap() Plan {
 		return refuse(r...)
 	}
 	if len(missing) > 0 {
+		if r := s.unseen("launch host " + cluster.JoinMembers(missing)); r != nil {
+			return refuse(r...)
+		}
 		return s.launch(missing)
 	}
 	if p := s.prepare(members); p.Refusals != nil || p.Steps != nil {
@@ -99,6 +103,8 @@ func (s situation) install(members []cluster.Host) []Step {
 		switch {
 		case found.Installed == "":
 			step.Why = "there is nothing on the host yet"
+		case len(found.Drift) > 0:
+			step.Why = "the host does not hold what was delivered: " + strings.Join(found.Drift, "; ")
 		case found.Installed != n.Digest() && n.Sealed && !found.Sealed:
 			step.Why, step.Rules = "the cluster is sealed: from now on the member starts without DNS", []Rule{"R1", "R9"}
 		case found.Installed != n.Digest():

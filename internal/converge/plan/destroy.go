@@ -9,7 +9,13 @@ import (
 
 // Destroy plans towards nothing: everything of ours goes, the marker last, and
 // nothing else is touched (rules R2, R10).
-func Destroy(spec cluster.Spec, state cluster.State) Plan {
+func Destroy(spec cluster.Spec, state cluster.State) Plan { return destroy(spec, state, false) }
+
+// DestroyButData is Destroy, but the members' data is moved aside and kept on
+// their hosts.
+func DestroyButData(spec cluster.Spec, state cluster.State) Plan { return destroy(spec, state, true) }
+
+func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	if down(state.Server) && (state.Server.Address != "" || len(state.Hosts.Value) > 0) {
 		return Plan{Steps: []Step{StartNameServer{Reason{Why: "records can only be withdrawn where they are served"}}}}
 	}
@@ -18,6 +24,9 @@ func Destroy(spec cluster.Spec, state cluster.State) Plan {
 	case len(refusals) > 0:
 		return Plan{Refusals: refusals}
 	case s.marker == nil && len(s.hosts) == 0:
+		if r := s.unseen("forget " + string(spec.Cluster)); r != nil {
+			return refuse(r...)
+		}
 		return s.leave()
 	case s.marker == nil:
 		return s.stampAgain()
@@ -32,7 +41,7 @@ func Destroy(spec cluster.Spec, state cluster.State) Plan {
 		r.Remedy = []string{"look at what these hosts hold, and remove them by hand if nobody needs them"}
 		return refuse(*r)
 	}
-	if r := blind(s.hosts, "terminate host"); r != nil {
+	if r := append(blind(s.hosts, "terminate host"), s.unseen("destroy "+string(spec.Cluster))...); r != nil {
 		return refuse(r...)
 	}
 	if p := s.stopAll(); p.Steps != nil {
@@ -41,7 +50,7 @@ func Destroy(spec cluster.Spec, state cluster.State) Plan {
 	if p := s.withdraw(); p.Steps != nil {
 		return p
 	}
-	if p := s.terminateAll(); p.Steps != nil {
+	if p := s.terminateAll(keepData); p.Steps != nil {
 		return p
 	}
 	return Plan{Steps: []Step{ChangeRecords{Purpose: "unmark", Changes: []cluster.Change{{Key: s.stored.Key, Old: s.stored}},
@@ -102,10 +111,14 @@ func (s situation) stopAll() Plan {
 	return p
 }
 
-func (s situation) terminateAll() Plan {
+func (s situation) terminateAll(keepData bool) Plan {
 	p := Plan{Together: true}
+	why := "the cluster is being destroyed: its data goes too"
+	if keepData {
+		why = "the cluster is being destroyed: its data is moved aside and kept"
+	}
 	for _, h := range s.hosts {
-		p.Steps = append(p.Steps, TerminateHost{Host: h, Marker: *s.stored, Reason: Reason{Why: "the cluster is being destroyed: its data goes too", Rules: []Rule{"R2", "R14"}}})
+		p.Steps = append(p.Steps, TerminateHost{Host: h, Marker: *s.stored, KeepData: keepData, Reason: Reason{Why: why, Rules: []Rule{"R2", "R14"}}})
 	}
 	return p
 }

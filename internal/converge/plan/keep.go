@@ -74,6 +74,11 @@ func runningOf(hosts []cluster.Host) []cluster.Host {
 // points at hosts of another life (rule R1).
 func (s situation) lost(missing []cluster.MemberName) []Refusal {
 	var out []Refusal
+	if len(missing) > 0 {
+		if r := s.unseen("look after member " + cluster.JoinMembers(missing)); r != nil {
+			return r
+		}
+	}
 	for _, name := range missing {
 		out = append(out, Refusal{Rule: "R6", What: "launch host " + string(name),
 			Evidence: []string{"the host of member " + string(name) + " is gone, its data with it"},

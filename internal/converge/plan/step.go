@@ -99,11 +99,13 @@ type StopMember struct {
 	Grace time.Duration
 }
 
-// TerminateHost removes a host with its data, if the marker still says so.
+// TerminateHost removes a host, if the marker still says so.
 type TerminateHost struct {
 	Reason
 	Host   cluster.Host
 	Marker cluster.RecordSet
+	// KeepData moves the data aside instead of deleting it.
+	KeepData bool
 }
 
 // RemoveNameServer stops pleiad's own name server and deletes its zone, if
@@ -195,14 +197,19 @@ func (c ChangeRecords) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return s
 }
 
-// Effect implements Step. Address and paths are made up, the address from
-// those for documentation (RFC 5737): the real ones are known when the host is.
+// Effect implements Step. It takes the first free place, as a provider does.
+// Where there are none the address is made up, from those for documentation
+// (RFC 5737), and so are paths: the real ones are known when the host is.
 func (l LaunchHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	hosts := slices.Clone(s.Hosts.Value)
-	hosts = append(hosts, cluster.Host{Name: l.Member, Token: l.Token, Ports: cluster.StandardPorts(),
-		Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(hosts) + 1)}),
-		Paths:   cluster.Paths{Config: "/" + string(l.Member) + "/config", Data: "/" + string(l.Member) + "/data"},
-		View:    cluster.Unknown[cluster.View]("not running")})
+	address := netip.AddrFrom4([4]byte{192, 0, 2, byte(len(hosts) + 1)})
+	if i := slices.IndexFunc(s.Places, cluster.Place.Free); i >= 0 {
+		address = s.Places[i].Address
+		s.Places = slices.Delete(slices.Clone(s.Places), i, i+1)
+	}
+	hosts = append(hosts, cluster.Host{Name: l.Member, Token: l.Token, Ports: cluster.StandardPorts(), Address: address,
+		Paths: cluster.Paths{Config: "/" + string(l.Member) + "/config", Data: "/" + string(l.Member) + "/data"},
+		View:  cluster.Unknown[cluster.View]("not running")})
 	slices.SortFunc(hosts, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	s.Hosts = cluster.Known(hosts)
 	return s

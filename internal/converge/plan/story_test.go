@@ -80,6 +80,8 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 		return print(Destroy(w.spec, w.state)), nil
 	case "road-up":
 		return road(Road(Up, w.spec, w.state)), nil
+	case "destroy-but-data":
+		return print(DestroyButData(w.spec, w.state)), nil
 	case "road-destroy":
 		return road(Road(Destroy, w.spec, w.state)), nil
 	case "walk-up":
@@ -154,6 +156,17 @@ func (w *story) event(line string, f []string) error {
 		w.state.Records = cluster.Unknown[cluster.Records](rest(2))
 	case strings.HasPrefix(line, "hosts unknown"):
 		w.state.Hosts = cluster.Unknown[[]cluster.Host](rest(2))
+	case strings.HasPrefix(line, "place "):
+		p := cluster.Place{Address: netip.MustParseAddr(f[1])}
+		switch f[2] {
+		case "taken":
+			p.Taken = rest(3)
+		case "unseen":
+			p.Unknown = rest(3)
+		case "closed":
+			p.Unknown, p.Lasting, p.Remedy = rest(3), true, []string{"let pleiad in"}
+		}
+		w.state.Places = append(slices.DeleteFunc(slices.Clone(w.state.Places), func(q cluster.Place) bool { return q.Address == p.Address }), p)
 	case strings.HasPrefix(line, "record "):
 		set := cluster.NewRecordSet(f[1], cluster.RecordType(f[2]), strings.Split(rest(3), " | ")...)
 		w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
@@ -190,6 +203,8 @@ func (w *story) event(line string, f []string) error {
 			h.Node = cluster.Unknown[cluster.Node](rest(2))
 			h.View = cluster.Unknown[cluster.View](rest(2))
 		})
+	case f[1] == "drifted":
+		host(func(h *cluster.Host) { h.Node.Value.Drift = []string{rest(2)} })
 	case f[1] == "gone":
 		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
 	case f[1] == "waits":

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -53,6 +54,12 @@ func (s situation) begin() Plan {
 			r.Evidence = append(r.Evidence, "host "+string(h.Name)+" at "+h.Address.String()+" "+life(h))
 		}
 		return refuse(r)
+	}
+	if r := s.unseen(what); r != nil {
+		return refuse(r...)
+	}
+	if r := s.taken(what); r != nil {
+		return refuse(*r)
 	}
 	if len(s.records.Sets) > 0 {
 		r := Refusal{Rule: "R10", What: what, Remedy: []string{
@@ -172,6 +179,33 @@ func blind(hosts []cluster.Host, what string) []Refusal {
 		}
 	}
 	return out
+}
+
+// unseen are refusals for places that could not be looked into, where there may
+// be a host of this cluster.
+func (s situation) unseen(what string) []Refusal {
+	var out []Refusal
+	for _, p := range s.state.Unseen() {
+		out = append(out, Refusal{Rule: "R1", What: what, Unknown: !p.Lasting,
+			Evidence: []string{p.Address.String() + " could not be looked into, and there may be a host of this cluster: " + p.Unknown},
+			Remedy:   append(slices.Clone(p.Remedy), "unknown is not absent: make it reachable, or take it off the spec if it is gone for good")})
+	}
+	return out
+}
+
+// taken refuses to begin on machines on which somebody else has something.
+func (s situation) taken(what string) *Refusal {
+	r := Refusal{Rule: "R10", What: what, Remedy: []string{"give the cluster other machines, or remove by hand what nobody needs there"}}
+	for _, p := range s.state.Places {
+		if p.Taken != "" {
+			r.Evidence = append(r.Evidence, p.Address.String()+": "+p.Taken)
+			r.Remedy = append(r.Remedy, p.Remedy...)
+		}
+	}
+	if r.Evidence == nil {
+		return nil
+	}
+	return &r
 }
 
 // unfit refuses to start a member whose data is lost or somebody else's (rule

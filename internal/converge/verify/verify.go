@@ -37,7 +37,7 @@ func Check(spec cluster.Spec, s cluster.State) []Difference {
 	if !ok {
 		return c.differences
 	}
-	c.hosts(spec, marker, s.Hosts.Value)
+	c.hosts(marker, s)
 	c.records(spec, marker, s)
 	for _, h := range s.Hosts.Value {
 		c.member(spec, marker, h, s.Hosts.Value)
@@ -75,13 +75,30 @@ func (c *checker) marker(spec cluster.Spec, s cluster.State) (cluster.Marker, bo
 	return m, true
 }
 
-func (c *checker) hosts(spec cluster.Spec, m cluster.Marker, hosts []cluster.Host) {
+func (c *checker) hosts(m cluster.Marker, s cluster.State) {
+	missing := false
 	for _, name := range m.Members {
-		if !slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name }) {
-			c.say(string(name), "its host is gone")
+		if !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name }) {
+			missing = true
+			if len(s.Unseen()) == 0 {
+				c.say(string(name), "its host is gone")
+			} else {
+				c.say(string(name), "its host was not found")
+			}
 		}
 	}
-	for _, h := range hosts {
+	for _, p := range s.Unseen() {
+		if missing {
+			c.say(p.Address.String(), "unknown: %s", p.Unknown)
+		}
+	}
+	for _, h := range s.Hosts.Value {
+		if !h.Node.Known() {
+			c.say(string(h.Name), "what is on its host is unknown: %s", h.Node.Unknown)
+		}
+		for _, d := range h.Node.Value.Drift {
+			c.say(string(h.Name), "%s", d)
+		}
 		if !m.Has(h.Name) || h.Token != m.Token {
 			c.say(string(h.Name), "this host is no member of the cluster")
 		}

@@ -61,7 +61,7 @@ func (o *logsOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	h, err := choose(list, o.member)
+	h, err := choose(list.Hosts, o.member)
 	if err != nil {
 		return cannot(act, err)
 	}
@@ -111,7 +111,7 @@ func (o *logsOptions) members(ctx context.Context) []string {
 		return nil
 	}
 	var names []string
-	for _, h := range list {
+	for _, h := range list.Hosts {
 		names = append(names, fmt.Sprint(h.Name))
 	}
 	return names

@@ -61,7 +61,9 @@ type machines struct {
 	err  error
 }
 
-func (m machines) List(context.Context) ([]cluster.Host, error) { return m.list, m.err }
+func (m machines) List(context.Context) (hosts.Listing, error) {
+	return hosts.Listing{Hosts: m.list}, m.err
+}
 
 func local() Subject {
 	return Subject{Spec: cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3,

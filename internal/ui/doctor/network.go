@@ -23,9 +23,9 @@ func addresses(ctx context.Context, s Subject) render.Finding {
 		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "make the hosts of this cluster readable"
 		return out
 	}
-	want := s.Spec.Members - len(list)
+	want := s.Spec.Members - len(list.Hosts)
 	if want <= 0 {
-		out.Found = fmt.Sprintf("all %d hosts have theirs", len(list))
+		out.Found = fmt.Sprintf("all %d hosts have theirs", len(list.Hosts))
 		return out
 	}
 	free, busy := 0, 0

@@ -13,27 +13,50 @@ import (
 // Provider gives hosts to one cluster. Methods are safe for concurrent use
 // and return as soon as ctx ends.
 type Provider interface {
-	// List returns all hosts that carry this cluster's claim, sorted by name,
-	// with Name, Address, Ports, Token and Paths set, whether or not they can
-	// be reached. A host that may exist but cannot be listed makes List fail:
-	// a list is whole or unknown.
-	List(ctx context.Context) ([]cluster.Host, error)
+	// List returns all hosts that carry this cluster's claim. A list is whole
+	// or unknown: a host that may exist but cannot be seen makes List fail, or
+	// leaves the one place where it could be unknown.
+	List(ctx context.Context) (Listing, error)
 
 	// Launch makes a host of this name exist for this incarnation. It is
 	// idempotent by name: after an error of any kind, calling it again never
 	// makes a second host. It returns when the host is in List.
 	Launch(ctx context.Context, name cluster.MemberName, token cluster.Token) error
 
-	// Terminate removes a host and all that is on it, data included. A host
-	// that does not exist is no error. It refuses (ErrBusy) while a member
-	// runs on it: stopping is a step of its own.
-	Terminate(ctx context.Context, name cluster.MemberName) error
+	// Terminate removes a host and all that is on it; its data is deleted or
+	// moved aside, as fate says. A host that does not exist is no error. It
+	// refuses (ErrBusy) while a member runs on it: stopping is a step of its
+	// own.
+	Terminate(ctx context.Context, name cluster.MemberName, fate DataFate) error
 }
+
+// Listing is what a provider sees of the hosts of one cluster.
+type Listing struct {
+	// Hosts carry the cluster's claim, sorted by name, with Name, Address,
+	// Ports, Token and Paths set.
+	Hosts []cluster.Host
+	// Places are the machines given to the cluster on which no host of it was
+	// seen, sorted by address. Providers that make hosts at will have none.
+	Places []cluster.Place
+}
+
+// DataFate is what becomes of the data of a host that is removed.
+type DataFate bool
+
+// Data is deleted with its host, or kept aside where no cluster looks for it.
+const (
+	DeleteData DataFate = false
+	KeepData   DataFate = true
+)
 
 // The kinds of error a caller acts on.
 var (
 	// ErrForeign: the place is taken by something that is not ours (rule R10).
 	ErrForeign = errors.New("belongs to somebody else")
+	// ErrNoPlace: no place that was given to the cluster is free.
+	ErrNoPlace = errors.New("no machine is free")
+	// ErrRefused: the machine does not let us in. A person must act.
+	ErrRefused = errors.New("the machine does not let us in")
 	// ErrBusy: a member runs on the host.
 	ErrBusy = errors.New("a member is running on it")
 )

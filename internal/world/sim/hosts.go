@@ -89,7 +89,7 @@ func hostErrs() errs {
 func hostName(n cluster.MemberName) string { return "host " + string(n) }
 
 // List implements hosts.Provider.
-func (p Hosts) List(ctx context.Context) ([]cluster.Host, error) {
+func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 	var out []cluster.Host
 	err := p.c.call(ctx, &op{kind: read, verb: "list hosts", object: string(p.of), errs: hostErrs()}, func(*op) error {
 		p.c.w.rules.readsAll(p.c, "host ")
@@ -107,9 +107,9 @@ func (p Hosts) List(ctx context.Context) ([]cluster.Host, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return hosts.Listing{}, err
 	}
-	return out, nil
+	return hosts.Listing{Hosts: out}, nil
 }
 
 // Launch implements hosts.Provider.
@@ -151,7 +151,7 @@ func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.
 }
 
 // Terminate implements hosts.Provider.
-func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName) error {
+func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName, _ hosts.DataFate) error {
 	return p.c.call(ctx, &op{kind: write, verb: "terminate", object: hostName(name), errs: hostErrs()}, func(*op) error {
 		w := p.c.w
 		h := w.host(p.of, name)

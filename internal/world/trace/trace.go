@@ -9,6 +9,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -148,13 +149,16 @@ type provider struct {
 	tracer
 }
 
-func (p provider) List(ctx context.Context) (list []cluster.Host, err error) {
+func (p provider) List(ctx context.Context) (l hosts.Listing, err error) {
 	defer p.done(time.Now(), "hosts", "list", func() string {
-		names := make([]string, len(list))
-		for i, h := range list {
-			names[i] = fmt.Sprintf("%s at %s", h.Name, h.Address)
+		var seen []string
+		for _, h := range l.Hosts {
+			seen = append(seen, fmt.Sprintf("%s at %s", h.Name, h.Address))
 		}
-		return fmt.Sprintf("%d: %s", len(list), strings.Join(names, ", "))
+		for _, place := range l.Places {
+			seen = append(seen, fmt.Sprintf("place %s: %s", place.Address, cmp.Or(place.Unknown, place.Taken, "free")))
+		}
+		return fmt.Sprintf("%d: %s", len(l.Hosts), strings.Join(seen, ", "))
 	}, &err)
 	return p.Provider.List(ctx)
 }
@@ -164,9 +168,13 @@ func (p provider) Launch(ctx context.Context, name cluster.MemberName, token clu
 	return p.Provider.Launch(ctx, name, token)
 }
 
-func (p provider) Terminate(ctx context.Context, name cluster.MemberName) (err error) {
-	defer p.done(time.Now(), "hosts", "terminate "+string(name), ok, &err)
-	return p.Provider.Terminate(ctx, name)
+func (p provider) Terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) (err error) {
+	what := "terminate " + string(name)
+	if fate == hosts.KeepData {
+		what += " and keep its data"
+	}
+	defer p.done(time.Now(), "hosts", what, ok, &err)
+	return p.Provider.Terminate(ctx, name, fate)
 }
 
 type deliverer struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/trace"
 )
 
@@ -36,9 +37,11 @@ func (e echo) Remove(context.Context) error                                 { re
 func (e echo) Status(context.Context) (cluster.NameServer, error) {
 	return cluster.NameServer{Running: true, Address: "127.9.9.9:53"}, e.err
 }
-func (e echo) List(context.Context) ([]cluster.Host, error)                    { return []cluster.Host{host()}, e.err }
-func (e echo) Launch(context.Context, cluster.MemberName, cluster.Token) error { return e.err }
-func (e echo) Terminate(context.Context, cluster.MemberName) error             { return e.err }
+func (e echo) List(context.Context) (hosts.Listing, error) {
+	return hosts.Listing{Hosts: []cluster.Host{host()}}, e.err
+}
+func (e echo) Launch(context.Context, cluster.MemberName, cluster.Token) error     { return e.err }
+func (e echo) Terminate(context.Context, cluster.MemberName, hosts.DataFate) error { return e.err }
 func (e echo) View(context.Context, cluster.Host) (cluster.View, error) {
 	return cluster.View{ID: 0xa1}, e.err
 }
@@ -93,7 +96,7 @@ func everything(w world.World) []any {
 	two(w.Server.Status(ctx))
 	add(w.Server.Start(ctx), w.Server.Stop(ctx), w.Server.Remove(ctx))
 	two(w.Hosts.List(ctx))
-	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Terminate(ctx, "etcd-a"))
+	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Terminate(ctx, "etcd-a", hosts.DeleteData))
 	two(w.Deliver.Inspect(ctx, host()))
 	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
 	two(w.Etcd.View(ctx, host()))

@@ -16,6 +16,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	hostslocal "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
 )
 
@@ -202,7 +203,7 @@ func TestInstallOnTerminatedHost(t *testing.T) {
 	h := newHost(t, root, "etcd-k3v9qd2")
 	p, err := hostslocal.New(root, "dev")
 	if err == nil {
-		err = p.Terminate(t.Context(), h.Name)
+		err = p.Terminate(t.Context(), h.Name, hosts.DeleteData)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -69,7 +69,7 @@ func newHost(t *testing.T, root string, name cluster.MemberName) cluster.Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, h := range l {
+	for _, h := range l.Hosts {
 		if h.Name == name {
 			return h
 		}

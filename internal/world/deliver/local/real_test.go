@@ -176,7 +176,7 @@ func TestRealMembers(t *testing.T) {
 	resolver, closeServer := nameServer(t, c.records())
 	c.install(cluster.Bootstrapping, resolver)
 	c.start()
-	if err := c.provider.Terminate(t.Context(), c.hosts[0].Name); !errors.Is(err, hosts.ErrBusy) {
+	if err := c.provider.Terminate(t.Context(), c.hosts[0].Name, hosts.DeleteData); !errors.Is(err, hosts.ErrBusy) {
 		t.Errorf("Terminate under a running member: %v, want ErrBusy", err)
 	}
 	closeServer()
@@ -195,11 +195,11 @@ func TestRealMembers(t *testing.T) {
 	}
 	c.stop()
 	for _, h := range c.hosts {
-		if err := c.provider.Terminate(t.Context(), h.Name); err != nil {
+		if err := c.provider.Terminate(t.Context(), h.Name, hosts.DeleteData); err != nil {
 			t.Error(err)
 		}
 	}
-	if l, err := c.provider.List(t.Context()); err != nil || len(l) != 0 {
+	if l, err := c.provider.List(t.Context()); err != nil || len(l.Hosts) != 0 {
 		t.Errorf("List = %v, %v, want none", l, err)
 	}
 }

@@ -74,7 +74,12 @@ func list(t *testing.T, p hosts.Provider) []cluster.Host {
 	if err != nil {
 		t.Fatalf("List: %v", err)
 	}
-	return l
+	for _, place := range l.Places {
+		if place.Unknown != "" {
+			t.Fatalf("List: place %s: %s", place.Address, place.Unknown)
+		}
+	}
+	return l.Hosts
 }
 
 func launch(t *testing.T, p hosts.Provider, names ...cluster.MemberName) []cluster.Host {
@@ -206,7 +211,7 @@ func testTwoClusters(t *testing.T, w World) {
 		t.Errorf("Lists = %v and %v, want each cluster's own host", names(inA), names(inB))
 	}
 	wantApart(t, slices.Concat(inA, inB))
-	if err := b.Terminate(t.Context(), member(2)); err != nil {
+	if err := b.Terminate(t.Context(), member(2), hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
 	wantSame(t, list(t, a), inA)
@@ -215,7 +220,7 @@ func testTwoClusters(t *testing.T, w World) {
 func testTerminate(t *testing.T, w World) {
 	p := w.Provider(ours)
 	before := launch(t, p, member(1), member(2), member(3))
-	if err := p.Terminate(t.Context(), member(2)); err != nil {
+	if err := p.Terminate(t.Context(), member(2), hosts.DeleteData); err != nil {
 		t.Fatalf("Terminate: %v", err)
 	}
 	want := slices.DeleteFunc(slices.Clone(before), func(h cluster.Host) bool { return h.Name == member(2) })
@@ -229,12 +234,12 @@ func testTerminate(t *testing.T, w World) {
 
 func testTerminateAbsent(t *testing.T, w World) {
 	p := w.Provider(ours)
-	if err := p.Terminate(t.Context(), member(1)); err != nil {
+	if err := p.Terminate(t.Context(), member(1), hosts.DeleteData); err != nil {
 		t.Errorf("Terminate of a host that never was: %v", err)
 	}
 	launch(t, p, member(1))
 	for range 2 {
-		if err := p.Terminate(t.Context(), member(1)); err != nil {
+		if err := p.Terminate(t.Context(), member(1), hosts.DeleteData); err != nil {
 			t.Errorf("Terminate: %v", err)
 		}
 	}
@@ -247,12 +252,12 @@ func testBusy(t *testing.T, w World) {
 	p := w.Provider(ours)
 	l := launch(t, p, member(1))
 	stop := w.Member(ours, l[0])
-	if err := p.Terminate(t.Context(), member(1)); !errors.Is(err, hosts.ErrBusy) {
+	if err := p.Terminate(t.Context(), member(1), hosts.DeleteData); !errors.Is(err, hosts.ErrBusy) {
 		t.Errorf("Terminate under a running member: %v, want ErrBusy", err)
 	}
 	wantSame(t, list(t, p), l)
 	stop()
-	if err := p.Terminate(t.Context(), member(1)); err != nil {
+	if err := p.Terminate(t.Context(), member(1), hosts.DeleteData); err != nil {
 		t.Errorf("Terminate after the member stopped: %v", err)
 	}
 }
@@ -261,8 +266,11 @@ func testObscured(t *testing.T, w World) {
 	p := w.Provider(ours)
 	before := launch(t, p, member(1), member(2))
 	restore := w.Obscure(ours, before[1])
-	if l, err := p.List(t.Context()); err == nil || len(l) != 0 {
-		t.Errorf("List = %v, %v, want an error and no hosts", names(l), err)
+	switch l, err := p.List(t.Context()); {
+	case err != nil && len(l.Hosts)+len(l.Places) != 0:
+		t.Errorf("List = %+v beside %v, want nothing", l, err)
+	case err == nil && !slices.ContainsFunc(l.Places, func(p cluster.Place) bool { return p.Unknown != "" && p.Address == before[1].Address }):
+		t.Errorf("List = %+v, want an error, or %s unknown", l, before[1].Address)
 	}
 	restore()
 	wantSame(t, list(t, p), before)
@@ -279,7 +287,7 @@ func testCancelled(t *testing.T, w World) {
 	if err := p.Launch(ctx, member(2), token); !errors.Is(err, context.Canceled) {
 		t.Errorf("Launch: %v, want context.Canceled", err)
 	}
-	if err := p.Terminate(ctx, member(1)); !errors.Is(err, context.Canceled) {
+	if err := p.Terminate(ctx, member(1), hosts.DeleteData); !errors.Is(err, context.Canceled) {
 		t.Errorf("Terminate: %v, want context.Canceled", err)
 	}
 	wantSame(t, list(t, p), before)

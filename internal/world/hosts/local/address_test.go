@@ -204,7 +204,7 @@ func TestClaimedPlaceIsNotBound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken := place{l[0].Address, l[0].Ports}
+	taken := place{l.Hosts[0].Address, l.Hosts[0].Ports}
 	_, release, err := p.choose(t.Context(), func(ctx context.Context, c place) (func(), error) {
 		if c.collides(taken) {
 			t.Errorf("bound %v, which is claimed", c)

@@ -90,12 +90,12 @@ func (p *Provider) removed(name cluster.MemberName) string {
 
 // List implements hosts.Provider. It takes no lock: claims appear and vanish
 // whole.
-func (p *Provider) List(ctx context.Context) ([]cluster.Host, error) {
+func (p *Provider) List(ctx context.Context) (hosts.Listing, error) {
 	list, err := p.list(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list hosts in %s: %w", p.hosts(), err)
+		return hosts.Listing{}, fmt.Errorf("list hosts in %s: %w", p.hosts(), err)
 	}
-	return list, nil
+	return hosts.Listing{Hosts: list}, nil
 }
 
 func (p *Provider) list(ctx context.Context) ([]cluster.Host, error) {

@@ -75,10 +75,10 @@ func launched(t *testing.T) (root string, p *local.Provider, h cluster.Host) {
 		t.Fatal(err)
 	}
 	l, err := p.List(t.Context())
-	if err != nil || len(l) != 1 {
+	if err != nil || len(l.Hosts) != 1 {
 		t.Fatalf("List = %v, %v, want one host", l, err)
 	}
-	return root, p, l[0]
+	return root, p, l.Hosts[0]
 }
 
 func TestConformance(t *testing.T) {
@@ -186,7 +186,7 @@ func TestLaunchCutShort(t *testing.T) {
 			folder := filepath.Join(root, "hosts", string(name))
 			c.make(t, folder)
 			p := provider(t, root)
-			if l, err := p.List(t.Context()); err != nil || len(l) != 0 {
+			if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 0 {
 				t.Errorf("List = %v, %v, want none: it never became a host", l, err)
 			}
 			return folder, p
@@ -196,7 +196,7 @@ func TestLaunchCutShort(t *testing.T) {
 			if err := p.Launch(t.Context(), name, token); err != nil {
 				t.Fatal(err)
 			}
-			if l, err := p.List(t.Context()); err != nil || len(l) != 1 {
+			if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 1 {
 				t.Errorf("List = %v, %v, want the host", l, err)
 			}
 			if _, err := os.Stat(filepath.Join(folder, "host.json.new")); !errors.Is(err, fs.ErrNotExist) {
@@ -214,7 +214,7 @@ func TestLaunchCutShort(t *testing.T) {
 		})
 		t.Run(c.after+", then Terminate", func(t *testing.T) {
 			folder, p := half(t)
-			if err := p.Terminate(t.Context(), name); err != nil {
+			if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
@@ -248,13 +248,13 @@ func TestTerminateCutShort(t *testing.T) {
 					}
 				}
 			}
-			if l, err := p.List(t.Context()); err != nil || len(l) != 0 {
+			if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 0 {
 				t.Errorf("List = %v, %v, want none: the host was terminated", l, err)
 			}
 			return filepath.Join(root, "hosts"), p
 		}
 		finish := map[string]func(*testing.T, *local.Provider) error{
-			"Terminate": func(t *testing.T, p *local.Provider) error { return p.Terminate(t.Context(), name) },
+			"Terminate": func(t *testing.T, p *local.Provider) error { return p.Terminate(t.Context(), name, hosts.DeleteData) },
 			"Sweep":     func(t *testing.T, p *local.Provider) error { return p.Sweep(t.Context()) },
 		}
 		for by, f := range finish {
@@ -286,7 +286,7 @@ func TestTerminateIsOneInstant(t *testing.T) {
 		write(t, filepath.Join(h.Paths.Data, fmt.Sprint(i)), nil)
 	}
 	done := make(chan error, 1)
-	go func() { done <- p.Terminate(t.Context(), name) }()
+	go func() { done <- p.Terminate(t.Context(), name, hosts.DeleteData) }()
 	for listed := true; listed; {
 		files, err := os.ReadDir(h.Paths.Data)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -296,7 +296,7 @@ func TestTerminateIsOneInstant(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if listed = len(l) == 1; listed && len(files) < 500 {
+		if listed = len(l.Hosts) == 1; listed && len(files) < 500 {
 			t.Errorf("a host in List has %d of its 500 files", len(files))
 			break
 		}
@@ -311,7 +311,7 @@ func TestTerminateIsOneInstant(t *testing.T) {
 func TestTerminateOverAnUnfinishedOne(t *testing.T) {
 	root, p, h := launched(t)
 	write(t, filepath.Join(root, "hosts", ".terminated-"+string(name), "data", "old"), nil)
-	if err := p.Terminate(t.Context(), name); err != nil {
+	if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Dir(h.Paths.Data), filepath.Join(root, "hosts", ".terminated-"+string(name))} {
@@ -337,7 +337,7 @@ func TestDataWithoutClaimIsKept(t *testing.T) {
 		if err := p.Launch(t.Context(), name, token); !errors.Is(err, hosts.ErrForeign) {
 			t.Errorf("%s: Launch: %v, want ErrForeign", file, err)
 		}
-		if err := p.Terminate(t.Context(), name); !errors.Is(err, hosts.ErrForeign) {
+		if err := p.Terminate(t.Context(), name, hosts.DeleteData); !errors.Is(err, hosts.ErrForeign) {
 			t.Errorf("%s: Terminate: %v, want ErrForeign", file, err)
 		}
 		if err := p.Sweep(t.Context()); err != nil {
@@ -372,7 +372,7 @@ func TestForeignClaim(t *testing.T) {
 			before := tree(t, filepath.Join(root, "hosts", string(name)))
 			_, listErr := p.List(t.Context())
 			for act, err := range map[string]error{
-				"List": listErr, "Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name),
+				"List": listErr, "Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData),
 			} {
 				if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, hosts.ErrForeign) != c.foreign {
 					t.Errorf("%s: %v, want %q, ErrForeign %v", act, err, c.want, c.foreign)
@@ -397,13 +397,13 @@ func TestStrayFilesAreLeftAlone(t *testing.T) {
 	if err := p.Sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := p.Terminate(t.Context(), "etcd-zzzzzzz"); err != nil {
+	if err := p.Terminate(t.Context(), "etcd-zzzzzzz", hosts.DeleteData); err != nil {
 		t.Error(err)
 	}
 	if err := p.Launch(t.Context(), "etcd-zzzzzzz", token); err == nil {
 		t.Error("Launch over a file: nil, want an error")
 	}
-	if l, err := p.List(t.Context()); err != nil || len(l) != 1 || l[0].Name != h.Name {
+	if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 1 || l.Hosts[0].Name != h.Name {
 		t.Errorf("List = %v, %v, want %s only", l, err, h.Name)
 	}
 	for _, f := range stray {
@@ -421,7 +421,7 @@ func TestNamesStayInsideTheFolder(t *testing.T) {
 		if err := p.Launch(t.Context(), bad, token); err == nil {
 			t.Errorf("Launch %q: nil, want an error", bad)
 		}
-		if err := p.Terminate(t.Context(), bad); err == nil {
+		if err := p.Terminate(t.Context(), bad, hosts.DeleteData); err == nil {
 			t.Errorf("Terminate %q: nil, want an error", bad)
 		}
 	}
@@ -452,7 +452,7 @@ func TestPlaceThatCannotBeWritten(t *testing.T) {
 	if err := p.Launch(t.Context(), name, token); err == nil {
 		t.Error("Launch that cannot write host.json: nil, want an error")
 	}
-	if l, err := p.List(t.Context()); err != nil || len(l) != 0 {
+	if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 0 {
 		t.Errorf("List = %v, %v, want none", l, err)
 	}
 }
@@ -487,10 +487,10 @@ func TestProcessesRace(t *testing.T) {
 			t.Fatal(err)
 		}
 		l, err := p.List(t.Context())
-		if err != nil || len(l) != 6 {
-			t.Errorf("cluster %s: List = %d hosts, %v, want 6", c, len(l), err)
+		if err != nil || len(l.Hosts) != 6 {
+			t.Errorf("cluster %s: List = %d hosts, %v, want 6", c, len(l.Hosts), err)
 		}
-		for _, h := range l {
+		for _, h := range l.Hosts {
 			at := fmt.Sprintf("%s:%d", h.Address, h.Ports.Peer)
 			if other := taken[at]; other != "" {
 				t.Errorf("%s is %s's and %s's of %s", at, other, h.Name, c)
@@ -505,10 +505,10 @@ func TestTerminateWithoutConfigFolder(t *testing.T) {
 	if err := os.RemoveAll(h.Paths.Config); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Terminate(t.Context(), name); err != nil {
+	if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := p.List(t.Context()); err != nil || len(l) != 0 {
+	if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 0 {
 		t.Errorf("List = %v, %v, want none", l, err)
 	}
 }
@@ -543,7 +543,7 @@ func TestSweepBesideLaunch(t *testing.T) {
 		swept <- err
 	}()
 	for len(swept) == 0 {
-		if err := errors.Join(p.Launch(t.Context(), name, token), p.Terminate(t.Context(), name)); err != nil {
+		if err := errors.Join(p.Launch(t.Context(), name, token), p.Terminate(t.Context(), name, hosts.DeleteData)); err != nil {
 			t.Error(err)
 			break
 		}

@@ -15,15 +15,15 @@ import (
 )
 
 // Terminate implements hosts.Provider. Where an earlier Terminate of this host
-// was cut short, it finishes it.
-func (p *Provider) Terminate(ctx context.Context, name cluster.MemberName) error {
-	if err := p.terminate(ctx, name); err != nil {
+// was cut short, it finishes it. Data that is kept goes to [KeptFolder].
+func (p *Provider) Terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) error {
+	if err := p.terminate(ctx, name, fate); err != nil {
 		return fmt.Errorf("terminate host %s: %w", name, err)
 	}
 	return nil
 }
 
-func (p *Provider) terminate(ctx context.Context, name cluster.MemberName) error {
+func (p *Provider) terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -35,19 +35,20 @@ func (p *Provider) terminate(ctx context.Context, name cluster.MemberName) error
 		return err
 	}
 	defer lock.Release()
-	_, err = p.claimOf(name)
+	c, err := p.claimOf(name)
 	if absent(err) {
 		return errors.Join(p.bury(name), removeEmpty(p.folder(name)))
 	}
 	if err != nil {
 		return err
 	}
-	return p.remove(name)
+	return p.remove(c, fate)
 }
 
 // remove takes a host away. It holds the member's own lock until all is gone:
 // a member that starts meanwhile finds the lock taken or its folder gone.
-func (p *Provider) remove(name cluster.MemberName) error {
+func (p *Provider) remove(c claim, fate hosts.DataFate) error {
+	name := c.Name
 	config := filepath.Join(p.folder(name), configFolder)
 	if err := os.MkdirAll(config, 0o700); err != nil {
 		return err
@@ -60,6 +61,11 @@ func (p *Provider) remove(name cluster.MemberName) error {
 		return err
 	}
 	defer lock.Release()
+	if fate == hosts.KeepData {
+		if err := p.keep(c); err != nil {
+			return err
+		}
+	}
 	if err := p.bury(name); err != nil { // an earlier host of this name
 		return err
 	}
@@ -70,6 +76,26 @@ func (p *Provider) remove(name cluster.MemberName) error {
 		return err
 	}
 	return p.bury(name)
+}
+
+// KeptFolder holds the data of hosts that were removed without it, below the
+// cluster's state directory: a folder a member, named after it and its life.
+const KeptFolder = "kept"
+
+// keep moves a host's data aside (rule R14).
+func (p *Provider) keep(c claim) error {
+	data := filepath.Join(p.folder(c.Name), dataFolder)
+	if _, err := os.Stat(data); absent(err) {
+		return nil
+	}
+	kept := filepath.Join(p.root, KeptFolder)
+	if err := os.MkdirAll(kept, 0o700); err != nil {
+		return err
+	}
+	if err := os.Rename(data, filepath.Join(kept, fmt.Sprintf("%s-%s", c.Name, c.Token))); err != nil {
+		return err
+	}
+	return syncFolders(p.root, kept, p.folder(c.Name))
 }
 
 // bury removes what is left of a host whose Terminate was decided.

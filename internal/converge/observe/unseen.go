@@ -1,0 +1,61 @@
+package observe
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+)
+
+// unseen adds the hosts that are on places which could not be looked into: the
+// one list in DNS says whose address that is. Such a host is there, and only
+// what is on it is unknown; its member is asked all the same, for it may serve.
+// A place that the list does not name stays as it is.
+func unseen(ctx context.Context, spec cluster.Spec, w world.World, s cluster.State) cluster.State {
+	if !s.Hosts.Known() || !s.Records.Known() {
+		return s
+	}
+	var found []cluster.Host
+	var rest []cluster.Place
+	for _, p := range s.Places {
+		if h, ok := listed(spec, s, p); ok {
+			found = append(found, h)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	var all sync.WaitGroup
+	for i := range found {
+		all.Go(func() { found[i].View = view(ctx, w, found[i], askUnseen) })
+	}
+	all.Wait()
+	s.Hosts = cluster.Known(append(slices.Clone(s.Hosts.Value), found...))
+	slices.SortFunc(s.Hosts.Value, byName)
+	s.Places = rest
+	return s
+}
+
+// listed is the host of the member whose address record names an unseen place,
+// unless that member's host was seen elsewhere.
+func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, bool) {
+	set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT})
+	if !ok || p.Unknown == "" || len(set.Values) != 1 {
+		return cluster.Host{}, false
+	}
+	marker, err := cluster.ParseMarker(set.Values[0])
+	if err != nil {
+		return cluster.Host{}, false
+	}
+	for _, name := range marker.Members {
+		want := spec.HostRecord(name, p.Address)
+		have, ok := s.Records.Value.Get(want.Key)
+		seen := slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name })
+		if ok && have.Equal(want) && !seen {
+			return cluster.Host{Name: name, Address: p.Address, Ports: cluster.StandardPorts(), Token: marker.Token,
+				Node: cluster.Unknown[cluster.Node](p.Unknown)}, true
+		}
+	}
+	return cluster.Host{}, false
+}
