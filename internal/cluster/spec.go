@@ -28,22 +28,62 @@ type Spec struct {
 	Hosts HostsSpec
 	// DNS is where the one list of members is written.
 	DNS DNSSpec
-	// Deliver is how a host gets what it must hold: "local" for local hosts.
+	// Deliver is how a host gets what it must hold: "local" for local hosts,
+	// "systemd" for machines.
 	Deliver string
 }
 
 // Etcd is the etcd that is wanted.
 type Etcd struct {
-	// Source is "bundled": the etcd server inside the pleiad binary.
+	// Source is "bundled", the etcd server inside the pleiad binary, or
+	// "release", an official one.
 	Source string
+	// Release is which one; nil unless Source is "release".
+	Release *EtcdRelease
 	// Options are etcd flags without their dashes, checked against the flags
 	// of the bundled etcd; values as etcd parses them.
 	Options map[string]string
 }
 
+// EtcdRelease is an official release of etcd, as its project publishes it:
+// BaseURL/vVERSION/etcd-vVERSION-linux-ARCH.tar.gz.
+type EtcdRelease struct {
+	// Version is without "v": "3.7.3".
+	Version string
+	// BaseURL is without a final slash.
+	BaseURL string
+	// SHA256 is the digest of the tarball, in hexadecimal, by architecture as
+	// Go names it.
+	SHA256 map[string]string
+}
+
 // HostsSpec names the one provider of hosts; exactly one field is set.
 type HostsSpec struct {
 	Local *LocalHosts
+	SSH   *SSHHosts
+}
+
+// SSHHosts are machines that somebody set up, reached over SSH. What is empty
+// is as ssh itself would have it, from ~/.ssh/config and its defaults.
+type SSHHosts struct {
+	// Addresses are those of the machines, for SSH and for etcd alike; one
+	// member runs on each, as many as the cluster has.
+	Addresses []netip.Addr
+	// User is root, or may become root by sudo without a password.
+	User string
+	Port uint16
+	// IdentityFile and KnownHosts are paths; "~" begins at the home directory.
+	IdentityFile string
+	KnownHosts   string
+	// Fingerprints are host keys to accept beside those of KnownHosts, as
+	// ssh-keygen -l prints them: "SHA256:...".
+	Fingerprints []string
+	// DataDevice is a block device on every machine that becomes the volume of
+	// etcd's data; empty for none. It must be blank.
+	DataDevice string
+	// Binaries are paths of pleiad for other architectures than this one, by
+	// their Go names.
+	Binaries map[string]string
 }
 
 // LocalHosts are processes on this machine, each in a folder of its own.
