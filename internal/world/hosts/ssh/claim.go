@@ -1,0 +1,154 @@
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// claimVersion is the version of the claim that we write and read.
+const claimVersion = 1
+
+// claim is [node.ClaimFile] on a machine, JSON on one line: whose host it is.
+type claim struct {
+	Version int          `json:"version"`
+	Cluster cluster.Name `json:"cluster"`
+	// Domain and DiscoveryName tell clusters of one name apart, which other
+	// control sides may have.
+	Domain        string             `json:"domain"`
+	DiscoveryName string             `json:"discoveryName,omitempty"`
+	Token         cluster.Token      `json:"token"`
+	Name          cluster.MemberName `json:"name"`
+	// Address is the machine's: a copy of its disk is not it.
+	Address netip.Addr `json:"address"`
+}
+
+// sight is what was seen on one place: a host of ours, or what else it is.
+type sight struct {
+	host  *cluster.Host
+	place cluster.Place
+}
+
+// look prints the claim, or what is in the way of making one: anything that
+// listens on etcd's ports (2379 and 2380 in hexadecimal, in state 0A, LISTEN),
+// an etcd or its data, what is left of a member without its claim. It reads
+// /proc, since a bare machine has no tool for it that could be relied on, and
+// starts few processes, since there may be thousands to look at.
+const look = `if [ -e ` + node.ClaimFile + ` ]; then exec cat ` + node.ClaimFile + `; fi
+grep -hE '^ *[0-9]+: [0-9A-F]+:(094B|094C) [0-9A-F]+:[0-9A-F]+ 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+grep -lx etcd /proc/[0-9]*/comm 2>/dev/null
+for path in /var/lib/etcd/default/member /var/lib/etcd/member ` + node.StateFolder + ` ` + node.UnitFile + `; do
+  if [ -e $path ]; then echo "there is $path"; fi
+done
+exit 0
+`
+
+// taken says for people what [look] found in the way.
+func taken(text string) string {
+	var out []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch pid, isProcess := strings.CutSuffix(line, "/comm"); {
+		case isProcess:
+			line = "an etcd runs, process " + path.Base(pid)
+		case strings.Contains(line, ":094B "):
+			line = "something listens on port 2379"
+		case strings.Contains(line, ":094C "):
+			line = "something listens on port 2380"
+		}
+		if line != "" && !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// lookAt says what is on one place.
+func (p *Provider) lookAt(ctx context.Context, addr netip.Addr) sight {
+	out, err := p.Machine(addr).Run(ctx, look, nil)
+	if err != nil {
+		remedy, lasting := p.Trouble(err)
+		return sight{place: cluster.Place{Address: addr, Unknown: err.Error(), Remedy: remedy, Lasting: lasting}}
+	}
+	host, inTheWay := p.read(addr, strings.TrimSpace(string(out)))
+	return sight{host: host, place: cluster.Place{Address: addr, Taken: inTheWay}}
+}
+
+// read understands what [look] printed: a host of ours, or what is in the way.
+func (p *Provider) read(addr netip.Addr, text string) (host *cluster.Host, inTheWay string) {
+	if !strings.HasPrefix(text, "{") {
+		return nil, taken(text)
+	}
+	var c claim
+	switch err := json.Unmarshal([]byte(text), &c); {
+	case err != nil:
+		return nil, fmt.Sprintf("%s cannot be read: %v", node.ClaimFile, err)
+	case c.Version != claimVersion:
+		return nil, fmt.Sprintf("%s has version %d, this pleiad reads version %d", node.ClaimFile, c.Version, claimVersion)
+	case c.Cluster != p.Spec.Cluster || c.Domain != p.Spec.Domain || c.DiscoveryName != p.Spec.DiscoveryName:
+		return nil, fmt.Sprintf("it is host %s of cluster %s on %s", c.Name, c.Cluster, c.Domain)
+	case c.Address != addr:
+		return nil, fmt.Sprintf("its %s is that of %s at %s: a copy of that machine's disk", node.ClaimFile, c.Name, c.Address)
+	}
+	return &cluster.Host{Name: c.Name, Address: addr, Ports: cluster.StandardPorts(), Token: c.Token, Paths: node.MachinePaths()}, ""
+}
+
+// errClaimed says that somebody else has just claimed a place.
+var errClaimed = errors.New("somebody else has claimed it")
+
+// exitClaimed is how [make] says it.
+const exitClaimed = 17
+
+// claim makes the claim where there is none, whole and durably: link(2) fails
+// if the name exists, and is all that is needed to be alone.
+func (p *Provider) claim(ctx context.Context, addr netip.Addr, name cluster.MemberName, token cluster.Token) (cluster.Host, error) {
+	c := claim{Version: claimVersion, Cluster: p.Spec.Cluster, Domain: p.Spec.Domain, DiscoveryName: p.Spec.DiscoveryName,
+		Token: token, Name: name, Address: addr}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return cluster.Host{}, err
+	}
+	command := fmt.Sprintf(`set -e
+umask 022
+mkdir -p %[1]s
+new=%[1]s/.claim.$$
+cat >$new
+sync $new
+if ! ln $new %[2]s 2>/dev/null; then rm -f $new; exit %[3]d; fi
+rm -f $new
+sync %[1]s`, node.ClaimFolder, node.ClaimFile, exitClaimed)
+	_, err = p.Machine(addr).Run(ctx, command, bytes.NewReader(append(b, '\n')))
+	var exit interface{ ExitStatus() int }
+	if errors.As(err, &exit) && exit.ExitStatus() == exitClaimed {
+		return cluster.Host{}, fmt.Errorf("claim %s: %w", addr, errClaimed)
+	}
+	if err != nil {
+		return cluster.Host{}, fmt.Errorf("claim %s: %w", addr, err)
+	}
+	return cluster.Host{Name: name, Address: addr, Ports: cluster.StandardPorts(), Token: token, Paths: node.MachinePaths()}, nil
+}
+
+// release removes pleiad's binaries and, last, the claim, if it is still this
+// host's.
+func (p *Provider) release(ctx context.Context, h cluster.Host) error {
+	command := fmt.Sprintf(`set -e
+if [ ! -e %[2]s ]; then exit 0; fi
+if ! grep -qF '"name":"%[4]s"' %[2]s; then echo "%[2]s is no longer that of %[4]s" >&2; exit 1; fi
+rm -rf %[3]s %[1]s/.claim.*
+rm -f %[2]s
+rmdir %[1]s 2>/dev/null || true
+sync %[5]s`, node.ClaimFolder, node.ClaimFile, node.BinaryFolder, h.Name, "/etc")
+	if _, err := p.Machine(h.Address).Run(ctx, command, nil); err != nil {
+		return fmt.Errorf("release %s: %w", h.Address, err)
+	}
+	return nil
+}

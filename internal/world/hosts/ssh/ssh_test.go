@@ -1,0 +1,268 @@
+//go:build unix
+
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts/hoststest"
+)
+
+// fleet is a number of machines that are folders; commands run here, with the
+// folder in the place of the root.
+type fleet struct {
+	*testing.T
+	root string
+
+	mu   sync.Mutex
+	dark map[netip.Addr]error // machines that cannot be reached
+	busy map[netip.Addr]bool  // machines on which a member runs
+}
+
+func newFleet(t *testing.T) *fleet {
+	return &fleet{T: t, root: t.TempDir(), dark: map[netip.Addr]error{}, busy: map[netip.Addr]bool{}}
+}
+
+func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 5, 1, byte(i)}) }
+
+// path is a path of a machine as it lies here.
+func (f *fleet) path(addr netip.Addr, path string) string {
+	return filepath.Join(f.root, addr.String(), path)
+}
+
+// put makes a file on a machine.
+func (f *fleet) put(addr netip.Addr, path, content string) {
+	f.Helper()
+	if err := os.MkdirAll(filepath.Dir(f.path(addr, path)), 0o700); err != nil {
+		f.Fatal(err)
+	}
+	if err := os.WriteFile(f.path(addr, path), []byte(content), 0o600); err != nil {
+		f.Fatal(err)
+	}
+}
+
+type machine struct {
+	*fleet
+	addr netip.Addr
+}
+
+type exit struct {
+	status int
+	said   string
+}
+
+func (e exit) Error() string   { return fmt.Sprintf("exit status %d: %s", e.status, e.said) }
+func (e exit) ExitStatus() int { return e.status }
+
+func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+	m.mu.Lock()
+	dark := m.dark[m.addr]
+	m.mu.Unlock()
+	if dark != nil {
+		return nil, dark
+	}
+	for _, folder := range []string{"etc", "usr/local", "var/lib", "proc"} {
+		if err := os.MkdirAll(m.path(m.addr, folder), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	command = absolute.ReplaceAllString(command, "${1}"+m.path(m.addr, "")+"/${2}")
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+	cmd.Stdin = stdin
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if ctx.Err() == nil && errors.As(err, &failed) {
+		err = exit{failed.ExitCode(), strings.TrimSpace(string(failed.Stderr))}
+	}
+	return out, errors.Join(err, ctx.Err())
+}
+
+// absolute are the paths in a command.
+var absolute = regexp.MustCompile(`(^|[ =\n])/(etc|usr/local|var/lib|proc)\b`)
+
+var errSilent = errors.New("no answer within 2.5s")
+
+// provider is one controller's, of a cluster with so many machines.
+func (f *fleet) provider(name cluster.Name, machines int) *Provider {
+	spec := cluster.Spec{Cluster: name, Domain: string(name) + ".test", Hosts: cluster.HostsSpec{SSH: &cluster.SSHHosts{}}}
+	for i := machines; i > 0; i-- {
+		spec.Hosts.SSH.Addresses = append(spec.Hosts.SSH.Addresses, address(i))
+	}
+	return New(Config{
+		Spec:    spec,
+		Machine: func(a netip.Addr) Machine { return machine{f, a} },
+		Trouble: func(err error) ([]string, bool) { return []string{"mend it"}, !errors.Is(err, errSilent) },
+		Clear: func(_ context.Context, h cluster.Host, _ hosts.DataFate) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.busy[h.Address] {
+				return hosts.ErrBusy
+			}
+			return os.RemoveAll(f.path(h.Address, "/var/lib/pleiad"))
+		},
+	})
+}
+
+func TestConformance(t *testing.T) {
+	hoststest.Run(t, func(t *testing.T) hoststest.World {
+		f := newFleet(t)
+		return hoststest.World{
+			Provider: func(c cluster.Name) hosts.Provider { return f.provider(c, 9) },
+			Member: func(_ cluster.Name, h cluster.Host) func() {
+				set := func(busy bool) {
+					f.mu.Lock()
+					defer f.mu.Unlock()
+					f.busy[h.Address] = busy
+				}
+				set(true)
+				return func() { set(false) }
+			},
+			Obscure: func(_ cluster.Name, h cluster.Host) func() {
+				set := func(err error) {
+					f.mu.Lock()
+					defer f.mu.Unlock()
+					f.dark[h.Address] = err
+				}
+				set(errSilent)
+				return func() { set(nil) }
+			},
+		}
+	})
+}
+
+const name, token = cluster.MemberName("etcd-k3v9qd2"), cluster.Token("8f2c6a0e8f2c6a0e")
+
+// What is on a machine, and what that makes of it.
+func TestPlaces(t *testing.T) {
+	// Port 2380 in hexadecimal, listening; and as the other end of a
+	// connection, which is no listener.
+	const listens = "  sl  local_address rem_address   st\n   0: 0100007F:094C 00000000:0000 0A 00000000:00000000\n"
+	const dials = "  sl  local_address rem_address   st\n   0: 0100007F:C350 0100007F:094C 01 00000000:00000000\n"
+	for what, c := range map[string]struct {
+		path, content string
+		taken         string // part of; "" if the place is free
+	}{
+		"nothing":                {"/etc/hosts", "", ""},
+		"a client of another's":  {"/proc/net/tcp", dials, ""},
+		"a listener":             {"/proc/net/tcp", listens, "something listens on port 2380"},
+		"a listener on IPv6":     {"/proc/net/tcp6", listens, "something listens on port 2380"},
+		"an etcd":                {"/proc/77/comm", "etcd\n", "an etcd runs, process 77"},
+		"data":                   {"/var/lib/etcd/member/wal/0.wal", "", "/var/lib/etcd/member"},
+		"Debian's data":          {"/var/lib/etcd/default/member/wal/0.wal", "", "/var/lib/etcd/default/member"},
+		"what a member left":     {"/var/lib/pleiad/born.json", "{}", "there is "},
+		"another cluster":        {"/etc/pleiad/host.json", `{"version":1,"cluster":"other","domain":"other.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.1"}`, "host etcd-zzzzzzz of cluster other"},
+		"this name elsewhere":    {"/etc/pleiad/host.json", `{"version":1,"cluster":"dev","domain":"prod.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.1"}`, "of cluster dev on prod.test"},
+		"a copied disk":          {"/etc/pleiad/host.json", `{"version":1,"cluster":"dev","domain":"dev.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.9"}`, "a copy"},
+		"a newer claim":          {"/etc/pleiad/host.json", `{"version":2}`, "version 2"},
+		"half a claim":           {"/etc/pleiad/host.json", `{"version":1,`, "cannot be read"},
+		"something else's claim": {"/etc/pleiad/host.json", "hello", "hello"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			f := newFleet(t)
+			f.put(address(1), c.path, c.content)
+			p := f.provider("dev", 1)
+			l, err := p.List(t.Context())
+			if err != nil || len(l.Hosts) != 0 || len(l.Places) != 1 {
+				t.Fatalf("List = %+v, %v, want one place", l, err)
+			}
+			got := l.Places[0]
+			if free := c.taken == ""; got.Free() != free || !strings.Contains(got.Taken, c.taken) {
+				t.Errorf("place is %+v, want taken by %q", got, c.taken)
+			}
+			err = p.Launch(t.Context(), name, token)
+			if free := c.taken == ""; free != (err == nil) || !free && !errors.Is(err, hosts.ErrNoPlace) {
+				t.Errorf("Launch: %v, want ErrNoPlace %t", err, !free)
+			}
+			if b, err := os.ReadFile(f.path(address(1), c.path)); err != nil || string(b) != c.content {
+				t.Errorf("%s holds %q, %v afterwards, want it untouched", c.path, b, err)
+			}
+		})
+	}
+}
+
+func TestUnseen(t *testing.T) {
+	f := newFleet(t)
+	f.dark[address(1)], f.dark[address(2)] = errSilent, errors.New("unknown host key")
+	p := f.provider("dev", 3)
+	l, err := p.List(t.Context())
+	if err != nil || len(l.Places) != 3 {
+		t.Fatalf("List = %+v, %v", l, err)
+	}
+	if l.Places[0].Lasting || !l.Places[1].Lasting || l.Places[1].Remedy[0] != "mend it" || !l.Places[2].Free() {
+		t.Errorf("places are %+v, want one to ask again, one to mend, one free", l.Places)
+	}
+	// There may be a host of this name in the dark.
+	for what, err := range map[string]error{"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData)} {
+		if err == nil || !strings.Contains(err.Error(), "10.5.1.1") {
+			t.Errorf("%s: %v, want the place that could not be looked into", what, err)
+		}
+	}
+}
+
+// Two controllers that launch the same names at once, over and over: a name is
+// never on two machines.
+func TestRivals(t *testing.T) {
+	for range 3 {
+		f := newFleet(t)
+		var all sync.WaitGroup
+		for range 2 {
+			p := f.provider("dev", 4)
+			for i := range 4 {
+				all.Go(func() {
+					if err := p.Launch(t.Context(), cluster.MemberName(fmt.Sprintf("etcd-aaaaaa%d", i)), token); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		all.Wait()
+		if l, err := f.provider("dev", 4).List(t.Context()); err != nil || len(l.Hosts) != 4 {
+			t.Fatalf("List = %+v, %v, want 4 hosts", l, err)
+		}
+	}
+}
+
+func TestClaimedTwice(t *testing.T) {
+	f := newFleet(t)
+	for i := 1; i <= 2; i++ {
+		f.put(address(i), "/etc/pleiad/host.json", fmt.Sprintf(`{"version":1,"cluster":"dev","domain":"dev.test","token":"t","name":"%s","address":"%s"}`, name, address(i)))
+	}
+	if l, err := f.provider("dev", 2).List(t.Context()); err == nil || len(l.Hosts) != 0 || !strings.Contains(err.Error(), "10.5.1.2") {
+		t.Errorf("List = %+v, %v, want an error that names both machines", l, err)
+	}
+}
+
+// Terminate leaves nothing, and no claim but this host's is ever removed.
+func TestTerminateLeavesNothing(t *testing.T) {
+	f := newFleet(t)
+	p := f.provider("dev", 1)
+	if err := p.Launch(t.Context(), name, token); err != nil {
+		t.Fatal(err)
+	}
+	f.put(address(1), "/usr/local/lib/pleiad/0123/pleiad", "")
+	f.put(address(1), "/etc/pleiad/.claim.99", "") // of a Launch that was cut short
+	if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/etc/pleiad", "/usr/local/lib/pleiad", "/var/lib/pleiad"} {
+		if _, err := os.Stat(f.path(address(1), path)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there", path)
+		}
+	}
+	if l, err := p.List(t.Context()); err != nil || len(l.Places) != 1 || !l.Places[0].Free() {
+		t.Errorf("List = %+v, %v, want a free place", l, err)
+	}
+}
