@@ -76,6 +76,8 @@ type Surroundings struct {
 	Logs func(ctx context.Context, h cluster.Host, follow bool, w io.Writer) error
 	// Sweep removes what crashes left of hosts that are gone.
 	Sweep func(ctx context.Context) error
+	// Close ends what was opened on the way; nil where nothing is.
+	Close func() error
 }
 
 // Run runs one command line and returns the exit code.
@@ -92,6 +94,9 @@ func run(ctx context.Context, s *System, args []string) Exit {
 	root := newRoot(s, g)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if closing := g.close(); err == nil && closing != nil {
+		err = cannot("end the connections to machines", closing)
+	}
 	if err == nil {
 		return OK
 	}

@@ -20,8 +20,9 @@ import (
 
 type destroyOptions struct {
 	*globals
-	system *System
-	yes    bool
+	system   *System
+	yes      bool
+	keepData bool
 }
 
 func newDestroy(s *System, g *globals, run func(context.Context, *destroyOptions) error) *cobra.Command {
@@ -35,11 +36,13 @@ func newDestroy(s *System, g *globals, run func(context.Context, *destroyOptions
 		Long: `destroy takes down everything of a cluster that is ours: members, hosts with
 their data, records, the name server, keys. It says what goes and asks first.
 What is not ours stays and is listed. A destroy that was interrupted is finished
-by running it again.`,
+by running it again. With --keep-data each member's data stays on its host, in a
+place where no cluster looks for it.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&o.keepData, "keep-data", false, "move the members' data aside on their hosts instead of deleting it")
 	return cmd
 }
 
@@ -84,7 +87,8 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 	}
 	live := o.printer(o.system).Progress()
 	loop := converge.Destroy(t.spec, sur.World)
-	loop.Report, loop.Patience, loop.Boundary = live, o.timeout, breakpoint(o.system)
+	loop.Next = o.planner()
+	loop.Report, loop.Patience, loop.Boundary = live, o.patience(t.spec), breakpoint(o.system)
 	result, err := loop.Run(ctx)
 	live.Close()
 	out.Take(result)
@@ -104,6 +108,13 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 	return out, err
 }
 
+func (o *destroyOptions) planner() plan.Planner {
+	if o.keepData {
+		return plan.DestroyButData
+	}
+	return plan.Destroy
+}
+
 // consent says what goes and asks.
 func (o *destroyOptions) consent(ctx context.Context, t target, sur Surroundings) error {
 	if o.yes {
@@ -115,7 +126,11 @@ func (o *destroyOptions) consent(ctx context.Context, t target, sur Surroundings
 	}
 	goes := []string{fmt.Sprintf("this destroys cluster %s on %s:", t.spec.Cluster, t.spec.Domain)}
 	for _, h := range state.Hosts.Value {
-		goes = append(goes, fmt.Sprintf("  host %s at %s with %s", h.Name, h.Address, dataOf(t.spec, h)))
+		data := dataOf(t.spec, h)
+		if o.keepData {
+			data += ", which is moved aside and kept"
+		}
+		goes = append(goes, fmt.Sprintf("  host %s at %s with %s", h.Name, h.Address, data))
 	}
 	for _, s := range state.Records.Value.Sets {
 		goes = append(goes, "  record "+s.String())
@@ -123,7 +138,7 @@ func (o *destroyOptions) consent(ctx context.Context, t target, sur Surroundings
 	if len(state.Hosts.Value) == 0 {
 		goes = append(goes, "  no hosts")
 	}
-	road := plan.Road(plan.Destroy, t.spec, state)
+	road := plan.Road(o.planner(), t.spec, state)
 	for _, refusal := range render.NewRoad(t.spec, road).Refusals {
 		goes = append(goes, "  but: "+refusal.String())
 	}

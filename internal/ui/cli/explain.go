@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/converge"
@@ -95,6 +96,17 @@ func kindOf(g *globals, err error) (Exit, []string) {
 	if errors.As(err, &held) {
 		return Busy, []string{"wait for it, or longer: --timeout 10m"}
 	}
+	var known interface{ Remedy() []string }
+	var remedies []string
+	if errors.As(err, &known) {
+		remedies = known.Remedy()
+	}
+	code, hints := classOf(g, err)
+	return code, append(remedies, hints...)
+}
+
+// classOf is kindOf for errors that know no remedy themselves.
+func classOf(g *globals, err error) (Exit, []string) {
 	var stalled *converge.Stalled
 	for _, kind := range []struct {
 		is   error
@@ -107,6 +119,8 @@ func kindOf(g *globals, err error) (Exit, []string) {
 		{dns.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
 		{deliver.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
 		{hosts.ErrForeign, Occupied, ""},
+		{hosts.ErrNoPlace, Occupied, "give the cluster more machines"},
+		{hosts.ErrRefused, Denied, "see every machine, with: " + g.again("doctor")},
 		{dns.ErrUnreachable, Unreachable, "see whether it answers, with: " + g.again("doctor")},
 		{discovery.ErrUnavailable, Unreachable, "see what there is, with: " + g.again("status")},
 		{discovery.ErrInvalidArgument, Usage, ""},
@@ -119,7 +133,7 @@ func kindOf(g *globals, err error) (Exit, []string) {
 		}
 	}
 	if errors.As(err, &stalled) {
-		return Failed, []string{"see every call with -v, and a member's log with: " + g.again("logs MEMBER"), fmt.Sprintf("wait longer than %s: --timeout 10m", g.timeout)}
+		return Failed, []string{"see every call with -v, and a member's log with: " + g.again("logs MEMBER"), fmt.Sprintf("wait longer than %s: --timeout 10m", stalled.For.Round(time.Second))}
 	}
 	return Failed, nil
 }

@@ -42,7 +42,7 @@ func parse(t *testing.T, args ...string) (options any, exit Exit, stderr string)
 
 func TestFlags(t *testing.T) {
 	global := func(g *globals, change func(*globals)) bool {
-		want := globals{output: "text", timeout: time.Minute, command: g.command}
+		want := globals{output: "text", command: g.command}
 		change(&want)
 		return reflect.DeepEqual(*g, want)
 	}
@@ -58,12 +58,13 @@ func TestFlags(t *testing.T) {
 				g.flags = spec.Flags{Cluster: ptr("blue"), Domain: ptr("b.test"), Members: ptr(5), TLS: ptr("off")}
 			})
 		},
-		"up --members -1": func(o any) bool { return *o.(*upOptions).flags.Members == -1 },
-		"up --cluster=":   func(o any) bool { return *o.(*upOptions).flags.Cluster == "" },
-		"plan -f a.yaml":  func(o any) bool { return o.(*planOptions).flags.File == "a.yaml" && !o.(*planOptions).destroy },
-		"plan --destroy":  func(o any) bool { return o.(*planOptions).destroy },
-		"status --watch":  func(o any) bool { return o.(*statusOptions).watch && o.(*statusOptions).every == 2*time.Second },
-		"destroy --yes":   func(o any) bool { return o.(*destroyOptions).yes },
+		"up --members -1":     func(o any) bool { return *o.(*upOptions).flags.Members == -1 },
+		"up --cluster=":       func(o any) bool { return *o.(*upOptions).flags.Cluster == "" },
+		"plan -f a.yaml":      func(o any) bool { return o.(*planOptions).flags.File == "a.yaml" && !o.(*planOptions).destroy },
+		"plan --destroy":      func(o any) bool { return o.(*planOptions).destroy },
+		"status --watch":      func(o any) bool { return o.(*statusOptions).watch && o.(*statusOptions).every == 2*time.Second },
+		"destroy --yes":       func(o any) bool { return o.(*destroyOptions).yes && !o.(*destroyOptions).keepData },
+		"destroy --keep-data": func(o any) bool { return o.(*destroyOptions).keepData && !o.(*destroyOptions).yes },
 		"logs etcd-a -f": func(o any) bool {
 			return o.(*logsOptions).follow && o.(*logsOptions).member == "etcd-a" && o.(*logsOptions).flags.File == ""
 		},

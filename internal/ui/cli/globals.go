@@ -26,6 +26,35 @@ type globals struct {
 	verbose  bool
 	timeout  time.Duration
 	command  string // the one that runs
+	opened   []func() error
+}
+
+// Patience with a world that does not move, unless --timeout says otherwise.
+// Machines elsewhere may have resolvers that remember for a while what was
+// there before; this machine's members have the name server's own word.
+const (
+	patienceHere      = time.Minute
+	patienceElsewhere = 3 * time.Minute
+)
+
+// patience is how long to go on while nothing moves.
+func (g *globals) patience(spec cluster.Spec) time.Duration {
+	switch {
+	case g.timeout != 0:
+		return g.timeout
+	case spec.Hosts.Local != nil:
+		return patienceHere
+	}
+	return patienceElsewhere
+}
+
+// close ends the connections to machines that were opened for a command.
+func (g *globals) close() error {
+	var errs []error
+	for _, closed := range g.opened {
+		errs = append(errs, closed())
+	}
+	return errors.Join(errs...)
 }
 
 func (g *globals) register(root *cobra.Command, s *System) {
@@ -38,7 +67,7 @@ func (g *globals) register(root *cobra.Command, s *System) {
 	f.StringVar(&g.stateDir, "state-dir", "", "where clusters are kept (default $XDG_STATE_HOME/pleiad, else ~/.local/state/pleiad)")
 	f.StringVar(&g.output, "output", string(render.Text), "text or json")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "print every outside call to stderr")
-	f.DurationVar(&g.timeout, "timeout", time.Minute, "how long to go on while nothing moves, and to wait for another pleiad")
+	f.DurationVar(&g.timeout, "timeout", 0, "how long to go on while nothing moves, and to wait for another pleiad (default 1m; machines elsewhere 3m)")
 	_ = root.RegisterFlagCompletionFunc("cluster", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return g.clusters(s), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -60,7 +89,7 @@ func (g *globals) check(cmd *cobra.Command) error {
 		output := g.output
 		g.output = string(render.Text)
 		return wrong("--output %s: expected text or json", output)
-	case g.timeout <= 0:
+	case g.timeout < 0 || g.timeout == 0 && cmd.Flags().Changed("timeout"):
 		return wrong("--timeout %s: expected a time above 0, such as 1m", g.timeout)
 	}
 	return nil

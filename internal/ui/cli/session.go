@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 // lock takes the lock of a cluster's home for a command, and says to stderr
 // for whom it waits. It waits as long as --timeout says.
 func (g *globals) lock(ctx context.Context, s *System, h *home.Home, command string) (*home.Lock, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(g.timeout, patienceHere))
 	defer cancel()
 	return h.LockWait(ctx, command, func(who home.Holder) {
 		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", who, h.Cluster())
@@ -36,6 +37,9 @@ func (g *globals) surroundings(ctx context.Context, s *System, t target) (Surrou
 		}
 	}
 	sur, err := s.Surroundings(ctx, t.spec, h)
+	if err == nil && sur.Close != nil {
+		g.opened = append(g.opened, sur.Close)
+	}
 	if err != nil || !g.verbose {
 		return sur, err
 	}

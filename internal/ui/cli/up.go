@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (o *upOptions) begin(ctx context.Context) (target, *home.Lock, error) {
 		if err != nil {
 			return t, nil, err
 		}
-		creating, cancel := context.WithTimeout(ctx, o.timeout)
+		creating, cancel := context.WithTimeout(ctx, cmp.Or(o.timeout, patienceHere))
 		h, err := home.Create(creating, t.root, t.spec.Cluster, t.spec.Domain)
 		cancel()
 		if err != nil {
@@ -121,7 +122,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	reporter := &relay{}
 	loop := converge.Up(t.spec, sur.World)
 	loop.Report = announced(&loop.World, reporter)
-	loop.Patience = o.timeout
+	loop.Patience = o.patience(t.spec)
 	loop.Boundary = breakpoint(o.system)
 
 	state := observe.Observe(ctx, t.spec, loop.World)
@@ -157,19 +158,34 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	return out, o.prove(ctx, t, &out)
 }
 
-// prove finds the cluster through DNS as any client would.
+// prove finds the cluster through DNS as any client would. The resolver of
+// this machine may still remember what DNS said before, for as long as that
+// allowed; it is asked until it does not, or patience ends.
 func (o *upOptions) prove(ctx context.Context, t target, out *render.Outcome) error {
 	sur, err := o.surroundings(ctx, o.system, t) // the name server may be new
 	if err != nil {
 		return err
 	}
-	health, err := healthOf(ctx, t.spec, sur)
-	if err != nil {
-		return err
+	end := time.Now().Add(o.patience(t.spec))
+	told := false
+	for {
+		health, err := healthOf(ctx, t.spec, sur)
+		if err == nil {
+			out.Health = &health
+			out.Reached = health.Verdict == render.Healthy
+		}
+		if out.Reached || sur.Resolver != "" || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		if !told {
+			told = true
+			fmt.Fprintf(o.system.Err, "waiting: the resolver of this machine does not show the cluster as it is yet\n")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
 	}
-	out.Health = &health
-	out.Reached = health.Verdict == render.Healthy
-	return nil
 }
 
 func (o *upOptions) next(t target) []string {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,9 @@ type Status struct {
 	Members    int                `json:"members"`
 	NameServer cluster.NameServer `json:"nameServer"`
 	Hosts      []HostStatus       `json:"hosts"`
+	// Places are the machines given to the cluster on which no host of it was
+	// seen; absent where hosts are made at will.
+	Places []cluster.Place `json:"places,omitempty"`
 	// Drift is every place where spec and state do not agree.
 	Drift []verify.Difference `json:"drift"`
 	// Expiry is the certificate that expires first; absent without any.
@@ -66,7 +70,7 @@ type Expiry struct {
 // NewStatus puts a state together for reading.
 func NewStatus(spec cluster.Spec, s cluster.State) Status {
 	out := Status{At: s.At, Cluster: spec.Cluster, Domain: spec.Domain, TLS: spec.TLS, Members: spec.Members,
-		NameServer: s.Server, Hosts: []HostStatus{}, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
+		NameServer: s.Server, Hosts: []HostStatus{}, Places: s.Places, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
 	var marker cluster.Marker
 	switch set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}); {
 	case !s.Records.Known():
@@ -84,7 +88,11 @@ func NewStatus(spec cluster.Spec, s cluster.State) Status {
 	}
 	for _, name := range marker.Members {
 		if s.Hosts.Known() && !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name }) {
-			out.Hosts = append(out.Hosts, HostStatus{Name: name, Health: "gone", Records: published(spec, s.Records, name)})
+			health := "gone"
+			if len(s.Unseen()) > 0 { // it may be there
+				health = "unknown"
+			}
+			out.Hosts = append(out.Hosts, HostStatus{Name: name, Health: health, Records: published(spec, s.Records, name)})
 		}
 	}
 	slices.SortFunc(out.Hosts, func(a, b HostStatus) int { return strings.Compare(string(a.Name), string(b.Name)) })
@@ -202,6 +210,9 @@ func (s Status) text(p *paper) {
 		if h.Detail != "" && !s.drifts(h) {
 			p.line("  %s is %s: %s", h.Name, h.Health, h.Detail)
 		}
+	}
+	for _, place := range s.Places {
+		p.line("  %s is no host of this cluster: %s", place.Address, cmp.Or(place.Unknown, place.Taken, "free"))
 	}
 	if len(s.Drift) > 0 {
 		p.line("")
