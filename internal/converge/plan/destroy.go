@@ -19,14 +19,15 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	if down(state.Server) && (state.Server.Address != "" || len(state.Hosts.Value) > 0) {
 		return Plan{Steps: []Step{StartNameServer{Reason{Why: "records can only be withdrawn where they are served"}}}}
 	}
-	s, refusals := look(spec, state, "destroy "+string(spec.Cluster))
+	what := "destroy " + string(spec.Cluster)
+	s, refusals := look(spec, state, what)
 	switch {
 	case len(refusals) > 0:
 		return Plan{Refusals: refusals}
+	case s.marker == nil && s.unseen(what) != nil:
+		// What is forgotten, or stamped from the hosts alone, must be all there is.
+		return refuse(s.unseen(what)...)
 	case s.marker == nil && len(s.hosts) == 0:
-		if r := s.unseen("forget " + string(spec.Cluster)); r != nil {
-			return refuse(r...)
-		}
 		return s.leave()
 	case s.marker == nil:
 		return s.stampAgain()
@@ -37,11 +38,11 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 		return s.stamp()
 	}
 	if r := s.formerLife(); r != nil {
-		r.What = "destroy " + string(spec.Cluster)
+		r.What = what
 		r.Remedy = []string{"look at what these hosts hold, and remove them by hand if nobody needs them"}
 		return refuse(*r)
 	}
-	if r := append(blind(s.hosts, "terminate host"), s.unseen("destroy "+string(spec.Cluster))...); r != nil {
+	if r := append(blind(s.hosts, "terminate host"), s.unseen(what)...); r != nil {
 		return refuse(r...)
 	}
 	if p := s.stopAll(); p.Steps != nil {

@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "outage", "obscure", "occupy", "deny", "stale", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "obscure", "occupy", "deny", "stale", "lie", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -18,7 +18,10 @@ func (w *World) Afflict(what string) bool {
 	done := false
 	switch what {
 	case "kill":
-		done = w.strikeHost(what, func(h *host) bool { return h.process != nil }, func(h *host) { w.end(h, "signal: killed") })
+		done = w.strikeHost(what, func(h *host) bool { return h.process != nil }, func(h *host) {
+			w.end(h, "signal: killed")
+			w.after(time.Second, func() { w.revive(h) })
+		})
 	case "vanish":
 		done = w.strikeHost(what, func(*host) bool { return true }, func(h *host) { w.vanish(h, "vanishes") })
 	case "wipe":
@@ -30,6 +33,12 @@ func (w *World) Afflict(what string) bool {
 			h.unreachable = true
 			w.after(w.between(time.Second, 90*time.Second), func() { h.unreachable = false })
 		})
+	case "dark":
+		done = w.darken()
+	case "reboot":
+		done = w.strikeHost(what, func(*host) bool { return w.given() }, w.reboot)
+	case "power cut":
+		done = w.powerCut()
 	case "isolate":
 		done = w.strikeHost(what, func(h *host) bool { return h.process != nil && !h.isolated }, func(h *host) { w.isolate(h) })
 	case "occupy":
@@ -46,6 +55,8 @@ func (w *World) Afflict(what string) bool {
 		done = w.outage()
 	case "stale":
 		done = w.stale()
+	case "lie":
+		done = w.lie()
 	case "delete marker":
 		done = w.spoil(w.opts.Spec.MarkerName())
 	case "delete address":
@@ -170,6 +181,7 @@ func (w *World) Blackout() {
 // strangers' records.
 func (w *World) Heal() {
 	w.rates, w.zone.denied = Rates{}, false
+	clear(w.dark)
 	for _, h := range w.hosts {
 		h.unreachable, h.occupied, h.hidden = false, 0, false
 		if h.isolated {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,23 +41,31 @@ func served(t *testing.T, o Options) *World {
 func (w *World) hand() *Controller { return w.Controller("test", &Store{}) }
 
 func TestHosts(t *testing.T) {
-	hoststest.Run(t, func(t *testing.T) hoststest.World {
-		w := served(t, Options{Seed: 1})
-		c := w.hand()
-		on := func(of cluster.Name, h cluster.Host, do, undo func(*host)) func() {
-			c.Do(func() { do(w.host(of, h.Name)) })
-			return func() { c.Do(func() { undo(w.host(of, h.Name)) }) }
-		}
-		return hoststest.World{
-			Provider: func(of cluster.Name) hosts.Provider { return Hosts{c, of} },
-			Member: func(of cluster.Name, h cluster.Host) func() {
-				return on(of, h, func(h *host) { h.process = &process{host: h} }, func(h *host) { h.process = nil })
-			},
-			Obscure: func(of cluster.Name, h cluster.Host) func() {
-				return on(of, h, func(h *host) { h.hidden = true }, func(h *host) { h.hidden = false })
-			},
-		}
-	})
+	given := make([]netip.Addr, 9)
+	for i := range given {
+		given[i] = netip.AddrFrom4([4]byte{10, 5, 1, byte(i + 1)})
+	}
+	for kind, places := range map[string][]netip.Addr{"made at will": nil, "given": given} {
+		t.Run(kind, func(t *testing.T) {
+			hoststest.Run(t, func(t *testing.T) hoststest.World {
+				w := served(t, Options{Seed: 1})
+				c := w.hand()
+				on := func(of cluster.Name, h cluster.Host, do, undo func(*host)) func() {
+					c.Do(func() { do(w.host(of, h.Name)) })
+					return func() { c.Do(func() { undo(w.host(of, h.Name)) }) }
+				}
+				return hoststest.World{
+					Provider: func(of cluster.Name) hosts.Provider { return Hosts{c, of, places} },
+					Member: func(of cluster.Name, h cluster.Host) func() {
+						return on(of, h, func(h *host) { h.process = &process{host: h} }, func(h *host) { h.process = nil })
+					},
+					Obscure: func(of cluster.Name, h cluster.Host) func() {
+						return on(of, h, func(h *host) { h.hidden = true }, func(h *host) { h.hidden = false })
+					},
+				}
+			})
+		})
+	}
 }
 
 func TestDeliver(t *testing.T) {
@@ -68,7 +77,7 @@ func TestDeliver(t *testing.T) {
 		return delivertest.World{
 			Deliverer: func() deliver.Deliverer { return Deliverer{c, of} },
 			Host: func(name cluster.MemberName) (h cluster.Host) {
-				c.Do(func() { h = w.newHost(of, name, "8f2c6a0e8f2c6a0e").Host })
+				c.Do(func() { h = w.newHost(of, name, "8f2c6a0e8f2c6a0e", w.vacant()).Host })
 				return h
 			},
 			Behave: func(h cluster.Host, b delivertest.Behaviour) {
@@ -134,7 +143,7 @@ func openEtcd(t *testing.T, members int) etcdtest.World {
 		marker := cluster.Marker{Cluster: "dev", Owner: "us", Token: "8f2c6a0e8f2c6a0e", Phase: cluster.Bootstrapping}
 		services := make([]string, members)
 		for i := range list {
-			list[i] = w.newHost("dev", cluster.MemberName("etcd-aaaaaa"+string(rune('1'+i))), marker.Token).Host
+			list[i] = w.newHost("dev", cluster.MemberName("etcd-aaaaaa"+string(rune('1'+i))), marker.Token, w.vacant()).Host
 			services[i] = cluster.Service{Target: spec.HostName(list[i].Name) + ".", Port: list[i].Ports.Peer}.Value()
 			set := spec.HostRecord(list[i].Name, list[i].Address)
 			w.zone.put(set.Key, &set)

@@ -41,11 +41,14 @@ func (w *World) Controller(name string, store *Store) *Controller {
 func (c *Controller) World(spec cluster.Spec) world.World {
 	w := world.World{
 		DNS:       dns.Guard(spec, Zone{c}),
-		Hosts:     Hosts{c, spec.Cluster},
+		Hosts:     Hosts{c, spec.Cluster, nil},
 		Deliver:   Deliverer{c, spec.Cluster},
 		Etcd:      Inspector{c, spec.Cluster},
 		Authority: Authority{c},
 		Fresh:     c.fresh,
+	}
+	if spec.Hosts.SSH != nil {
+		w.Hosts = Hosts{c, spec.Cluster, spec.Hosts.SSH.Addresses}
 	}
 	if spec.DNS.Embedded != nil {
 		w.Server = Server{c}

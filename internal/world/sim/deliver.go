@@ -31,6 +31,8 @@ func (d Deliverer) on(ctx context.Context, k kind, verb string, h cluster.Host, 
 	return d.c.call(ctx, &op{kind: k, verb: verb, object: nodeName(h.Name), errs: deliverErrs()}, func(o *op) error {
 		found := d.c.w.host(d.of, h.Name)
 		switch {
+		case found != nil && d.c.w.dark[found.Address]:
+			return fmt.Errorf("%s %s: no route to host", verb, h.Name)
 		case found == nil:
 			return fmt.Errorf("%s %s: no such host", verb, h.Name)
 		case found.unreachable && d.c.w.chance.IntN(2) == 0:
@@ -97,6 +99,7 @@ func (d Deliverer) Start(ctx context.Context, h cluster.Host) error {
 		case h.occupied != 0 && h.node != nil:
 			return fmt.Errorf("start member %s: %s:%d: %w", h.Name, h.Address, h.occupied, deliver.ErrOccupied)
 		}
+		h.enabled = d.c.w.given()
 		d.c.w.start(h)
 		p := h.process
 		if p == nil {

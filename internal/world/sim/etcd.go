@@ -175,7 +175,7 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 		switch {
 		case h == nil || h.process == nil || !h.process.listening:
 			return e.failed
-		case h.unreachable:
+		case h.unreachable || w.dark[h.Address]:
 			return errParked
 		}
 		p := h.process

@@ -40,6 +40,7 @@ type host struct {
 	isolated    bool   // for peers
 	hidden      bool   // for listings
 	occupied    uint16 // a port of its address that something else has
+	enabled     bool   // its init system starts the member by itself
 	puppet      *puppet
 }
 
@@ -80,6 +81,9 @@ func (w *World) host(of cluster.Name, name cluster.MemberName) *host {
 type Hosts struct {
 	c  *Controller
 	of cluster.Name
+	// places are the machines that were given to the cluster; nil where hosts
+	// are made at will.
+	places []netip.Addr
 }
 
 func hostErrs() errs {
@@ -91,9 +95,18 @@ func hostName(n cluster.MemberName) string { return "host " + string(n) }
 // List implements hosts.Provider.
 func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 	var out []cluster.Host
-	err := p.c.call(ctx, &op{kind: read, verb: "list hosts", object: string(p.of), errs: hostErrs()}, func(*op) error {
+	var given hosts.Listing
+	err := p.c.call(ctx, &op{kind: read, verb: "list hosts", object: string(p.of), errs: hostErrs()}, func(o *op) error {
 		p.c.w.rules.readsAll(p.c, "host ")
 		p.c.listed = time.Now()
+		if p.places != nil {
+			var dark bool
+			if given, dark = p.c.w.survey(p.of, p.places); dark && p.c.w.chance.IntN(2) == 0 {
+				p.c.w.answer(o, nil, slowDark)
+				return errParked
+			}
+			return nil
+		}
 		for _, h := range p.c.w.hosts {
 			if h.of != p.of {
 				continue
@@ -109,6 +122,9 @@ func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 	if err != nil {
 		return hosts.Listing{}, err
 	}
+	if p.places != nil {
+		return given, nil
+	}
 	return hosts.Listing{Hosts: out}, nil
 }
 
@@ -122,7 +138,14 @@ func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluste
 			}
 			return nil
 		}
-		h := w.newHost(p.of, name, token)
+		addr := w.vacant()
+		if p.places != nil {
+			var err error
+			if addr, err = w.free(p.places); err != nil {
+				return fmt.Errorf("launch host %s: %w", name, err)
+			}
+		}
+		h := w.newHost(p.of, name, token, addr)
 		w.rules.launched(p.c, h)
 		if w.befalls(w.rates.DieStarting) {
 			w.count("fault: host dies while starting")
@@ -136,12 +159,17 @@ func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluste
 	})
 }
 
-// newHost makes a host with the first address that is free.
-func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.Token) *host {
+// vacant is the first address that no host has.
+func (w *World) vacant() netip.Addr {
 	addr := netip.AddrFrom4([4]byte{10, 5, 1, 1})
-	for slices.ContainsFunc(w.hosts, func(h *host) bool { return h.Address == addr }) {
+	for w.at(addr) != nil {
 		addr = addr.Next()
 	}
+	return addr
+}
+
+// newHost makes a host at an address.
+func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.Token, addr netip.Addr) *host {
 	home := "/var/lib/pleiad/" + string(of) + "/" + string(name)
 	h := &host{of: of, since: time.Now(), resolver: map[cluster.Key]remembered{}, fresh: true, Host: cluster.Host{Name: name, Address: addr,
 		Ports: cluster.StandardPorts(), Token: token, Paths: cluster.Paths{Config: home + "/config", Data: home + "/data"}}}

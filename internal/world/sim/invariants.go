@@ -261,9 +261,6 @@ func (r *rules) publishes(c *Controller, m *cluster.Marker, changes []cluster.Ch
 			if ch.Old != nil && slices.Contains(ch.Old.Values, v) {
 				continue // left as it was
 			}
-			if ch.Old != nil && slices.Contains(ch.Old.Values, v) {
-				continue
-			}
 			if client {
 				r.must("R8", m != nil && m.Phase == cluster.Sealed, "%s publishes %s before the cluster is sealed", c.Name, ch.Name)
 			}

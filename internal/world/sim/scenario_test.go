@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing/synctest"
 	"time"
 
@@ -88,8 +89,14 @@ func (s *scenario) drawSpec() cluster.Spec {
 	if s.chance.IntN(2) == 0 {
 		spec.DNS.Embedded = &cluster.EmbeddedDNS{}
 	}
-	if s.chance.IntN(3) == 0 {
+	switch s.chance.IntN(3) {
+	case 0:
 		spec.Hosts.Local = &cluster.LocalHosts{}
+	case 1: // with spares now and then; the embedded server is on no such machine
+		spec.DNS.Embedded, spec.Hosts.SSH = nil, &cluster.SSHHosts{}
+		for i := range spec.Members + s.chance.IntN(3) {
+			spec.Hosts.SSH.Addresses = append(spec.Hosts.SSH.Addresses, netip.AddrFrom4([4]byte{10, 5, 1, byte(i + 1)}))
+		}
 	}
 	if s.chance.IntN(4) == 0 {
 		spec.DiscoveryName = "b2"

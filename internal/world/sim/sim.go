@@ -45,6 +45,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -75,7 +76,8 @@ type World struct {
 	opts  Options
 	rates Rates
 	zone  zone
-	hosts []*host // sorted by cluster and name
+	hosts []*host             // sorted by cluster and name
+	dark  map[netip.Addr]bool // machines that controllers cannot reach
 	etcds map[cluster.ID]*etcd
 	rules rules
 	// births counts processes, certificates and the like, so that each has a
@@ -88,7 +90,7 @@ func New(o Options) *World {
 	if o.Idle == nil {
 		o.Idle = func() {}
 	}
-	w := &World{opts: o, etcds: map[cluster.ID]*etcd{}}
+	w := &World{opts: o, etcds: map[cluster.ID]*etcd{}, dark: map[netip.Addr]bool{}}
 	w.scheduler = newScheduler(rand.New(rand.NewPCG(o.Seed, 1)), o.Idle)
 	w.zone = newZone(o.Spec.DNS.Embedded == nil)
 	w.rules = newRules(w)

@@ -85,8 +85,11 @@ func (w *World) Tidy() {
 func (w *World) Sweep(spec cluster.Spec) {
 	m := w.rules.now()
 	for _, h := range slices.Clone(w.rules.ours()) {
-		if m != nil && h.Token != m.Token && h.process == nil {
+		if m != nil && h.Token != m.Token && (h.process == nil || h.enabled) {
 			w.log("person", "removes", string(h.Name), "")
+			if h.process != nil { // its init system keeps it running
+				w.end(h, "stopped by hand")
+			}
 			w.remove(h)
 		}
 	}
