@@ -37,14 +37,14 @@ func lastWord(path string, since time.Time) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read log %s: %w", path, err)
 	}
-	return ending(b, since), nil
+	return Ending(b, since), nil
 }
 
-// ending finds the reason of an end in the tail of a log: from the last line
+// Ending finds the reason of an end in the tail of a log: from the last line
 // backwards, but not into the time before since, the line after which etcd, or
 // the Go runtime, ended the process. An error that nothing of that kind follows
 // was survived; it is named only if there is no better reason.
-func ending(log []byte, since time.Time) string {
+func Ending(log []byte, since time.Time) string {
 	survived := ""
 	lines := bytes.Split(log, []byte("\n"))
 	for _, raw := range slices.Backward(lines) {

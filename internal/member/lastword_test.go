@@ -39,7 +39,7 @@ func TestEnding(t *testing.T) {
 		{name: "half a line at the start", want: said, log: []string{`"msg":"discov`, fatal(2)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := ending([]byte(strings.Join(tt.log, "\n")), since); got != tt.want {
+			if got := Ending([]byte(strings.Join(tt.log, "\n")), since); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

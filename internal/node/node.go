@@ -62,7 +62,23 @@ type Node struct {
 	Names []string `json:"names,omitempty"`
 	// Args are etcd's flags, those of the user's options last.
 	Args []string `json:"args"`
+	// Release is the official etcd that runs instead of the bundled one.
+	Release *Release `json:"release,omitempty"`
+	// DataDevice is the block device that holds the data; empty for none.
+	DataDevice string `json:"dataDevice,omitempty"`
 }
+
+// Release is an official release of etcd as a host gets it.
+type Release struct {
+	Version string `json:"version"`
+	// URL of the tarball without the end that names the architecture.
+	URL string `json:"url"`
+	// SHA256 of the tarballs, in hexadecimal, by architecture.
+	SHA256 map[string]string `json:"sha256"`
+}
+
+// Tarball is where the release for an architecture is, as Go names it.
+func (r Release) Tarball(arch string) string { return r.URL + "-linux-" + arch + ".tar.gz" }
 
 // Gate is the exact truth that the host's resolver must show (rule R3).
 type Gate struct {
@@ -109,6 +125,12 @@ func Render(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h 
 	}
 	if spec.TLS {
 		n.Names = names(spec, h)
+	}
+	if r := spec.Etcd.Release; r != nil {
+		n.Release = &Release{Version: r.Version, URL: fmt.Sprintf("%s/v%s/etcd-v%s", r.BaseURL, r.Version, r.Version), SHA256: r.SHA256}
+	}
+	if spec.Hosts.SSH != nil {
+		n.DataDevice = spec.Hosts.SSH.DataDevice
 	}
 	if n.Sealed {
 		n.Pins = map[string]string{}
@@ -181,6 +203,9 @@ func (n Node) Flags() string {
 			continue
 		}
 		lasting = append(lasting, a)
+	}
+	if n.Release != nil {
+		lasting = append(lasting, "etcd "+n.Release.Version)
 	}
 	return digest([]byte(strings.Join(lasting, "\n")))
 }

@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/disk"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 )
 
@@ -36,16 +36,14 @@ func scratch(s Subject) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.CreateTemp(dir, ".pleiad-doctor-*")
+	return disk.Scratch(dir)
 }
-
-func discard(f *os.File) error { return errors.Join(f.Close(), os.Remove(f.Name())) }
 
 func stateDirectory(_ context.Context, s Subject) render.Finding {
 	out := render.Finding{Check: "state directory", Grade: render.Fine, Found: s.Root + " is writable"}
 	f, err := scratch(s)
 	if err == nil {
-		err = discard(f)
+		err = disk.Discard(f)
 	}
 	if err == nil && s.Unusable != nil {
 		out.Grade, out.Found, out.Remedy = render.Broken, s.Unusable.Error(), s.Unusable.Hint
@@ -72,7 +70,7 @@ func diskSpace(_ context.Context, s Subject) render.Finding {
 	dir, err := nearest(s.Root)
 	var free int64
 	if err == nil {
-		free, err = freeSpace(dir)
+		free, err = disk.Free(dir)
 	}
 	members := int64(1)
 	if s.Spec.Hosts.Local != nil {
@@ -100,24 +98,19 @@ func gradeSpace(free, members int64) render.Grade {
 	return render.Fine
 }
 
-// The probe of the disk follows etcd: its log grows by records of about 2 kB,
-// each made durable before it counts. etcd's own advice is a 99th percentile
-// below 10 ms (etcd FAQ, "What does the etcd warning … mean").
-const (
-	probes    = 100
-	probeSize = 2048
-	slow      = 10 * time.Millisecond
-)
-
 func diskLatency(ctx context.Context, s Subject) render.Finding {
 	out := render.Finding{Check: "disk latency", Grade: render.Fine}
-	f, err := scratch(s)
+	dir, err := nearest(s.Root)
 	if err != nil {
 		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "make the state directory writable first"
 		return out
 	}
-	took, err := appendDurably(ctx, f)
-	if err = errors.Join(err, discard(f)); err != nil {
+	took, err := disk.Measure(ctx, dir)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "make the state directory writable first"
+		return out
+	case err != nil:
 		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "see what is wrong with the disk: dmesg"
 		return out
 	}
@@ -126,41 +119,10 @@ func diskLatency(ctx context.Context, s Subject) render.Finding {
 
 func judgeLatency(took []time.Duration) render.Finding {
 	out := render.Finding{Check: "disk latency", Grade: render.Fine}
-	p99 := percentile(took, 99)
-	out.Found = fmt.Sprintf("%d appends of 2 kB made durable: median %s, p99 %s", len(took), percentile(took, 50).Round(10*time.Microsecond), p99.Round(10*time.Microsecond))
-	if p99 > slow {
-		out.Grade, out.Remedy = render.Warning, fmt.Sprintf("etcd wants p99 below %s: keep state on a faster disk (--state-dir DIR), else leaders will change under load", slow)
+	p99 := disk.Percentile(took, 99)
+	out.Found = fmt.Sprintf("%d appends of 2 kB made durable: median %s, p99 %s", len(took), disk.Percentile(took, 50).Round(10*time.Microsecond), p99.Round(10*time.Microsecond))
+	if p99 > disk.Slow {
+		out.Grade, out.Remedy = render.Warning, fmt.Sprintf("etcd wants p99 below %s: keep state on a faster disk (--state-dir DIR), else leaders will change under load", disk.Slow)
 	}
 	return out
-}
-
-// appendDurably returns how long each append took.
-func appendDurably(ctx context.Context, f *os.File) ([]time.Duration, error) {
-	// Grown beforehand, as etcd does with its log: an append within it changes
-	// no metadata.
-	if err := errors.Join(f.Truncate(probes*probeSize), f.Sync()); err != nil {
-		return nil, err
-	}
-	block := make([]byte, probeSize)
-	var took []time.Duration
-	for range probes {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("after %d appends: %w", len(took), err)
-		}
-		begun := time.Now()
-		if _, err := f.Write(block); err != nil {
-			return nil, err
-		}
-		if err := dataSync(f); err != nil {
-			return nil, err
-		}
-		took = append(took, time.Since(begun))
-	}
-	return took, nil
-}
-
-// percentile is the nearest-rank percentile of at least one value.
-func percentile(values []time.Duration, p int) time.Duration {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[(len(sorted)*p+99)/100-1]
 }

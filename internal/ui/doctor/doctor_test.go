@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/disk"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
@@ -123,8 +124,8 @@ func TestDiskGrades(t *testing.T) {
 	for i := range 100 {
 		took = append(took, time.Duration(100-i)*time.Millisecond)
 	}
-	if percentile(took, 99) != 99*time.Millisecond || percentile(took, 50) != 50*time.Millisecond || percentile(took[:1], 99) != 100*time.Millisecond {
-		t.Errorf("p99 %s, p50 %s, p99 of one %s", percentile(took, 99), percentile(took, 50), percentile(took[:1], 99))
+	if disk.Percentile(took, 99) != 99*time.Millisecond || disk.Percentile(took, 50) != 50*time.Millisecond || disk.Percentile(took[:1], 99) != 100*time.Millisecond {
+		t.Errorf("p99 %s, p50 %s, p99 of one %s", disk.Percentile(took, 99), disk.Percentile(took, 50), disk.Percentile(took[:1], 99))
 	}
 	want(t, judgeLatency(took), render.Warning, "p99 99ms")
 	want(t, judgeLatency([]time.Duration{time.Millisecond}), render.Fine, "p99 1ms")

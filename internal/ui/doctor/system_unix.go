@@ -10,15 +10,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 )
 
-// freeSpace is how much an unprivileged process may still write, in bytes.
-func freeSpace(dir string) (int64, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("ask for free space below %s: %w", dir, err)
-	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
-}
-
 // etcd's operations guide asks for 65536 open files; one member holds about a
 // hundred, and one for each client.
 const (

@@ -1,0 +1,96 @@
+// Package agent is what pleiad does on a machine on behalf of a controller
+// elsewhere: `pleiad agent`, started over SSH as root, reads requests from
+// standard input, answers on standard output, and is gone when the connection
+// is. It is the far half of delivery by systemd; package member is what it
+// delivers, package node says where everything lies.
+//
+// [Serve] is the far side, [Client] the near one, [Host] does the work. A
+// controller and an agent of different versions refuse each other at once.
+//
+// What it promises: every file is compared before it is written and replaced
+// in one instant; member.json, which says that a node was delivered, goes first
+// when what stands beside it changes, and comes back last. So a crash of
+// either side at any moment leaves a machine that is seen as not delivered to,
+// and the next delivery goes over it again. Nothing but [Host.Clear] touches
+// data, and what it is told to keep it moves aside (rule R14).
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// The kinds of error that a controller acts on.
+var (
+	// ErrOccupied: something else listens on the member's address.
+	ErrOccupied = errors.New("address already in use")
+	// ErrBusy: the member runs.
+	ErrBusy = errors.New("the member is running")
+	// ErrNotBlank: the data device holds something that is not ours.
+	ErrNotBlank = errors.New("the data device is not blank")
+)
+
+// Host is the machine that the agent runs on.
+type Host struct {
+	// Root is where the machine's files begin: "/", or a folder in tests. Paths
+	// of a cluster.Host are taken as they are.
+	Root string
+	// Run runs one of the machine's own programs and returns what it printed.
+	// The error holds what it said.
+	Run func(ctx context.Context, program string, args ...string) (string, error)
+	// User finds the member's user, and makes it if asked to.
+	User func(ctx context.Context, create bool) (User, error)
+}
+
+// User is who runs the member.
+type User struct {
+	UID, GID int
+	// Ours says that pleiad made it, and may remove it.
+	Ours bool
+}
+
+func (h *Host) path(path string) string { return filepath.Join(h.Root, path) }
+
+// state is the folder of all that the member writes.
+func state(p cluster.Paths) string { return filepath.Dir(p.Config) }
+
+// replace makes a file of root's.
+func (h *Host) replace(path string, content []byte, mode fs.FileMode) (bool, error) {
+	return durable.Replace(durable.File{Path: h.path(path), Content: content, Mode: mode, UID: -1, GID: -1})
+}
+
+// delivered is the node in a folder, nil if there is none.
+func delivered(config string) (*node.Node, error) {
+	b, err := os.ReadFile(filepath.Join(config, node.FileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	n, err := node.Decode(b)
+	return &n, err
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func wrap(act string, name cluster.MemberName, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", act, name, err)
+}

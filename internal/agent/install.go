@@ -1,0 +1,206 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// Install makes the machine hold exactly this node, started by a binary that is
+// there, and returns the paths of what it changed. See deliver.Deliverer.
+func (h *Host) Install(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary string) ([]string, error) {
+	i := installing{Host: h, node: n, binary: binary}
+	err := i.install(ctx, host, creds)
+	return i.changed, wrap("install on", host.Name, err)
+}
+
+// installing is one delivery.
+type installing struct {
+	*Host
+	node    node.Node
+	binary  string
+	user    User
+	changed []string
+}
+
+func (i *installing) install(ctx context.Context, host cluster.Host, creds *node.Credentials) (err error) {
+	n := i.node
+	if n.Name != host.Name || n.Paths != host.Paths {
+		return fmt.Errorf("the node is of %s in %s, want %s in %s", n.Name, n.Paths.Config, host.Name, host.Paths.Config)
+	}
+	if creds != nil && (len(creds.CA) == 0 || len(creds.Cert) == 0 || len(creds.Key) == 0) {
+		return errors.New("credentials: want a CA certificate, a certificate and a key")
+	}
+	if i.user, err = i.User(ctx, true); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{
+		i.folders,
+		i.volume,
+		i.release,
+		func(ctx context.Context) error { return i.credentials(ctx, creds) },
+		i.pins,
+		i.unit,
+		func(context.Context) error { return i.write(filepath.Join(n.Paths.Config, node.FileName), n.Encode()) },
+	} {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes a file of the member's.
+func (i *installing) write(path string, content []byte) error {
+	changed, err := durable.Replace(durable.File{Path: path, Content: content, Mode: 0o600, UID: i.user.UID, GID: i.user.GID})
+	i.note(changed, path)
+	return err
+}
+
+func (i *installing) note(changed bool, path string) {
+	if changed {
+		i.changed = append(i.changed, path)
+	}
+}
+
+// withdraw takes member.json away before something beside it changes.
+func (i *installing) withdraw() error {
+	_, err := durable.Remove(filepath.Join(i.node.Paths.Config, node.FileName))
+	return err
+}
+
+// folders makes those of the member, closed to others.
+func (i *installing) folders(context.Context) error {
+	config := i.node.Paths.Config
+	for _, path := range []string{state(i.node.Paths), config, filepath.Dir(filepath.Join(config, node.KeyFile))} {
+		err := os.Mkdir(path, 0o700)
+		i.note(err == nil, path)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
+		if !info.IsDir() {
+			return fmt.Errorf("%s is no folder", path)
+		}
+		if err := errors.Join(os.Chmod(path, 0o700), chown(path, i.user), durable.SyncFolder(filepath.Dir(path))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func chown(path string, u User) error {
+	if u.UID < 0 {
+		return nil
+	}
+	return os.Lchown(path, u.UID, u.GID)
+}
+
+// credentials are written if they differ; see deliver/local for why member.json
+// makes way.
+func (i *installing) credentials(_ context.Context, creds *node.Credentials) error {
+	if creds == nil {
+		return nil
+	}
+	files := []struct {
+		name    string
+		content []byte
+	}{{node.CAFile, creds.CA}, {node.KeyFile, creds.Key}, {node.CertFile, creds.Cert}}
+	same := true
+	for _, f := range files {
+		have, err := os.ReadFile(filepath.Join(i.node.Paths.Config, f.name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		same = same && err == nil && bytes.Equal(have, f.content)
+	}
+	if same {
+		return nil
+	}
+	if err := i.withdraw(); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := i.write(filepath.Join(i.node.Paths.Config, f.name), f.content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pins puts the peers' addresses into the hosts file, whose owner and mode stay
+// as they are.
+func (i *installing) pins(context.Context) error {
+	changed, err := i.rewriteHosts(i.node.PinHosts)
+	i.note(changed, node.HostsFile)
+	return err
+}
+
+// rewriteHosts changes the hosts file in one instant.
+func (h *Host) rewriteHosts(change func([]byte) []byte) (bool, error) {
+	path := h.path(node.HostsFile)
+	// A link leads somewhere that may have its own keeper; write where it leads.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	have, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	want := change(have)
+	if bytes.Equal(have, want) {
+		return false, nil
+	}
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode()
+	}
+	return durable.Replace(durable.File{Path: path, Content: want, Mode: mode, UID: -1, GID: -1})
+}
+
+// unit writes the member's unit. What stands in a unit counts only once systemd
+// has read it: until then member.json is away.
+func (i *installing) unit(ctx context.Context) error {
+	want := i.node.Unit(i.binary, i.openFiles())
+	have, err := os.ReadFile(i.path(node.UnitFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	before, err := delivered(i.node.Paths.Config)
+	if err != nil {
+		return err
+	}
+	if before == nil || !bytes.Equal(have, want) {
+		if err := i.withdraw(); err != nil {
+			return err
+		}
+		changed, err := i.replace(node.UnitFile, want, 0o644)
+		if err != nil {
+			return err
+		}
+		i.note(changed, node.UnitFile)
+		if err := i.systemctl(ctx, "daemon-reload"); err != nil {
+			return err
+		}
+	}
+	enabled, err := exists(i.path(wantedBy))
+	if err != nil || enabled || !i.node.Sealed {
+		return err
+	}
+	i.note(true, wantedBy)
+	return i.systemctl(ctx, "enable", "--quiet", node.UnitName)
+}

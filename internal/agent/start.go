@@ -1,0 +1,229 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/member"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// Times of a start.
+const (
+	poll = 5 * time.Millisecond
+	// askSystemd is how often systemd is asked while the member says nothing.
+	askSystemd = 100 * time.Millisecond
+	// gateWaits is how long a start gate must wait before it counts as waiting.
+	gateWaits = 300 * time.Millisecond
+	// staysPut is how long somebody must listen on a port to occupy it.
+	staysPut = 300 * time.Millisecond
+)
+
+// Start starts the member unless it runs, and returns when it serves its peers
+// or its gate waits, or with the reason why it ended. See deliver.Deliverer.
+func (h *Host) Start(ctx context.Context, host cluster.Host) error {
+	return wrap("start", host.Name, h.start(ctx, host))
+}
+
+func (h *Host) start(ctx context.Context, host cluster.Host) error {
+	n, err := delivered(host.Paths.Config)
+	if err != nil {
+		return err
+	}
+	if n == nil {
+		return errors.New("nothing was delivered to it")
+	}
+	s := starting{Host: h, host: host, node: *n}
+	if s.before, err = readStatus(host.Paths.Config); err != nil {
+		return err
+	}
+	if !running(s.before) {
+		if err := s.vacant(ctx); err != nil {
+			return err
+		}
+		// Enabled from its first start on: it comes up by itself after a reboot.
+		if err := h.systemctl(ctx, "enable", "--quiet", "--now", "--no-block", node.UnitName); err != nil {
+			return err
+		}
+	}
+	return s.await(ctx)
+}
+
+// starting is a member on its way up.
+type starting struct {
+	*Host
+	host   cluster.Host
+	node   node.Node
+	before member.Status // as the last process left it
+}
+
+// vacant waits until nobody listens on the member's ports. Who goes within
+// [staysPut] is no occupant, and neither is a member that systemd starts.
+func (s *starting) vacant(ctx context.Context) error {
+	for began := time.Now(); ; {
+		at := s.occupied(ctx)
+		now, err := readStatus(s.host.Paths.Config)
+		switch {
+		case err != nil:
+			return err
+		case at == "" || running(now):
+			return nil
+		case time.Since(began) >= staysPut:
+			return fmt.Errorf("%s: %w; see who listens: ss -lntp", at, ErrOccupied)
+		}
+		if err := sleep(ctx, poll); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *starting) occupied(ctx context.Context) string {
+	for _, at := range []string{
+		netip.AddrPortFrom(s.host.Address, s.host.Ports.Peer).String(),
+		netip.AddrPortFrom(s.host.Address, s.host.Ports.Client).String(),
+		metrics(s.node),
+	} {
+		if at != "" && accepts(ctx, at) {
+			return at
+		}
+	}
+	return ""
+}
+
+// metrics is where etcd serves metrics, host:port: the last listener it opens,
+// whether or not there is a quorum yet (server/embed/etcd.go, StartEtcd), and
+// so the sign that it serves its peers.
+func metrics(n node.Node) string {
+	at := ""
+	for _, a := range n.Args {
+		if urls, ok := strings.CutPrefix(a, "--listen-metrics-urls="); ok {
+			first, _, _ := strings.Cut(urls, ",")
+			_, at, _ = strings.Cut(first, "://")
+		}
+	}
+	return at
+}
+
+func accepts(ctx context.Context, at string) bool {
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", at)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// await returns nil when the member serves its peers or its gate waits, and the
+// reason if it ended.
+func (s *starting) await(ctx context.Context) error {
+	var waits, asked time.Time
+	for {
+		now, err := readStatus(s.host.Paths.Config)
+		switch fresh := now.Process != s.before.Process || running(s.before); {
+		case err != nil:
+			return err
+		case !fresh || !running(now):
+			if fresh || time.Since(asked) >= askSystemd {
+				asked = time.Now()
+				if why, err := s.ended(ctx, now, fresh); err != nil || why != "" {
+					return cmp.Or(err, fmt.Errorf("its process ended: %s", why))
+				}
+			}
+		case now.Gate == "":
+			waits = time.Time{}
+			if at := metrics(s.node); at == "" || accepts(ctx, at) {
+				return nil
+			}
+		case waits.IsZero():
+			waits = time.Now()
+		case time.Since(waits) >= gateWaits:
+			return nil
+		}
+		if err := sleep(ctx, poll); err != nil {
+			return fmt.Errorf("neither up nor down: %w; see journalctl -u %s", err, node.UnitName)
+		}
+	}
+}
+
+// ended is why the member has ended; empty if it has not, or if systemd has not
+// begun yet.
+func (s *starting) ended(ctx context.Context, now member.Status, fresh bool) (string, error) {
+	unit, err := s.unit(ctx)
+	if err != nil || !unit.ended() || unit.active == "inactive" && !fresh {
+		return "", err
+	}
+	since := s.before.Since
+	if fresh {
+		since = now.Since
+	}
+	why := cmp.Or(now.Exit, s.lastWord(ctx, since), "systemd says "+unit.result+"; see journalctl -u "+node.UnitName)
+	if !fresh { // it did not come as far as saying who it is
+		why = cmp.Or(s.lastWord(ctx, since), "systemd says "+unit.result+"; see journalctl -u "+node.UnitName)
+	}
+	if strings.Contains(why, "address already in use") {
+		if at := s.occupied(ctx); at != "" {
+			return "", fmt.Errorf("its process ended: %s: %w", at, ErrOccupied)
+		}
+	}
+	return why, nil
+}
+
+// Stop ends the member: politely, and by force after grace.
+func (h *Host) Stop(ctx context.Context, host cluster.Host, grace time.Duration) error {
+	return wrap("stop", host.Name, h.stop(ctx, grace))
+}
+
+func (h *Host) stop(ctx context.Context, grace time.Duration) error {
+	there, err := exists(h.path(node.UnitFile))
+	if err != nil || !there {
+		return err
+	}
+	polite, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	err = h.systemctl(polite, "stop", node.UnitName)
+	if err == nil || ctx.Err() != nil || polite.Err() == nil {
+		return err
+	}
+	if err := h.systemctl(ctx, "kill", "--signal=KILL", node.UnitName); err != nil {
+		return err
+	}
+	return h.systemctl(ctx, "stop", node.UnitName)
+}
+
+// readStatus is what the last process said of itself; the zero value if none
+// ever ran.
+func readStatus(config string) (member.Status, error) {
+	path := filepath.Join(config, member.StatusFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return member.Status{}, nil
+	}
+	if err != nil {
+		return member.Status{}, err
+	}
+	s, err := member.DecodeStatus(b)
+	if err != nil {
+		return member.Status{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func running(s member.Status) bool { return s.Exit == "" && s.Process.Alive() }
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}

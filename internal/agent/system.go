@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// This is the machine this process runs on.
+func This() *Host {
+	return &Host{Root: "/", Run: run, User: machineUser}
+}
+
+func run(ctx context.Context, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	// sudo and sshd may leave a PATH without the folders of root's programs,
+	// and the user's language has no place in what is read by us.
+	cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C")
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if text := strings.TrimSpace(said.String()); text != "" {
+			err = fmt.Errorf("%w: %s", err, text)
+		}
+		return out.String(), fmt.Errorf("%s: %w", strings.Join(append([]string{program}, args...), " "), err)
+	}
+	return out.String(), nil
+}
+
+// madeByUs stands in the user's comment field, so that a user of the same name
+// who was there before is never removed.
+const madeByUs = "etcd member, made by pleiad"
+
+func machineUser(ctx context.Context, create bool) (User, error) {
+	u, err := user.Lookup(node.MachineUser)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		if !create {
+			return User{}, nil
+		}
+		_, err = run(ctx, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", node.StateFolder,
+			"--shell", "/usr/sbin/nologin", "--comment", madeByUs, node.MachineUser)
+		if err == nil {
+			u, err = user.Lookup(node.MachineUser)
+		}
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("user %s: %w", node.MachineUser, err)
+	}
+	uid, wrong := strconv.Atoi(u.Uid)
+	gid, wrong2 := strconv.Atoi(u.Gid)
+	return User{UID: uid, GID: gid, Ours: u.Name == madeByUs}, errors.Join(wrong, wrong2)
+}
+
+// openFiles is how many files the machine lets a process open: the limit of its
+// init system, which no unit of it can exceed.
+func (h *Host) openFiles() uint64 {
+	const fallback = 65536
+	b, err := os.ReadFile(h.path("/proc/1/limits"))
+	if err != nil {
+		return fallback
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "Max open files"); ok {
+			f := strings.Fields(rest)
+			if len(f) < 2 {
+				return fallback
+			}
+			if n, err := strconv.ParseUint(f[1], 10, 64); err == nil {
+				return n
+			}
+		}
+	}
+	return fallback
+}
+
+func (h *Host) systemctl(ctx context.Context, args ...string) error {
+	_, err := h.Run(ctx, "systemctl", args...)
+	return err
+}
+
+// unitState is what systemd says of the member's unit.
+type unitState struct {
+	active, sub, result string
+}
+
+func (h *Host) unit(ctx context.Context) (unitState, error) {
+	out, err := h.Run(ctx, "systemctl", "show", "--property=ActiveState,SubState,Result", node.UnitName)
+	if err != nil {
+		return unitState{}, err
+	}
+	var s unitState
+	for line := range strings.Lines(out) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch key {
+		case "ActiveState":
+			s.active = value
+		case "SubState":
+			s.sub = value
+		case "Result":
+			s.result = value
+		}
+	}
+	return s, nil
+}
+
+// ended says that no process of the unit runs, though one may be started again
+// in a moment.
+func (s unitState) ended() bool {
+	return s.active == "failed" || s.active == "inactive" || s.sub == "auto-restart"
+}

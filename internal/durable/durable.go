@@ -1,0 +1,102 @@
+// Package durable replaces files in one instant, so that they survive a power
+// cut: whoever reads sees the old content or the new one, whole, and after a
+// nil error the new one stays.
+//
+// What can still go wrong: a crash may leave the file beside, which the next
+// write of the same file removes; and of two writers at once the last one
+// wins, so there should be one.
+package durable
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// File is what a file is to be.
+type File struct {
+	Path    string
+	Content []byte
+	Mode    fs.FileMode
+	// UID and GID are its owner's; -1 leaves them as they are made.
+	UID, GID int
+}
+
+// Replace makes a file what it is to be, if it is not, and says whether it had
+// to. The folder must exist.
+func Replace(f File) (changed bool, err error) {
+	if same, err := f.holds(); err != nil || same {
+		return false, err
+	}
+	beside := filepath.Join(filepath.Dir(f.Path), "."+filepath.Base(f.Path)+".new")
+	if err := f.write(beside); err != nil {
+		return false, errors.Join(err, os.RemoveAll(beside)) // it may be what filled the disk
+	}
+	if err := os.Rename(beside, f.Path); err != nil {
+		return false, err
+	}
+	return true, SyncFolder(filepath.Dir(f.Path))
+}
+
+func (f File) holds() (bool, error) {
+	info, err := os.Lstat(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	uid, gid := owner(info)
+	if info.Mode() != f.Mode || f.UID >= 0 && uid != f.UID || f.GID >= 0 && gid != f.GID {
+		return false, nil
+	}
+	b, err := os.ReadFile(f.Path)
+	return bytes.Equal(b, f.Content), err
+}
+
+func (f File) write(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	w, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(f.Content)
+	if err == nil && (f.UID >= 0 || f.GID >= 0) {
+		err = w.Chown(f.UID, f.GID)
+	}
+	if err == nil {
+		err = w.Chmod(f.Mode)
+	}
+	return errors.Join(err, w.Sync(), w.Close())
+}
+
+// Remove removes a file, and says whether there was one.
+func Remove(path string) (changed bool, err error) {
+	err = os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, SyncFolder(filepath.Dir(path))
+}
+
+// SyncFolder waits until the names in a folder are on the disk. Windows has no
+// such call and orders renames itself.
+func SyncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
