@@ -26,6 +26,7 @@ type settings struct {
 	idents []string
 	// undecided is the place of a Match that we cannot judge, while in it.
 	undecided string
+	folder    string // of the file that ssh would read first
 	depth     int
 }
 
@@ -44,6 +45,7 @@ const noSSHConfig = "name a file with sshConfig: in the spec that has only what 
 func readSettings(files []string, host, user string) (*settings, error) {
 	s := &settings{host: host, user: user, first: map[string]setting{}}
 	for _, f := range files {
+		s.folder = filepath.Dir(f)
 		if err := s.read(f, true); err != nil {
 			return nil, err
 		}
@@ -96,7 +98,7 @@ func (s *settings) read(file string, outer bool) error {
 				s.undecided = where
 			}
 		case "include":
-			err = s.include(args, applies, filepath.Dir(file))
+			err = s.include(args, applies)
 		default:
 			err = s.set(key, setting{args, where}, applies)
 		}
@@ -127,13 +129,13 @@ func (s *settings) set(key string, v setting, applies bool) error {
 	return nil
 }
 
-// include reads the files of an Include; relative names are beside ~/.ssh/config,
-// or in /etc/ssh for the system's file, which is where these two stand.
-func (s *settings) include(patterns []string, applies bool, folder string) error {
+// include reads the files of an Include; relative names are beside the user's
+// or the system's file, also within a file that was included.
+func (s *settings) include(patterns []string, applies bool) error {
 	for _, p := range patterns {
 		p = expandHome(p)
 		if !filepath.IsAbs(p) {
-			p = filepath.Join(folder, p)
+			p = filepath.Join(s.folder, p)
 		}
 		files, err := filepath.Glob(p)
 		if err != nil {
