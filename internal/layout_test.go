@@ -35,8 +35,10 @@ var arrows = map[string][]string{
 	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
 	"internal/converge":         {"internal/cluster", "internal/progress", "internal/converge", "internal/world"},
 
-	"internal/world":     {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/world"},
-	"internal/world/sim": {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
+	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/world"},
+	// The transport knows no nouns: what runs on a machine is its callers' affair.
+	"internal/world/remote": {},
+	"internal/world/sim":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
 
 	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},

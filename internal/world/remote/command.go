@@ -1,0 +1,180 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxOutput bounds what Run takes into memory.
+const maxOutput = 64 << 20
+
+// Run runs a command as root and returns what it wrote to stdout, also beside
+// an [*ExitError]. stdin may be nil; Run reads it to its end unless the command
+// ends first, and waits for a Read that is under way. When ctx ends, so does Run
+// at once; the command may go on, which the error says ([ErrLost]).
+func (m *Machine) Run(ctx context.Context, command string, stdin io.Reader) (stdout []byte, err error) {
+	defer m.traced("run "+brief(command), time.Now(), &err)
+	s, err := m.start(ctx, command)
+	if err != nil {
+		return nil, m.wrap(err)
+	}
+	defer context.AfterFunc(ctx, func() { s.abandon(context.Cause(ctx)) })()
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		if err := feed(s.in, stdin); err != nil {
+			s.abandon(fmt.Errorf("read its input: %w", err))
+		}
+	})
+	stdout, err = io.ReadAll(io.LimitReader(s.out, maxOutput+1))
+	if len(stdout) > maxOutput {
+		s.abandon(fmt.Errorf("more than %d MiB of output", maxOutput>>20))
+		err = s.err
+	}
+	feeding.Wait()
+	var exit *ExitError
+	if err != nil && !errors.As(err, &exit) {
+		stdout = nil
+	}
+	return stdout, m.wrap(err)
+}
+
+// Follow runs a command as root and copies its stdout to w until it ends or
+// ctx does, which then is no error: the command is ended too, with all that it
+// started.
+func (m *Machine) Follow(ctx context.Context, command string, w io.Writer) (err error) {
+	defer m.traced("follow "+brief(command), time.Now(), &err)
+	s, err := m.start(ctx, tied(command))
+	if err == nil {
+		stop := context.AfterFunc(ctx, func() { s.out.CloseWithError(context.Cause(ctx)) })
+		_, err = io.Copy(w, s.out)
+		stop()
+		grace, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), m.pool.config.Keepalive, errStubborn)
+		defer cancel()
+		s.out.Close()
+		ended := s.hangUp(grace)
+		if err == nil {
+			err = ended
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return m.wrap(err)
+}
+
+// errStubborn is why a session is given up whose command does not end.
+var errStubborn = errors.New("the command does not end")
+
+// Open starts a command as root and returns its stdin and stdout as a stream.
+// ctx bounds the opening alone. A Read after the command's end returns io.EOF if
+// it succeeded, else the error. Close ends stdin, waits for the command, for two
+// [Config.Keepalive] at most, and says how it ended; it may be called while
+// others read and write, which ends them.
+func (m *Machine) Open(ctx context.Context, command string) (_ io.ReadWriteCloser, err error) {
+	defer m.traced("open "+brief(command), time.Now(), &err)
+	s, err := m.start(ctx, command)
+	if err != nil {
+		return nil, m.wrap(err)
+	}
+	return &stream{machine: m, session: s}, nil
+}
+
+type stream struct {
+	machine *Machine
+	session *session
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	n, err := s.session.out.Read(b)
+	if err != nil && err != io.EOF && err != io.ErrClosedPipe {
+		err = s.machine.wrap(err)
+	}
+	return n, err
+}
+
+func (s *stream) Write(b []byte) (int, error) {
+	n, err := s.session.in.Write(b)
+	if err != nil && err != io.ErrClosedPipe {
+		err = s.machine.wrap(err)
+	}
+	return n, err
+}
+
+func (s *stream) Close() error {
+	s.session.out.Close()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 2*s.machine.pool.config.Keepalive, errStubborn)
+	defer cancel()
+	return s.machine.wrap(s.session.hangUp(ctx))
+}
+
+// start sends a command, by a new connection if the one at hand turns out to
+// have been lost before the command was sent.
+func (m *Machine) start(ctx context.Context, command string) (*session, error) {
+	for {
+		c, fresh, err := m.line.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s, err := c.start(ctx, asRoot(c.user, command))
+		var lost *unsentError
+		if !errors.As(err, &lost) || fresh {
+			return s, err
+		}
+		c.kill(err)
+	}
+}
+
+// wrap names the machine in an error.
+func (m *Machine) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("host %s: %w", m.name, err)
+}
+
+func (m *Machine) traced(what string, began time.Time, err *error) {
+	m.pool.trace(what, "host "+m.name, began, *err)
+}
+
+// brief is a command on one short line.
+func brief(command string) string {
+	const most = 120
+	line := strings.Join(strings.Fields(command), " ")
+	if len(line) > most {
+		line = line[:most] + "…"
+	}
+	return line
+}
+
+// feed copies a command's input and closes it. The error is of reading alone:
+// that a command takes no more shows in how it ends.
+func feed(in *io.PipeWriter, stdin io.Reader) error {
+	if stdin == nil {
+		return in.Close()
+	}
+	from := &source{Reader: stdin}
+	io.Copy(in, from)
+	if from.err != nil {
+		return from.err
+	}
+	return in.Close()
+}
+
+// source remembers why reading ended; nil at the end of input.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,350 @@
+package remote_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/world/remote"
+	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
+)
+
+const address = "192.0.2.1"
+
+// machine is the machine behind a server, reached with c, whose SSHConfig is
+// set here.
+func machine(t *testing.T, s *remotetest.Server, c remote.Config) *remote.Machine {
+	t.Helper()
+	c.SSHConfig = remotetest.Config(t, s)
+	return pool(t, c).Machine(netip.MustParseAddr(address))
+}
+
+// pool gives time enough to log in on a busy machine, unless c says otherwise.
+func pool(t *testing.T, c remote.Config) *remote.Pool {
+	t.Helper()
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	p := remote.New(c)
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// users are the two ways to be root.
+var users = []string{"root", "admin"}
+
+func each(t *testing.T, f func(t *testing.T, s *remotetest.Server, m *remote.Machine)) {
+	for _, user := range users {
+		t.Run(user, func(t *testing.T) {
+			t.Parallel()
+			s := remotetest.Start(t, remotetest.Options{Address: address, Users: []string{user}})
+			f(t, s, machine(t, s, remote.Config{}))
+		})
+	}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {
+		for name, test := range map[string]struct {
+			command, stdin, stdout, stderr string
+			status                         int
+		}{
+			"output":        {command: "echo out; echo err >&2", stdout: "out\n"},
+			"input":         {command: "cat", stdin: "in", stdout: "in"},
+			"no input":      {command: "cat; echo end", stdout: "end\n"},
+			"input unread":  {command: "echo end", stdin: strings.Repeat("x", 8<<20), stdout: "end\n"},
+			"failure":       {command: "echo out; echo err >&2; exit 7", stdout: "out\n", stderr: "err\n", status: 7},
+			"signal":        {command: "kill -9 $$", status: 137},
+			"not a command": {command: "if", status: 2, stderr: "yntax"},
+			"nasty":         {command: "printf '%s|' " + remote.Quote(`it's "$HOME"`) + " 'a\nb'", stdout: "it's \"$HOME\"|a\nb|"},
+			"long stderr":   {command: "i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1", status: 1, stderr: "line 2999\n"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				var stdin io.Reader
+				if test.stdin != "" {
+					stdin = strings.NewReader(test.stdin)
+				}
+				out, err := m.Run(t.Context(), test.command, stdin)
+				if string(out) != test.stdout {
+					t.Errorf("stdout %q, want %q", out, test.stdout)
+				}
+				var exit *remote.ExitError
+				if errors.As(err, &exit) != (test.status != 0) || err != nil && exit == nil {
+					t.Fatalf("error %v, want status %d", err, test.status)
+				}
+				if exit != nil && (exit.Status != test.status || !strings.Contains(exit.Stderr, test.stderr) || len(exit.Stderr) > 4<<10) {
+					t.Errorf("status %d, stderr %q; want %d with %q", exit.Status, exit.Stderr, test.status, test.stderr)
+				}
+				if exit != nil && strings.Contains(exit.Stderr, "pleiad:") {
+					t.Errorf("stderr %q shows our mark", exit.Stderr)
+				}
+			})
+		}
+	})
+}
+
+// A command and its input are whole, however large, and one connection carries
+// all of them.
+func TestRunMany(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {
+		large := bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
+		var all sync.WaitGroup
+		for i := range 30 {
+			all.Go(func() {
+				out, err := m.Run(t.Context(), fmt.Sprintf("echo %d; wc -c", i), bytes.NewReader(large))
+				if err != nil || strings.Join(strings.Fields(string(out)), " ") != fmt.Sprint(i, len(large)) {
+					t.Errorf("%d: %q, %v", i, out, err)
+				}
+			})
+		}
+		all.Wait()
+		if n := s.Dialled(); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// Secrets go through stdin: the command line holds what the caller wrote alone.
+func TestCommandLines(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {
+		if _, err := m.Run(t.Context(), "cat >/dev/null", strings.NewReader("secret")); err != nil {
+			t.Fatal(err)
+		}
+		lines := s.Lines()
+		if len(lines) != 1 || !strings.Contains(lines[0], "cat >/dev/null") || strings.Contains(lines[0], "secret") {
+			t.Errorf("%q", lines)
+		}
+	})
+}
+
+func TestInputThatFails(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, _ *remotetest.Server, m *remote.Machine) {
+		in, out := io.Pipe()
+		broken := errors.New("disk broken")
+		out.CloseWithError(broken)
+		if _, err := m.Run(t.Context(), "cat", in); !errors.Is(err, broken) || !errors.Is(err, remote.ErrLost) {
+			t.Error(err)
+		}
+	})
+}
+
+// started waits until a command has made a file.
+func started(t *testing.T, file string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if b, err := os.ReadFile(file); err == nil && len(b) > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not appear", file)
+		}
+	}
+}
+
+// gone waits until the process whose number is in a file is gone.
+func gone(t *testing.T, file string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := strings.TrimSpace(string(b))
+	for deadline := time.Now().Add(10 * time.Second); exec.Command("kill", "-0", pid).Run() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %s still runs", pid)
+		}
+	}
+}
+
+func TestRunEndsWithContext(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, _ *remotetest.Server, m *remote.Machine) {
+		file := filepath.Join(t.TempDir(), "pid")
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error)
+		go func() {
+			// It heeds neither the end of its input nor SIGTERM.
+			_, err := m.Run(ctx, "trap '' TERM; echo $$ >"+file+"; sleep 1000 & wait; wait", nil)
+			result <- err
+		}()
+		started(t, file)
+		cancel()
+		if err := <-result; !errors.Is(err, context.Canceled) || !errors.Is(err, remote.ErrLost) || remote.Lasting(err) {
+			t.Error(err)
+		}
+		if _, err := m.Run(t.Context(), "true", nil); err != nil {
+			t.Errorf("the next command: %v", err)
+		}
+	})
+}
+
+// A command that heeds SIGTERM is ended where sshd may send it.
+func TestRunIsSignalled(t *testing.T) {
+	t.Parallel()
+	s := remotetest.Start(t, remotetest.Options{Address: address})
+	m := machine(t, s, remote.Config{})
+	file := filepath.Join(t.TempDir(), "pid")
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() {
+		_, err := m.Run(ctx, "echo $$ >"+file+"; exec sleep 1000", nil)
+		result <- err
+	}()
+	started(t, file)
+	cancel()
+	<-result
+	gone(t, file)
+}
+
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, _ *remotetest.Server, m *remote.Machine) {
+		file := filepath.Join(t.TempDir(), "pid")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		in, out := io.Pipe()
+		result := make(chan error)
+		go func() {
+			result <- m.Follow(ctx, "echo one; echo two; sleep 1000 & echo $! >"+file+"; wait", out)
+			out.Close()
+		}()
+		got := make([]byte, len("one\ntwo\n"))
+		if _, err := io.ReadFull(in, got); err != nil || string(got) != "one\ntwo\n" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		started(t, file)
+		cancel()
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+		gone(t, file) // what the command started has ended with it
+	})
+}
+
+func TestFollowToTheEnd(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, _ *remotetest.Server, m *remote.Machine) {
+		var out strings.Builder
+		if err := m.Follow(t.Context(), "echo one", &out); err != nil || out.String() != "one\n" {
+			t.Errorf("%q, %v", out.String(), err)
+		}
+		var exit *remote.ExitError
+		if err := m.Follow(t.Context(), "echo why >&2; exit 4", &out); !errors.As(err, &exit) || exit.Status != 4 || exit.Stderr != "why\n" {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, _ *remotetest.Server, m *remote.Machine) {
+		opening, cancel := context.WithCancel(t.Context())
+		stream, err := m.Open(opening, "cat")
+		cancel() // bounds the opening alone
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"ping\n", strings.Repeat("pong", 1<<16)} {
+			got := make([]byte, len(word))
+			sent := make(chan error, 1)
+			go func() { _, err := io.WriteString(stream, word); sent <- err }()
+			if _, err := io.ReadFull(stream, got); err != nil || string(got) != word {
+				t.Fatalf("%q, %v", got, err)
+			}
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := stream.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := stream.Read(make([]byte, 1)); err == nil {
+			t.Error("a closed stream can be read")
+		}
+		if _, err := stream.Write([]byte("x")); err == nil {
+			t.Error("a closed stream can be written")
+		}
+	})
+}
+
+func TestOpenCommandFails(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, _ *remotetest.Server, m *remote.Machine) {
+		stream, err := m.Open(t.Context(), "echo last; echo 'no such thing' >&2; exit 3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var exit *remote.ExitError
+		if out, err := io.ReadAll(stream); string(out) != "last\n" || !errors.As(err, &exit) || exit.Status != 3 || !strings.Contains(err.Error(), "no such thing") {
+			t.Errorf("%q, %v", out, err)
+		}
+		if err := stream.Close(); !errors.As(err, &exit) || exit.Status != 3 {
+			t.Error(err)
+		}
+	})
+}
+
+// Close comes back from a command that does not heed the end of its input, and
+// wakes up who reads.
+func TestCloseStubborn(t *testing.T) {
+	t.Parallel()
+	s := remotetest.Start(t, remotetest.Options{Address: address})
+	m := machine(t, s, remote.Config{Keepalive: 200 * time.Millisecond})
+	file := filepath.Join(t.TempDir(), "pid")
+	stream, err := m.Open(t.Context(), "trap '' TERM; echo $$ >"+file+"; sleep 1000 & wait; wait")
+	if err != nil {
+		t.Fatal(err)
+	}
+	started(t, file)
+	read := make(chan error)
+	go func() { _, err := stream.Read(make([]byte, 1)); read <- err }()
+	if err := stream.Close(); !errors.Is(err, remote.ErrLost) {
+		t.Error(err)
+	}
+	if err := <-read; err == nil {
+		t.Error("Read goes on")
+	}
+}
+
+func TestSudo(t *testing.T) {
+	t.Parallel()
+	for sudo, want := range map[string]string{"password": "a password is required", "missing": "not found"} {
+		t.Run(sudo, func(t *testing.T) {
+			t.Parallel()
+			s := remotetest.Start(t, remotetest.Options{Address: address, Users: []string{"admin"}, Sudo: sudo})
+			_, err := machine(t, s, remote.Config{}).Run(t.Context(), "true", nil)
+			var exit *remote.ExitError
+			if !errors.Is(err, remote.ErrSudo) || !remote.Lasting(err) || errors.As(err, &exit) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "admin") {
+				t.Error(err)
+			}
+			if r := strings.Join(remote.Remedy(err), "\n"); !strings.Contains(r, "NOPASSWD") || !strings.Contains(r, "user: root") {
+				t.Errorf("remedy %q", r)
+			}
+		})
+	}
+}
+
+// What a command itself does with sudo's status and words is no fault of sudo.
+func TestCommandLikeSudo(t *testing.T) {
+	t.Parallel()
+	s := remotetest.Start(t, remotetest.Options{Address: address, Users: []string{"admin"}})
+	_, err := machine(t, s, remote.Config{}).Run(t.Context(), "echo 'sudo: a password is required' >&2; exit 1", nil)
+	var exit *remote.ExitError
+	if errors.Is(err, remote.ErrSudo) || !errors.As(err, &exit) {
+		t.Error(err)
+	}
+}
