@@ -4,9 +4,10 @@
 //
 // [FromFlags] first: it decides between file and flags. [Parse] reads a file,
 // [Flags.Apply] changes a spec as flags say, [Encode] writes a spec so that
-// Parse reads the same again, [Template] writes one for people to edit, and
-// [Schema] describes the file to editors. All of them work from one table of
-// keys (keys.go), so that what is accepted, written and documented is the same.
+// Parse reads the same again, [Resolve] makes the paths in it absolute before it
+// is kept, [Template] writes one for people to edit, and [Schema] describes the
+// file to editors. All of them work from one table of keys (keys.go), so that
+// what is accepted, written and documented is the same.
 //
 // Every error is an [*Error] that holds all problems found, in the order of the
 // file, each with its place, the source line, and what was expected. A spec
@@ -38,6 +39,12 @@ func Default() cluster.Spec {
 	}
 }
 
+// exampleDNS has names and addresses that are set aside for documentation
+// (RFC 2606, RFC 5737): nobody is hurt if somebody leaves them as they are.
+func exampleDNS() cluster.RFC2136DNS {
+	return cluster.RFC2136DNS{Server: "192.0.2.53:53", Zone: "example.com", KeyFile: "/etc/pleiad/tsig.key"}
+}
+
 // Parse reads a spec file. The file says it all: cluster and domain must be in
 // it, and what it leaves out is as [Default] says. filename is for messages,
 // and relative paths in the file start at its folder.
@@ -45,8 +52,11 @@ func Parse(filename string, data []byte) (cluster.Spec, error) {
 	r := &reader{file: filename, at: map[string]place{}}
 	s := Default()
 	s.Cluster, s.Domain = "", "" // no file is about a cluster that it does not name
+	// What follows from other keys is settled once those are known.
+	s.Etcd.Source, s.Hosts, s.DNS, s.Deliver = "", cluster.HostsSpec{}, cluster.DNSSpec{}, ""
 	if root := r.document(data); root != nil {
 		r.group(key{keys: keys()}, root, &s)
+		r.follow(&s)
 		for _, c := range together(s) {
 			r.clash(c)
 		}
@@ -57,26 +67,105 @@ func Parse(filename string, data []byte) (cluster.Spec, error) {
 	return s, nil
 }
 
-// together finds what is wrong with values that are right each by itself.
+// follow fills in what a file leaves out and what follows from the rest of it.
+// What it says, but wrongly, stays empty: nothing follows from that.
+func (r *reader) follow(s *cluster.Spec) {
+	silent := func(path string) bool { _, there := r.at[path]; return !there }
+	d := Default()
+	if silent("etcd.source") {
+		s.Etcd.Source = d.Etcd.Source
+	}
+	if silent("hosts") {
+		s.Hosts = d.Hosts
+	}
+	switch {
+	case !silent("dns"):
+	case s.Hosts.SSH != nil:
+		r.problem(r.at["hosts.ssh"], fmt.Sprintf("dns is missing beside ssh: without it records are served on this machine alone; "+
+			"expected dns: {rfc2136: {server: %s, zone: %s, keyFile: %s}}, for example", exampleDNS().Server, exampleDNS().Zone, exampleDNS().KeyFile))
+	default:
+		s.DNS = d.DNS
+	}
+	if silent("deliver") {
+		s.Deliver = delivery(s.Hosts)
+	}
+}
+
+// delivery is how hosts of a kind get what they must hold.
+func delivery(h cluster.HostsSpec) string {
+	switch {
+	case h.Local != nil:
+		return "local"
+	case h.SSH != nil:
+		return "systemd"
+	}
+	return ""
+}
+
+// together finds what is wrong with values that are right each by itself. What
+// was not right is empty, and no clash of its own.
 func together(s cluster.Spec) []clash {
-	var found []clash
-	if s.Domain != "" {
-		if name := longestName(s); len(name) > maxName {
-			found = append(found, clash{path: "domain", value: s.Domain, err: fmt.Errorf(
-				"too long by %d characters for record names such as %s; expected names of at most %d", len(name)-maxName, display(name), maxName)})
-		}
-	}
-	if r := s.DNS.RFC2136; r != nil && r.Zone != "" && s.Domain != "" && s.Domain != r.Zone && !strings.HasSuffix(s.Domain, "."+r.Zone) {
-		found = append(found, clash{path: "dns.rfc2136.zone", value: r.Zone, err: fmt.Errorf(
-			"does not hold the domain %s; expected %s or a zone above it", s.Domain, s.Domain)})
-	}
+	found := append(ofNames(s), ofHosts(s)...)
 	if name, err := checkOptions(s.Etcd.Options); err != nil {
 		found = append(found, clash{path: "etcd.options." + name, value: s.Etcd.Options[name], err: err})
 	}
 	return found
 }
 
-// clash is a value that does not go with another one.
+func ofNames(s cluster.Spec) []clash {
+	if s.Domain == "" {
+		return nil
+	}
+	var found []clash
+	if name := longestName(s); len(name) > maxName {
+		found = append(found, clash{path: "domain", value: s.Domain, err: fmt.Errorf(
+			"too long by %d characters for record names such as %s; expected names of at most %d", len(name)-maxName, display(name), maxName)})
+	}
+	if r := s.DNS.RFC2136; r != nil && r.Zone != "" && s.Domain != r.Zone && !strings.HasSuffix(s.Domain, "."+r.Zone) {
+		found = append(found, clash{path: "dns.rfc2136.zone", value: r.Zone, err: fmt.Errorf(
+			"does not hold the domain %s; expected %s or a zone above it", s.Domain, s.Domain)})
+	}
+	return found
+}
+
+// ofHosts finds what does not go with the kind of hosts.
+func ofHosts(s cluster.Spec) []clash {
+	var found []clash
+	add := func(path, value, format string, args ...any) {
+		found = append(found, clash{path: path, value: value, err: fmt.Errorf(format, args...)})
+	}
+	if ssh := s.Hosts.SSH; ssh != nil {
+		if n := len(ssh.Addresses); n > 0 && n < s.Members {
+			add("hosts.ssh.addresses", "", "%d for %d members, and a member needs a machine of its own; expected at least %d", n, s.Members, s.Members)
+		}
+		if s.DNS.Embedded != nil {
+			add("dns.embedded", "", "a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136")
+		}
+	}
+	if want := delivery(s.Hosts); want != "" && s.Deliver != "" && s.Deliver != want {
+		add("deliver", s.Deliver, "not a way to hosts of kind %s; expected %s, or nothing, for it follows from the hosts", kindOf(s.Hosts), want)
+	}
+	release := s.Etcd.Release
+	switch source := s.Etcd.Source; {
+	case source == "release" && s.Hosts.Local != nil:
+		add("etcd.source", source, "hosts of kind local run the etcd inside the pleiad binary; expected bundled, or hosts of kind ssh")
+	case source == "release" && release == nil:
+		add("etcd.source", source, "release is missing, which says which one; expected release: {version: %s, sha256: …} beside it", releaseKeys()[0].example)
+	case source == "bundled" && release != nil:
+		add("etcd.release", "", "not used, for the source is bundled; expected source: release, or no release")
+	}
+	return found
+}
+
+func kindOf(h cluster.HostsSpec) string {
+	if h.SSH != nil {
+		return "ssh"
+	}
+	return "local"
+}
+
+// clash is a value that does not go with another one; a group or a list has no
+// value to show.
 type clash struct {
 	path, value string
 	err         error
