@@ -177,7 +177,7 @@ func badSpec(err error) error {
 	if errors.As(err, &file) {
 		err = file
 	}
-	return &failure{act: "read the spec", err: err, exit: BadSpec, hints: []string{"write one to start from: pleiad init"}}
+	return &failure{act: "read the spec", err: err, exit: BadSpec, hints: []string{"write one to start from: pleiad init -f pleiad.yaml"}}
 }
 
 // stored is the spec that was used last.
