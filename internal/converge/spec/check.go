@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -24,6 +25,14 @@ const (
 
 // longestMember is a member's name at its longest.
 const longestMember = cluster.MemberName("etcd-xxxxxxxxxxxx")
+
+// checkText refuses what no value of a spec holds.
+func checkText(text string) error {
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return errors.New("holds a control character; expected text")
+	}
+	return nil
+}
 
 // checkLabel returns a name that is one label of a host name (RFC 1123, 2.1),
 // in lower case.

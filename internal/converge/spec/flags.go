@@ -68,8 +68,14 @@ func (f Flags) Apply(s cluster.Spec) (cluster.Spec, error) {
 
 // flag names the flag behind a clash; without one it is the spec's own.
 func (c clash) flag(f Flags) string {
-	if f.Domain != nil {
+	machines := c.path == "hosts.ssh.addresses"
+	switch {
+	case machines && f.Members != nil:
+		return given{"members", strconv.Itoa(*f.Members)}.String() + ": " + c.path
+	case !machines && f.Domain != nil:
 		return given{"domain", *f.Domain}.String()
+	case c.value == "":
+		return c.path
 	}
 	return c.path + " " + display(c.value)
 }
@@ -94,6 +100,15 @@ func (f Flags) given() []given {
 	}
 	text("tls", f.TLS)
 	return out
+}
+
+// fitting is the DNS provider that goes with a kind of hosts when nobody names
+// one.
+func fitting(hosts string) string {
+	if hosts == "ssh" {
+		return "rfc2136"
+	}
+	return "embedded"
 }
 
 // pickProvider makes a spec use the provider that a flag of pleiad init names.

@@ -66,6 +66,17 @@ func TestFlagsOnASpecOfAFile(t *testing.T) {
 	if got, err := (Flags{Cluster: ptr("d")}).Apply(base); err != nil || got.Domain != "etcd.example.com" {
 		t.Errorf("a new name took a domain along that was not the old name's: %+v, %v", got, err)
 	}
+	machines, err := Parse("f", []byte("cluster: c\ndomain: etcd.example.com\ndns: {rfc2136: {server: ns1, zone: example.com, keyFile: /k}}\nhosts: {ssh: {addresses: [192.0.2.11, 192.0.2.12, 192.0.2.13]}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const few = "--members 5: hosts.ssh.addresses: 3 for 5 members, and a member needs a machine of its own; expected at least 5"
+	if _, err := (Flags{Members: ptr(5), Domain: ptr("a.example.com")}).Apply(machines); err == nil || err.Error() != few {
+		t.Errorf("more members than machines: %v", err)
+	}
+	if s, err := (Flags{Members: ptr(1)}).Apply(machines); err != nil || len(s.Hosts.SSH.Addresses) != 3 {
+		t.Errorf("fewer members than machines: %+v, %v", s, err)
+	}
 	const refusal = "--domain a.test: does not hold the domain a.test; expected a.test or a zone above it"
 	if _, err := (Flags{Domain: ptr("a.test")}).Apply(base); err == nil || err.Error() != refusal {
 		t.Errorf("a domain outside the zone: %v", err)

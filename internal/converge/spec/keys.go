@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -14,6 +15,7 @@ type kind int
 const (
 	word    kind = iota // text
 	number              // a whole number
+	list                // of words, each of them once
 	group               // keys of its own
 	choice              // exactly one of its keys, each a group
 	options             // etcd's options: names to texts, numbers or booleans
@@ -29,13 +31,17 @@ type key struct {
 	kind     kind
 	required bool
 	// values are the only ones there are, if they can be listed; later are
-	// values, or keys, of releases to come.
+	// values, or keys, of releases to come. derived says that which of them is
+	// the default depends on other keys.
 	values, later []string
-	// pattern and most describe a word to editors: a regular expression, and
-	// the greatest length in characters. The parser says it better.
-	pattern string
-	most    int
-	// example stands in templates, as a comment where it is not the value.
+	derived       bool
+	// pattern describes a word, or each word of a list, to editors: a regular
+	// expression. least and most are the bounds of a number, and most is the
+	// greatest length of a word in characters. The parser says it better.
+	pattern     string
+	least, most int
+	// example stands in templates, as a comment where it is not the value; of
+	// a list it is one item.
 	example string
 	// isFile says that the word is the path of a file.
 	isFile bool
@@ -45,11 +51,20 @@ type key struct {
 	set func(s *cluster.Spec, v string) error
 	get func(s cluster.Spec) string
 
-	// keys of a group or choice. In a choice, pick makes the spec use this
-	// group and no other, and picked says whether it does.
-	keys   []key
-	pick   func(s *cluster.Spec)
-	picked func(s cluster.Spec) bool
+	// item checks one word of a list and returns it as it is kept; put gives
+	// the spec the whole list, and items takes it out.
+	item  func(v string) (string, error)
+	put   func(s *cluster.Spec, items []string)
+	items func(s cluster.Spec) []string
+
+	// keys of a group or choice, and whether a group needs some of them.
+	keys []key
+	some bool
+	// pick makes the spec use a group that it can be without, in a choice this
+	// group and no other; picked says whether it does. fits says of a group
+	// outside a choice in which specs it makes sense at all.
+	pick         func(s *cluster.Spec)
+	picked, fits func(s cluster.Spec) bool
 }
 
 // labels in a domain name, either case, for editors.
@@ -101,10 +116,10 @@ func keys() []key {
 			},
 			set: func(s *cluster.Spec, v string) error { s.TLS = v == "auto"; return nil }},
 		{name: "etcd", kind: group, doc: "The etcd that runs.", keys: etcdKeys()},
-		{name: "hosts", kind: choice, doc: "Where members run: one kind of host.", later: []string{"ssh", "ec2"}, keys: hostsKeys()},
+		{name: "hosts", kind: choice, doc: "Where members run: one kind of host.", later: []string{"ec2"}, keys: hostsKeys()},
 		{name: "dns", kind: choice, doc: "Where records are written: one provider.", later: []string{"cloudflare", "route53"}, keys: dnsKeys()},
-		{name: "deliver", values: []string{"local"}, later: []string{"systemd", "chef", "cloud-init"}, example: "local",
-			doc: "How a host gets what its member needs. Hosts of kind local know only local.",
+		{name: "deliver", values: []string{"local", "systemd"}, later: []string{"chef", "cloud-init"}, derived: true, example: "local",
+			doc: "How a host gets what its member needs: local for hosts of kind local, systemd for machines. It follows from the hosts and need not be given.",
 			get: func(s cluster.Spec) string { return s.Deliver },
 			set: func(s *cluster.Spec, v string) error { s.Deliver = v; return nil }},
 	}
@@ -112,10 +127,15 @@ func keys() []key {
 
 func etcdKeys() []key {
 	return []key{
-		{name: "source", values: []string{"bundled"}, later: []string{"release", "path"}, example: "bundled",
-			doc: "bundled: the etcd inside the pleiad binary.",
+		{name: "source", values: []string{"bundled", "release"}, later: []string{"path"}, example: "bundled",
+			doc: "bundled: the etcd inside the pleiad binary. release: an official one, on hosts of kind ssh.",
 			get: func(s cluster.Spec) string { return s.Etcd.Source },
 			set: func(s *cluster.Spec, v string) error { s.Etcd.Source = v; return nil }},
+		{name: "release", kind: group, keys: releaseKeys(),
+			doc:    "The official release to run where source is release. It is fetched from BASEURL/vVERSION/etcd-vVERSION-linux-ARCH.tar.gz and refused if its SHA-256 is another than here.",
+			pick:   func(s *cluster.Spec) { s.Etcd.Release = &cluster.EtcdRelease{BaseURL: officialReleases} },
+			picked: func(s cluster.Spec) bool { return s.Etcd.Release != nil },
+			fits:   func(s cluster.Spec) bool { return s.Hosts.SSH != nil }},
 		{name: "options", kind: options, example: "auto-compaction-retention: 1h",
 			doc: "Options of etcd, named as its flags without the dashes. Unless they say otherwise, history older than an hour is compacted, the database may grow to 8 GiB, and members check each other's data for corruption."},
 	}
@@ -126,6 +146,10 @@ func hostsKeys() []key {
 		{name: "local", kind: group, doc: "Processes on this machine, each with a folder and an address of its own.",
 			pick:   func(s *cluster.Spec) { s.Hosts = cluster.HostsSpec{Local: &cluster.LocalHosts{}} },
 			picked: func(s cluster.Spec) bool { return s.Hosts.Local != nil }},
+		{name: "ssh", kind: group, keys: sshKeys(),
+			doc:    "Machines of your own, with Linux and systemd, reached over SSH. What is not given is as ssh itself has it: from ~/.ssh/config, the agent, ~/.ssh/known_hosts.",
+			pick:   func(s *cluster.Spec) { s.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}} },
+			picked: func(s cluster.Spec) bool { return s.Hosts.SSH != nil }},
 	}
 }
 
@@ -138,21 +162,21 @@ func dnsKeys() []key {
 			pick:   func(s *cluster.Spec) { s.DNS = cluster.DNSSpec{RFC2136: &cluster.RFC2136DNS{}} },
 			picked: func(s cluster.Spec) bool { return s.DNS.RFC2136 != nil },
 			keys: []key{
-				{name: "server", required: true, example: "192.0.2.53:53",
+				{name: "server", required: true, example: exampleDNS().Server,
 					doc: "The primary server: host or host:port, port 53 if it is not given.",
 					get: func(s cluster.Spec) string { return s.DNS.RFC2136.Server },
 					set: func(s *cluster.Spec, v string) (err error) {
 						s.DNS.RFC2136.Server, err = checkServer(v)
 						return err
 					}},
-				{name: "zone", required: true, pattern: zonePattern, most: maxName + 1, example: "example.com",
+				{name: "zone", required: true, pattern: zonePattern, most: maxName + 1, example: exampleDNS().Zone,
 					doc: "The zone on that server that holds the domain.",
 					get: func(s cluster.Spec) string { return s.DNS.RFC2136.Zone },
 					set: func(s *cluster.Spec, v string) (err error) {
 						s.DNS.RFC2136.Zone, err = checkDomain(v)
 						return err
 					}},
-				{name: "keyFile", required: true, isFile: true, example: "/etc/pleiad/tsig.key",
+				{name: "keyFile", required: true, isFile: true, example: exampleDNS().KeyFile,
 					doc: "File with the TSIG key, as BIND's tsig-keygen writes it. A relative path starts at the folder of this file.",
 					get: func(s cluster.Spec) string { return s.DNS.RFC2136.KeyFile },
 					set: func(s *cluster.Spec, v string) error { s.DNS.RFC2136.KeyFile = v; return checkPath(v) }},
@@ -177,6 +201,27 @@ func find(keys []key, name string) (key, bool) {
 		}
 	}
 	return key{}, false
+}
+
+// shown is the example of a key as it stands behind it on one line.
+func (k key) shown() string {
+	switch {
+	case k.kind == list:
+		return "[" + k.example + "]"
+	case k.kind == group && len(k.keys) > 0:
+		return "{" + k.keys[0].name + ": " + k.keys[0].shown() + "}"
+	}
+	return k.example
+}
+
+// takes says whether a text could be meant by a word or an item of a list, as
+// far as that can be told without a spec.
+func (k key) takes(v string) bool {
+	if k.item != nil {
+		_, err := k.item(v)
+		return err == nil
+	}
+	return regexp.MustCompile(k.pattern).MatchString(v)
 }
 
 // home is where a key or an option of etcd belongs that was found in the wrong

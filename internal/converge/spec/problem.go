@@ -111,6 +111,9 @@ func report(problems []Problem) error {
 // where it is not one plain word.
 func display(value string) string {
 	const most = 60
+	if u := userinfo().FindStringIndex(value); u != nil {
+		value = value[:u[0]] + "://…"
+	}
 	if utf8.RuneCountInString(value) > most {
 		value = string([]rune(value)[:most]) + "…"
 	}
@@ -128,8 +131,15 @@ func redact(line string) string {
 	secret := regexp.MustCompile(`(?i)([\w-]*(?:secret|passw(?:or)?d|token|key))["']?\s*:\s*`)
 	for _, m := range secret.FindAllStringSubmatchIndex(line, -1) {
 		if m[1] < len(line) && !slices.Contains(node.Options(), line[m[2]:m[3]]) {
-			return line[:m[1]] + "…"
+			line = line[:m[1]] + "…"
+			break
 		}
+	}
+	if u := userinfo().FindStringIndex(line); u != nil {
+		line = line[:u[0]] + "://…"
 	}
 	return line
 }
+
+// userinfo is where a URL names somebody, perhaps with a password.
+func userinfo() *regexp.Regexp { return regexp.MustCompile(`://[^/\s]*@`) }

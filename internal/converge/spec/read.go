@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -44,7 +43,10 @@ func (r *reader) problem(at place, text string) {
 func (r *reader) clash(c clash) {
 	at := r.at[c.path]
 	name := c.path[strings.LastIndexByte(c.path, '.')+1:]
-	r.problem(at, fmt.Sprintf("%s %s: %s", name, display(c.value), c.err))
+	if c.value != "" {
+		name += " " + display(c.value)
+	}
+	r.problem(at, fmt.Sprintf("%s: %s", name, c.err))
 }
 
 // group reads the keys of one mapping. path is where it stands, without a
@@ -68,8 +70,8 @@ func (r *reader) group(g key, m *ast.MappingNode, s *cluster.Spec, path ...strin
 		case g.kind == choice && chosen != "":
 			r.problem(at, fmt.Sprintf("%s besides %s; expected exactly one of %s", name, chosen, strings.Join(names(g.keys), ", ")))
 		default:
-			if g.kind == choice {
-				chosen = name
+			chosen = name
+			if k.pick != nil {
 				k.pick(s)
 			}
 			r.value(k, entry, s, append(slices.Clone(path), name))
@@ -77,7 +79,7 @@ func (r *reader) group(g key, m *ast.MappingNode, s *cluster.Spec, path ...strin
 	}
 	for _, k := range g.keys {
 		if _, there := seen[k.name]; k.required && !there && !meant[k.name] {
-			r.problem(r.placeOf(m, path), fmt.Sprintf("%s is missing; expected %s: %s, for example", k.name, k.name, k.example))
+			r.problem(r.placeOf(m, path), fmt.Sprintf("%s is missing; expected %s: %s, for example", k.name, k.name, k.shown()))
 		}
 	}
 }
@@ -109,8 +111,12 @@ func unknown(name string, g key) string {
 func (r *reader) value(k key, entry *ast.MappingValueNode, s *cluster.Spec, path []string) {
 	at := start(entry.Value)
 	r.at[strings.Join(path, ".")] = at
-	if k.kind == word || k.kind == number {
+	switch k.kind {
+	case word, number:
 		r.scalar(k, entry.Value, s)
+		return
+	case list:
+		r.list(k, entry.Value, s)
 		return
 	}
 	m, ok := mapping(entry.Value)
@@ -123,6 +129,8 @@ func (r *reader) value(k key, entry *ast.MappingValueNode, s *cluster.Spec, path
 		r.options(m, s, path)
 	case k.kind == choice && len(m.Values) == 0:
 		r.problem(start(entry.Key), fmt.Sprintf("%s is empty; expected one of %s", k.name, strings.Join(names(k.keys), ", ")))
+	case k.some && len(m.Values) == 0:
+		r.problem(start(entry.Key), fmt.Sprintf("%s is empty; expected at least one of %s", k.name, strings.Join(names(k.keys), ", ")))
 	default:
 		r.group(k, m, s, path...)
 	}
@@ -179,12 +187,15 @@ func expectedScalar(k key, n ast.Node) string {
 	}
 	if k.kind == number {
 		want := "a whole number: " + strings.Join(k.values, ", ")
+		if len(k.values) == 0 {
+			want = fmt.Sprintf("a whole number from %d to %d", k.least, k.most)
+		}
 		if v, ok := wordValue(n); ok && isWhole(v) {
 			want += ", without quotes"
 		}
 		return want
 	}
-	if v, ok := optionValue(n); ok {
+	if v, ok := optionValue(n); ok && k.takes(v) {
 		return fmt.Sprintf("a text: put it in quotes, '%s'", v)
 	}
 	return "a text, such as " + k.example
@@ -193,8 +204,8 @@ func expectedScalar(k key, n ast.Node) string {
 // assign checks a value and puts it into the spec; file is where relative
 // paths start.
 func assign(k key, s *cluster.Spec, v, file string) error {
-	if strings.ContainsFunc(v, unicode.IsControl) {
-		return errors.New("holds a control character; expected text")
+	if err := checkText(v); err != nil {
+		return err
 	}
 	if k.kind == word && len(k.values) > 0 && !slices.Contains(k.values, v) {
 		want := "expected " + strings.Join(k.values, " or ")

@@ -34,10 +34,15 @@ type schema struct {
 	Type          any        `json:"type,omitempty"` // a name, or several
 	Enum          []any      `json:"enum,omitempty"`
 	Default       any        `json:"default,omitempty"`
+	Minimum       int        `json:"minimum,omitempty"`
+	Maximum       int        `json:"maximum,omitempty"`
 	Pattern       string     `json:"pattern,omitempty"`
 	MinLength     int        `json:"minLength,omitempty"`
 	MaxLength     int        `json:"maxLength,omitempty"`
 	Examples      []string   `json:"examples,omitempty"`
+	Items         *schema    `json:"items,omitempty"`
+	MinItems      int        `json:"minItems,omitempty"`
+	UniqueItems   bool       `json:"uniqueItems,omitempty"`
 	Properties    properties `json:"properties,omitempty"`
 	Required      []string   `json:"required,omitempty"`
 	MinProperties int        `json:"minProperties,omitempty"`
@@ -77,12 +82,9 @@ func keySchema(k key) schema {
 	case word:
 		wordSchema(k, &s)
 	case number:
-		s.Type, s.Default = "integer", 0
-		for _, v := range k.values {
-			n, _ := strconv.Atoi(v) // the table's own values
-			s.Enum = append(s.Enum, n)
-		}
-		s.Default, _ = strconv.Atoi(k.get(Default()))
+		numberSchema(k, &s)
+	case list:
+		listSchema(k, &s)
 	default:
 		groupSchema(k, &s)
 	}
@@ -95,10 +97,33 @@ func wordSchema(k key, s *schema) {
 		for _, v := range k.values {
 			s.Enum = append(s.Enum, v)
 		}
-		s.Default = k.get(Default())
+		if !k.derived {
+			s.Default = k.get(Default())
+		}
 		return
 	}
 	s.Pattern, s.MinLength, s.MaxLength, s.Examples = k.pattern, 1, k.most, []string{k.example}
+}
+
+func numberSchema(k key, s *schema) {
+	s.Type, s.Minimum, s.Maximum = "integer", k.least, k.most
+	if len(k.values) == 0 {
+		return
+	}
+	for _, v := range k.values {
+		n, _ := strconv.Atoi(v) // the table's own values
+		s.Enum = append(s.Enum, n)
+	}
+	s.Default, _ = strconv.Atoi(k.get(Default()))
+}
+
+// listSchema allows nothing where a list may be empty.
+func listSchema(k key, s *schema) {
+	s.Type, s.UniqueItems, s.Items = []string{"array", "null"}, true, &schema{}
+	wordSchema(k, s.Items)
+	if k.required {
+		s.Type, s.MinItems = "array", 1
+	}
 }
 
 // groupSchema allows nothing where a group may be empty, as when every key in
@@ -113,6 +138,9 @@ func groupSchema(k key, s *schema) {
 			s.Required = append(s.Required, sub.name)
 			s.Type = "object"
 		}
+	}
+	if k.some {
+		s.Type, s.MinProperties = "object", 1
 	}
 	if k.kind == choice {
 		s.Type, s.MinProperties, s.MaxProperties = "object", 1, 1

@@ -156,8 +156,24 @@ func (r *reader) syntax(err error) {
 			at.line, text = t.Next.Position.Line, align
 			at.column = 1 + len(r.lines[at.line-1]) - len(strings.TrimLeft(r.lines[at.line-1], " "))
 		}
+	case "non-map value is specified":
+		text = "a text where a key belongs; expected KEY: VALUE, or a space after the dash of an item"
 	case "value is not allowed in this context", "value is not allowed in this context. map key-value is pre-defined":
 		text = align
 	}
-	r.problem(at, "not YAML: "+text)
+	r.problem(r.visible(at), "not YAML: "+text)
+}
+
+// visible is a place, or where the last text before it begins if there is
+// none: the parser counts the line break after a text to it.
+func (r *reader) visible(at place) place {
+	for n := min(at.line, len(r.lines)); n > 0; n-- {
+		if line := r.lines[n-1]; strings.TrimSpace(line) != "" {
+			if n < at.line {
+				return place{line: n, column: 1 + len(line) - len(strings.TrimLeft(line, " "))}
+			}
+			break
+		}
+	}
+	return at
 }

@@ -4,9 +4,10 @@
 //
 // [FromFlags] first: it decides between file and flags. [Parse] reads a file,
 // [Flags.Apply] changes a spec as flags say, [Encode] writes a spec so that
-// Parse reads the same again, [Template] writes one for people to edit, and
-// [Schema] describes the file to editors. All of them work from one table of
-// keys (keys.go), so that what is accepted, written and documented is the same.
+// Parse reads the same again, [Resolve] makes the paths in it absolute before it
+// is kept, [Template] writes one for people to edit, and [Schema] describes the
+// file to editors. All of them work from one table of keys (keys.go), so that
+// what is accepted, written and documented is the same.
 //
 // Every error is an [*Error] that holds all problems found, in the order of the
 // file, each with its place, the source line, and what was expected. A spec
@@ -18,7 +19,6 @@ package spec
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
@@ -38,6 +38,12 @@ func Default() cluster.Spec {
 	}
 }
 
+// exampleDNS has names and addresses that are set aside for documentation
+// (RFC 2606, RFC 5737): nobody is hurt if somebody leaves them as they are.
+func exampleDNS() cluster.RFC2136DNS {
+	return cluster.RFC2136DNS{Server: "192.0.2.53:53", Zone: "example.com", KeyFile: "/etc/pleiad/tsig.key"}
+}
+
 // Parse reads a spec file. The file says it all: cluster and domain must be in
 // it, and what it leaves out is as [Default] says. filename is for messages,
 // and relative paths in the file start at its folder.
@@ -45,8 +51,11 @@ func Parse(filename string, data []byte) (cluster.Spec, error) {
 	r := &reader{file: filename, at: map[string]place{}}
 	s := Default()
 	s.Cluster, s.Domain = "", "" // no file is about a cluster that it does not name
+	// What follows from other keys is settled once those are known.
+	s.Etcd.Source, s.Hosts, s.DNS, s.Deliver = "", cluster.HostsSpec{}, cluster.DNSSpec{}, ""
 	if root := r.document(data); root != nil {
 		r.group(key{keys: keys()}, root, &s)
+		r.follow(&s)
 		for _, c := range together(s) {
 			r.clash(c)
 		}
@@ -57,27 +66,37 @@ func Parse(filename string, data []byte) (cluster.Spec, error) {
 	return s, nil
 }
 
-// together finds what is wrong with values that are right each by itself.
-func together(s cluster.Spec) []clash {
-	var found []clash
-	if s.Domain != "" {
-		if name := longestName(s); len(name) > maxName {
-			found = append(found, clash{path: "domain", value: s.Domain, err: fmt.Errorf(
-				"too long by %d characters for record names such as %s; expected names of at most %d", len(name)-maxName, display(name), maxName)})
-		}
+// follow fills in what a file leaves out and what follows from the rest of it.
+// What it says, but wrongly, stays empty: nothing follows from that.
+func (r *reader) follow(s *cluster.Spec) {
+	silent := func(path string) bool { _, there := r.at[path]; return !there }
+	d := Default()
+	if silent("etcd.source") {
+		s.Etcd.Source = d.Etcd.Source
 	}
-	if r := s.DNS.RFC2136; r != nil && r.Zone != "" && s.Domain != "" && s.Domain != r.Zone && !strings.HasSuffix(s.Domain, "."+r.Zone) {
-		found = append(found, clash{path: "dns.rfc2136.zone", value: r.Zone, err: fmt.Errorf(
-			"does not hold the domain %s; expected %s or a zone above it", s.Domain, s.Domain)})
+	if silent("hosts") {
+		s.Hosts = d.Hosts
 	}
-	if name, err := checkOptions(s.Etcd.Options); err != nil {
-		found = append(found, clash{path: "etcd.options." + name, value: s.Etcd.Options[name], err: err})
+	switch {
+	case !silent("dns"):
+	case s.Hosts.SSH != nil:
+		r.problem(r.at["hosts.ssh"], fmt.Sprintf("dns is missing beside ssh: without it records are served on this machine alone; "+
+			"expected dns: {rfc2136: {server: %s, zone: %s, keyFile: %s}}, for example", exampleDNS().Server, exampleDNS().Zone, exampleDNS().KeyFile))
+	default:
+		s.DNS = d.DNS
 	}
-	return found
+	if silent("deliver") {
+		s.Deliver = delivery(s.Hosts)
+	}
 }
 
-// clash is a value that does not go with another one.
-type clash struct {
-	path, value string
-	err         error
+// delivery is how hosts of a kind get what they must hold.
+func delivery(h cluster.HostsSpec) string {
+	switch {
+	case h.Local != nil:
+		return "local"
+	case h.SSH != nil:
+		return "systemd"
+	}
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,13 +17,17 @@ import (
 // folder of the file.
 func Encode(s cluster.Spec) []byte {
 	w := &writer{spec: s}
-	w.group(keys(), 0)
+	w.group(key{kind: group, keys: keys()}, 0)
 	return w.out.Bytes()
 }
 
 // Template is a pleiad.yaml to start from, with every key explained, for a kind
-// of hosts and a DNS provider, named as in the file.
+// of hosts and a DNS provider, named as in the file; "" is the provider that
+// goes with the hosts.
 func Template(hosts, dns string) ([]byte, error) {
+	if dns == "" {
+		dns = fitting(hosts)
+	}
 	s := Default()
 	var problems []Problem
 	for _, p := range []struct{ flag, name string }{{"hosts", hosts}, {"dns", dns}} {
@@ -30,19 +35,34 @@ func Template(hosts, dns string) ([]byte, error) {
 			problems = append(problems, Problem{Text: err.Error()})
 		}
 	}
+	exemplify(&s)
+	if len(problems) == 0 {
+		for _, c := range together(s) {
+			problems = append(problems, Problem{Text: fmt.Sprintf("%s: %s", given{"dns", dns}, c.err)})
+		}
+	}
 	if err := report(problems); err != nil {
 		return nil, err
 	}
-	if r := s.DNS.RFC2136; r != nil {
-		// Names and addresses that are set aside for documentation (RFC 2606,
-		// RFC 5737): nobody is hurt if somebody leaves them as they are.
-		s.Cluster, s.Domain = "etcd-1", "etcd.example.com"
-		*r = cluster.RFC2136DNS{Server: "192.0.2.53:53", Zone: "example.com", KeyFile: "/etc/pleiad/tsig.key"}
-	}
 	w := &writer{spec: s, explain: true}
 	fmt.Fprintf(&w.out, "# What is wanted of one etcd cluster. Edit it, then: pleiad up -f %s\n", FileName)
-	w.group(keys(), 0)
+	w.group(key{kind: group, keys: keys()}, 0)
 	return w.out.Bytes(), nil
+}
+
+// exemplify fills in what a person must change, with what is set aside for
+// documentation.
+func exemplify(s *cluster.Spec) {
+	s.Deliver = delivery(s.Hosts)
+	if r := s.DNS.RFC2136; r != nil {
+		s.Cluster, s.Domain = "etcd-1", "etcd.example.com"
+		*r = exampleDNS()
+	}
+	if ssh := s.Hosts.SSH; ssh != nil {
+		for a := netip.AddrFrom4([4]byte{192, 0, 2, 11}); len(ssh.Addresses) < s.Members; a = a.Next() {
+			ssh.Addresses = append(ssh.Addresses, a)
+		}
+	}
 }
 
 // FileName is what a spec file is called unless somebody calls it otherwise.
@@ -55,48 +75,68 @@ type writer struct {
 	out     bytes.Buffer
 }
 
-func (w *writer) group(keys []key, depth int) {
-	for _, k := range keys {
-		if k.picked != nil && !k.picked(w.spec) {
+func (w *writer) group(g key, depth int) {
+	for _, k := range g.keys {
+		picked := k.picked == nil || k.picked(w.spec)
+		if !picked && (g.kind == choice || !w.explain || k.fits != nil && !k.fits(w.spec)) {
 			continue
 		}
 		if w.explain {
 			w.comment(k, depth)
 		}
-		switch k.kind {
-		case options:
-			w.options(k, depth)
-		case word, number:
-			w.scalar(k, depth)
-		default:
-			if len(k.keys) == 0 {
-				w.line(depth, k.name+": {}")
-				continue
-			}
-			w.line(depth, k.name+":")
-			w.group(k.keys, depth+1)
+		if !picked {
+			w.sample(k, depth)
+			continue
 		}
+		w.value(k, depth)
+	}
+}
+
+func (w *writer) value(k key, depth int) {
+	switch k.kind {
+	case options:
+		w.options(k, depth)
+	case word, number:
+		w.scalar(k, depth)
+	case list:
+		w.list(k, depth)
+	default:
+		if len(k.keys) == 0 {
+			w.line(depth, k.name+": {}")
+			return
+		}
+		w.line(depth, k.name+":")
+		w.group(k, depth+1)
 	}
 }
 
 func (w *writer) scalar(k key, depth int) {
 	switch v := k.get(w.spec); {
-	case v != "" && len(k.values) > 0: // numbers, and words that are none of YAML's own
+	case v != "" && (k.kind == number || len(k.values) > 0): // words that are none of YAML's own
 		w.line(depth, k.name+": "+v)
 	case v != "":
 		w.line(depth, k.name+": "+quoted(v))
-	case w.explain:
-		w.line(depth, "# "+k.name+": "+k.example)
+	default:
+		w.sample(k, depth)
+	}
+}
+
+func (w *writer) list(k key, depth int) {
+	items := k.items(w.spec)
+	if len(items) == 0 {
+		w.sample(k, depth)
+		return
+	}
+	w.line(depth, k.name+":")
+	for _, item := range items {
+		w.line(depth+1, "- "+quoted(item))
 	}
 }
 
 func (w *writer) options(k key, depth int) {
 	set := w.spec.Etcd.Options
 	if len(set) == 0 {
-		if w.explain {
-			w.line(depth, "# "+k.name+":")
-			w.line(depth, "#   "+k.example)
-		}
+		w.sample(k, depth)
 		return
 	}
 	w.line(depth, k.name+":")
@@ -107,6 +147,37 @@ func (w *writer) options(k key, depth int) {
 		}
 		w.line(depth+1, name+": "+v)
 	}
+}
+
+// sample shows a key that is not set, in a template.
+func (w *writer) sample(k key, depth int) {
+	if !w.explain {
+		return
+	}
+	for _, l := range sample(k) {
+		w.line(depth, "# "+l)
+	}
+}
+
+// sample is a key with its example.
+func sample(k key) []string {
+	lines := []string{k.name + ":"}
+	switch k.kind {
+	case options:
+		return append(lines, "  "+k.example)
+	case list:
+		return append(lines, "  - "+quoted(k.example))
+	case number:
+		return []string{k.name + ": " + k.example}
+	case word:
+		return []string{k.name + ": " + quoted(k.example)}
+	}
+	for _, sub := range k.keys {
+		for _, l := range sample(sub) {
+			lines = append(lines, "  "+l)
+		}
+	}
+	return lines
 }
 
 // comment explains a key above it, and the keys at the top stand apart.
@@ -135,7 +206,8 @@ func (w *writer) line(depth int, text string) {
 // nothing. Specs hold no control characters, so single quotes do.
 func quoted(text string) string {
 	plain := regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9./_-]*(:[0-9]+)?$|` + // names, paths, host:port
-		`^[0-9]+(\.[0-9]+){3}(:[0-9]+)?$|^[0-9]+(ms|s|m|h)$`) // addresses, durations
+		`^~/[A-Za-z0-9./_-]+$|^https?://[A-Za-z0-9./_:-]*[A-Za-z0-9/_-]$|` + // paths at home, URLs
+		`^[0-9]+(\.[0-9]+){2,3}(:[0-9]+)?$|^[0-9]+(ms|s|m|h)$`) // versions, addresses, durations
 	reserved := []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n", "inf", "nan"}
 	if plain.MatchString(text) && !slices.Contains(reserved, strings.ToLower(text)) {
 		return text

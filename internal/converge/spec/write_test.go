@@ -1,9 +1,13 @@
 package spec
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +25,9 @@ func TestTemplatesAreValidAndExplainEveryKey(t *testing.T) {
 	dns, _ := find(keys(), "dns")
 	for _, h := range hosts.keys {
 		for _, d := range dns.keys {
+			if h.name == "ssh" && d.name == "embedded" {
+				continue // they do not go together
+			}
 			text, err := Template(h.name, d.name)
 			if err != nil {
 				t.Fatal(err)
@@ -46,8 +53,9 @@ func TestTemplatesAreValidAndExplainEveryKey(t *testing.T) {
 				t.Errorf("%s, %s: %s", h.name, d.name, v)
 			}
 			for _, k := range slices.Concat(keys(), etcdKeys(), h.keys, d.keys) {
-				if !strings.Contains(string(text), "\n"+k.name+":") && !strings.Contains(string(text), " "+k.name+":") {
-					t.Errorf("the template for %s and %s does not show %s", h.name, d.name, k.name)
+				shown := regexp.MustCompile(`(?m)^ *(# )?` + k.name + `:( |$)`).Match(text)
+				if fits := k.fits == nil || k.fits(s); fits != shown {
+					t.Errorf("the template for %s and %s shows %s: %t", h.name, d.name, k.name, shown)
 				}
 			}
 			for n, line := range strings.Split(string(text), "\n") {
@@ -56,18 +64,72 @@ func TestTemplatesAreValidAndExplainEveryKey(t *testing.T) {
 				}
 			}
 			// What is commented out works once it is not.
-			uncommented := strings.NewReplacer("# discoveryName", "discoveryName", "  # options", "  options", "  #   auto", "    auto").Replace(string(text))
-			s, err = Parse(FileName, []byte(uncommented))
-			if err != nil || s.DiscoveryName == "" || s.Etcd.Options["auto-compaction-retention"] == "" {
-				t.Errorf("with its examples the template for %s and %s gives %+v, %v", h.name, d.name, s, err)
+			s, err = Parse(FileName, uncommented(text))
+			if err != nil {
+				t.Fatalf("with its examples the template for %s and %s says %v", h.name, d.name, err)
 			}
+			if left := bytes.Count(Encode(s), []byte("\n")); left < len(examples(text)) {
+				t.Errorf("with its examples the template for %s and %s asks for no more than\n%s", h.name, d.name, Encode(s))
+			}
+		}
+	}
+}
+
+// examples are the lines of a template that show a key which is not set.
+func examples(template []byte) []string {
+	var samples []string
+	var collect func(keys []key)
+	collect = func(keys []key) {
+		for _, k := range keys {
+			samples = append(samples, sample(k)...)
+			collect(k.keys)
+		}
+	}
+	collect(keys())
+	var found []string
+	for _, line := range strings.Split(string(template), "\n") {
+		if _, text, comment := strings.Cut(line, "# "); comment && slices.Contains(samples, text) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// uncommented is a template with all its examples in force.
+func uncommented(template []byte) []byte {
+	text := string(template)
+	for _, line := range examples(template) {
+		text = strings.Replace(text, line, strings.Replace(line, "# ", "", 1), 1)
+	}
+	if strings.Contains(text, "\n  release:") {
+		text = strings.Replace(text, "source: bundled", "source: release", 1)
+	}
+	return []byte(text)
+}
+
+func TestTemplateFitsTheHosts(t *testing.T) {
+	for _, tt := range []struct{ hosts, dns, want string }{
+		{"local", "", "embedded"},
+		{"ssh", "", "rfc2136"},
+		{"ssh", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136"},
+		{"moon", "", "--hosts moon: unknown; expected local or ssh"},
+	} {
+		text, err := Template(tt.hosts, tt.dns)
+		if err != nil {
+			if err.Error() != tt.want {
+				t.Errorf("%s, %q: %v", tt.hosts, tt.dns, err)
+			}
+			continue
+		}
+		if want, err := Template(tt.hosts, tt.want); err != nil || !bytes.Equal(text, want) {
+			t.Errorf("%s, %q: not the template for %s (%v):\n%s", tt.hosts, tt.dns, tt.want, err, text)
 		}
 	}
 }
 
 func TestTemplateNamesWhatThereIs(t *testing.T) {
 	_, err := Template("ec2", "bind")
-	want := "--hosts ec2: not in this version yet; expected local\n--dns bind: unknown; expected embedded or rfc2136"
+	want := "--hosts ec2: not in this version yet; expected local or ssh\n--dns bind: unknown; expected embedded or rfc2136"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -97,7 +159,7 @@ func TestSchemaHasTheKeysOfTheParser(t *testing.T) {
 				compare(path+"."+name, child, sub)
 			}
 		}
-		if len(properties) != len(known) || k.kind > number && s["additionalProperties"] != false {
+		if len(properties) != len(known) || k.kind > list && s["additionalProperties"] != false {
 			t.Errorf("%s: the schema knows %d keys, the parser %d", path, len(properties), len(known))
 		}
 	}
@@ -119,6 +181,12 @@ func drawSpec(t *rapid.T) cluster.Spec {
 			KeyFile: "/" + rapid.StringMatching(`[ -~äß日:#'"\\{}]{0,20}`).Draw(t, "keyFile"),
 		}}
 	}
+	if s.DNS.RFC2136 != nil && rapid.Bool().Draw(t, "ssh") {
+		s.Hosts, s.Deliver = cluster.HostsSpec{SSH: drawSSH(t, s.Members)}, "systemd"
+		if rapid.Bool().Draw(t, "release") {
+			s.Etcd.Source, s.Etcd.Release = "release", drawRelease(t)
+		}
+	}
 	s.Etcd.Options = rapid.MapOfN(rapid.SampledFrom([]string{"host-whitelist", "distributed-tracing-address", "distributed-tracing-service-name"}),
 		rapid.OneOf(rapid.StringMatching(`[ -~äß日]{0,20}`), rapid.SampledFrom([]string{"", " ", "true", "TRUE", "1", "01", "0x1", "1_0", "-1", "+1", "1.5", ".inf", "~", "null", "2026-11-23", "12:30:00", "*", "&a", "!x", "- a", "? a", "a: b", "a #b", "'", "''", "\"", "8589934592", "99999999999999999999"})), 0, 3).Draw(t, "options")
 	if len(s.Etcd.Options) == 0 {
@@ -126,6 +194,48 @@ func drawSpec(t *rapid.T) cluster.Spec {
 	}
 	return s
 }
+
+// drawSSH draws what may be said of machines; path is any text of one line.
+func drawSSH(t *rapid.T, members int) *cluster.SSHHosts {
+	path := rapid.StringMatching(`[ -~äß日:#'"\\{}]{1,20}`)
+	file := rapid.OneOf(rapid.Just(""), rapid.Map(path, func(p string) string { return "/" + p }))
+	atHome := rapid.OneOf(file, rapid.Map(path, func(p string) string { return "~/" + p }))
+	v4 := rapid.Map(rapid.SliceOfN(rapid.Byte(), 3, 3), func(b []byte) netip.Addr { return netip.AddrFrom4([4]byte{10, b[0], b[1], b[2]}) })
+	v6 := rapid.Map(rapid.SliceOfN(rapid.Byte(), 14, 14), func(b []byte) netip.Addr {
+		return netip.AddrFrom16([16]byte(append([]byte{0x20, 0x01}, b...)))
+	})
+	h := &cluster.SSHHosts{
+		Addresses:    rapid.SliceOfNDistinct(rapid.OneOf(v4, v6), members, 12, rapid.ID).Draw(t, "addresses"),
+		User:         rapid.SampledFrom([]string{"", "root", "jo@example.com", "null", "0", `LAB\jo`, "y"}).Draw(t, "user"),
+		Port:         rapid.Uint16().Draw(t, "port"),
+		IdentityFile: atHome.Draw(t, "identityFile"),
+		KnownHosts:   atHome.Draw(t, "knownHosts"),
+		DataDevice:   rapid.SampledFrom([]string{"", "/dev/vdb", "/dev/disk/by-id/a:b", `/dev/disk/by-label/a\x20b`, "/dev/#"}).Draw(t, "dataDevice"),
+	}
+	digest := rapid.Map(rapid.SliceOfN(rapid.Byte(), 32, 32), func(b []byte) string { return "SHA256:" + base64.RawStdEncoding.EncodeToString(b) })
+	h.Fingerprints = rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfNDistinct(digest, 1, 3, rapid.ID)).Draw(t, "fingerprints")
+	for _, arch := range architectures() {
+		if f := file.Draw(t, arch); f != "" {
+			if h.Binaries == nil {
+				h.Binaries = map[string]string{}
+			}
+			h.Binaries[arch] = f
+		}
+	}
+	return h
+}
+
+func drawRelease(t *rapid.T) *cluster.EtcdRelease {
+	digest := rapid.OneOf(rapid.StringMatching(`[0-9a-f]{64}`), rapid.StringMatching(`[0-9]{64}`), rapid.StringMatching(`[0-9]{31}e[0-9]{32}`))
+	return &cluster.EtcdRelease{
+		Version: rapid.StringMatching(`3\.[67]\.(0|[1-9][0-9]{0,2})`).Draw(t, "version"),
+		BaseURL: rapid.SampledFrom([]string{officialReleases, "http://10.5.1.2:8080", "http://[2001:db8::1]/etcd", "https://m.test/a:/b", "https://m.test/it's/{x}"}).Draw(t, "baseURL"),
+		SHA256:  rapid.MapOfN(rapid.SampledFrom(architectures()), digest, 1, 2).Draw(t, "sha256"),
+	}
+}
+
+// byValue compares addresses, which hide what they are.
+var byValue = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
 func TestEncodedSpecIsReadBack(t *testing.T) {
 	schema := compileSchema(t)
@@ -136,7 +246,7 @@ func TestEncodedSpecIsReadBack(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s\n%v", text, err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, byValue); diff != "" {
 			t.Fatalf("%s\n-written +read:\n%s", text, diff)
 		}
 		if v := verdict(schema, text); v != "schema: takes it\n" {

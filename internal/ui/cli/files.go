@@ -25,35 +25,35 @@ func newInit(s *System, g *globals, run func(context.Context, *initOptions) erro
 	}
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Write a commented pleiad.yaml to start from",
-		Long: `init writes a spec file to start from, in which every key is explained: to
-pleiad.yaml, or where -f says; -f - prints it. It never replaces a file.`,
-		Example: "  pleiad init && pleiad up -f pleiad.yaml\n  pleiad init --dns rfc2136 -f -",
+		Short: "Print a commented pleiad.yaml to start from",
+		Long: `init prints a spec file to start from, in which every key is explained; with -f
+it writes it to that file, which must not exist.`,
+		Example: "  pleiad init > pleiad.yaml\n  pleiad init --hosts ssh --dns rfc2136 -f pleiad.yaml",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.hosts, "hosts", "local", "where members run: local")
-	cmd.Flags().StringVar(&o.dns, "dns", "embedded", "where records are written: embedded or rfc2136")
+	cmd.Flags().StringVar(&o.hosts, "hosts", "local", "where members run: local or ssh")
+	cmd.Flags().StringVar(&o.dns, "dns", "", "where records are written: embedded or rfc2136 (default embedded, with ssh rfc2136)")
 	return cmd
 }
 
 func (o *initOptions) run() error {
-	path := o.flags.File
-	if path == "" {
-		path = spec.FileName
+	path, act := o.flags.File, "write "+o.flags.File
+	toOut := path == "" || path == "-"
+	if toOut {
+		act = "print a spec"
 	}
-	act := "write " + path
 	text, err := spec.Template(o.hosts, o.dns)
 	if err != nil {
 		return cannot(act, err)
 	}
-	if path == "-" {
+	if toOut {
 		_, err := o.system.Out.Write(text)
-		return cannot("print a spec", err)
+		return cannot(act, err)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return &failure{act: act, err: errors.New("it exists"), exit: Occupied, hints: []string{"write another one: pleiad init -f OTHER.yaml", "see what would be in it: pleiad init -f -"}}
+		return &failure{act: act, err: errors.New("it exists"), exit: Occupied, hints: []string{"write another one: pleiad init -f OTHER.yaml", "see what would be in it: pleiad init"}}
 	}
 	if err != nil {
 		return cannot(act, err)

@@ -72,6 +72,9 @@ func TestFlags(t *testing.T) {
 		"init --dns rfc2136 -f -": func(o any) bool {
 			return o.(*initOptions).dns == "rfc2136" && o.(*initOptions).hosts == "local" && o.(*initOptions).flags.File == "-"
 		},
+		"init --hosts ssh": func(o any) bool {
+			return o.(*initOptions).dns == "" && o.(*initOptions).hosts == "ssh" && o.(*initOptions).flags.File == ""
+		},
 		"discover d.test --name c2 --resolver 127.0.0.1:53 --peers": func(o any) bool {
 			d := o.(*discoverOptions)
 			return d.domain == "d.test" && d.name == "c2" && d.resolver == "127.0.0.1:53" && d.peers

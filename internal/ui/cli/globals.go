@@ -175,11 +175,9 @@ func (g *globals) find(s *System) (target, error) {
 	if t.spec, err = spec.FromFlags(g.flags, os.ReadFile); err != nil {
 		return t, badSpec(err)
 	}
-	if dns := t.spec.DNS.RFC2136; dns != nil {
-		// Kept with the spec, for commands that are typed elsewhere.
-		if dns.KeyFile, err = filepath.Abs(dns.KeyFile); err != nil {
-			return t, err
-		}
+	// The spec is kept for commands that are typed elsewhere.
+	if err = spec.Resolve(&t.spec, filepath.Abs); err != nil {
+		return t, err
 	}
 	if t.home, err = home.Open(t.root, t.spec.Cluster); errors.Is(err, home.ErrNone) {
 		t.home = nil
@@ -208,7 +206,7 @@ func badSpec(err error) error {
 	if errors.As(err, &file) {
 		err = file
 	}
-	return &failure{act: "read the spec", err: err, exit: BadSpec, hints: []string{"write one to start from: pleiad init"}}
+	return &failure{act: "read the spec", err: err, exit: BadSpec, hints: []string{"write one to start from: pleiad init -f pleiad.yaml"}}
 }
 
 // stored is the spec that was used last.
@@ -225,10 +223,10 @@ func stored(h *home.Home) (*cluster.Spec, error) {
 }
 
 // contradiction refuses a spec that is about another cluster than the one of
-// this name: to mix them would lose sight of the records of one of them. A
+// this name: to mix them would lose sight of the records or hosts of one. A
 // change that the planner can judge (size, options, TLS) is none.
 func (g *globals) contradiction(t target) error {
-	was := target{spec: cluster.Spec{Domain: t.home.Domain(), DNS: t.spec.DNS, DiscoveryName: t.spec.DiscoveryName}}
+	was := target{spec: cluster.Spec{Domain: t.home.Domain(), DNS: t.spec.DNS, DiscoveryName: t.spec.DiscoveryName, Hosts: t.spec.Hosts}}
 	if t.stored != nil {
 		was.spec = *t.stored
 	}
@@ -240,6 +238,8 @@ func (g *globals) contradiction(t target) error {
 		what = fmt.Sprintf("its discoveryName is %q, not %q", was.spec.DiscoveryName, t.spec.DiscoveryName)
 	case provider(was.spec) != provider(t.spec):
 		what = fmt.Sprintf("its records are in %s, not in %s", provider(was.spec), provider(t.spec))
+	case place(was.spec) != place(t.spec):
+		what = fmt.Sprintf("its members run %s, not %s", place(was.spec), place(t.spec))
 	default:
 		return nil
 	}
@@ -257,6 +257,14 @@ func provider(s cluster.Spec) string {
 		return "zone " + r.Zone + " on " + r.Server
 	}
 	return "the embedded name server"
+}
+
+// place says where members run.
+func place(s cluster.Spec) string {
+	if s.Hosts.SSH != nil {
+		return "on machines over SSH"
+	}
+	return "on this machine"
 }
 
 // known is find for commands that need a cluster to be there.

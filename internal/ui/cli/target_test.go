@@ -83,6 +83,43 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// What a file names is found from wherever the next command is typed, and the
+// members of a cluster are not looked for in another place than they run in.
+func TestFindMachines(t *testing.T) {
+	root, dir := filepath.Join(t.TempDir(), "state"), t.TempDir()
+	const records = "cluster: red\ndomain: r.example\ndns: {rfc2136: {server: 192.0.2.53, zone: r.example, keyFile: /k}}\n"
+	const machines = records + "hosts: {ssh: {addresses: [192.0.2.11, 192.0.2.12, 192.0.2.13], identityFile: id, knownHosts: ~/known, binaries: {arm64: p}}}\n"
+	path := filepath.Join(dir, "pleiad.yaml")
+	if err := os.WriteFile(path, []byte(machines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	find := func() (target, error) {
+		g := &globals{flags: spec.Flags{File: "pleiad.yaml"}, stateDir: root}
+		return g.find(&System{Streams: Streams{Env: os.Getenv}})
+	}
+	found, err := find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ssh := found.spec.Hosts.SSH
+	got := []string{ssh.IdentityFile, ssh.KnownHosts, ssh.Binaries["arm64"]}
+	for i, want := range []string{filepath.Join(dir, "id"), "~/known", filepath.Join(dir, "p")} {
+		if got[i] != want {
+			t.Errorf("%s, want %s", got[i], want)
+		}
+	}
+	put(t, root, records)
+	const refusal = "its members run on this machine, not on machines over SSH"
+	if _, err := find(); err == nil || !strings.Contains(err.Error(), refusal) {
+		t.Errorf("%v, want %s", err, refusal)
+	}
+	put(t, root, machines)
+	if _, err := find(); err != nil {
+		t.Error(err)
+	}
+}
+
 func boolean(b bool) string {
 	if b {
 		return "true"
