@@ -24,9 +24,12 @@ var arrows = map[string][]string{
 	"internal/cluster":  {},
 	"internal/progress": {},
 	"internal/process":  {},
+	"internal/durable":  {},
+	"internal/disk":     {},
 	"internal/pki":      {"internal/cluster"},
 	"internal/node":     {"internal/cluster"},
 	"internal/member":   {"internal/cluster", "internal/node", "internal/process", "internal/pki"},
+	"internal/agent":    {"internal/cluster", "internal/node", "internal/member", "internal/durable", "internal/disk"},
 
 	"internal/converge/spec":    {"internal/cluster", "internal/node"},
 	"internal/converge/plan":    {"internal/cluster", "internal/node"},
@@ -35,12 +38,12 @@ var arrows = map[string][]string{
 	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
 	"internal/converge":         {"internal/cluster", "internal/progress", "internal/converge", "internal/world"},
 
-	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/world"},
+	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/agent", "internal/world"},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
 	"internal/world/remote": {},
 	"internal/world/sim":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
 
-	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/ui", "discovery"},
+	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/member", "internal/agent", "internal/disk", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},
 	"discovery":   {"discovery"},
 	"bench":       {"internal", "discovery"},

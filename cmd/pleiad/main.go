@@ -24,6 +24,7 @@ import (
 	"go.etcd.io/etcd/etcdctl/v3/ctlv3"
 	"golang.org/x/term"
 
+	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/ui/cli"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
@@ -43,6 +44,9 @@ func system() *cli.System {
 		Version:      release,
 		Surroundings: surroundings,
 		Member:       member.Run,
+		Agent: func(ctx context.Context, in io.Reader, out io.Writer) error {
+			return agent.Serve(ctx, agent.This(), in, out)
+		},
 		NameServer: func(ctx context.Context, dir string, stderr io.Writer) error {
 			return embedded.Serve(ctx, dir, slog.New(slog.NewTextHandler(stderr, nil)))
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,40 +13,99 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/ui/cli"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	localhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
+	sshhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/ssh"
+	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 )
 
 // surroundings makes the world that a spec names. A new provider gets its line
 // here.
-func surroundings(ctx context.Context, spec cluster.Spec, h *home.Home) (cli.Surroundings, error) {
-	if spec.Hosts.Local == nil { // never local processes in the place of somebody's machines
-		return cli.Surroundings{}, errors.New("reach hosts of kind ssh: not in this version yet")
-	}
+func surroundings(ctx context.Context, spec cluster.Spec, h *home.Home, trace cli.Trace) (cli.Surroundings, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return cli.Surroundings{}, fmt.Errorf("find the running program: %w", err)
 	}
-	hosts, err := localhosts.New(h.Dir(), spec.Cluster)
-	if err != nil {
-		return cli.Surroundings{}, err
-	}
-	deliverer := localdelivery.New(func(config string) []string { return []string{self, "member", "--dir", config} })
-	sur := cli.Surroundings{
-		World: world.World{Hosts: hosts, Deliver: deliverer, Etcd: client.New(spec, h.ClientTLS), Authority: h, Fresh: world.Fresh},
-		Block: localhosts.Block(h.Dir(), spec.Cluster, 0),
-		Logs:  deliverer.Logs,
-		Sweep: hosts.Sweep,
+	sur := cli.Surroundings{World: world.World{Etcd: client.New(spec, h.ClientTLS), Authority: h, Fresh: world.Fresh}}
+	switch {
+	case spec.Hosts.SSH != nil:
+		withMachines(spec, self, trace, &sur)
+	default:
+		if err := withLocalHosts(spec, h, self, &sur); err != nil {
+			return sur, err
+		}
 	}
 	if spec.DNS.RFC2136 != nil {
 		return withRFC2136(spec, sur)
 	}
 	return withEmbedded(ctx, spec, h, self, sur)
 }
+
+func withLocalHosts(spec cluster.Spec, h *home.Home, self string, sur *cli.Surroundings) error {
+	hosts, err := localhosts.New(h.Dir(), spec.Cluster)
+	if err != nil {
+		return err
+	}
+	deliverer := localdelivery.New(func(config string) []string { return []string{self, "member", "--dir", config} })
+	sur.Hosts, sur.Deliver = hosts, deliverer
+	sur.Block = localhosts.Block(h.Dir(), spec.Cluster, 0)
+	sur.Logs, sur.Sweep = deliverer.Logs, hosts.Sweep
+	return nil
+}
+
+func withMachines(spec cluster.Spec, self string, trace cli.Trace, sur *cli.Surroundings) {
+	c := spec.Hosts.SSH
+	pool := remote.New(remote.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts,
+		Fingerprints: c.Fingerprints, Trace: trace})
+	deliverer := systemd.New(func(a netip.Addr) systemd.Machine { return machine{pool.Machine(a)} }, systemd.NewBuilds(self, c.Binaries))
+	sur.Deliver = deliverer
+	sur.Hosts = sshhosts.New(sshhosts.Config{
+		Spec:    spec,
+		Machine: func(a netip.Addr) sshhosts.Machine { return machine{pool.Machine(a)} },
+		Trouble: func(err error) ([]string, bool) { return remote.Remedy(err), remote.Lasting(err) },
+		Clear:   deliverer.Clear,
+	})
+	sur.Logs, sur.Probe = deliverer.Logs, deliverer.Probe
+	sur.Sweep = func(context.Context) error { return nil } // a machine is left as it was, or its claim stays
+	sur.Close = func() error { return errors.Join(deliverer.Close(), pool.Close()) }
+}
+
+// machine is one over SSH. That it does not let us in is what only a person can
+// mend.
+type machine struct{ *remote.Machine }
+
+func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+	out, err := m.Machine.Run(ctx, command, stdin)
+	return out, refused(err)
+}
+
+func (m machine) Open(ctx context.Context, command string) (io.ReadWriteCloser, error) {
+	s, err := m.Machine.Open(ctx, command)
+	return s, refused(err)
+}
+
+func (m machine) Follow(ctx context.Context, command string, w io.Writer) error {
+	return refused(m.Machine.Follow(ctx, command, w))
+}
+
+// refused marks an error that another try will not lift.
+func refused(err error) error {
+	if err == nil || !remote.Lasting(err) {
+		return err
+	}
+	return lasting{err}
+}
+
+type lasting struct{ error }
+
+func (l lasting) Is(target error) bool { return target == hosts.ErrRefused }
+func (l lasting) Unwrap() error        { return l.error }
 
 func withRFC2136(spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, error) {
 	c := spec.DNS.RFC2136
@@ -54,7 +114,9 @@ func withRFC2136(spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, err
 		return sur, err
 	}
 	sur.DNS = dns.Guard(spec, zone)
-	sur.Resolver = c.Address()
+	if spec.Hosts.Local != nil { // elsewhere, clients ask the resolver they have
+		sur.Resolver = c.Address()
+	}
 	return sur, nil
 }
 

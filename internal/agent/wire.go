@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -18,8 +19,12 @@ import (
 // answered by one response, in any order.
 const Version = 1
 
+// greeting is the agent's first word. Where there is no agent to start, a shell
+// says so in its place, with version 0.
 type greeting struct {
-	Agent int `json:"pleiadAgent"` // Version
+	Agent  int    `json:"pleiadAgent"` // Version
+	Binary string `json:"binary"`      // what runs
+	Empty  bool   `json:"empty"`       // version 0 only: nothing of a member is there either
 }
 
 type request struct {
@@ -59,7 +64,11 @@ func Serve(ctx context.Context, h *Host, in io.Reader, out io.Writer) error {
 	defer cancel(nil)
 	var writing sync.Mutex
 	e := json.NewEncoder(out)
-	if err := e.Encode(greeting{Version}); err != nil {
+	self, err := os.Executable()
+	if err == nil {
+		err = e.Encode(greeting{Agent: Version, Binary: self})
+	}
+	if err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}
 	var busy sync.WaitGroup
@@ -118,8 +127,24 @@ func (h *Host) answer(ctx context.Context, q request) response {
 	return a
 }
 
+// Absent is the error of a client where no agent could be started.
+type Absent struct {
+	// Empty says that nothing of a member is on the machine either.
+	Empty bool
+}
+
+// Error implements error.
+func (a *Absent) Error() string {
+	if a.Empty {
+		return "there is no pleiad on the machine"
+	}
+	return "there is a member on the machine, but no pleiad"
+}
+
 // Client speaks with one agent. Methods are safe for concurrent use.
 type Client struct {
+	// Binary is the path of what runs there.
+	Binary string
 	stream io.ReadWriteCloser
 
 	writing sync.Mutex
@@ -141,10 +166,13 @@ func NewClient(stream io.ReadWriteCloser) (*Client, error) {
 	if err := d.Decode(&g); err != nil {
 		return nil, fmt.Errorf("greet agent: %w", err)
 	}
+	if g.Agent == 0 {
+		return nil, &Absent{g.Empty}
+	}
 	if g.Agent != Version {
 		return nil, fmt.Errorf("greet agent: it is of version %d, want %d: pleiad there is another one than here", g.Agent, Version)
 	}
-	c := &Client{stream: stream, encoder: json.NewEncoder(stream), waiting: map[uint64]chan response{}, done: make(chan struct{})}
+	c := &Client{Binary: g.Binary, stream: stream, encoder: json.NewEncoder(stream), waiting: map[uint64]chan response{}, done: make(chan struct{})}
 	go c.read(d)
 	return c, nil
 }

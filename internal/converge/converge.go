@@ -250,7 +250,7 @@ func mayPass(refusals []plan.Refusal) bool {
 
 // final says whether an error is one that only a person can mend.
 func final(err error) bool {
-	for _, kind := range []error{dns.ErrDenied, dns.ErrOccupied, hosts.ErrForeign, hosts.ErrRefused, hosts.ErrNoPlace, deliver.ErrOccupied} {
+	for _, kind := range []error{dns.ErrDenied, dns.ErrOccupied, hosts.ErrForeign, hosts.ErrRefused, hosts.ErrNoPlace, deliver.ErrOccupied, deliver.ErrUnsupported} {
 		if errors.Is(err, kind) {
 			return true
 		}

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -35,16 +36,16 @@ var ErrRunning = errors.New("already running")
 // Once etcd runs, it ends the process itself. Run changes what is the
 // process's own, net.DefaultResolver, the environment and signal handling:
 // call it once, from a main.
-func Run(ctx context.Context, configDir string, stderr io.Writer) error {
+func Run(ctx context.Context, configDir, program string, stderr io.Writer) error {
 	log := logger{w: stderr}
-	err := run(ctx, configDir, &log)
+	err := run(ctx, configDir, program, &log)
 	if err != nil {
 		log.line("fatal", err.Error())
 	}
 	return err
 }
 
-func run(ctx context.Context, configDir string, log *logger) error {
+func run(ctx context.Context, configDir, program string, log *logger) error {
 	lock, err := process.Acquire(filepath.Join(configDir, LockFile))
 	if errors.Is(err, process.ErrHeld) {
 		return fmt.Errorf("start member in %s: %w", configDir, ErrRunning)
@@ -58,7 +59,7 @@ func run(ctx context.Context, configDir string, log *logger) error {
 
 	j, n, err := open(configDir)
 	if err == nil {
-		err = start(ctx, j, n, log)
+		err = start(ctx, j, n, starter{program, lock}, log)
 	}
 	if j != nil {
 		noted := j.note(func(s *Status) { s.Gate, s.Exit = "", err.Error() })
@@ -117,7 +118,7 @@ func readNode(configDir string) (node.Node, error) {
 }
 
 // start goes from the identity check to etcd.
-func start(ctx context.Context, j *journal, n node.Node, log *logger) error {
+func start(ctx context.Context, j *journal, n node.Node, etcd starter, log *logger) error {
 	found, err := readData(n.Paths.Data)
 	if err != nil {
 		return &Refusal{Rule: "R6", Why: fmt.Sprintf("what its data directory holds is unknown: %v", err),
@@ -142,7 +143,7 @@ func start(ctx context.Context, j *journal, n node.Node, log *logger) error {
 			log.line("error", err.Error()) // no reason to keep good data from serving; awaitBirth tries on
 		}
 	}
-	return etcd(ctx, n, log)
+	return etcd.start(ctx, n, log)
 }
 
 // passGate installs the resolver and asks through it, so that the gate sees
@@ -153,12 +154,20 @@ func passGate(ctx context.Context, j *journal, n node.Node, log *logger) error {
 	}
 	err := waitAtGate(ctx, net.DefaultResolver, n, func(wrong string) error {
 		log.line("warn", wrong)
+		tellSystemd("waits at its start gate: " + wrong)
 		return j.note(func(s *Status) { s.Gate = wrong })
 	})
 	if err != nil {
 		return err
 	}
+	tellSystemd("the start gate has opened: its resolver shows the exact list of members")
 	return j.note(func(s *Status) { s.Gate = "" })
+}
+
+// tellSystemd puts a word into `systemctl status`, where systemd has started
+// the member; READY is left to etcd. What cannot be told is in the status file.
+func tellSystemd(word string) {
+	_, _ = daemon.SdNotify(false, "STATUS="+strings.ReplaceAll(word, "\n", " "))
 }
 
 // installResolver replaces the process's resolver. Without a name server of
@@ -176,11 +185,17 @@ func installResolver(server string, pins map[string]string) error {
 	return nil
 }
 
-// etcd runs etcd in this process, which etcd then ends: with status 0 or 1, or
+// starter is which etcd runs.
+type starter struct {
+	program string // empty: the one in this program
+	lock    *process.Lock
+}
+
+// start runs etcd in this process, which etcd then ends: with status 0 or 1, or
 // with the signal it received. Until etcd has its own signal handlers (that is
 // until its member has joined a quorum) a signal must end the process at once,
 // as it does without handlers; nothing is lost by that.
-func etcd(ctx context.Context, n node.Node, log *logger) error {
+func (s starter) start(ctx context.Context, n node.Node, log *logger) error {
 	for _, name := range unwanted(os.Environ()) {
 		if err := os.Unsetenv(name); err != nil {
 			return fmt.Errorf("clear environment: %w", err)
@@ -190,6 +205,9 @@ func etcd(ctx context.Context, n node.Node, log *logger) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("ended before etcd: %w", context.Cause(ctx))
 	}
+	if s.program != "" {
+		return s.become(n)
+	}
 	watch, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { awaitBirth(watch, n, func(err error) { log.line("error", err.Error()) }) })
@@ -197,6 +215,21 @@ func etcd(ctx context.Context, n node.Node, log *logger) error {
 	cancel()
 	wg.Wait()
 	return errors.New("etcd returned without ending the process")
+}
+
+// become turns this process into another etcd. Pid and start time stay, and so
+// does the lock, whose file the other program inherits: what the status says
+// stays true. Nobody is left to note the birth of the data; until the next
+// start notes it, the first-start file tells an empty data directory from a
+// lost one.
+func (s starter) become(n node.Node) error {
+	if n.Resolver != "" {
+		return fmt.Errorf("run %s: it would not ask the name server of this host, %s; only the etcd in pleiad does", s.program, n.Resolver)
+	}
+	if err := s.lock.Bequeath(); err != nil {
+		return fmt.Errorf("run %s: %w", s.program, err)
+	}
+	return fmt.Errorf("run %s: %w", s.program, replaceProcess(s.program, append([]string{"etcd"}, n.Args...)))
 }
 
 // unwanted are the environment variables that would change what etcd does: its

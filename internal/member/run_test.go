@@ -322,7 +322,7 @@ func TestRunRefuses(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience) // for a member that goes to the gate instead
 			defer cancel()
 			var log bytes.Buffer
-			err := Run(ctx, n.Paths.Config, &log)
+			err := Run(ctx, n.Paths.Config, "", &log)
 			if err == nil {
 				t.Fatal("Run returned no error")
 			}
@@ -346,7 +346,7 @@ func TestRunWithoutAFolder(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "absent")
 	var log bytes.Buffer
-	if err := Run(t.Context(), folder, &log); !errors.Is(err, os.ErrNotExist) || !strings.Contains(log.String(), folder) {
+	if err := Run(t.Context(), folder, "", &log); !errors.Is(err, os.ErrNotExist) || !strings.Contains(log.String(), folder) {
 		t.Errorf("Run = %v, log %q", err, &log)
 	}
 }
@@ -361,7 +361,7 @@ func TestRunLeavesAnothersStatusAlone(t *testing.T) {
 	}
 	defer l.Release()
 	var log bytes.Buffer
-	if err := Run(t.Context(), n.Paths.Config, &log); !errors.Is(err, ErrRunning) {
+	if err := Run(t.Context(), n.Paths.Config, "", &log); !errors.Is(err, ErrRunning) {
 		t.Errorf("Run = %v, want ErrRunning", err)
 	}
 	if s, err := readStatus(n.Paths.Config); s != nil || err != nil {

@@ -1,29 +1,50 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/member"
+	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
 // The commands of this file are what pleiad starts of itself: children that
 // outlive the command. People do not type them.
 
 func newMember(s *System) *cobra.Command {
-	var dir string
+	var dir, program string
 	cmd := &cobra.Command{
 		Use:    "member",
 		Short:  "Be the member of a host: check, wait at the gate, then etcd",
 		Hidden: true,
 		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if s.Member(cmd.Context(), dir, s.Err) != nil {
-				return quietExit(Failed) // it has said why, in the form of its log
+			// It says why it ends itself, in the form of its log.
+			var refusal *member.Refusal
+			switch err := s.Member(cmd.Context(), dir, program, s.Err); {
+			case errors.As(err, &refusal):
+				return quietExit(node.ExitRefused)
+			case err != nil:
+				return quietExit(Failed)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "the host's configuration folder")
+	cmd.Flags().StringVar(&program, "exec", "", "an etcd to run instead of the one in pleiad")
 	_ = cmd.MarkFlagRequired("dir")
 	return cmd
+}
+
+func newAgent(s *System) *cobra.Command {
+	return &cobra.Command{
+		Use:    "agent",
+		Short:  "Do on this machine what a pleiad elsewhere asks for, over stdin and stdout",
+		Hidden: true,
+		Args:   noArgs,
+		RunE:   func(cmd *cobra.Command, _ []string) error { return s.Agent(cmd.Context(), s.In, s.Out) },
+	}
 }
 
 func newNameServer(s *System) *cobra.Command {

@@ -23,9 +23,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
@@ -38,17 +40,25 @@ type System struct {
 	// Version says what this binary is.
 	Version func() render.Version
 	// Surroundings makes the world of a cluster: the providers that its spec
-	// names. It asks nobody and makes nothing.
-	Surroundings func(ctx context.Context, spec cluster.Spec, h *home.Home) (Surroundings, error)
-	// Member makes this process the member of a host; it does not return if
-	// that succeeds.
-	Member func(ctx context.Context, dir string, stderr io.Writer) error
+	// names. It asks nobody and makes nothing. trace, if not nil, is called
+	// with every call to a machine that has ended.
+	Surroundings func(ctx context.Context, spec cluster.Spec, h *home.Home, trace Trace) (Surroundings, error)
+	// Member makes this process the member of a host, which runs an etcd of its
+	// own or, if program is not empty, that one; it does not return if that
+	// succeeds.
+	Member func(ctx context.Context, dir, program string, stderr io.Writer) error
+	// Agent does what a controller elsewhere asks for, until in ends.
+	Agent func(ctx context.Context, in io.Reader, out io.Writer) error
 	// NameServer serves DNS from a folder until ctx ends.
 	NameServer func(ctx context.Context, dir string, stderr io.Writer) error
 	// Etcdctl makes this process etcdctl with an environment for it and a
 	// resolver, nil for the system's; it does not return if that succeeds.
 	Etcdctl func(args []string, env map[string]string, resolver *net.Resolver) error
 }
+
+// Trace is told of an outside call: what, to whom, how long it took, and how it
+// ended.
+type Trace func(what, whom string, took time.Duration, err error)
 
 // Streams are where a command reads and writes.
 type Streams struct {
@@ -74,6 +84,8 @@ type Surroundings struct {
 	Server netip.AddrPort
 	// Logs writes the log of a host's member.
 	Logs func(ctx context.Context, h cluster.Host, follow bool, w io.Writer) error
+	// Probe measures a machine for the doctor; nil for hosts on this machine.
+	Probe func(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error)
 	// Sweep removes what crashes left of hosts that are gone.
 	Sweep func(ctx context.Context) error
 	// Close ends what was opened on the way; nil where nothing is.
@@ -143,7 +155,7 @@ func newRoot(s *System, g *globals) *cobra.Command {
 		newUp(s, g, nil), newPlan(s, g, nil), newStatus(s, g, nil), newHealth(s, g, nil), newDestroy(s, g, nil),
 		newDiscover(s, g, nil), newEtcdctl(s, g, nil), newEnv(s, g, nil), newLogs(s, g, nil), newDoctor(s, g, nil),
 		newInit(s, g, nil), newSchema(s), newVersion(s, g),
-		newMember(s), newNameServer(s), helpExitCodes(), helpJSON(),
+		newMember(s), newAgent(s), newNameServer(s), helpExitCodes(), helpJSON(),
 	)
 	return root
 }

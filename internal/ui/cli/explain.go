@@ -118,6 +118,7 @@ func classOf(g *globals, err error) (Exit, []string) {
 		{dns.ErrDenied, Denied, "see what the key may do, with: " + g.again("doctor")},
 		{dns.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
 		{deliver.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
+		{deliver.ErrUnsupported, Failed, ""},
 		{hosts.ErrForeign, Occupied, ""},
 		{hosts.ErrNoPlace, Occupied, "give the cluster more machines"},
 		{hosts.ErrRefused, Denied, "see every machine, with: " + g.again("doctor")},

@@ -36,21 +36,36 @@ func (g *globals) surroundings(ctx context.Context, s *System, t target) (Surrou
 			return Surroundings{}, err
 		}
 	}
-	sur, err := s.Surroundings(ctx, t.spec, h)
+	var say func(string)
+	if g.verbose {
+		say = teller(s)
+	}
+	var calls Trace
+	if say != nil {
+		calls = func(what, whom string, took time.Duration, err error) {
+			say(trace.Call{Whom: whom, What: what, Took: took, Answer: "ok", Err: err}.String())
+		}
+	}
+	sur, err := s.Surroundings(ctx, t.spec, h, calls)
 	if err == nil && sur.Close != nil {
 		g.opened = append(g.opened, sur.Close)
 	}
-	if err != nil || !g.verbose {
+	if err != nil || say == nil {
 		return sur, err
 	}
+	sur.World = trace.World(sur.World, provider(t.spec), func(c trace.Call) { say(c.String()) })
+	return sur, nil
+}
+
+// teller prints outside calls to stderr, each with the time since now.
+func teller(s *System) func(string) {
 	var mu sync.Mutex
 	begun := time.Now()
-	sur.World = trace.World(sur.World, provider(t.spec), func(c trace.Call) {
+	return func(call string) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Fprintf(s.Err, "+%.3fs %s\n", time.Since(begun).Seconds(), printable(c.String()))
-	})
-	return sur, nil
+		fmt.Fprintf(s.Err, "+%.3fs %s\n", time.Since(begun).Seconds(), printable(call))
+	}
 }
 
 // announced makes a world give the same fresh names until they are used, so

@@ -40,5 +40,11 @@ type Deliverer interface {
 	Stop(ctx context.Context, h cluster.Host, grace time.Duration) error
 }
 
-// ErrOccupied says that something else listens on the member's address.
-var ErrOccupied = errors.New("address already in use")
+// The kinds of error a caller acts on.
+var (
+	// ErrOccupied: something else listens on the member's address.
+	ErrOccupied = errors.New("address already in use")
+	// ErrUnsupported: the host cannot run what would be delivered. A person
+	// must act.
+	ErrUnsupported = errors.New("not supported")
+)

@@ -26,7 +26,7 @@ import (
 	hostslocal "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
 )
 
-func realMember(config string) error { return member.Run(context.Background(), config, os.Stderr) }
+func realMember(config string) error { return member.Run(context.Background(), config, "", os.Stderr) }
 
 // nameServer answers from a list of records, and from nothing once it is closed.
 func nameServer(t *testing.T, records []string) (address string, closeServer func()) {

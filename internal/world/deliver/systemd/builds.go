@@ -1,0 +1,166 @@
+package systemd
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+)
+
+// Builds finds the pleiad that runs on a machine: this very program, where the
+// machine is like this one; else a path from the spec, or what lies beside this
+// program under the name pleiad-linux-ARCH. Each is read and packed once.
+type Builds struct {
+	self  string
+	named map[string]string
+
+	mu    sync.Mutex // guards what follows
+	ready map[string]*once
+}
+
+type once struct {
+	sync.Once
+	build Build
+	err   error
+}
+
+// Build is pleiad for one architecture.
+type Build struct {
+	Digest string // SHA-256 of the program, in hexadecimal
+	Packed []byte // the program, by gzip
+}
+
+// NewBuilds takes the path of the running program, and paths of others by
+// architecture, as Go names it.
+func NewBuilds(self string, named map[string]string) *Builds {
+	return &Builds{self: self, named: named, ready: map[string]*once{}}
+}
+
+// architecture is what Go calls a machine of `uname -m`; empty if etcd does not
+// support it fully (etcd, "Supported platforms").
+func architecture(machine string) string {
+	return map[string]string{"x86_64": "amd64", "aarch64": "arm64"}[machine]
+}
+
+// For is the build for a machine, as `uname -s` and `uname -m` describe it.
+func (b *Builds) For(system, machine string) (Build, error) {
+	arch := architecture(machine)
+	if system != "Linux" || arch == "" {
+		return Build{}, fmt.Errorf("%s on %s: %w; members run on Linux, on x86_64 or aarch64", system, machine, deliver.ErrUnsupported)
+	}
+	b.mu.Lock()
+	o := b.ready[arch]
+	if o == nil {
+		o = &once{}
+		b.ready[arch] = o
+	}
+	b.mu.Unlock()
+	o.Do(func() { o.build, o.err = b.pack(arch) })
+	return o.build, o.err
+}
+
+func (b *Builds) pack(arch string) (Build, error) {
+	path := b.path(arch)
+	program, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return Build{}, fmt.Errorf("pleiad for linux/%s: %w: there is none at %s; build it, GOOS=linux GOARCH=%s go build -o pleiad-linux-%s ./cmd/pleiad, and put it beside this program or name it under hosts.ssh.binaries",
+			arch, deliver.ErrUnsupported, path, arch, arch)
+	}
+	if err != nil {
+		return Build{}, fmt.Errorf("pleiad for linux/%s: %w", arch, err)
+	}
+	if err := fits(program, arch); err != nil {
+		return Build{}, fmt.Errorf("%s is no pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err)
+	}
+	sum := sha256.Sum256(program)
+	digest := hex.EncodeToString(sum[:])
+	packed, err := pack(program, digest)
+	if err != nil {
+		return Build{}, fmt.Errorf("pack %s: %w", path, err)
+	}
+	return Build{digest, packed}, nil
+}
+
+func (b *Builds) path(arch string) string {
+	switch {
+	case b.named[arch] != "":
+		return b.named[arch]
+	case runtime.GOOS == "linux" && runtime.GOARCH == arch:
+		return b.self
+	}
+	return filepath.Join(filepath.Dir(b.self), "pleiad-linux-"+arch)
+}
+
+// fits makes sure that a program is for an architecture.
+func fits(program []byte, arch string) error {
+	f, err := elf.NewFile(bytes.NewReader(program))
+	if err != nil {
+		return err
+	}
+	want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]
+	if f.Machine != want {
+		return fmt.Errorf("it is for %s", f.Machine)
+	}
+	return nil
+}
+
+// pack compresses a program, or takes what was compressed before: that takes
+// longer than all the rest of a delivery. The cache is nothing but that; a
+// broken one is noticed where the program arrives.
+func pack(program []byte, digest string) ([]byte, error) {
+	var cache string
+	if dir, err := os.UserCacheDir(); err == nil {
+		cache = filepath.Join(dir, "pleiad", digest+".gz")
+	}
+	if packed, err := os.ReadFile(cache); cache != "" && err == nil && whole(packed, program) {
+		return packed, nil
+	}
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(program); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	if cache != "" && os.MkdirAll(filepath.Dir(cache), 0o700) == nil {
+		remember(cache, out.Bytes())
+	}
+	return out.Bytes(), nil
+}
+
+// whole says whether a packed program ends as it should: gzip ends with the
+// size of what it holds (RFC 1952, section 2.3.1).
+func whole(packed, program []byte) bool {
+	if len(packed) < 18 {
+		return false
+	}
+	tail := packed[len(packed)-4:]
+	size := uint32(tail[0]) | uint32(tail[1])<<8 | uint32(tail[2])<<16 | uint32(tail[3])<<24
+	return size == uint32(len(program))
+}
+
+// remember keeps a packed program for the next command, and forgets those of
+// other builds. It is no harm if it cannot.
+func remember(cache string, packed []byte) {
+	old, _ := filepath.Glob(filepath.Join(filepath.Dir(cache), "*.gz")) // the pattern is well formed
+	for _, path := range old {
+		_ = os.Remove(path)
+	}
+	beside := fmt.Sprintf("%s.%d", cache, os.Getpid())
+	if os.WriteFile(beside, packed, 0o600) == nil {
+		_ = os.Rename(beside, cache)
+	}
+}

@@ -1,0 +1,210 @@
+package systemd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/agent"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+)
+
+// line is the way to the agent of one machine.
+type line struct {
+	machine Machine
+	builds  *Builds
+	turn    chan struct{} // holds one token while somebody opens or ends the agent
+
+	client *agent.Client // nil before the first
+}
+
+func (l *line) lock(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (l *line) unlock() { <-l.turn }
+
+// startAny starts an agent from the binary that the member's unit names, or
+// from any that lies there. Where there is none it says so in the agent's place,
+// and whether anything of a member is there.
+const startAny = `binary=$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' ` + node.UnitFile + ` 2>/dev/null)
+if [ ! -x "$binary" ]; then for binary in ` + node.BinaryFolder + `/*/pleiad; do if [ -x "$binary" ]; then break; fi; done; fi
+if [ -x "$binary" ]; then exec "$binary" agent; fi
+empty=true
+for path in ` + node.StateFolder + ` ` + node.UnitFile + `; do if [ -e $path ]; then empty=false; fi; done
+echo "{\"pleiadAgent\": 0, \"empty\": $empty}"`
+
+// agent is the agent of the machine, whichever version of pleiad it is, or
+// *agent.Absent. A member without a binary of pleiad is looked at by a visitor.
+func (l *line) agent(ctx context.Context) (*agent.Client, error) {
+	a, err := l.reach(ctx, "", startAny)
+	var absent *agent.Absent
+	if errors.As(err, &absent) && !absent.Empty {
+		return l.visitor(ctx)
+	}
+	return a, err
+}
+
+// agentOf is the agent of a certain binary.
+func (l *line) agentOf(ctx context.Context, binary string) (*agent.Client, error) {
+	return l.reach(ctx, binary, "exec "+binary+" agent")
+}
+
+// reach is the agent that is there, if it is of the binary that is wanted, or a
+// new one.
+func (l *line) reach(ctx context.Context, binary, command string) (*agent.Client, error) {
+	if err := l.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer l.unlock()
+	if c := l.client; c != nil && !c.Ended() && (binary == "" || binary == c.Binary) {
+		return c, nil
+	}
+	if err := l.end(); err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	c, err := l.open(ctx, command)
+	l.client = c
+	return c, err
+}
+
+func (l *line) open(ctx context.Context, command string) (*agent.Client, error) {
+	stream, err := l.machine.Open(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	c, err := agent.NewClient(stream)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		// Closing tells how the command ended, which says more than that it did.
+		var absent *agent.Absent
+		if ended := stream.Close(); ended != nil && !errors.As(err, &absent) {
+			err = ended
+		}
+		if ctx.Err() != nil {
+			err = fmt.Errorf("start agent: %w", context.Cause(ctx))
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// end ends the agent that is there. How it ended does not matter any more.
+func (l *line) end() error {
+	if l.client == nil {
+		return nil
+	}
+	err := l.client.Close()
+	l.client = nil
+	return err
+}
+
+func (l *line) hangUp(ctx context.Context) error {
+	if err := l.lock(ctx); err != nil {
+		return err
+	}
+	defer l.unlock()
+	_ = l.end()
+	return nil
+}
+
+func (l *line) close() error {
+	l.turn <- struct{}{}
+	defer l.unlock()
+	_ = l.end() // whatever it did has been answered or is unknown
+	return nil
+}
+
+// push makes the machine hold this pleiad's binary, and returns its path there.
+func (l *line) push(ctx context.Context) (string, error) {
+	b, err := l.build(ctx)
+	if err != nil {
+		return "", err
+	}
+	path := node.BinaryPath(b.Digest)
+	out, err := l.machine.Run(ctx, "if [ -x "+path+" ]; then echo there; fi", nil)
+	if err != nil || strings.TrimSpace(string(out)) == "there" {
+		return path, err
+	}
+	folder := strings.TrimSuffix(path, "/pleiad")
+	command := fmt.Sprintf(`set -e
+umask 022
+mkdir -p %[1]s
+new=%[1]s/.pleiad.$$
+trap 'rm -f $new' EXIT
+gzip -dc >$new
+echo "%[2]s  $new" | sha256sum --check --status || { echo "what arrived is not what was sent" >&2; exit 1; }
+chmod 0755 $new
+sync $new
+mv $new %[1]s/pleiad
+sync %[1]s`, folder, b.Digest)
+	if _, err := l.machine.Run(ctx, command, bytes.NewReader(b.Packed)); err != nil {
+		return "", noSpace(fmt.Errorf("send pleiad to %s: %w", path, err), folder)
+	}
+	return path, nil
+}
+
+// visitorFolder is where a visitor's binary lies while it is needed. /run and
+// /tmp do not let programs run on every machine.
+const visitorFolder = node.BinaryFolder + "-visitor"
+
+// visitor is an agent that leaves with its connection, and takes its binary
+// away.
+func (l *line) visitor(ctx context.Context) (*agent.Client, error) {
+	b, err := l.build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	folder := visitorFolder
+	command := fmt.Sprintf(`set -e
+umask 077
+mkdir -p %[1]s
+gzip -dc >%[1]s/pleiad.$$
+chmod 0700 %[1]s/pleiad.$$
+mv %[1]s/pleiad.$$ %[1]s/pleiad`, folder)
+	if _, err := l.machine.Run(ctx, command, bytes.NewReader(b.Packed)); err != nil {
+		return nil, noSpace(fmt.Errorf("send pleiad to %s: %w", folder, err), folder)
+	}
+	return l.reach(ctx, folder+"/pleiad", fmt.Sprintf("trap 'rm -rf %[1]s' EXIT; %[1]s/pleiad agent", folder))
+}
+
+// build is the build for the machine.
+func (l *line) build(ctx context.Context) (Build, error) {
+	out, err := l.machine.Run(ctx, "uname -s -m; if [ -d /run/systemd/system ]; then echo systemd; fi", nil)
+	if err != nil {
+		return Build{}, err
+	}
+	f := strings.Fields(string(out))
+	if len(f) < 3 {
+		return Build{}, fmt.Errorf("%s without systemd: %w; pleiad delivers to Linux with systemd", strings.Join(f, " "), deliver.ErrUnsupported)
+	}
+	return l.builds.For(f[0], f[1])
+}
+
+// remedied is an error with what a person can do about it.
+type remedied struct {
+	error
+	remedy []string
+}
+
+func (e *remedied) Unwrap() error    { return e.error }
+func (e *remedied) Remedy() []string { return e.remedy }
+
+// noSpace adds the remedy for a full disk.
+func noSpace(err error, folder string) error {
+	if strings.Contains(err.Error(), "No space left") {
+		return &remedied{err, []string{"free 100 MB there: df -h " + folder}}
+	}
+	return err
+}

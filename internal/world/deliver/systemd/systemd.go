@@ -1,0 +1,200 @@
+// Package systemd delivers to machines that run systemd, over a connection to
+// each: it sends pleiad's own binary where it is missing, starts it there as an
+// agent (package agent), and lets that do the rest. It implements
+// deliver.Deliverer; package node says what a machine is to hold, package
+// remote is how it is reached.
+//
+//	                 controller │ machine
+//	Deliverer ─▶ agent.Client ──┼─▶ pleiad agent ─▶ files, systemd
+//	                            │   systemd ─▶ pleiad member ─▶ etcd
+//
+// [New] first. One agent a machine is started when it is first needed, and
+// ended by [Deliverer.Close]. Looking at a machine changes nothing on it: one
+// without pleiad has nothing delivered. [Deliverer.Clear] and
+// [Deliverer.Probe] are for package hosts/ssh and the doctor.
+//
+// What it promises beyond deliver.Deliverer: the binary is sent to all machines
+// at once, compressed, only where its digest is not there, and is either whole
+// or not there at all.
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/agent"
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+// Machine runs commands as root on one machine; package remote implements it.
+type Machine interface {
+	Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error)
+	// Open starts a command and returns its stdin and stdout as a stream.
+	Open(ctx context.Context, command string) (io.ReadWriteCloser, error)
+	// Follow copies what a command prints until ctx ends, which is no error.
+	Follow(ctx context.Context, command string, w io.Writer) error
+}
+
+// Deliverer is a deliver.Deliverer for machines.
+type Deliverer struct {
+	machine func(netip.Addr) Machine
+	builds  *Builds
+
+	mu    sync.Mutex // guards what follows
+	lines map[netip.Addr]*line
+}
+
+var _ deliver.Deliverer = (*Deliverer)(nil)
+
+// New returns a deliverer. It asks nobody.
+func New(machine func(netip.Addr) Machine, builds *Builds) *Deliverer {
+	return &Deliverer{machine: machine, builds: builds, lines: map[netip.Addr]*line{}}
+}
+
+// Close ends all agents.
+func (d *Deliverer) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for _, l := range d.lines {
+		errs = append(errs, l.close())
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Deliverer) line(addr netip.Addr) *line {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.lines[addr]
+	if l == nil {
+		l = &line{machine: d.machine(addr), builds: d.builds, turn: make(chan struct{}, 1)}
+		d.lines[addr] = l
+	}
+	return l
+}
+
+// Inspect implements deliver.Deliverer.
+func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error) {
+	a, err := d.line(h.Address).agent(ctx)
+	var absent *agent.Absent
+	if errors.As(err, &absent) && absent.Empty {
+		return cluster.Node{}, nil
+	}
+	if err != nil {
+		return cluster.Node{}, fmt.Errorf("inspect %s: %w", h.Name, err)
+	}
+	return a.Inspect(ctx, h)
+}
+
+// Install implements deliver.Deliverer.
+func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
+	l := d.line(h.Address)
+	binary, err := l.push(ctx)
+	if err != nil {
+		return fmt.Errorf("install on %s: %w", h.Name, err)
+	}
+	a, err := l.agentOf(ctx, binary)
+	if err != nil {
+		return fmt.Errorf("install on %s: %w", h.Name, err)
+	}
+	_, err = a.Install(ctx, h, n, creds, binary)
+	return err
+}
+
+// Start implements deliver.Deliverer.
+func (d *Deliverer) Start(ctx context.Context, h cluster.Host) error {
+	a, err := d.line(h.Address).agent(ctx)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", h.Name, err)
+	}
+	if err := a.Start(ctx, h); errors.Is(err, agent.ErrOccupied) {
+		return &translated{err, deliver.ErrOccupied}
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// Stop implements deliver.Deliverer.
+func (d *Deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duration) error {
+	a, err := d.line(h.Address).agent(ctx)
+	var absent *agent.Absent
+	if errors.As(err, &absent) && absent.Empty {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stop %s: %w", h.Name, err)
+	}
+	return a.Stop(ctx, h, grace)
+}
+
+// Clear takes everything of a member off its machine but the claim and the
+// binaries; see agent.Host.Clear. It is hosts.ErrBusy while the member runs.
+func (d *Deliverer) Clear(ctx context.Context, h cluster.Host, fate hosts.DataFate) error {
+	l := d.line(h.Address)
+	a, err := l.agent(ctx)
+	var absent *agent.Absent
+	switch {
+	case errors.As(err, &absent) && absent.Empty:
+		return nil
+	case err != nil:
+		return fmt.Errorf("clear host %s: %w", h.Name, err)
+	}
+	switch err := a.Clear(ctx, h, fate == hosts.KeepData); {
+	case errors.Is(err, agent.ErrBusy):
+		return &translated{err, hosts.ErrBusy}
+	case err != nil:
+		return err
+	}
+	return l.hangUp(ctx) // its binary goes next
+}
+
+// Probe measures a machine for the doctor. What it needs there it takes away
+// again.
+func (d *Deliverer) Probe(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error) {
+	a, err := d.line(addr).agent(ctx)
+	var absent *agent.Absent
+	if errors.As(err, &absent) {
+		a, err = d.line(addr).visitor(ctx)
+	}
+	if err != nil {
+		return agent.Machine{}, fmt.Errorf("probe %s: %w", addr, err)
+	}
+	return a.Probe(ctx, q)
+}
+
+// Logs writes the log of a host's member: what the journal has of it and, with
+// follow, what is added until ctx ends.
+func (d *Deliverer) Logs(ctx context.Context, h cluster.Host, follow bool, w io.Writer) error {
+	command := "journalctl --unit=" + node.UnitName + " --output=cat --no-pager --quiet"
+	var err error
+	if follow {
+		err = d.machine(h.Address).Follow(ctx, command+" --follow --lines=100", w)
+	} else {
+		var out []byte
+		if out, err = d.machine(h.Address).Run(ctx, command, nil); err == nil {
+			_, err = w.Write(out)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read the log of %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// translated is an agent's error as the contract of its caller knows it.
+type translated struct {
+	error
+	kind error
+}
+
+func (t *translated) Is(target error) bool { return target == t.kind }
+func (t *translated) Unwrap() error        { return t.error }
