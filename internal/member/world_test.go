@@ -36,7 +36,7 @@ const (
 // TestMain lets this binary play a member: "member CONFIGDIR".
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "member" {
-		err := Run(context.Background(), os.Args[2], os.Stderr)
+		err := Run(context.Background(), os.Args[2], "", os.Stderr)
 		if errors.Is(err, ErrRunning) {
 			os.Exit(exitRunning)
 		}
