@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -18,6 +20,16 @@ type Host struct {
 
 	bed   *Bed
 	index int
+}
+
+// Made is when the host was made. What changed on its disk since then is not
+// the image's.
+func (h *Host) Made() (time.Time, error) {
+	info, err := os.Stat(filepath.Join(h.bed.dir, "hosts", h.Name, "index"))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("when was %s made: %w", h.Name, err)
+	}
+	return info.ModTime(), nil
 }
 
 // Exec runs a shell command on the host over ssh, as root, and returns its
