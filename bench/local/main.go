@@ -20,6 +20,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/bench/sample"
 )
 
 func main() {
@@ -50,14 +52,14 @@ func run(ctx context.Context, pairs int) error {
 		fmt.Printf("stripped binary: %.1f MB\n", float64(info.Size())/1e6)
 	}
 
-	var up, hand, five sample
+	var up, hand, five sample.Sample
 	for i := range pairs {
 		h, err := byHand(ctx, etcd, filepath.Join(dir, fmt.Sprintf("hand-%d", i)))
 		if err != nil {
 			return fmt.Errorf("by hand: %w", err)
 		}
 		hand = append(hand, h)
-		for size, into := range map[int]*sample{3: &up, 5: &five} {
+		for size, into := range map[int]*sample.Sample{3: &up, 5: &five} {
 			c := command{binary: pleiad, state: filepath.Join(dir, fmt.Sprintf("up-%d-%d", size, i)), members: size}
 			took, err := c.measureUp(ctx)
 			if err != nil {
@@ -65,13 +67,13 @@ func run(ctx context.Context, pairs int) error {
 			}
 			*into = append(*into, took)
 		}
-		fmt.Printf("pair %2d: by hand %s, pleiad up %s, with 5 members %s\n", i+1, ms(h), ms(up[i]), ms(five[i]))
+		fmt.Printf("pair %2d: by hand %s, pleiad up %s, with 5 members %s\n", i+1, sample.Ms(h), sample.Ms(up[i]), sample.Ms(five[i]))
 	}
 	fmt.Println()
 	fmt.Println("3 members by hand, together ", hand)
 	fmt.Println("pleiad up, 3 members        ", up)
 	fmt.Println("pleiad up, 5 members        ", five)
-	fmt.Printf("up / by hand (medians): %.2f      5 / 3 members: %.2f\n\n", ratio(up, hand), ratio(five, up))
+	fmt.Printf("up / by hand (medians): %.2f      5 / 3 members: %.2f\n\n", sample.Ratio(up, hand), sample.Ratio(five, up))
 	return resident(ctx, command{binary: pleiad, state: filepath.Join(dir, "rest"), members: 3}, pairs)
 }
 
@@ -81,7 +83,7 @@ func resident(ctx context.Context, c command, n int) error {
 		return err
 	}
 	defer c.run(context.WithoutCancel(ctx), "destroy", "--yes")
-	var noop, health sample
+	var noop, health sample.Sample
 	for range n {
 		took, err := c.run(ctx, "up")
 		if err != nil {

@@ -1,0 +1,254 @@
+package bed_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	wire "github.com/miekg/dns"
+	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
+)
+
+func TestMain(m *testing.M) { os.Exit(bed.Main(m)) }
+
+// sees says whether one host reaches another's ssh port within a second.
+func sees(t *testing.T, from, to *bed.Host) bool {
+	t.Helper()
+	out, err := from.Enter(t.Context(), "timeout 1 bash -c '</dev/tcp/"+to.Addr.String()+"/22' 2>/dev/null && echo yes || echo no")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out == "yes\n"
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reaches says whether the controller reaches a host's sshd within a second.
+func reaches(t *testing.T, b *bed.Bed, h *bed.Host) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	conn, err := b.Dial(ctx, "tcp", net.JoinHostPort(h.Addr.String(), "22"))
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(time.Second)))
+	banner, _ := io.ReadAll(io.LimitReader(conn, 4))
+	return string(banner) == "SSH-"
+}
+
+func TestFaults(t *testing.T) {
+	b := bed.Up(t, 3)
+	h1, h2, h3 := b.Hosts[0], b.Hosts[1], b.Hosts[2]
+	want := func(when string, from, to *bed.Host, yes bool) {
+		t.Helper()
+		if got := sees(t, from, to); got != yes {
+			t.Errorf("%s: %s sees %s: %t", when, from.Name, to.Name, got)
+		}
+	}
+	wantReached := func(when string, h *bed.Host, yes bool) {
+		t.Helper()
+		if got := reaches(t, b, h); got != yes {
+			t.Errorf("%s: the controller reaches %s: %t", when, h.Name, got)
+		}
+	}
+	want("at first", h1, h2, true)
+
+	must(t, h1.Partition(t.Context()))
+	want("h1 apart", h1, h2, false)
+	want("h1 apart", h2, h3, true)
+	wantReached("h1 apart", h1, true)
+	must(t, h1.Heal(t.Context()))
+	want("healed", h1, h2, true)
+
+	must(t, h1.Partition(t.Context(), h2))
+	want("h1 and h2 apart", h2, h1, false)
+	want("h1 and h2 apart", h1, h3, true)
+	must(t, b.Heal(t.Context()))
+	want("healed", h1, h2, true)
+
+	must(t, h2.PullCable(t.Context()))
+	wantReached("cable pulled", h2, false)
+	must(t, h2.Heal(t.Context()))
+	wantReached("cable back", h2, true)
+
+	must(t, h3.Pause(t.Context()))
+	wantReached("paused", h3, false)
+	must(t, h3.Resume(t.Context()))
+	wantReached("resumed", h3, true)
+}
+
+// A disk outlives reboot, shutdown and power cut; what is in memory does not.
+func TestPower(t *testing.T) {
+	b := bed.Up(t, 1)
+	h := b.Hosts[0]
+	run := func(command string) string {
+		t.Helper()
+		out, err := h.Exec(t.Context(), command)
+		must(t, err)
+		return out
+	}
+	for name, cycle := range map[string]func() error{
+		"reboot": func() error { return h.Reboot(t.Context()) },
+		"stop": func() error {
+			if err := h.Stop(t.Context()); err != nil {
+				return err
+			}
+			return h.Start(t.Context())
+		},
+		"kill": func() error {
+			if err := h.Kill(t.Context()); err != nil {
+				return err
+			}
+			return h.Start(t.Context())
+		},
+	} {
+		run("echo " + name + " | tee /root/kept >/run/lost")
+		begun := time.Now()
+		must(t, cycle())
+		t.Logf("%s and back: %s", name, time.Since(begun).Round(10*time.Millisecond))
+		if got := run("cat /root/kept; ls /run/lost 2>&1 | grep -c 'No such'"); got != name+"\n1\n" {
+			t.Errorf("after %s: %q", name, got)
+		}
+	}
+}
+
+// The test itself, its programs and the hosts share one network, in which
+// names are asked of the forwarder, and of whoever it is told to ask.
+func TestNames(t *testing.T) {
+	b := bed.Up(t, 1)
+	h := b.Hosts[0]
+	addrs, err := b.Resolver().LookupHost(t.Context(), "h1.bed.test")
+	if err != nil || len(addrs) != 1 || addrs[0] != h.Addr.String() {
+		t.Errorf("h1.bed.test is %v, %v", addrs, err)
+	}
+	out, err := b.Command(t.Context(), "getent", "hosts", "h1.bed.test").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), h.Addr.String()) {
+		t.Errorf("a program on the controller sees %q, %v", out, err)
+	}
+
+	here := netip.MustParseAddr("192.0.2.7")
+	server := serve(t, b, here)
+	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err == nil {
+		t.Errorf("nobody knows the zone yet, but the host sees %q", out)
+	}
+	must(t, b.Forward(t.Context(), "zone.example.", server))
+	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err != nil || !strings.HasPrefix(out, here.String()) {
+		t.Errorf("through the forwarder the host sees %q, %v", out, err)
+	}
+	must(t, b.Forward(t.Context(), "zone.example."))
+	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err == nil {
+		t.Errorf("the zone is nobody's again, but the host sees %q", out)
+	}
+	must(t, h.SetResolver(t.Context(), server))
+	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err != nil || !strings.HasPrefix(out, here.String()) {
+		t.Errorf("asking directly the host sees %q, %v", out, err)
+	}
+}
+
+// serve starts a name server in the test that has one answer to everything.
+func serve(t *testing.T, b *bed.Bed, answer netip.Addr) netip.Addr {
+	t.Helper()
+	at, err := b.Address(t.Context())
+	must(t, err)
+	conn, err := b.ListenPacket(t.Context(), netip.AddrPortFrom(at, 53))
+	must(t, err)
+	server := &wire.Server{PacketConn: conn, Handler: wire.HandlerFunc(func(w wire.ResponseWriter, asked *wire.Msg) {
+		m := new(wire.Msg).SetReply(asked)
+		if q := asked.Question[0]; q.Qtype == wire.TypeA {
+			m.Answer = []wire.RR{&wire.A{Hdr: wire.RR_Header{Name: q.Name, Rrtype: wire.TypeA, Class: wire.ClassINET}, A: answer.AsSlice()}}
+		}
+		_ = w.WriteMsg(m)
+	})}
+	done := make(chan error, 1)
+	go func() { done <- server.ActivateAndServe() }()
+	t.Cleanup(func() {
+		must(t, conn.Close())
+		<-done
+	})
+	return at
+}
+
+func TestTraffic(t *testing.T) {
+	b := bed.Up(t, 1)
+	h := b.Hosts[0]
+	before, err := h.Traffic(t.Context())
+	must(t, err)
+	const size = 1 << 20
+	cmd := b.Command(t.Context(), "ssh", "-F", b.SSHConfig(), "h1", "wc -c")
+	cmd.Stdin = io.LimitReader(zeros{}, size)
+	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "1048576" {
+		t.Fatalf("%q, %v", out, err)
+	}
+	after, err := h.Traffic(t.Context())
+	must(t, err)
+	if got := after.Received - before.Received; got < size || got > size*5/4 {
+		t.Errorf("received %d bytes for %d", got, size)
+	}
+	if got := after.Sent - before.Sent; got > size/4 {
+		t.Errorf("sent %d bytes for a few", got)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Two beds at once have the same addresses and do not see each other. What a
+// killed owner leaves is swept up by the next bed, what a living one has is not.
+func TestBedsKeepApart(t *testing.T) {
+	owner := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOwner$")
+	owner.Env = append(os.Environ(), "BED_OWNER=1")
+	said, err := owner.StdoutPipe()
+	must(t, err)
+	must(t, owner.Start())
+	line := make([]byte, 64)
+	n, err := said.Read(line)
+	must(t, err)
+	dir := strings.TrimSpace(string(line[:n]))
+
+	b := bed.Up(t, 1)
+	if b.Hosts[0].Addr != netip.MustParseAddr("10.231.0.11") {
+		t.Errorf("h1 is %s", b.Hosts[0].Addr)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("the other's bed is gone while it lives: %v", err)
+	}
+	must(t, owner.Process.Signal(syscall.SIGKILL))
+	_ = owner.Wait()
+
+	bed.Up(t, 1)
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("the dead owner's %s is still there", dir)
+	}
+	if _, err := b.Hosts[0].Exec(t.Context(), "true"); err != nil {
+		t.Errorf("the first bed was swept up too: %v", err)
+	}
+}
+
+// TestOwner is the other process of TestBedsKeepApart: it opens a bed, prints
+// its folder, and is killed.
+func TestOwner(t *testing.T) {
+	if os.Getenv("BED_OWNER") == "" {
+		return
+	}
+	b, err := bed.Open(t.Context(), 1)
+	must(t, err)
+	_, err = os.Stdout.WriteString(filepath.Dir(b.Key()) + "\n")
+	must(t, err)
+	select {}
+}

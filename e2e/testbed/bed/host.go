@@ -1,0 +1,161 @@
+package bed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Host is one machine of a bed. It keeps its name, address, keys and disk as
+// long as the bed is up, whether its power is on or not.
+type Host struct {
+	Name string
+	Addr netip.Addr
+
+	bed   *Bed
+	index int
+}
+
+// Made is when the host was made. What changed on its disk since then is not
+// the image's.
+func (h *Host) Made() (time.Time, error) {
+	info, err := os.Stat(filepath.Join(h.bed.dir, "hosts", h.Name, "index"))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("when was %s made: %w", h.Name, err)
+	}
+	return info.ModTime(), nil
+}
+
+// Exec runs a shell command on the host over ssh, as root, and returns its
+// standard output; its error holds all that was said.
+func (h *Host) Exec(ctx context.Context, command string) (string, error) {
+	return h.bed.verb(ctx, "exec", h.Name, command)
+}
+
+// Enter is [Host.Exec] without ssh or network, for hosts that are cut off.
+func (h *Host) Enter(ctx context.Context, command string) (string, error) {
+	return h.bed.verb(ctx, "enter", h.Name, "sh", "-c", command)
+}
+
+// Partition cuts the host off from all other hosts; the controller still
+// reaches it. With peers, only from these.
+func (h *Host) Partition(ctx context.Context, peers ...*Host) error {
+	if len(peers) == 0 {
+		return h.verb(ctx, "partition")
+	}
+	for _, p := range peers {
+		if err := h.verb(ctx, "partition", p.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PullCable cuts the host off from everybody; only [Host.Enter] reaches it.
+func (h *Host) PullCable(ctx context.Context) error { return h.verb(ctx, "partition", "all") }
+
+// Heal undoes Partition (but not from single peers, for which [Bed.Heal] is),
+// PullCable and Limit.
+func (h *Host) Heal(ctx context.Context) error {
+	_, err := h.bed.verb(ctx, "heal", h.Name)
+	return err
+}
+
+// Limit bounds what the host receives, such as "1mbit".
+func (h *Host) Limit(ctx context.Context, rate string) error { return h.verb(ctx, "rate", rate) }
+
+// Pause freezes every process of the host. Its kernel still takes connections.
+func (h *Host) Pause(ctx context.Context) error { return h.verb(ctx, "pause") }
+
+// Resume ends [Host.Pause].
+func (h *Host) Resume(ctx context.Context) error { return h.verb(ctx, "resume") }
+
+// Kill cuts the host's power: its peers see silence.
+func (h *Host) Kill(ctx context.Context) error { return h.verb(ctx, "kill") }
+
+// Stop shuts the host down in order.
+func (h *Host) Stop(ctx context.Context) error { return h.verb(ctx, "stop") }
+
+// Start boots the host from the disk it has, and waits for ssh.
+func (h *Host) Start(ctx context.Context) error { return h.verb(ctx, "start") }
+
+// Reboot has the host reboot in order, and waits for ssh.
+func (h *Host) Reboot(ctx context.Context) error {
+	const bootID = "cat /proc/sys/kernel/random/boot_id"
+	before, err := h.Enter(ctx, bootID)
+	if err != nil {
+		return err
+	}
+	// What runs on a host that goes down may or may not get to its end, so the
+	// error says nothing; the new boot does.
+	_, _ = h.Enter(ctx, "systemctl reboot")
+	return h.until(ctx, "reboot", func(ctx context.Context) error {
+		after, err := h.Exec(ctx, bootID)
+		if err == nil && after == before {
+			err = errors.New("still the boot from before")
+		}
+		return err
+	})
+}
+
+// until tries over and over for a minute, and returns the last error.
+func (h *Host) until(ctx context.Context, what string, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		once, done := context.WithTimeout(ctx, 3*time.Second)
+		err := try(once)
+		done()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s %s: %w", what, h.Name, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// SetResolver makes the host ask these name servers and no others.
+func (h *Host) SetResolver(ctx context.Context, servers ...netip.Addr) error {
+	var conf strings.Builder
+	for _, s := range servers {
+		fmt.Fprintf(&conf, "nameserver %s\n", s)
+	}
+	conf.WriteString("search bed.test\noptions timeout:2\n")
+	_, err := h.Enter(ctx, fmt.Sprintf("printf '%%s' '%s' >/etc/resolv.conf", conf.String()))
+	return err
+}
+
+// Traffic counts the bytes on the host's wire since its power came on, with
+// all headers.
+type Traffic struct{ Received, Sent uint64 }
+
+// Traffic reads the counters of the host's cable.
+func (h *Host) Traffic(ctx context.Context) (Traffic, error) {
+	out, err := h.bed.verb(ctx, "run", "ip", "-json", "-statistics", "link", "show", fmt.Sprintf("v%d", h.index))
+	if err != nil {
+		return Traffic{}, err
+	}
+	// This is the controller's end: what it sends is what the host receives.
+	var links []struct {
+		Stats64 struct{ RX, TX struct{ Bytes uint64 } }
+	}
+	if err := json.Unmarshal([]byte(out), &links); err != nil || len(links) != 1 {
+		return Traffic{}, fmt.Errorf("read traffic of %s: %d links: %w", h.Name, len(links), err)
+	}
+	return Traffic{Received: links[0].Stats64.TX.Bytes, Sent: links[0].Stats64.RX.Bytes}, nil
+}
+
+// verb runs a verb whose first argument is this host.
+func (h *Host) verb(ctx context.Context, verb string, args ...string) error {
+	_, err := h.bed.verb(ctx, append([]string{verb, h.Name}, args...)...)
+	return err
+}
