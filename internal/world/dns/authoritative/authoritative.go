@@ -15,9 +15,10 @@
 //   - An answer counts only if it is authoritative, whole, and to the question
 //     asked. Whatever else a server says makes it unknown, never behind: not
 //     knowing is not absence.
-//   - Recursive resolvers are asked for the zone's NS records and for the
-//     addresses of name servers outside the zone, for nothing else. Asking one
-//     for a name of ours too early would plant an answer "does not exist".
+//   - Recursive resolvers are asked for the zone's NS records, and for the
+//     addresses of the primary and of name servers outside the zone; for
+//     nothing else. Asking one for a name of ours too early would plant an
+//     answer "does not exist".
 //
 // What it cannot see: behind an anycast address stand many servers, and the
 // one nearest to this machine need not be the one nearest to a host.

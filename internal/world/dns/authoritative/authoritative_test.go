@@ -51,7 +51,8 @@ func TestOneServer(t *testing.T) {
 		}, unknown: "SRV _etcd-server-ssl._tcp.c1.twindb.test.: it answers REFUSED"},
 		"contradicts itself": {shows: lines, spoil: func(m *wire.Msg) bool { m.Rcode = wire.RcodeNameError; return true },
 			unknown: "SRV _etcd-server-ssl._tcp.c1.twindb.test.: it denies the name and gives its records"},
-		"answers something else": {shows: lines, spoil: func(m *wire.Msg) bool { m.Question[0].Name = "x.test."; return true }, unknown: "its answer is to another question"},
+		"answers something else":  {shows: lines, spoil: func(m *wire.Msg) bool { m.Question[0].Name = "x.test."; return true }, unknown: "its answer is to another question"},
+		"gives back the question": {spoil: func(m *wire.Msg) bool { m.Response = false; return true }, unknown: "its answer is to another question"},
 		"lags and refuses": {shows: lines[:2], spoil: func(m *wire.Msg) bool {
 			if m.Question[0].Qtype == wire.TypeA {
 				m.Rcode, m.Answer = wire.RcodeRefused, nil

@@ -38,21 +38,28 @@ func recursiveOnly(m *wire.Msg) bool {
 }
 
 // A server of two addresses, one of them late, a server elsewhere whose address
-// only the resolver knows, and one without any.
+// only the resolver knows, one without any, and one that the resolver must not
+// be asked for, since its name is in the zone.
 func TestWholeZone(t *testing.T) {
 	set, lines := members(20)
 	early, _ := members(3)
 	at := addresses(4)
 	apex := []string{
 		"twindb.test. 60 IN NS ns1.twindb.test.", "twindb.test. 60 IN NS NS2.twindb.test.",
-		"twindb.test. 60 IN NS ns.elsewhere.test.", "twindb.test. 60 IN NS ns9.twindb.test.",
+		"twindb.test. 60 IN NS ns.elsewhere.test.", "twindb.test. 60 IN NS ns8.twindb.test.", "twindb.test. 60 IN NS ns9.twindb.test.",
+	}
+	ill := func(m *wire.Msg) bool {
+		if m.Question[0].Name == "ns9.twindb.test." {
+			m.Rcode = wire.RcodeServerFailure
+		}
+		return within(m)
 	}
 	glue := []string{
 		"ns1.twindb.test. 60 IN A " + at[0],
 		"ns2.twindb.test. 60 IN A " + at[2], "NS2.twindb.test. 60 IN A " + at[1],
 	}
 	resolver := serve(t, "127.0.0.1", "0", recursiveOnly, append(apex, "ns.elsewhere.test. 60 IN A "+at[3])...)
-	primary := serve(t, at[0], "0", within, slices.Concat(apex, glue, lines)...)
+	primary := serve(t, at[0], "0", ill, slices.Concat(apex, glue, lines)...)
 	serve(t, at[1], primary.port, within, lines...)
 	serve(t, at[2], primary.port, within, lines[:3]...)
 	serve(t, at[3], primary.port, within)
@@ -75,7 +82,10 @@ func TestWholeZone(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"name server ns9.twindb.test. has no address"}, v.Notes); diff != "" {
+	if diff := cmp.Diff([]string{
+		"name server ns8.twindb.test. has no address",
+		"name server ns9.twindb.test. has no address: the primary was asked, and it answers SERVFAIL",
+	}, v.Notes); diff != "" {
 		t.Error(diff)
 	}
 	asked := resolver.questions()
@@ -100,6 +110,22 @@ func TestHiddenPrimary(t *testing.T) {
 	}
 	if len(v.Notes) != 1 || !strings.HasPrefix(v.Notes[0], "updates go to "+at[0]+", which is no address of a name server of the zone: ") {
 		t.Errorf("notes %q", v.Notes)
+	}
+}
+
+// A primary given by the name that the zone has for it is not hidden, even if
+// that name leads this machine to another of its addresses.
+func TestPrimaryByName(t *testing.T) {
+	set, lines := members(3)
+	at := addresses(2)
+	apex := []string{"twindb.test. 60 IN NS ns.twindb.test.", "ns.twindb.test. 60 IN A " + at[1]}
+	resolver := serve(t, "127.0.0.1", "0", recursiveOnly, apex[0], "ns.twindb.test. 60 IN A "+at[0])
+	primary := serve(t, at[0], "0", within, append(apex, lines...)...)
+	serve(t, at[1], primary.port, within, lines...)
+	s := comparer(t, Config{Primary: "NS.twindb.test.:" + primary.port, Port: primary.port, Resolver: "127.0.0.1:" + resolver.port})
+	v, err := s.Compare(t.Context(), []cluster.Key{set.Key}, cluster.Records{Sets: []cluster.RecordSet{set}})
+	if err != nil || len(v.Servers) != 1 || len(v.Notes)+len(v.Behind())+len(v.Unknown()) > 0 {
+		t.Fatalf("%+v, %v", v, err)
 	}
 }
 
