@@ -1,8 +1,8 @@
 // Package dns is the contract of DNS providers: read the record sets on our
 // names, and change several of them under a guard. Observe reads through it,
-// apply writes through it. The providers stand in folders of their own
-// (embedded, rfc2136); package dnstest holds the suite that each of them and
-// the simulator pass.
+// apply writes through it, and [Authoritatives] tells how far a change has
+// come. The providers stand in folders of their own (embedded, rfc2136);
+// package dnstest holds the suite that each of them and the simulator pass.
 //
 // Words. A *zone* is what a provider serves and may be larger than our
 // *domain*. *Our names* are those that [Owns] accepts; nothing else is ever
@@ -52,6 +52,23 @@ type Zone interface {
 	// Settled waits until the provider says that every authoritative server
 	// has the change of a receipt, where it can tell; else it returns at once.
 	Settled(ctx context.Context, r Receipt) error
+}
+
+// Authoritatives are all the servers that answer for a zone, the primary's
+// secondaries above all. Methods are safe for concurrent use and return as
+// soon as ctx ends.
+type Authoritatives interface {
+	// Compare asks each of them for the record sets of keys, and says where an
+	// answer is not exactly what want, the primary's own snapshot, holds under
+	// the key: another set, a set that is missing, or one that want does not
+	// have. TTLs do not count. A server that cannot be asked is part of the
+	// answer, not an error; an error means that the servers themselves could
+	// not be learned, or that ctx has ended, and comes with nothing.
+	//
+	// It never asks a recursive resolver for a name of ours: an answer "does
+	// not exist" would be remembered there for as long as the zone says (RFC
+	// 2308), and every member behind that resolver would wait for it to pass.
+	Compare(ctx context.Context, keys []cluster.Key, want cluster.Records) (cluster.Visibility, error)
 }
 
 // Receipt names an applied change set to its provider: an SOA serial, a change

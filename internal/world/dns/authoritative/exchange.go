@@ -1,0 +1,98 @@
+package authoritative
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// window is how many questions are on their way at once: few enough that
+// neither side ever waits for the other to read.
+const window = 32
+
+func question(name string, kind uint16) wire.Question {
+	return wire.Question{Name: name, Qtype: kind, Qclass: wire.ClassINET}
+}
+
+// exchange asks a server, host:port, over one TCP connection, and gives the
+// answers in the order of the questions and the address that gave them. TCP,
+// since answers come whole and are not lost, and a server that refuses it
+// fails every resolver whose answer does not fit into a datagram.
+func (s *Servers) exchange(ctx context.Context, server string, questions []wire.Question) (answers []*wire.Msg, from netip.Addr, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("no answer within %s", s.timeout))
+	defer cancel()
+	tcp, err := (&net.Dialer{Resolver: s.resolver}).DialContext(ctx, "tcp", server)
+	if err != nil {
+		return nil, from, reason(ctx, err)
+	}
+	defer tcp.Close()
+	// Ends all reading and writing when ctx does.
+	defer context.AfterFunc(ctx, func() { tcp.SetDeadline(time.Unix(1, 0)) })()
+	conn := &wire.Conn{Conn: tcp}
+	for part := range slices.Chunk(questions, window) {
+		got, err := ask(conn, part)
+		if err != nil {
+			return nil, from, reason(ctx, err)
+		}
+		answers = append(answers, got...)
+	}
+	return answers, tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap(), nil
+}
+
+// ask sends questions and reads their answers, in whichever order the server
+// gives them (RFC 7766, section 6.2.1.1). Recursion is not desired: what the
+// server knows of others does not count.
+func ask(conn *wire.Conn, questions []wire.Question) ([]*wire.Msg, error) {
+	first := wire.Id()
+	for i, q := range questions {
+		m := &wire.Msg{Question: []wire.Question{q}}
+		m.Id = first + uint16(i)
+		if err := conn.WriteMsg(m); err != nil {
+			return nil, err
+		}
+	}
+	answers := make([]*wire.Msg, len(questions))
+	for range questions {
+		m, err := conn.ReadMsg()
+		if err != nil {
+			return nil, err
+		}
+		i := int(m.Id - first)
+		if i >= len(questions) || answers[i] != nil || !answersTo(m, questions[i]) {
+			return nil, errors.New("its answer is to another question")
+		}
+		answers[i] = m
+	}
+	return answers, nil
+}
+
+// answersTo compares names without case: servers may give back the question's
+// spelling or their own.
+func answersTo(m *wire.Msg, q wire.Question) bool {
+	if !m.Response || m.Opcode != wire.OpcodeQuery {
+		return false
+	}
+	if len(m.Question) == 0 && m.Rcode != wire.RcodeSuccess {
+		return true // some refuse without repeating the question
+	}
+	return len(m.Question) == 1 && strings.EqualFold(m.Question[0].Name, q.Name) && m.Question[0].Qtype == q.Qtype && m.Question[0].Qclass == q.Qclass
+}
+
+// reason is why a call ended: its context, if that is over, else err without
+// the address that the reader has before them already.
+func reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if op := new(net.OpError); errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
