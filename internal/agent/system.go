@@ -40,7 +40,7 @@ func run(ctx context.Context, program string, args ...string) (string, error) {
 
 // madeByUs stands in the user's comment field, so that a user of the same name
 // who was there before is never removed.
-const madeByUs = "etcd member, made by pleiad"
+const madeByUs = "etcd member made by pleiad"
 
 func machineUser(ctx context.Context, create bool) (User, error) {
 	u, err := user.Lookup(node.MachineUser)

@@ -91,10 +91,14 @@ func (n Node) Unit(binary string, openFiles uint64) []byte {
 	line("LimitNOFILE=%d", min(openFiles, 65536))
 	line("UMask=0077")
 	line("UnsetEnvironment=HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy")
+	// Not ProtectProc, ProtectKernelTunables or ProtectControlGroups: they mount
+	// /proc anew, in
+	// which a container has another boot ID, so that the member would not be
+	// known by its stamp. Without capabilities it can tune nothing anyway.
 	for _, setting := range []string{
 		"ProtectSystem=strict", "ReadWritePaths=" + StateFolder, "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
-		"ProtectControlGroups=yes", "ProtectKernelLogs=yes", "ProtectKernelModules=yes", "ProtectKernelTunables=yes",
-		"ProtectClock=yes", "ProtectHostname=yes", "ProtectProc=invisible", "NoNewPrivileges=yes", "CapabilityBoundingSet=",
+		"ProtectKernelLogs=yes", "ProtectKernelModules=yes",
+		"ProtectClock=yes", "ProtectHostname=yes", "NoNewPrivileges=yes", "CapabilityBoundingSet=",
 		"AmbientCapabilities=", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK", "RestrictNamespaces=yes",
 		"RestrictRealtime=yes", "RestrictSUIDSGID=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes", "RemoveIPC=yes",
 		"SystemCallArchitectures=native", "SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources",
