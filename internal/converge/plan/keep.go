@@ -129,11 +129,25 @@ func (s situation) restart(members, seen []cluster.Host) ([]Step, []Refusal) {
 		if h.Node.Value.Process.Running {
 			continue
 		}
+		if h.Node.Value.Installed == "" && len(members) < len(s.marker.Members) {
+			refusals = append(refusals, s.bare(h))
+			continue
+		}
 		alive++
 		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it stands still" + died(h), Rules: []Rule{"R9", "R13"},
 			Quorum: cluster.Arithmetic(alive, len(s.marker.Members))}})
 	}
 	return steps, refusals
+}
+
+// bare refuses to start a member whose node was lost or half delivered while
+// the host of another one is gone: a node pins all peers (rule R9), and the
+// address of that one is not known any more.
+func (s situation) bare(h cluster.Host) Refusal {
+	_, missing := s.members()
+	return Refusal{Rule: "R9", What: "start member " + string(h.Name),
+		Evidence: []string{"its node is not on its host, and cannot be made: it pins the addresses of all peers, and the host of " + cluster.JoinMembers(missing) + " is gone"},
+		Remedy:   []string{replaceLater}}
 }
 
 func died(h cluster.Host) string {
