@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	if *oneSeed != 0 {
 		flag.Set("test.run", "^TestSeeds$")
 	}
-	debug.SetGCPercent(400) // many small worlds, each soon forgotten
+	debug.SetGCPercent(1600) // many small worlds, each soon forgotten
 	os.Exit(m.Run())
 }
 
