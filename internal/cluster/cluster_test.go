@@ -58,6 +58,7 @@ func TestMarkerComesBack(t *testing.T) {
 			m.Members = append(m.Members, MemberName(n))
 		}
 		slices.Sort(m.Members)
+		m.Turn = rapid.SampledFrom(append(slices.Clone(m.Members), "")).Draw(t, "turn")
 		got, err := ParseMarker(m.String())
 		if err != nil {
 			t.Fatal(err)

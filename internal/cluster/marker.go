@@ -40,6 +40,9 @@ type Marker struct {
 	ID ID
 	// CA is the fingerprint of the cluster's CA, empty when TLS is off.
 	CA string
+	// Turn is the one member of a sealed cluster that may be stopped for a
+	// restart (rule R5), empty while none is due.
+	Turn MemberName
 }
 
 // String is the marker's TXT value.
@@ -62,6 +65,9 @@ func (m Marker) String() string {
 	}
 	if m.CA != "" {
 		fields = append(fields, "ca="+m.CA)
+	}
+	if m.Turn != "" {
+		fields = append(fields, "turn="+string(m.Turn))
 	}
 	return strings.Join(fields, " ")
 }
@@ -101,7 +107,7 @@ func ParseMarker(text string) (Marker, error) {
 		return m, fmt.Errorf("marker %q: gen: %w", text, err)
 	}
 	m = Marker{Cluster: Name(seen["cluster"]), Owner: Owner(seen["owner"]), Generation: gen,
-		Token: Token(seen["token"]), Phase: Phase(seen["state"]), CA: seen["ca"]}
+		Token: Token(seen["token"]), Phase: Phase(seen["state"]), CA: seen["ca"], Turn: MemberName(seen["turn"])}
 	for _, n := range strings.Split(seen["members"], ",") {
 		if n != "" {
 			m.Members = append(m.Members, MemberName(n))

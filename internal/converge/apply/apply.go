@@ -65,6 +65,11 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 	case plan.AwaitMembers:
 		return awaitAll(ctx, w, s.Hosts, tell)
 	case plan.StopMember:
+		if s.Marker != nil {
+			if err := stands(ctx, w, *s.Marker); err != nil {
+				return err
+			}
+		}
 		return w.Deliver.Stop(ctx, s.Host, s.Grace)
 	case plan.TerminateHost:
 		if err := stands(ctx, w, s.Marker); err != nil {
@@ -120,9 +125,10 @@ func stands(ctx context.Context, w world.World, marker cluster.RecordSet) error 
 	return nil
 }
 
-// samePhase compares two markers by life, phase and published list: a newer
-// generation alone is another controller at the same work, which is harmless.
-// But once the list is published a missing host is a lost one (rule R6).
+// samePhase compares two markers by life, phase, published list and turn: a
+// newer generation alone is another controller at the same work, which is
+// harmless. But once the list is published a missing host is a lost one (rule
+// R6), and when the turn has passed on another member may stand still (R5).
 func samePhase(a, b cluster.RecordSet) bool {
 	if a.Equal(b) {
 		return true
@@ -132,7 +138,7 @@ func samePhase(a, b cluster.RecordSet) bool {
 	}
 	ma, errA := cluster.ParseMarker(a.Values[0])
 	mb, errB := cluster.ParseMarker(b.Values[0])
-	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase && ma.ID == mb.ID
+	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase && ma.ID == mb.ID && ma.Turn == mb.Turn
 }
 
 func install(ctx context.Context, w world.World, s plan.InstallNode) error {

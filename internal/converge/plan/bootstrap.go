@@ -99,15 +99,15 @@ func (s situation) install(members []cluster.Host) []Step {
 	for _, h := range members {
 		n, found := s.render(*s.marker, members, h), h.Node.Value
 		issue := s.spec.TLS && (found.Certificate == nil || found.Certificate.Due(s.state.At))
-		step := InstallNode{Host: h, Node: n, Issue: issue}
+		step, other := InstallNode{Host: h, Node: n, Issue: issue}, found.Installed != n.Digest()
 		switch {
 		case found.Installed == "":
 			step.Why = "there is nothing on the host yet"
 		case len(found.Drift) > 0:
 			step.Why = "the host does not hold what was delivered: " + strings.Join(found.Drift, "; ")
-		case found.Installed != n.Digest() && n.Sealed && !found.Sealed:
+		case other && n.Sealed && !found.Sealed:
 			step.Why, step.Rules = "the cluster is sealed: from now on the member starts without DNS", []Rule{"R1", "R9"}
-		case found.Installed != n.Digest():
+		case other:
 			step.Why = "the host holds another configuration"
 		case issue && found.Certificate == nil:
 			step.Why = "the member has no certificate"

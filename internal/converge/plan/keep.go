@@ -129,11 +129,25 @@ func (s situation) restart(members, seen []cluster.Host) ([]Step, []Refusal) {
 		if h.Node.Value.Process.Running {
 			continue
 		}
+		if h.Node.Value.Installed == "" && len(members) < len(s.marker.Members) {
+			refusals = append(refusals, s.bare(h))
+			continue
+		}
 		alive++
 		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it stands still" + died(h), Rules: []Rule{"R9", "R13"},
 			Quorum: cluster.Arithmetic(alive, len(s.marker.Members))}})
 	}
 	return steps, refusals
+}
+
+// bare refuses to start a member whose node was lost or half delivered while
+// the host of another one is gone: a node pins all peers (rule R9), and the
+// address of that one is not known any more.
+func (s situation) bare(h cluster.Host) Refusal {
+	_, missing := s.members()
+	return Refusal{Rule: "R9", What: "start member " + string(h.Name),
+		Evidence: []string{"its node is not on its host, and cannot be made: it pins the addresses of all peers, and the host of " + cluster.JoinMembers(missing) + " is gone"},
+		Remedy:   []string{replaceLater}}
 }
 
 func died(h cluster.Host) string {
@@ -145,27 +159,50 @@ func died(h cluster.Host) string {
 
 // roll restarts members that run with other flags than they should, one at a
 // time, and only while all members serve and the rest is a quorum (rules R4,
-// R5).
+// R5). Whose turn it is stands on the marker before it is stopped, and until it
+// serves again: two controllers that both see everybody serve would otherwise
+// stop a member each.
 func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) {
+	h, found := s.due(members)
+	if !found {
+		if s.marker.Turn == "" || !sound || len(s.waiting(members)) > 0 {
+			return nil, nil
+		}
+		return s.turn("", Reason{Why: "all members serve with the options of the spec", Rules: []Rule{"R5"}}), nil
+	}
 	voters := len(s.marker.Members)
+	arithmetic := cluster.Arithmetic(voters-1, voters)
+	r := Refusal{Rule: "R5", What: "restart member " + string(h.Name)}
+	switch {
+	case voters-1 < cluster.Quorum(voters):
+		r.Evidence = []string{"it runs with other etcd options than the spec says, and without it there is no quorum: " + arithmetic}
+		r.Remedy = []string{"accept the outage and stop it yourself, then start it again:", fmt.Sprintf("kill %d && pleiad up", h.Node.Value.Process.PID)}
+	case !sound || len(s.waiting(members)) > 0:
+		r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
+		r.Remedy = []string{"mend the rest first"}
+	case s.marker.Turn != h.Name:
+		return s.turn(h.Name, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil
+	default:
+		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it runs with other etcd options than the spec says; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
+	}
+	return nil, []Refusal{r}
+}
+
+// due is the member to restart next: the one whose turn it is, as long as it
+// runs with old flags, for somebody may be about to stop it.
+func (s situation) due(members []cluster.Host) (next cluster.Host, found bool) {
 	for _, h := range members {
 		n := s.render(*s.marker, members, h)
 		if !h.Node.Known() || !h.Node.Value.Process.Running || h.Node.Value.Process.Flags == n.Flags() {
 			continue
 		}
-		arithmetic := cluster.Arithmetic(voters-1, voters)
-		r := Refusal{Rule: "R5", What: "restart member " + string(h.Name)}
-		switch {
-		case voters-1 < cluster.Quorum(voters):
-			r.Evidence = []string{"it runs with other etcd options than the spec says, and without it there is no quorum: " + arithmetic}
-			r.Remedy = []string{"accept the outage and stop it yourself, then start it again:", fmt.Sprintf("kill %d && pleiad up", h.Node.Value.Process.PID)}
-		case !sound || len(s.waiting(members)) > 0:
-			r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
-			r.Remedy = []string{"mend the rest first"}
-		default:
-			return []Step{StopMember{Host: h, Grace: rollGrace, Reason: Reason{Why: "it runs with other etcd options than the spec says; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
+		if !found || h.Name == s.marker.Turn {
+			next, found = h, true
 		}
-		return nil, []Refusal{r}
 	}
-	return nil, nil
+	return next, found
+}
+
+func (s situation) turn(name cluster.MemberName, why Reason) []Step {
+	return []Step{ChangeRecords{Purpose: "announce", Changes: []cluster.Change{s.advance(func(m *cluster.Marker) { m.Turn = name })}, Reason: why}}
 }

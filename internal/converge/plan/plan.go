@@ -22,7 +22,9 @@
 //	all serve, one ID, full list          seal the marker, publish client SRV
 //	sealed, nodes not as wanted           install nodes (together)
 //	sealed, members not running           start them (in order)
-//	sealed, running with old flags        stop one, if the others are a quorum
+//	sealed, running with old flags        announce one on the marker, then stop it,
+//	                                      if the others are a quorum
+//	none left with old flags              take that off the marker
 //	agreement                             nothing
 package plan
 

@@ -54,7 +54,7 @@ type RenewOperator struct{ Reason }
 // change set.
 type ChangeRecords struct {
 	Reason
-	// Purpose is claim, publish, seal, repair, stamp, withdraw or unmark.
+	// Purpose is claim, publish, seal, repair, announce, stamp, withdraw or unmark.
 	Purpose string
 	Changes []cluster.Change
 }
@@ -91,10 +91,13 @@ type AwaitMembers struct {
 	Hosts []cluster.Host
 }
 
-// StopMember stops the member of a host.
+// StopMember stops the member of a host, if the process is still the one that
+// was seen and the marker is still the one planned with; nil means that it does
+// not matter.
 type StopMember struct {
 	Reason
-	Host cluster.Host
+	Host   cluster.Host
+	Marker *cluster.RecordSet
 	// Grace is how long it may take before it is forced.
 	Grace time.Duration
 }

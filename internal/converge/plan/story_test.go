@@ -203,6 +203,8 @@ func (w *story) event(line string, f []string) error {
 			h.Node = cluster.Unknown[cluster.Node](rest(2))
 			h.View = cluster.Unknown[cluster.View](rest(2))
 		})
+	case f[1] == "half-installed":
+		host(func(h *cluster.Host) { h.Node.Value.Installed, h.Node.Value.Sealed = "", false })
 	case f[1] == "drifted":
 		host(func(h *cluster.Host) { h.Node.Value.Drift = []string{rest(2)} })
 	case f[1] == "gone":

@@ -36,7 +36,9 @@ type Deliverer interface {
 
 	// Stop ends the member's process and returns when it is gone: first
 	// politely, then, after grace, by force. A member that does not run is no
-	// error. The data stays.
+	// error. Where h.Node says which process was seen, only that one is ended: a
+	// request that was long under way must not hit what was started since. The
+	// data stays.
 	Stop(ctx context.Context, h cluster.Host, grace time.Duration) error
 }
 

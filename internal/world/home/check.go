@@ -36,13 +36,19 @@ func checkFolder(dir string, uid int) error {
 // checkAbandoned looks at a folder without home.json. It may hold what a
 // command that was cut short leaves, and the folders of hosts and dns, where
 // data can outlive a cluster. With anything else in it, it is not ours to use.
+// Another command may make or remove a home here at this moment: both are fine.
 func checkAbandoned(dir string) error {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return unreadable(dir, err)
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
+		case name == metaFile: // since we looked; sorted before what must not be there without it
+			return nil
 		case name == pkiFolder || name == specFile:
 			return &Error{Path: filepath.Join(dir, metaFile), Problem: fmt.Sprintf("missing, but there is %s", name), Hint: restore, Kind: ErrDamaged}
 		case !ours(name) && !slices.Contains(theirs(), name):

@@ -86,6 +86,9 @@ func readOwn(path string) ([]byte, error) {
 		return nil, &Error{Path: path, Problem: fmt.Sprintf("want a file, not a %s", kind(info)), Hint: restore, Kind: ErrForeign}
 	}
 	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) { // removed since we looked
+		return nil, err
+	}
 	if err != nil {
 		return nil, unreadable(path, err)
 	}

@@ -3,6 +3,7 @@ package home
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -18,13 +19,16 @@ func (h *Home) Remove(l *Lock) (left []string, err error) {
 	if err := h.removeFiles(); err != nil {
 		return nil, errors.Join(err, l.Release())
 	}
+	left, err = h.others() // while we hold the lock: afterwards a next home may be here
+	if err != nil {
+		return nil, errors.Join(err, l.lock.Release())
+	}
 	if runtime.GOOS == "windows" { // a file cannot be removed while it is open
 		err = l.lock.Release()
 	} else {
 		defer func() { err = errors.Join(err, l.lock.Release()) }()
 	}
-	left, removing := h.removeFolder()
-	return left, errors.Join(err, removing)
+	return left, errors.Join(err, h.removeFolder(len(left) == 0))
 }
 
 // removeFiles removes home.json last, so that a home is a home until all else
@@ -50,30 +54,36 @@ func (h *Home) removeFiles() error {
 	return nil
 }
 
-// removeFolder removes the lock and, if nothing is left in it, the folder.
-func (h *Home) removeFolder() ([]string, error) {
-	if err := discard(h.disk, h.path(lockFile)); err != nil {
-		return nil, unwritable(h.path(lockFile), err)
-	}
+// others are the names of what others keep in the folder. Their empty folders
+// hold nothing, and are removed.
+func (h *Home) others() ([]string, error) {
 	entries, err := os.ReadDir(h.dir)
 	if err != nil {
 		return nil, unreadable(h.dir, err)
 	}
 	var left []string
 	for _, e := range entries {
-		switch name := e.Name(); {
-		case name == lockFile: // made just now by a command that waited for us; it takes it away
-			left = append(left, name)
-		case slices.Contains(theirs(), name) && h.disk.remove(h.path(name)) == nil: // was empty
-		default:
+		name := e.Name()
+		if name != lockFile && !(slices.Contains(theirs(), name) && h.disk.remove(h.path(name)) == nil) {
 			left = append(left, name)
 		}
 	}
-	if len(left) > 0 {
-		return slices.DeleteFunc(left, func(name string) bool { return name == lockFile }), nil
+	return left, nil
+}
+
+// removeFolder removes the lock and, if it was all that is left, the folder. A
+// command that waited for us may be quicker than that. If it makes a lock of
+// its own, the folder is for it to remove, or for the home that it makes; or
+// it has removed the folder already.
+func (h *Home) removeFolder(empty bool) error {
+	if err := discard(h.disk, h.path(lockFile)); err != nil {
+		return unwritable(h.path(lockFile), err)
 	}
-	if err := discard(h.disk, h.dir); err != nil {
-		return nil, unwritable(h.dir, err)
+	if !empty {
+		return nil
 	}
-	return nil, nil
+	if err := discard(h.disk, h.dir); err != nil && !errors.Is(err, fs.ErrExist) { // as Go calls a folder that is not empty
+		return unwritable(h.dir, err)
+	}
+	return nil
 }

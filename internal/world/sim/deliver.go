@@ -115,9 +115,10 @@ func (d Deliverer) Start(ctx context.Context, h cluster.Host) error {
 
 // Stop implements deliver.Deliverer.
 func (d Deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duration) error {
+	seen := h.Node.Value.Process.PID
 	return d.on(ctx, write, "stop", h, func(o *op, h *host) error {
 		w, p := d.c.w, h.process
-		if p == nil {
+		if p == nil || seen != 0 && p.pid != seen {
 			return nil
 		}
 		w.rules.stops(d.c, h)

@@ -255,7 +255,10 @@ func (s Server) Remove(ctx context.Context) error {
 			z.put(k, nil)
 		}
 		clear(z.foreign) // what strangers wrote goes with the zone
-		clear(z.spoiled)
+		// Hosts that are left still lack the marker that a stranger deleted.
+		if len(s.c.w.rules.ours()) == 0 {
+			clear(z.spoiled)
+		}
 		z.address = ""
 		return nil
 	})

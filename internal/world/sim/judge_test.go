@@ -107,6 +107,8 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("wipe", "misplace")
 	case r.Rule == "R6":
 		return had("vanish", "host dies while starting")
+	case r.Rule == "R9": // a lost host's address is in no node that is made now
+		return had("vanish", "host dies while starting")
 	case strings.Contains(text, "belongs to owner"):
 		return had("another owner", "companion")
 	case r.Rule == "R10" && strings.Contains(text, "did not write") && had("companion") != "":

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	if *oneSeed != 0 {
 		flag.Set("test.run", "^TestSeeds$")
 	}
-	debug.SetGCPercent(400) // many small worlds, each soon forgotten
+	debug.SetGCPercent(1600) // many small worlds, each soon forgotten
 	os.Exit(m.Run())
 }
 
@@ -103,7 +103,7 @@ func (c *campaign) covers(t *testing.T) {
 		plan.StartMember{}, plan.AwaitMembers{}, plan.StopMember{}, plan.TerminateHost{}, plan.RemoveNameServer{}, plan.Forget{}} {
 		want = append(want, "step: "+s.Verb())
 	}
-	for _, purpose := range []string{"claim", "publish", "seal", "repair", "stamp", "withdraw", "unmark"} {
+	for _, purpose := range []string{"claim", "publish", "seal", "repair", "announce", "stamp", "withdraw", "unmark"} {
 		want = append(want, "step: "+plan.ChangeRecords{Purpose: purpose}.Verb())
 	}
 	for _, f := range slices.Concat(sim.Afflictions(), []string{"failed", "swallowed", "answer lost", "slow", "answered late",

@@ -377,7 +377,14 @@ func testStop(t *testing.T, w World) {
 	wantSame(t, "data", after.Data, before.Data)
 	wantSame(t, "installed", after.Installed, before.Installed)
 	s.stop()
-	wantSame(t, "data", s.start().Data, before.Data)
+	again := s.start()
+	wantSame(t, "data", again.Data, before.Data)
+	late := s.host
+	late.Node = cluster.Known(before)
+	if err := s.d.Stop(s.Context(), late, grace); err != nil {
+		t.Errorf("Stop of a process that is gone: %v", err)
+	}
+	wantSame(t, "process", s.inspect().Process, again.Process)
 }
 
 func testStubborn(t *testing.T, w World) {

@@ -73,6 +73,9 @@ func (d *Deliverer) stop(ctx context.Context, h cluster.Host, grace time.Duratio
 		if err != nil {
 			return err
 		}
+		if seen := h.Node.Value.Process.PID; seen != 0 && s.Process.PID != seen {
+			return nil // it has ended, whatever was started since
+		}
 		if s.Process.Alive() {
 			return s.Process.Stop(ctx, grace)
 		}

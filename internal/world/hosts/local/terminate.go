@@ -157,7 +157,8 @@ func (p *Provider) removeFolder() error {
 	if err := os.Remove(filepath.Join(p.hosts(), changeLock)); err != nil {
 		return err
 	}
-	if err := os.Remove(p.hosts()); err != nil && !errors.Is(err, fs.ErrExist) { // not empty: somebody was as quick as that
+	// Not empty, or gone: somebody who waited was quicker.
+	if err := os.Remove(p.hosts()); err != nil && !errors.Is(err, fs.ErrExist) && !absent(err) {
 		return err
 	}
 	return nil
