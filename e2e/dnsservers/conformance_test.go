@@ -96,15 +96,36 @@ func (b *bed) harness(t *testing.T, domain string) dnstest.Harness {
 // foreign writes as nsupdate would: no guards, no canonical form.
 func (b *bed) foreign(t *testing.T, set cluster.RecordSet) {
 	t.Helper()
+	if rcode := b.write(t, b.ours, b.Zone, set); rcode != wire.RcodeSuccess {
+		t.Fatalf("write %s: %s", set, wire.RcodeToString[rcode])
+	}
+}
+
+// write adds a record set, unsigned for the zero key, and returns what the
+// server says.
+func (b *bed) write(t *testing.T, key tsig.Key, zone string, set cluster.RecordSet) (rcode int) {
+	t.Helper()
 	records, err := rr.Pack(set)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := new(wire.Msg).SetUpdate(wire.Fqdn(b.Zone))
+	m := new(wire.Msg).SetUpdate(wire.Fqdn(zone))
 	m.Insert(records)
-	if answer := send(t, b.Address(), b.ours, m); answer.Rcode != wire.RcodeSuccess {
-		t.Fatalf("write %s: %s", set, wire.RcodeToString[answer.Rcode])
+	return send(t, b.Address(), key, m).Rcode
+}
+
+// lookUp asks for addresses as any resolver would.
+func (b *bed) lookUp(t *testing.T, network, name string) []wire.RR {
+	t.Helper()
+	m := new(wire.Msg).SetQuestion(name, wire.TypeA)
+	answer, _, err := (&wire.Client{Net: network, Timeout: 20 * time.Second}).ExchangeContext(t.Context(), m, b.Address())
+	if err != nil {
+		t.Fatal(err)
 	}
+	if !answer.Authoritative {
+		t.Errorf("look up %s: %v", name, answer)
+	}
+	return answer.Answer
 }
 
 // send sends a message signed with a key, or unsigned for the zero key. The

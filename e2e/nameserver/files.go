@@ -71,11 +71,11 @@ zone:
 
 const pdnsConf = `launch=gsqlite3
 gsqlite3-database={{.Dir}}/pdns.sqlite3
-socket-dir={{.Dir}}
 local-address={{.Addr}}
 local-port={{.Port}}
 dnsupdate=yes
 allow-dnsupdate-from=127.0.0.0/8
+allow-axfr-ips=
 cache-ttl=0
 query-cache-ttl=0
 negquery-cache-ttl=0

@@ -7,8 +7,9 @@
 // [StartSecondary] adds a BIND that copies a zone and does so only when it is
 // told to ([Secondary.CatchUp]).
 //
-// A server that Start or Run has returned answers for its zone. It writes
-// nowhere but below its folder. The caller stops it; its log stays.
+// A server that Start or Run has returned answers for its zone. One that Start
+// has set up writes nowhere but below its folder. The caller stops it; its log
+// stays.
 package nameserver
 
 import (
@@ -155,7 +156,7 @@ func command(kind Kind, dir string) *exec.Cmd {
 	case Knot:
 		return exec.Command("knotd", "-c", filepath.Join(dir, "knot.conf"))
 	}
-	return exec.Command("pdns_server", "--config-dir="+dir, "--daemon=no", "--guardian=no", "--disable-syslog", "--write-pid=no")
+	return exec.Command("pdns_server", "--config-dir="+dir, "--daemon=no", "--guardian=no", "--disable-syslog", "--write-pid=no", "--socket-dir="+dir)
 }
 
 // answers waits until the server is the authority of its zone. A refused
