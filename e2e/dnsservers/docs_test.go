@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -177,7 +179,8 @@ func blocks(t *testing.T, file string) []block {
 	return out
 }
 
-// changesOurs makes, changes and deletes every record set of a cluster.
+// changesOurs makes, changes and deletes every record set of a cluster, and
+// reads each time what it wrote.
 func (b *bed) changesOurs(t *testing.T) {
 	t.Helper()
 	spec, zone := cluster.Spec{Domain: domain, TLS: true}, b.open(t, b.Zone, b.ours)
@@ -200,6 +203,17 @@ func (b *bed) changesOurs(t *testing.T) {
 	for _, changes := range [][]cluster.Change{add, replace, remove} {
 		if _, err := dns.Guard(spec, zone).Apply(t.Context(), changes); err != nil {
 			t.Fatalf("change our names: %v", err)
+		}
+		var keys []cluster.Key
+		for _, c := range changes {
+			keys = append(keys, c.Key)
+		}
+		got, err := zone.Read(t.Context(), keys)
+		if err != nil {
+			t.Fatalf("read our names: %v", err)
+		}
+		if diff := cmp.Diff(cluster.Records{}.With(changes), got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("our names after a change (-want +got):\n%s", diff)
 		}
 	}
 }
