@@ -91,6 +91,7 @@ func TestPages(t *testing.T) {
 			b.keepsOthersOut(t)
 			if p.kind == nameserver.PowerDNS {
 				b.keepsOtherZones(t)
+				b.seesTheDatabase(t)
 			}
 		})
 	}
@@ -271,14 +272,33 @@ func (b *bed) keepsOthersOut(t *testing.T) {
 // told from where.
 func (b *bed) keepsOtherZones(t *testing.T) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "pdnsutil", "--config-dir="+b.Dir, "create-zone", "twindb.com", "ns1.twindb.com").CombinedOutput()
-	if err != nil {
-		t.Fatalf("a second zone: %v\n%s", err, out)
-	}
+	b.pdnsutil(t, "create-zone", "twindb.com", "ns1.twindb.com")
 	set := cluster.NewRecordSet("www.twindb.com.", cluster.A, "192.0.2.80")
 	for _, key := range []tsig.Key{b.ours, {}} {
 		if rcode := b.write(t, key, "twindb.com", set); rcode != wire.RcodeRefused {
 			t.Errorf("write to another zone with %s: %s", key, wire.RcodeToString[rcode])
 		}
+	}
+}
+
+// seesTheDatabase asks for a name before and after somebody writes it beside
+// the server.
+func (b *bed) seesTheDatabase(t *testing.T) {
+	t.Helper()
+	name := "theirs." + domain + "."
+	if got := b.lookUp(t, "tcp", name); len(got) != 0 {
+		t.Fatalf("before: %v", got)
+	}
+	b.pdnsutil(t, "add-record", domain, "theirs", "A", "192.0.2.80")
+	if got := b.lookUp(t, "tcp", name); len(got) != 1 {
+		t.Errorf("what was written to the database is not read: %v", got)
+	}
+}
+
+func (b *bed) pdnsutil(t *testing.T, args ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "pdnsutil", append([]string{"--config-dir=" + b.Dir}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("pdnsutil %v: %v\n%s", args, err, out)
 	}
 }
