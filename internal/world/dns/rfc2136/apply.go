@@ -113,5 +113,5 @@ func (p *Provider) outcome(raw []byte, id uint16, mac string) error {
 	}
 	// SERVFAIL among them: a server that cannot write its journal, or that
 	// forwards updates and had no answer itself, does not say what was done.
-	return p.unknown(fmt.Errorf("the server answered %s", wire.RcodeToString[m.Rcode]), "see why, in the log of the name server at "+p.server)
+	return p.unknown(fmt.Errorf("the server answered %s", wire.RcodeToString[m.Rcode]), p.readLog())
 }

@@ -161,7 +161,7 @@ func (p *Provider) answer(raw []byte, q wire.Question, id uint16, mac string) ([
 	case !signed:
 		return nil, p.remedy(errors.New("the answer is not signed"), p.whichServer())
 	case m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError:
-		return nil, p.remedy(fmt.Errorf("the server answered %s", wire.RcodeToString[m.Rcode]), "see why, in the log of the name server at "+p.server)
+		return nil, p.remedy(fmt.Errorf("the server answered %s", wire.RcodeToString[m.Rcode]), p.readLog())
 	case !m.Authoritative:
 		return nil, p.remedy(errors.New("the server is not authoritative for this name: it is delegated to others, or the server is not the primary"), p.whichServer(), p.whichZone())
 	case m.Truncated:

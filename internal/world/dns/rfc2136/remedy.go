@@ -63,14 +63,14 @@ func (p *Provider) refusal(m *wire.Msg) error {
 
 // explain tells key, clock and permission apart, as far as the server does.
 // Knot calls a key without the right to an update unknown; PowerDNS tells
-// nothing.
+// nothing but its own log.
 func (p *Provider) explain(m *wire.Msg) (why string, remedies []string) {
 	record := m.IsTsig()
 	switch {
 	case record == nil:
 		return fmt.Sprintf("it does not say why: %s may be unknown there, have another secret or no right to this; "+
 				"the clocks may differ by more than five minutes; or it does not serve the zone", p.key),
-			[]string{p.rightForKey(), p.sameSecret(), p.sameTime(), p.whichServer()}
+			[]string{p.readLog(), p.rightForKey(), p.sameSecret(), p.sameTime(), p.whichServer()}
 	case tsig.Fault(record.Error) == tsig.BadKey:
 		return fmt.Sprintf("%s: %s, or the key has no right to this", p.key, tsig.BadKey),
 			[]string{p.addKey(), p.rightForKey()}
@@ -138,6 +138,10 @@ func (p *Provider) whichZone() string {
 
 func (p *Provider) whichServer() string {
 	return "put the zone's primary into dns.rfc2136.server; see what this one serves, with: " + p.dig()
+}
+
+func (p *Provider) readLog() string {
+	return "see why, in the log of the name server at " + p.server
 }
 
 func (p *Provider) openPort() string {
