@@ -19,6 +19,7 @@ import (
 
 // How each remedy begins; a person reads them as hints.
 const (
+	log    = "see why, in the log of the name server at "
 	give   = "give TSIG key "
 	secret = "copy the server's secret of TSIG key "
 	right  = "let TSIG key "
@@ -36,7 +37,7 @@ type refusal struct {
 // What a server says for each fault, and what it makes pleiad say. PowerDNS
 // says the same for all that may be wrong with a key.
 func refusals() map[nameserver.Kind]map[string]refusal {
-	all := refusal{"(REFUSED): it does not say why: ", []string{right, secret, clock, server}}
+	all := refusal{"(REFUSED): it does not say why: ", []string{log, right, secret, clock, server}}
 	notOurs := refusal{"(NOTAUTH): TSIG key pleiad (hmac-sha256) is known there but has no right to this, or the server is not authoritative", []string{right, zone, server}}
 	badSecret := refusal{"(NOTAUTH): TSIG key pleiad (hmac-sha256): the secret of the key is another one", []string{secret}}
 	badKey := func(name string) refusal {
