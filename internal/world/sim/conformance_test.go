@@ -14,6 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/authority/authoritytest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/etcdtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
@@ -108,7 +109,7 @@ func TestDNS(t *testing.T) {
 		c, denied := w.hand(), w.hand()
 		denied.denied = true
 		return dnstest.Harness{
-			Zone: Zone{c}, Rival: Zone{w.hand()}, Denied: Zone{denied}, Domain: "dev.test",
+			Zone: Zone{c}, Rival: Zone{w.hand()}, Denied: map[string]dns.Zone{"another hand": Zone{denied}}, Domain: "dev.test",
 			Foreign:     func(s cluster.RecordSet) { c.Do(func() { s = s.Canonical(); w.zone.put(s.Key, &s) }) },
 			LoseAnswer:  func() { c.Do(func() { w.forced = loses }) },
 			LoseRequest: func() { c.Do(func() { w.forced = swallowed }) },

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
 func changing() []Case {
@@ -14,6 +15,8 @@ func changing() []Case {
 		{Name: "delete leaves the other types", Run: changeDeletesExactly},
 		{Name: "delete and add again", Run: changeAddsAgain},
 		{Name: "foreign records stay", Run: changeLeavesForeign, needs: foreign},
+		{Name: "foreign spelling is replaced", Run: changeShouted, needs: folds},
+		{Name: "foreign spelling outlives its replacement", Run: changeNotShouted, needs: keeps},
 		{Name: "the TTL becomes ours", Run: changeTTL, needs: foreign},
 		{Name: "bad change sets are refused", Run: changeBad},
 		{Name: "settled after a change", Run: changeSettles},
@@ -84,6 +87,25 @@ func changeLeavesForeign(t *testing.T, h Harness) {
 	apply(t, h.Zone, add(marker), add(a), add(h.service("etcd-aaaaaaaa")))
 	apply(t, h.Zone, remove(a), remove(h.service("etcd-aaaaaaaa")), remove(marker))
 	holds(t, h.Zone, theirs...)
+}
+
+func changeShouted(t *testing.T, h Harness) {
+	theirs, next := h.shouted(), h.service("etcd-aaaaaaaa")
+	apply(t, h.Zone, replace(theirs, next))
+	holds(t, h.Zone, next)
+}
+
+// The server says yes, and the value it did not find under our spelling is
+// still there beside the new ones. Nothing else is lost, and whoever looks
+// again sees it: a second try meets what is there, not what was believed.
+func changeNotShouted(t *testing.T, h Harness) {
+	theirs, next := h.shouted(), h.service("etcd-aaaaaaaa", "etcd-cccccccc")
+	apply(t, h.Zone, replace(theirs, next))
+	both := h.service("etcd-aaaaaaaa", "etcd-bbbbbbbb", "etcd-cccccccc")
+	holds(t, h.Zone, both)
+	applyFails(t, t.Context(), h.Zone, dns.ErrConflict, replace(theirs, next))
+	apply(t, h.Zone, replace(both, next))
+	holds(t, h.Zone, both)
 }
 
 // Whoever lowered or raised the TTL, what we write has ours; and the TTL takes

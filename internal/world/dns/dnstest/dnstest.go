@@ -28,11 +28,16 @@ type Harness struct {
 	Domain string
 	// Rival is a second, independent client of the same zone.
 	Rival dns.Zone
-	// Denied is a client whose credentials allow nothing here.
-	Denied dns.Zone
+	// Denied are clients whose credentials allow nothing here, by what is
+	// wrong with these.
+	Denied map[string]dns.Zone
 	// Foreign writes a record set as somebody else would: unguarded, letters
 	// as given.
 	Foreign func(cluster.RecordSet)
+	// CaseMatters says that to the server two SRV values are different ones
+	// if their letters are, against RFC 2136, section 1.1.1: a value that somebody wrote in
+	// upper case is read, but neither replaced nor deleted.
+	CaseMatters bool
 	// LoseAnswer lets the next Apply take effect and loses its answer.
 	LoseAnswer func()
 	// LoseRequest loses the next Apply before it takes effect, in a way that
@@ -80,6 +85,8 @@ func atomic(h Harness) bool  { return h.Zone.Capabilities().Atomic }
 func swaps(h Harness) bool   { return h.Zone.Capabilities().CompareAndSwap }
 func rivals(h Harness) bool  { return swaps(h) && h.Rival != nil }
 func foreign(h Harness) bool { return h.Foreign != nil }
+func folds(h Harness) bool   { return foreign(h) && !h.CaseMatters }
+func keeps(h Harness) bool   { return foreign(h) && h.CaseMatters }
 
 // spec is a cluster on the harness's domain, whose names the suite uses.
 func (h Harness) spec() cluster.Spec { return cluster.Spec{Domain: h.Domain, TLS: true} }

@@ -13,7 +13,7 @@ import (
 func failing() []Case {
 	return []Case{
 		{Name: "a context that is over", Run: failCancelled},
-		{Name: "credentials that allow nothing", Run: failDenied, needs: func(h Harness) bool { return h.Denied != nil }},
+		{Name: "credentials that allow nothing", Run: failDenied, needs: func(h Harness) bool { return len(h.Denied) > 0 }},
 		{Name: "a lost answer", Run: failLostAnswer, needs: func(h Harness) bool { return h.LoseAnswer != nil && swaps(h) }},
 		{Name: "a lost request", Run: failLostRequest, needs: func(h Harness) bool { return h.LoseRequest != nil && swaps(h) }},
 		{Name: "a server that says nothing", Run: failStalled, needs: func(h Harness) bool { return h.Stall != nil }},
@@ -40,8 +40,11 @@ func failCancelled(t *testing.T, h Harness) {
 
 func failDenied(t *testing.T, h Harness) {
 	apply(t, h.Zone, add(h.marker("gen=1")))
-	applyFails(t, t.Context(), h.Denied, dns.ErrDenied, replace(h.marker("gen=1"), h.marker("gen=2")))
-	applyFails(t, t.Context(), h.Denied, dns.ErrDenied, add(h.host("etcd-aaaaaaaa", "192.0.2.1")))
+	for why, denied := range h.Denied {
+		t.Log(why)
+		applyFails(t, t.Context(), denied, dns.ErrDenied, replace(h.marker("gen=1"), h.marker("gen=2")))
+		applyFails(t, t.Context(), denied, dns.ErrDenied, add(h.host("etcd-aaaaaaaa", "192.0.2.1")))
+	}
 	compare(t, h.Zone, []cluster.RecordSet{h.marker("gen=1")}, []cluster.RecordSet{h.host("etcd-aaaaaaaa", "192.0.2.1")})
 }
 

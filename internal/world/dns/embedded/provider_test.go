@@ -107,7 +107,7 @@ func TestConformance(t *testing.T) {
 			Zone:    p,
 			Domain:  "dev.test",
 			Rival:   providerAt(t, p.config.Dir, p.config.IP),
-			Denied:  denied,
+			Denied:  map[string]dns.Zone{"another secret": denied},
 			Foreign: func(set cluster.RecordSet) { foreign(t, p, address, key, set) },
 			// A stopped process still takes connections, by its backlog.
 			Stall: func() { kill(t, server, syscall.SIGSTOP) },

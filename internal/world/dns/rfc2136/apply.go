@@ -8,7 +8,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rr"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 
 func (p *Provider) apply(ctx context.Context, changes []cluster.Change) error {
@@ -33,11 +32,11 @@ func (p *Provider) apply(ctx context.Context, changes []cluster.Change) error {
 	defer conn.close()
 	// From here on the server may have the update, whatever goes wrong.
 	if err := conn.send(packed); err != nil {
-		return fmt.Errorf("%w: %w", dns.ErrUnknownOutcome, err)
+		return p.unknown(err)
 	}
 	raw, err := conn.receive()
 	if err != nil {
-		return fmt.Errorf("%w: %w", dns.ErrUnknownOutcome, err)
+		return p.unknown(err)
 	}
 	return p.outcome(raw, m.Id, mac)
 }
@@ -98,59 +97,21 @@ func empty(name string, kind uint16) wire.RR {
 func (p *Provider) outcome(raw []byte, id uint16, mac string) error {
 	m, signed, err := p.open(raw, id, wire.OpcodeUpdate, mac)
 	if err != nil {
-		return fmt.Errorf("%w: %w", dns.ErrUnknownOutcome, err)
+		return p.unknown(err)
 	}
 	if err := p.refusal(m); err != nil {
 		return err
 	}
 	if !signed {
-		return fmt.Errorf("%w: the answer %s is not signed", dns.ErrUnknownOutcome, wire.RcodeToString[m.Rcode])
+		return p.unknown(fmt.Errorf("the answer %s is not signed", wire.RcodeToString[m.Rcode]), p.whichServer())
 	}
 	switch m.Rcode {
 	case wire.RcodeSuccess:
 		return nil
 	case wire.RcodeNXRrset, wire.RcodeYXRrset, wire.RcodeNameError, wire.RcodeYXDomain:
-		return fmt.Errorf("%w (%s)", dns.ErrConflict, wire.RcodeToString[m.Rcode])
+		return p.remedy(fmt.Errorf("%w (%s)", dns.ErrConflict, wire.RcodeToString[m.Rcode]), again)
 	}
 	// SERVFAIL among them: a server that cannot write its journal, or that
 	// forwards updates and had no answer itself, does not say what was done.
-	return fmt.Errorf("%w: the server answered %s", dns.ErrUnknownOutcome, wire.RcodeToString[m.Rcode])
-}
-
-// refusal is the error of an answer that says no, nil for any other: nothing
-// was done, and a person must act.
-func (p *Provider) refusal(m *wire.Msg) error {
-	why := ""
-	switch m.Rcode {
-	case wire.RcodeRefused, wire.RcodeNotAuth:
-		why = p.explain(m)
-	case wire.RcodeNotZone:
-		why = "a name is not in the zone"
-	case wire.RcodeNotImplemented:
-		why = "the server takes no dynamic updates"
-	case wire.RcodeFormatError:
-		why = "the server does not understand the message"
-	default:
-		return nil
-	}
-	return fmt.Errorf("%w (%s): %s", dns.ErrDenied, wire.RcodeToString[m.Rcode], why)
-}
-
-// explain tells key, clock and permission apart, as far as the server does.
-// Knot calls a key without the right to an update unknown; PowerDNS tells
-// nothing.
-func (p *Provider) explain(m *wire.Msg) string {
-	record := m.IsTsig()
-	switch {
-	case record == nil:
-		return fmt.Sprintf("it does not say why: %s may be unknown there, have another secret or no right to this; "+
-			"the clocks may differ by more than five minutes; or it does not serve the zone", p.key)
-	case tsig.Fault(record.Error) == tsig.BadKey:
-		return fmt.Sprintf("%s: %s, or the key has no right to this", p.key, tsig.BadKey)
-	case record.Error != 0:
-		return fmt.Sprintf("%s: %s", p.key, tsig.Fault(record.Error))
-	case m.Rcode == wire.RcodeNotAuth:
-		return fmt.Sprintf("%s is known there but has no right to this, or the server is not authoritative for the zone", p.key)
-	}
-	return fmt.Sprintf("%s is known there but has no right to this", p.key)
+	return p.unknown(fmt.Errorf("the server answered %s", wire.RcodeToString[m.Rcode]), p.readLog())
 }

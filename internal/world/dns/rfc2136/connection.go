@@ -9,7 +9,6 @@ import (
 	"time"
 
 	wire "github.com/miekg/dns"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 
@@ -31,7 +30,7 @@ func (p *Provider) dial(ctx context.Context) (*connection, error) {
 	if err != nil {
 		err = reason(ctx, err)
 		cancel()
-		return nil, fmt.Errorf("%w: %w", dns.ErrUnreachable, err)
+		return nil, p.unreachable(err)
 	}
 	// Ends all reading and writing when ctx does.
 	stop := context.AfterFunc(ctx, func() { tcp.SetDeadline(time.Unix(1, 0)) })

@@ -10,6 +10,7 @@ import (
 
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
@@ -114,15 +115,23 @@ func send(t *testing.T, server string, key tsig.Key, m *wire.Msg) int {
 func harness(t *testing.T, address string, key tsig.Key) dnstest.Harness {
 	t.Helper()
 	proxy := dnstest.NewProxy(t, address)
-	stranger, err := tsig.Generate(key.Name())
+	namesake, err := tsig.Generate(key.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown, err := tsig.Generate("unknown")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return dnstest.Harness{
-		Zone:        client(t, proxy.Addr, key),
-		Domain:      strings.ToLower("c1." + zone),
-		Rival:       client(t, address, key),
-		Denied:      client(t, address, stranger),
+		Zone:   client(t, proxy.Addr, key),
+		Domain: strings.ToLower("c1." + zone),
+		Rival:  client(t, address, key),
+		Denied: map[string]dns.Zone{
+			"another secret":    client(t, address, namesake),
+			"an unknown key":    client(t, address, unknown),
+			"a clock that lags": dnstest.Late(t, client(t, address, key), time.Hour),
+		},
 		Foreign:     foreign(t, address, key),
 		LoseAnswer:  proxy.LoseAnswer,
 		LoseRequest: proxy.LoseRequest,

@@ -54,7 +54,7 @@ func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Record
 		}
 		last = records
 	}
-	return cluster.Records{}, fmt.Errorf("the records changed during each of %d readings", attempts)
+	return cluster.Records{}, p.remedy(fmt.Errorf("the records changed during each of %d readings", attempts), "run the command again when fewer write to them")
 }
 
 // snapshot is one reading, and whether the zone stood still meanwhile. One
@@ -74,11 +74,11 @@ func (p *Provider) snapshot(conn *connection, keys []cluster.Key) (records clust
 		}
 		answers = append(answers, got...)
 	}
-	before, err := serialOf(answers[0])
+	before, err := p.serialOf(answers[0])
 	if err != nil {
 		return records, false, err
 	}
-	after, err := serialOf(answers[len(answers)-1])
+	after, err := p.serialOf(answers[len(answers)-1])
 	if err != nil {
 		return records, false, err
 	}
@@ -86,13 +86,13 @@ func (p *Provider) snapshot(conn *connection, keys []cluster.Key) (records clust
 	return records, before == after || len(keys) == 1, err
 }
 
-func serialOf(answer []wire.RR) (uint32, error) {
+func (p *Provider) serialOf(answer []wire.RR) (uint32, error) {
 	if len(answer) == 1 {
 		if soa, ok := answer[0].(*wire.SOA); ok {
 			return soa.Serial, nil
 		}
 	}
-	return 0, errors.New("it has no SOA record: the server does not serve this zone, or the zone is another one")
+	return 0, p.remedy(errors.New("it has no SOA record: the server does not serve this zone, or the zone is another one"), p.whichZone(), p.whichServer())
 }
 
 func collect(keys []cluster.Key, answers [][]wire.RR) (records cluster.Records, err error) {
@@ -126,14 +126,14 @@ func (p *Provider) ask(conn *connection, questions []wire.Question) ([][]wire.RR
 		}
 		macs[i] = mac
 		if err := conn.send(packed); err != nil {
-			return nil, fmt.Errorf("%w: %w", dns.ErrUnreachable, err)
+			return nil, p.unreachable(err)
 		}
 	}
 	answers, seen := make([][]wire.RR, len(questions)), make([]bool, len(questions))
 	for range questions {
 		raw, err := conn.receive()
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", dns.ErrUnreachable, err)
+			return nil, p.unreachable(err)
 		}
 		i := int(idOf(raw) - first)
 		if i >= len(questions) || seen[i] {
@@ -159,11 +159,11 @@ func (p *Provider) answer(raw []byte, q wire.Question, id uint16, mac string) ([
 	}
 	switch {
 	case !signed:
-		return nil, errors.New("the answer is not signed")
+		return nil, p.remedy(errors.New("the answer is not signed"), p.whichServer())
 	case m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError:
-		return nil, fmt.Errorf("the server answered %s", wire.RcodeToString[m.Rcode])
+		return nil, p.remedy(fmt.Errorf("the server answered %s", wire.RcodeToString[m.Rcode]), p.readLog())
 	case !m.Authoritative:
-		return nil, errors.New("the server is not authoritative for this name: it is delegated to others, or the server is not the primary")
+		return nil, p.remedy(errors.New("the server is not authoritative for this name: it is delegated to others, or the server is not the primary"), p.whichServer(), p.whichZone())
 	case m.Truncated:
 		return nil, errors.New("the answer is cut off")
 	case len(m.Question) != 1 || !strings.EqualFold(m.Question[0].Name, q.Name) || m.Question[0].Qtype != q.Qtype || m.Question[0].Qclass != q.Qclass:
@@ -171,7 +171,7 @@ func (p *Provider) answer(raw []byte, q wire.Question, id uint16, mac string) ([
 	}
 	for _, record := range m.Answer {
 		if h := record.Header(); h.Rrtype != q.Qtype || !strings.EqualFold(h.Name, q.Name) {
-			return nil, fmt.Errorf("the name belongs to somebody else: it has the record %q", record)
+			return nil, p.remedy(fmt.Errorf("the name belongs to somebody else: it has the record %q", record), "remove that record, or give the cluster another domain")
 		}
 	}
 	if m.Rcode == wire.RcodeNameError && len(m.Answer) > 0 {

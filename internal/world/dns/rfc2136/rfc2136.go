@@ -47,20 +47,27 @@ type Config struct {
 type Provider struct {
 	server, zone string
 	key          tsig.Key
+	keyFile      string // "" if the key did not come from one
 	timeout      time.Duration
 }
 
 var _ dns.Zone = (*Provider)(nil)
 
 // Open is [New] with the key in a file as BIND's tsig-keygen writes it; it
-// takes the place of c.Key.
+// takes the place of c.Key. The errors of such a provider have a method Remedy
+// that says, a line each, what a person types or changes against them.
 func Open(c Config, keyFile string) (*Provider, error) {
 	key, err := tsig.ReadFile(keyFile)
 	if err != nil {
 		return nil, err
 	}
 	c.Key = key
-	return New(c)
+	p, err := New(c)
+	if err != nil {
+		return nil, err
+	}
+	p.keyFile = keyFile
+	return p, nil
 }
 
 // New makes a provider. It asks nobody.
