@@ -2,6 +2,7 @@ package bed_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -19,10 +20,19 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bed.Main(m)) }
 
-// sees says whether one host reaches another's ssh port within a second.
-func sees(t *testing.T, from, to *bed.Host) bool {
+// patience is how long to wait for what should come, and for what should not.
+func patience(should bool) time.Duration {
+	if should {
+		return 20 * time.Second
+	}
+	return time.Second
+}
+
+// sees says whether one host reaches another's ssh port, as it should or not.
+func sees(t *testing.T, from, to *bed.Host, should bool) bool {
 	t.Helper()
-	out, err := from.Enter(t.Context(), "timeout 1 bash -c '</dev/tcp/"+to.Addr.String()+"/22' 2>/dev/null && echo yes || echo no")
+	out, err := from.Enter(t.Context(), fmt.Sprintf("timeout %d bash -c '</dev/tcp/%s/22' 2>/dev/null && echo yes || echo no",
+		int(patience(should).Seconds()), to.Addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,17 +46,17 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// reaches says whether the controller reaches a host's sshd within a second.
-func reaches(t *testing.T, b *bed.Bed, h *bed.Host) bool {
+// reaches says whether the controller reaches a host's sshd, as it should or not.
+func reaches(t *testing.T, b *bed.Bed, h *bed.Host, should bool) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience(should))
 	defer cancel()
 	conn, err := b.Dial(ctx, "tcp", net.JoinHostPort(h.Addr.String(), "22"))
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	must(t, conn.SetDeadline(time.Now().Add(time.Second)))
+	must(t, conn.SetDeadline(time.Now().Add(patience(should))))
 	banner, _ := io.ReadAll(io.LimitReader(conn, 4))
 	return string(banner) == "SSH-"
 }
@@ -56,13 +66,13 @@ func TestFaults(t *testing.T) {
 	h1, h2, h3 := b.Hosts[0], b.Hosts[1], b.Hosts[2]
 	want := func(when string, from, to *bed.Host, yes bool) {
 		t.Helper()
-		if got := sees(t, from, to); got != yes {
+		if got := sees(t, from, to, yes); got != yes {
 			t.Errorf("%s: %s sees %s: %t", when, from.Name, to.Name, got)
 		}
 	}
 	wantReached := func(when string, h *bed.Host, yes bool) {
 		t.Helper()
-		if got := reaches(t, b, h); got != yes {
+		if got := reaches(t, b, h, yes); got != yes {
 			t.Errorf("%s: the controller reaches %s: %t", when, h.Name, got)
 		}
 	}
