@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/cli"
@@ -15,6 +17,7 @@ import (
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/authoritative"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
@@ -114,6 +117,13 @@ func withRFC2136(spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, err
 		return sur, err
 	}
 	sur.DNS = dns.Guard(spec, zone)
+	if strings.HasSuffix(c.Address(), ":53") { // elsewhere than at DNS's own port nobody else serves the zone
+		servers, err := authoritative.New(authoritative.Config{Primary: c.Server, Zone: c.Zone, Quiet: true, Timeout: time.Second})
+		if err != nil {
+			return sur, err
+		}
+		sur.World.Authoritatives = servers
+	}
 	if spec.Hosts.Local != nil { // elsewhere, clients ask the resolver they have
 		sur.Resolver = c.Address()
 	}

@@ -35,6 +35,9 @@ type State struct {
 	Server NameServer `json:"nameServer"`
 	// Records are the record sets on our names.
 	Records Seen[Records] `json:"records"`
+	// Visibility is how far the records have come; without servers where the
+	// primary is the only one, or nothing was published yet.
+	Visibility Seen[Visibility] `json:"visibility"`
 	// Hosts are the hosts of this cluster, sorted by name.
 	Hosts Seen[[]Host] `json:"hosts"`
 	// Places are the machines given to the cluster that are no hosts of it, as

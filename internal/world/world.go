@@ -16,15 +16,19 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
-// World is one cluster's surroundings. All fields but Server are set.
+// World is one cluster's surroundings. All fields but Server and Authoritatives
+// are set.
 type World struct {
 	DNS dns.Zone
 	// Server is pleiad's own name server; nil where DNS belongs to others.
-	Server    dns.Server
-	Hosts     hosts.Provider
-	Deliver   deliver.Deliverer
-	Etcd      etcd.Inspector
-	Authority authority.Authority
+	Server dns.Server
+	// Authoritatives are all that answer for the zone; nil where the primary is
+	// known to be the only one.
+	Authoritatives dns.Authoritatives
+	Hosts          hosts.Provider
+	Deliver        deliver.Deliverer
+	Etcd           etcd.Inspector
+	Authority      authority.Authority
 	// Fresh makes unused random names: n members, an owner, a token.
 	Fresh func(n int) cluster.Fresh
 }

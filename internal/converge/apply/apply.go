@@ -64,6 +64,8 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		return start(ctx, w, s)
 	case plan.AwaitMembers:
 		return awaitAll(ctx, w, s.Hosts, tell)
+	case plan.AwaitRecords:
+		return awaitRecords(ctx, w, s.Records, tell)
 	case plan.StopMember:
 		if s.Marker != nil {
 			if err := stands(ctx, w, *s.Marker); err != nil {
@@ -170,6 +172,39 @@ func start(ctx context.Context, w world.World, s plan.StartMember) error {
 		return fmt.Errorf("the data directory has changed since this was planned: %w", dns.ErrConflict)
 	}
 	return w.Deliver.Start(ctx, s.Host)
+}
+
+// pauseDNS between two questions to name servers that are behind.
+const pauseDNS = 200 * time.Millisecond
+
+// awaitRecords asks the name servers until none shows another list, or until it
+// is time to look at the rest of the world; that is no error.
+func awaitRecords(ctx context.Context, w world.World, want cluster.Records, tell func(string)) error {
+	end := time.Now().Add(await)
+	told := ""
+	var keys []cluster.Key
+	for _, set := range want.Sets {
+		keys = append(keys, set.Key)
+	}
+	for {
+		v, err := w.Authoritatives.Compare(ctx, keys, want)
+		behind := v.Behind()
+		switch {
+		case err != nil:
+			return err
+		case len(behind) == 0 || !time.Now().Before(end):
+			return ctx.Err()
+		}
+		if waiting := fmt.Sprintf("%s (%s): %s", behind[0].Name, behind[0].Address, behind[0].Behind[0]); waiting != told {
+			told = waiting
+			tell(waiting)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pauseDNS):
+		}
+	}
 }
 
 // awaitAll asks the members until all of them serve, or until it is time to

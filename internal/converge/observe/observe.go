@@ -28,6 +28,7 @@ const (
 	askDNS  = 5 * time.Second
 	askHost = 4 * time.Second
 	askEtcd = 2 * time.Second
+	askZone = 3 * time.Second
 	// askUnseen is for the member of a host that cannot be looked into: it may
 	// serve all the same, but waiting for it is not worth as much.
 	askUnseen = time.Second
@@ -42,6 +43,7 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World) cluster.Stat
 	all.Go(func() { s.Server, s.Records = names(ctx, spec, w) })
 	all.Wait()
 	s.Records = addresses(ctx, spec, w, s.Records, s.Hosts.Value)
+	s.Visibility = visibility(ctx, spec, w, s.Records)
 	return unseen(ctx, spec, w, s)
 }
 

@@ -33,6 +33,11 @@ func (s situation) bootstrap() Plan {
 	if p := s.prepare(members); p.Refusals != nil || p.Steps != nil {
 		return p
 	}
+	if running := runningOf(members); len(running) < len(members) {
+		if steps := s.awaitRecords("no member asks its resolver before all name servers of the zone show the list"); steps != nil {
+			return Plan{Steps: steps}
+		}
+	}
 	if p := s.start(members); p.Refusals != nil || p.Steps != nil {
 		return p
 	}

@@ -47,6 +47,9 @@ func (s situation) keep() Plan {
 		return Plan{Steps: []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "running, not yet serving" + gates(waiting)}}}, Refusals: refusals}
 	}
 	steps, r := s.roll(members, len(missing) == 0 && len(refusals) == 0)
+	if len(steps) == 0 {
+		steps = s.awaitRecords("clients may get an old list")
+	}
 	return Plan{Steps: steps, Refusals: append(refusals, r...)}
 }
 

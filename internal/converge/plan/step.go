@@ -91,6 +91,14 @@ type AwaitMembers struct {
 	Hosts []cluster.Host
 }
 
+// AwaitRecords waits, for a limited time, until every authoritative server
+// shows these record sets. Servers that cannot be asked are not waited for.
+type AwaitRecords struct {
+	Reason
+	Domain  string
+	Records cluster.Records
+}
+
 // StopMember stops the member of a host, if the process is still the one that
 // was seen and the marker is still the one planned with; nil means that it does
 // not matter.
@@ -134,6 +142,7 @@ func (LaunchHost) Verb() string       { return "launch host" }
 func (InstallNode) Verb() string      { return "install node" }
 func (StartMember) Verb() string      { return "start member" }
 func (AwaitMembers) Verb() string     { return "await members" }
+func (AwaitRecords) Verb() string     { return "await records" }
 func (StopMember) Verb() string       { return "stop member" }
 func (TerminateHost) Verb() string    { return "terminate host" }
 func (RemoveNameServer) Verb() string { return "remove name server" }
@@ -148,6 +157,7 @@ func (s LaunchHost) Object() string     { return string(s.Member) }
 func (s InstallNode) Object() string    { return string(s.Host.Name) }
 func (s StartMember) Object() string    { return string(s.Host.Name) }
 func (s AwaitMembers) Object() string   { return cluster.JoinMembers(names(s.Hosts)) }
+func (s AwaitRecords) Object() string   { return "of " + s.Domain }
 func (s StopMember) Object() string     { return string(s.Host.Name) }
 func (s TerminateHost) Object() string  { return string(s.Host.Name) }
 func (RemoveNameServer) Object() string { return "of this cluster" }
@@ -235,6 +245,12 @@ func (m StartMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 		h.Node.Value.Data = cluster.Data{Present: true, Born: true, Member: m.Node.Member, Cluster: m.Node.ID}
 		h.View = cluster.Unknown[cluster.View]("starting")
 	})
+}
+
+// Effect implements Step.
+func (AwaitRecords) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Visibility = cluster.Seen[cluster.Visibility]{}
+	return s
 }
 
 // Effect implements Step.

@@ -156,6 +156,16 @@ func (w *story) event(line string, f []string) error {
 		w.state.Records = cluster.Unknown[cluster.Records](rest(2))
 	case strings.HasPrefix(line, "hosts unknown"):
 		w.state.Hosts = cluster.Unknown[[]cluster.Host](rest(2))
+	case strings.HasPrefix(line, "all name servers agree"):
+		w.state.Visibility = cluster.Seen[cluster.Visibility]{}
+	case strings.HasPrefix(line, "server "):
+		server := cluster.AuthoritativeServer{Name: f[1], Address: netip.MustParseAddr("192.0.2.53")}
+		if f[2] == "unknown" {
+			server.Unknown = rest(3)
+		} else {
+			server.Behind = []string{rest(2)}
+		}
+		w.state.Visibility.Value.Servers = append(slices.Clone(w.state.Visibility.Value.Servers), server)
 	case strings.HasPrefix(line, "place "):
 		p := cluster.Place{Address: netip.MustParseAddr(f[1])}
 		switch f[2] {

@@ -38,6 +38,11 @@ func Check(spec cluster.Spec, s cluster.State) []Difference {
 		return c.differences
 	}
 	c.hosts(marker, s)
+	for _, server := range s.Visibility.Value.Behind() {
+		for _, line := range server.Behind {
+			c.say(fmt.Sprintf("name server %s (%s)", strings.TrimSuffix(server.Name, "."), server.Address), "%s", line)
+		}
+	}
 	c.records(spec, marker, s)
 	for _, h := range s.Hosts.Value {
 		c.member(spec, marker, h, s.Hosts.Value)

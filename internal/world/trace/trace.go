@@ -56,6 +56,9 @@ func World(w world.World, server string, report func(Call)) world.World {
 	if w.Server != nil {
 		w.Server = nameServer{w.Server, t}
 	}
+	if w.Authoritatives != nil {
+		w.Authoritatives = authoritatives{w.Authoritatives, t}
+	}
 	w.Hosts = provider{w.Hosts, t}
 	w.Deliver = deliverer{w.Deliver, t}
 	w.Etcd = inspector{w.Etcd, t}
@@ -142,6 +145,18 @@ func (n nameServer) Stop(ctx context.Context) (err error) {
 func (n nameServer) Remove(ctx context.Context) (err error) {
 	defer n.done(time.Now(), ownServer, "remove", ok, &err)
 	return n.Server.Remove(ctx)
+}
+
+type authoritatives struct {
+	dns.Authoritatives
+	tracer
+}
+
+func (a authoritatives) Compare(ctx context.Context, keys []cluster.Key, want cluster.Records) (v cluster.Visibility, err error) {
+	defer a.done(time.Now(), "name servers of the zone", "compare", func() string {
+		return fmt.Sprintf("%d servers, %d behind, %d not asked", len(v.Servers), len(v.Behind()), len(v.Unknown()))
+	}, &err)
+	return a.Authoritatives.Compare(ctx, keys, want)
 }
 
 type provider struct {

@@ -40,6 +40,9 @@ func (e echo) Status(context.Context) (cluster.NameServer, error) {
 func (e echo) List(context.Context) (hosts.Listing, error) {
 	return hosts.Listing{Hosts: []cluster.Host{host()}}, e.err
 }
+func (e echo) Compare(context.Context, []cluster.Key, cluster.Records) (cluster.Visibility, error) {
+	return cluster.Visibility{Servers: []cluster.AuthoritativeServer{{Name: "ns1.test."}}}, e.err
+}
 func (e echo) Launch(context.Context, cluster.MemberName, cluster.Token) error     { return e.err }
 func (e echo) Terminate(context.Context, cluster.MemberName, hosts.DataFate) error { return e.err }
 func (e echo) View(context.Context, cluster.Host) (cluster.View, error) {
@@ -93,6 +96,7 @@ func everything(w world.World) []any {
 	set := cluster.NewRecordSet("b.test.", cluster.A, "127.0.0.1")
 	two(w.DNS.Apply(ctx, []cluster.Change{{Key: set.Key, New: &set}}))
 	add(w.DNS.Settled(ctx, "receipt"))
+	two(w.Authoritatives.Compare(ctx, []cluster.Key{set.Key}, cluster.Records{Sets: []cluster.RecordSet{set}}))
 	two(w.Server.Status(ctx))
 	add(w.Server.Start(ctx), w.Server.Stop(ctx), w.Server.Remove(ctx))
 	two(w.Hosts.List(ctx))
@@ -109,7 +113,7 @@ func everything(w world.World) []any {
 
 func made(err error) world.World {
 	e := echo{err}
-	return world.World{DNS: e, Server: server{e}, Hosts: e, Deliver: delivery{e}, Etcd: e, Authority: keys{e}}
+	return world.World{DNS: e, Server: server{e}, Authoritatives: e, Hosts: e, Deliver: delivery{e}, Etcd: e, Authority: keys{e}}
 }
 
 // methods counts the methods of all contracts that call somebody.
