@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/agent"
@@ -128,14 +129,13 @@ func (l *line) close() error {
 
 // push makes the machine hold this pleiad's binary, and returns its path there.
 func (l *line) push(ctx context.Context) (string, error) {
-	b, err := l.build(ctx)
+	b, there, err := l.build(ctx)
 	if err != nil {
 		return "", err
 	}
 	path := node.BinaryPath(b.Digest)
-	out, err := l.machine.Run(ctx, "if [ -x "+path+" ]; then echo there; fi", nil)
-	if err != nil || strings.TrimSpace(string(out)) == "there" {
-		return path, err
+	if slices.Contains(there, path) {
+		return path, nil
 	}
 	folder := strings.TrimSuffix(path, "/pleiad")
 	command := fmt.Sprintf(`set -e
@@ -162,7 +162,7 @@ const visitorFolder = node.BinaryFolder + "-visitor"
 // visitor is an agent that leaves with its connection, and takes its binary
 // away.
 func (l *line) visitor(ctx context.Context) (*agent.Client, error) {
-	b, err := l.build(ctx)
+	b, _, err := l.build(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -179,17 +179,24 @@ mv %[1]s/pleiad.$$ %[1]s/pleiad`, folder)
 	return l.reach(ctx, folder+"/pleiad", fmt.Sprintf("trap 'rm -rf %[1]s' EXIT; %[1]s/pleiad agent", folder))
 }
 
-// build is the build for the machine.
-func (l *line) build(ctx context.Context) (Build, error) {
-	out, err := l.machine.Run(ctx, "uname -s -m; if [ -d /run/systemd/system ]; then echo systemd; fi", nil)
+// what prints what kind of machine it is, and the binaries of pleiad there.
+const what = `uname -s -m
+if [ -d /run/systemd/system ]; then echo systemd; else echo no systemd; fi
+for binary in ` + node.BinaryFolder + `/*/pleiad; do if [ -x $binary ]; then echo $binary; fi; done`
+
+// build is the build for the machine, and which binaries are there.
+func (l *line) build(ctx context.Context) (b Build, there []string, err error) {
+	out, err := l.machine.Run(ctx, what, nil)
 	if err != nil {
-		return Build{}, err
+		return Build{}, nil, err
 	}
-	f := strings.Fields(string(out))
-	if len(f) < 3 {
-		return Build{}, fmt.Errorf("%s without systemd: %w; pleiad delivers to Linux with systemd", strings.Join(f, " "), deliver.ErrUnsupported)
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	system, machine, _ := strings.Cut(lines[0], " ")
+	if len(lines) < 2 || lines[1] != "systemd" {
+		return Build{}, nil, fmt.Errorf("%s without systemd: %w; pleiad delivers to Linux with systemd", lines[0], deliver.ErrUnsupported)
 	}
-	return l.builds.For(f[0], f[1])
+	b, err = l.builds.For(system, machine)
+	return b, lines[2:], err
 }
 
 // remedied is an error with what a person can do about it.
