@@ -60,8 +60,18 @@ func TestLifeOfAMember(t *testing.T) {
 	diffNode(t, "serving", alive, m.inspect())
 
 	// etcd tells systemd that it is ready once it has its own signal handlers.
-	if _, err := ready.Read(make([]byte, 100)); err != nil {
-		t.Fatalf("not ready: %v", err)
+	// Before that it was told what the gate waited for.
+	var said []string
+	for !slices.Contains(said, "READY=1") {
+		word := make([]byte, 1000)
+		n, err := ready.Read(word)
+		if err != nil {
+			t.Fatalf("not ready: %v, only %q", err, said)
+		}
+		said = append(said, string(word[:n]))
+	}
+	if want := "STATUS=waits at its start gate: " + waiting; said[0] != want {
+		t.Errorf("systemd was told %q, want %q first", said, want)
 	}
 	m.signal(syscall.SIGTERM)
 	if got := m.ended(); got.Signal() != syscall.SIGTERM {
