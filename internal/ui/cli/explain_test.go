@@ -89,4 +89,7 @@ func TestAgainQuotes(t *testing.T) {
 	if got, want := g.again("up"), `pleiad up -f 'my files/it'\''s.yaml'`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	if got, want := g.again("etcdctl -- put a b"), `pleiad etcdctl -f 'my files/it'\''s.yaml' -- put a b`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }

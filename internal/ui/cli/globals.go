@@ -116,6 +116,8 @@ func (g *globals) printer(s *System) render.Printer {
 
 // again is a command line for the same cluster as this one.
 func (g *globals) again(command string) string {
+	// Flags of ours stand before what is another program's.
+	command, theirs, more := strings.Cut(command, " -- ")
 	words := []string{"pleiad", command}
 	add := func(flag, value string) {
 		if strings.ContainsAny(value, " \t'\"$\\&;|<>()*?[]#~") {
@@ -131,6 +133,9 @@ func (g *globals) again(command string) string {
 	}
 	if g.stateDir != "" {
 		add("--state-dir", g.stateDir)
+	}
+	if more {
+		words = append(words, "--", theirs)
 	}
 	return strings.Join(words, " ")
 }
