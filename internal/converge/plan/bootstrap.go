@@ -97,11 +97,13 @@ func conflict(evidence []string) Refusal {
 		Remedy: []string{"remove what does not belong there, then run the command again"}}
 }
 
-// install gives each host the node it should hold, where it holds another or
-// its certificate is due for renewal.
+// install gives each host that can be looked into the node it should hold, where
+// it holds another or its certificate is due for renewal. The node speaks of all
+// members, of those too that cannot be seen just now: their peers need their
+// addresses all the more (rule R9).
 func (s situation) install(members []cluster.Host) []Step {
 	var steps []Step
-	for _, h := range members {
+	for _, h := range visible(members) {
 		n, found := s.render(*s.marker, members, h), h.Node.Value
 		issue := s.spec.TLS && (found.Certificate == nil || found.Certificate.Due(s.state.At))
 		step, other := InstallNode{Host: h, Node: n, Issue: issue}, found.Installed != n.Digest()

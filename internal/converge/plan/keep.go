@@ -29,7 +29,7 @@ func (s situation) keep() Plan {
 	repair, conflicts := s.repair(members, missing)
 	refusals = append(refusals, conflicts...)
 	if len(missing) == 0 {
-		repair = append(repair, s.install(seen)...)
+		repair = append(repair, s.install(members)...)
 	}
 	if s.spec.TLS && s.state.Control.Operator.Due(s.state.At) {
 		repair = append(repair, RenewOperator{Reason{Why: "the operator's certificate is due for renewal"}})

@@ -88,6 +88,14 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 		return "", w.walk(Up, arg(0))
 	case "walk-destroy":
 		return "", w.walk(Destroy, arg(0))
+	case "pins":
+		var out []string
+		for _, s := range Up(w.spec, w.state).Steps {
+			if i, ok := s.(InstallNode); ok {
+				out = append(out, fmt.Sprintf("%s: %d pins", i.Host.Name, len(i.Node.Pins)))
+			}
+		}
+		return strings.Join(out, "\n") + "\n", nil
 	case "verify":
 		return differences(verify.Check(w.spec, w.state)), nil
 	case "see":

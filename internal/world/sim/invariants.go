@@ -276,7 +276,14 @@ func (r *rules) publishes(c *Controller, m *cluster.Marker, changes []cluster.Ch
 	}
 }
 
-// installs: a node holds no key (rule R15).
+// installs: a node holds no key (rule R15), and once the cluster is sealed it
+// pins every member, itself included (rule R9).
 func (r *rules) installs(c *Controller, n node.Node) {
+	if m := r.now(); m != nil && n.Sealed && m.Token == n.Token && m.Phase == cluster.Sealed {
+		for _, name := range m.Members {
+			_, pinned := n.Pins[r.w.opts.Spec.HostName(name)]
+			r.must("R9", pinned, "%s installs a node on %s that does not pin %s", c.Name, n.Name, name)
+		}
+	}
 	r.must("R15", !strings.Contains(strings.Join(n.Args, " "), secret), "%s puts a key into the flags of %s", c.Name, n.Name)
 }

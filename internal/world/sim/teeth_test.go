@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,7 @@ func TestTeeth(t *testing.T) {
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
 		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
 		{"R8", "clients are sent to members before they serve", broken{planner: clientsAtOnce}},
+		{"R9", "members that cannot be seen are pinned no more", broken{planner: seenOnly}},
 		{"R10", "foreign values are withdrawn", broken{planner: foreignIsOurs}},
 		{"R12", "an unknown outcome is tried again", broken{world: blindly}},
 		{"R15", "an error tells a key", broken{world: talkative}},
@@ -64,6 +66,27 @@ func unknownIsAbsent(next plan.Planner) plan.Planner {
 				c.Changes = slices.DeleteFunc(c.Changes, func(ch cluster.Change) bool { return ch.New == nil })
 				p.Steps[i] = c
 			}
+		}
+		return p
+	}
+}
+
+// seenOnly renders nodes as if hosts that cannot be looked into were no members.
+func seenOnly(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		for i, step := range p.Steps {
+			in, ok := step.(plan.InstallNode)
+			if !ok {
+				continue
+			}
+			in.Node.Pins = maps.Clone(in.Node.Pins)
+			for _, h := range s.Hosts.Value {
+				if !h.Node.Known() {
+					delete(in.Node.Pins, spec.HostName(h.Name))
+				}
+			}
+			p.Steps[i] = in
 		}
 		return p
 	}
