@@ -58,8 +58,9 @@ func checkAbandoned(dir string) error {
 	return nil
 }
 
-// theirs are the folders of others in a home.
-func theirs() []string { return []string{"dns", "hosts"} }
+// theirs are the folders of others in a home. Data that was kept outlives it,
+// and is no reason not to make a new one.
+func theirs() []string { return []string{"dns", "hosts", "kept"} }
 
 // ours says whether we made a file or folder of this name in a home.
 func ours(name string) bool {
