@@ -168,6 +168,16 @@ func TestNames(t *testing.T) {
 	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err != nil || !strings.HasPrefix(out, here.String()) {
 		t.Errorf("asking directly the host sees %q, %v", out, err)
 	}
+
+	must(t, h.SetResolver(t.Context(), b.Controller()))
+	must(t, b.Silence(t.Context()))
+	if out, err := h.Exec(t.Context(), "getent hosts h1.bed.test"); err == nil {
+		t.Errorf("nobody answers, but the host sees %q", out)
+	}
+	must(t, b.Forward(t.Context(), "zone.example.", server))
+	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err != nil || !strings.HasPrefix(out, here.String()) {
+		t.Errorf("after the silence the host sees %q, %v", out, err)
+	}
 }
 
 // serve starts a name server in the test that has one answer to everything.
