@@ -20,7 +20,6 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
-	"github.com/pleiad-etcd/pleiad/e2e/writer"
 )
 
 const (
@@ -138,7 +137,7 @@ func (w *world) finish(cmd *exec.Cmd) result {
 	hung := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) })
 	defer hung.Stop()
 	_ = cmd.Wait() // the exit code says it
-	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode(), time.Since(begun)}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode(), tenths(time.Since(begun))}
 }
 
 // must runs a command that has to succeed.
@@ -170,11 +169,11 @@ func (w *world) on(h *bed.Host, command string) string {
 }
 
 // each does the same to several hosts at once.
-func (w *world) each(hosts []*bed.Host, do func(context.Context, *bed.Host) error) {
+func (w *world) each(hosts []*bed.Host, do func(*bed.Host, context.Context) error) {
 	w.Helper()
 	errs := make(chan error, len(hosts))
 	for _, h := range hosts {
-		go func() { errs <- do(w.Context(), h) }()
+		go func() { errs <- do(h, w.Context()) }()
 	}
 	var all error
 	for range hosts {
@@ -205,13 +204,4 @@ func (w *world) tls() transport.TLSInfo {
 		TrustedCAFile: filepath.Join(w.pki(), "ca.crt"),
 		CertFile:      filepath.Join(w.pki(), "client.crt"), KeyFile: filepath.Join(w.pki(), "client.key"),
 	}
-}
-
-// writes is a writer to all hosts by their addresses, so that it needs no DNS.
-func (w *world) writes(prefix string) writer.Config {
-	c := writer.Config{TLS: w.tls(), Dial: w.bed.Dial, Prefix: prefix}
-	for _, h := range w.bed.Hosts {
-		c.Endpoints = append(c.Endpoints, endpoint(h))
-	}
-	return c
 }
