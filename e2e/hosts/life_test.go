@@ -24,7 +24,10 @@ func TestFromBareHostsAndBack(t *testing.T) {
 	w.wantUnits()
 	w.wantFound()
 	w.wantNothingToDo()
+	w.wantRecords(true)
 	w.must("destroy", "--yes")
+	w.wantRecords(false)
+	w.refuses(6, []string{"there is no such cluster"}, "status")
 	for i, after := range w.snapshots() {
 		if diff := snapshot.Diff(before[i], after); diff != "" {
 			t.Errorf("%s is not as it was:\n%s", w.bed.Hosts[i].Name, diff)
@@ -126,6 +129,20 @@ func (w *world) pushed() []uint64 {
 		out = append(out, traffic.Pushed)
 	}
 	return out
+}
+
+// wantRecords looks for the cluster's records in the whole zone.
+func (w *world) wantRecords(yes bool) {
+	w.Helper()
+	server := w.server.Addr().Addr().String()
+	out, err := w.bed.Command(w.Context(), "dig", "@"+server, "-k", w.server.KeyFile(), zone, "AXFR", "+noall", "+answer").Output()
+	w.ok(err)
+	if !strings.Contains(string(out), "www."+zone) {
+		w.Fatalf("dig shows no zone: %s", out)
+	}
+	if got := strings.Contains(string(out), domain); got != yes {
+		w.Errorf("the zone holds records of %s: %t, want %t:\n%s", domain, got, yes, out)
+	}
 }
 
 // withoutKept is a snapshot without what was kept on purpose.

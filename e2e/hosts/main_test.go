@@ -1,8 +1,8 @@
 // Package hosts holds the end-to-end tests of clusters on machines of their
 // own: the built binary, Debian hosts of the test bed, their records in BIND,
 // stock clients. They need root on Linux, the test bed's packages and Debian's
-// bind9 and etcd-client, and run only with PLEIAD_E2E=1; with that set, none of
-// them may be skipped.
+// bind9, bind9-dnsutils and etcd-client, and run only with PLEIAD_E2E=1; with
+// that set, none of them may be skipped.
 package hosts
 
 import (
@@ -28,9 +28,9 @@ func runTests(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "end-to-end tests need root on Linux")
 		return 1
 	}
-	for _, tool := range []string{"named", "etcdctl", "ssh"} {
+	for _, tool := range []string{"named", "dig", "etcdctl", "ssh"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			fmt.Fprintf(os.Stderr, "end-to-end tests need %s: apt-get install bind9 etcd-client openssh-client\n", tool)
+			fmt.Fprintf(os.Stderr, "end-to-end tests need %s: apt-get install bind9 bind9-dnsutils etcd-client openssh-client\n", tool)
 			return 1
 		}
 	}

@@ -3,7 +3,6 @@ package hosts
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,7 +46,7 @@ func (w *world) copy(ctx context.Context, h *bed.Host, file string) error {
 	}
 	defer f.Close()
 	cmd := w.bed.Command(ctx, "ssh", "-F", w.bed.SSHConfig(), h.Name, fmt.Sprintf("umask 077; cat >%s/%s", stockFolder, filepath.Base(file)))
-	cmd.Stdin = io.Reader(f)
+	cmd.Stdin = f
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("copy %s to %s: %w: %s", file, h.Name, err, out)
 	}
