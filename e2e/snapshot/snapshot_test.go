@@ -38,7 +38,7 @@ func TestSameAfterReboot(t *testing.T) {
 	h := bed.Up(t, 1).Hosts[0]
 	run(t, h, "systemctl is-system-running --wait")
 	before := take(t, h)
-	run(t, h, "touch /root/x; rm /root/x; journalctl --sync; sudo -u admin true")
+	run(t, h, "touch /root/x; rm /root/x; journalctl --sync; sudo -u admin true; useradd --system x; userdel x")
 	if err := h.Reboot(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -268,6 +268,15 @@ func (b *Bed) Forward(ctx context.Context, zone string, servers ...netip.Addr) e
 	return err
 }
 
+// Silence stops the controller's forwarder, and with it all names of the bed,
+// until the next [Bed.Forward].
+func (b *Bed) Silence(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, err := b.verb(ctx, "dns-off")
+	return err
+}
+
 // Heal undoes every partition and limit.
 func (b *Bed) Heal(ctx context.Context) error {
 	_, err := b.verb(ctx, "heal")

@@ -168,6 +168,16 @@ func TestNames(t *testing.T) {
 	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err != nil || !strings.HasPrefix(out, here.String()) {
 		t.Errorf("asking directly the host sees %q, %v", out, err)
 	}
+
+	must(t, h.SetResolver(t.Context(), b.Controller()))
+	must(t, b.Silence(t.Context()))
+	if out, err := h.Exec(t.Context(), "getent hosts h1.bed.test"); err == nil {
+		t.Errorf("nobody answers, but the host sees %q", out)
+	}
+	must(t, b.Forward(t.Context(), "zone.example.", server))
+	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err != nil || !strings.HasPrefix(out, here.String()) {
+		t.Errorf("after the silence the host sees %q, %v", out, err)
+	}
 }
 
 // serve starts a name server in the test that has one answer to everything.
@@ -194,7 +204,7 @@ func serve(t *testing.T, b *bed.Bed, answer netip.Addr) netip.Addr {
 }
 
 func TestTraffic(t *testing.T) {
-	b := bed.Up(t, 1)
+	b := bed.Up(t, 2)
 	h := b.Hosts[0]
 	before, err := h.Traffic(t.Context())
 	must(t, err)
@@ -209,8 +219,23 @@ func TestTraffic(t *testing.T) {
 	if got := after.Received - before.Received; got < size || got > size*5/4 {
 		t.Errorf("received %d bytes for %d", got, size)
 	}
+	if got := after.Pushed - before.Pushed; got < size || got > after.Received-before.Received {
+		t.Errorf("pushed %d bytes for %d, received %d", got, size, after.Received-before.Received)
+	}
 	if got := after.Sent - before.Sent; got > size/4 {
 		t.Errorf("sent %d bytes for a few", got)
+	}
+
+	const pings, pingSize = 20, 50_000
+	_, err = b.Hosts[1].Enter(t.Context(), fmt.Sprintf("ping -q -c %d -i 0.01 -s %d %s", pings, pingSize, h.Addr))
+	must(t, err)
+	between, err := h.Traffic(t.Context())
+	must(t, err)
+	if got := between.Received - after.Received; got < pings*pingSize {
+		t.Errorf("received %d bytes from the other host for %d", got, pings*pingSize)
+	}
+	if got := between.Pushed - after.Pushed; got > size/4 {
+		t.Errorf("what the other host sent counts as pushed: %d bytes", got)
 	}
 }
 

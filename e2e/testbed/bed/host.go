@@ -135,23 +135,52 @@ func (h *Host) SetResolver(ctx context.Context, servers ...netip.Addr) error {
 }
 
 // Traffic counts the bytes on the host's wire since its power came on, with
-// all headers.
-type Traffic struct{ Received, Sent uint64 }
+// all headers. Pushed are those of Received that came from the controller.
+type Traffic struct{ Received, Sent, Pushed uint64 }
 
 // Traffic reads the counters of the host's cable.
-func (h *Host) Traffic(ctx context.Context) (Traffic, error) {
-	out, err := h.bed.verb(ctx, "run", "ip", "-json", "-statistics", "link", "show", fmt.Sprintf("v%d", h.index))
-	if err != nil {
-		return Traffic{}, err
-	}
+func (h *Host) Traffic(ctx context.Context) (t Traffic, err error) {
+	link := fmt.Sprintf("v%d", h.index)
 	// This is the controller's end: what it sends is what the host receives.
 	var links []struct {
 		Stats64 struct{ RX, TX struct{ Bytes uint64 } }
 	}
-	if err := json.Unmarshal([]byte(out), &links); err != nil || len(links) != 1 {
-		return Traffic{}, fmt.Errorf("read traffic of %s: %d links: %w", h.Name, len(links), err)
+	if err := h.counters(ctx, &links, "ip", "-json", "-statistics", "link", "show", link); err != nil || len(links) != 1 {
+		return t, fmt.Errorf("read traffic of %s: %d links: %w", h.Name, len(links), err)
 	}
-	return Traffic{Received: links[0].Stats64.TX.Bytes, Sent: links[0].Stats64.RX.Bytes}, nil
+	var found struct {
+		NFTables []struct {
+			Set struct {
+				Elem []struct {
+					Elem struct {
+						Val     string
+						Counter struct{ Bytes uint64 }
+					}
+				}
+			}
+		}
+	}
+	if err := h.counters(ctx, &found, "nft", "--json", "list", "set", "bridge", "testbed", "pushed"); err != nil {
+		return t, fmt.Errorf("read traffic of %s: %w", h.Name, err)
+	}
+	for _, item := range found.NFTables {
+		for _, e := range item.Set.Elem {
+			if e.Elem.Val == link {
+				t.Pushed = e.Elem.Counter.Bytes
+			}
+		}
+	}
+	t.Received, t.Sent = links[0].Stats64.TX.Bytes, links[0].Stats64.RX.Bytes
+	return t, nil
+}
+
+// counters runs a program on the controller that prints JSON.
+func (h *Host) counters(ctx context.Context, into any, program ...string) error {
+	out, err := h.bed.verb(ctx, append([]string{"run"}, program...)...)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(out), into)
 }
 
 // verb runs a verb whose first argument is this host.
