@@ -15,6 +15,7 @@ import (
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/authoritative"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
@@ -114,6 +115,10 @@ func withRFC2136(spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, err
 		return sur, err
 	}
 	sur.DNS = dns.Guard(spec, zone)
+	sur.Try = func(ctx context.Context, k cluster.Key) error { return dns.Try(ctx, zone, k) }
+	if sur.Authoritatives, err = authoritative.New(authoritative.Config{Primary: c.Server, Zone: c.Zone}); err != nil {
+		return sur, err
+	}
 	if spec.Hosts.Local != nil { // elsewhere, clients ask the resolver they have
 		sur.Resolver = c.Address()
 	}
