@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -33,9 +32,8 @@ func (l Listener) String() string {
 
 // occupied are the listeners in the way of a member, but not its own. They are
 // read from /proc: to try a port would take it for a moment, and a member that
-// starts in that moment would find it taken. Whoever listens on a peer or
-// client port is in the way at any address, as it is where a host is claimed.
-func (h *Host) occupied(ports cluster.Ports) ([]Listener, error) {
+// starts in that moment would find it taken.
+func (h *Host) occupied(q Question) ([]Listener, error) {
 	var found []socket
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		b, err := os.ReadFile(h.path(table))
@@ -46,7 +44,7 @@ func (h *Host) occupied(ports cluster.Ports) ([]Listener, error) {
 			return nil, err
 		}
 		for line := range strings.Lines(string(b)) {
-			if s, listens := parseSocket(line); listens && s.inTheWay(ports) {
+			if s, listens := parseSocket(line); listens && s.inTheWay(q) {
 				found = append(found, s)
 			}
 		}
@@ -108,11 +106,11 @@ type socket struct {
 
 // inTheWay says whether a member could not listen as it does. Its metrics are
 // on 127.0.0.1 alone.
-func (s socket) inTheWay(ports cluster.Ports) bool {
+func (s socket) inTheWay(q Question) bool {
 	switch ip := s.address.Addr().Unmap(); s.address.Port() {
-	case ports.Peer, ports.Client:
-		return true
-	case ports.Metrics:
+	case q.Ports.Peer, q.Ports.Client:
+		return !q.Address.IsValid() || ip.IsUnspecified() || ip == q.Address.Unmap()
+	case q.Ports.Metrics:
 		return ip.IsUnspecified() || ip == netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	return false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,6 +28,10 @@ type Question struct {
 	Zone string `json:"zone"`
 	// Ports that must be free or the member's own.
 	Ports cluster.Ports `json:"ports"`
+	// Address is where the machine's member listens for peers and clients. It is
+	// zero where there is none yet: then whoever listens on these ports counts,
+	// at any address, as where hosts are claimed.
+	Address netip.Addr `json:"address"`
 }
 
 // Machine is what was found. What could not be found out says why.
@@ -72,7 +77,7 @@ func (h *Host) Probe(ctx context.Context, q Question) *Machine {
 	all.Go(func() { m.UDP = h.lookup(ctx, "udp", q.Zone) })
 	all.Go(func() { m.TCP = h.lookup(ctx, "tcp", q.Zone) })
 	m.Disk = seen(h.disk(ctx))
-	m.Occupied = seen(h.occupied(q.Ports))
+	m.Occupied = seen(h.occupied(q))
 	all.Wait()
 	m.Took = time.Since(m.Now)
 	return m

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,7 @@ func TestOccupied(t *testing.T) {
 	const dials = "   0: 0100007F:094C 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 5 1 0000000000000000 100 0 0 10 0\n"
 	for what, c := range map[string]struct {
 		tcp, tcp6 string
+		address   netip.Addr
 		member    process.Stamp
 		pid       int // who holds socket 5
 		want      []string
@@ -87,6 +89,9 @@ func TestOccupied(t *testing.T) {
 		"another port":                  {tcp: listens("00000000:0016", "5")},
 		"a peer port":                   {tcp: listens("5101050A:094C", "5"), pid: 77, want: []string{"10.5.1.81:2380 (nginx, process 77)"}},
 		"a client port on loopback":     {tcp: listens("0100007F:094B", "5"), want: []string{"127.0.0.1:2379"}},
+		"loopback beside a member":      {tcp: listens("0100007F:094B", "5"), address: netip.MustParseAddr("10.5.1.81")},
+		"a member's address":            {tcp: listens("5101050A:094B", "5"), address: netip.MustParseAddr("10.5.1.81"), want: []string{"10.5.1.81:2379"}},
+		"every address":                 {tcp6: listens("00000000000000000000000000000000:094B", "5"), address: netip.MustParseAddr("10.5.1.81"), want: []string{"[::]:2379"}},
 		"a peer port on IPv6":           {tcp6: listens("00000000000000000000000000000000:094C", "5"), pid: 77, want: []string{"[::]:2380 (nginx, process 77)"}},
 		"metrics on loopback":           {tcp: listens("0100007F:094D", "5"), want: []string{"127.0.0.1:2381"}},
 		"metrics on every address":      {tcp6: listens("00000000000000000000000000000000:094D", "5"), want: []string{"[::]:2381"}},
@@ -113,7 +118,7 @@ func TestOccupied(t *testing.T) {
 			if c.member.PID != 0 {
 				m.status(member.Status{Version: member.StatusVersion, Process: c.member})
 			}
-			found, err := m.occupied(cluster.StandardPorts())
+			found, err := m.occupied(Question{Ports: cluster.StandardPorts(), Address: c.address})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +154,7 @@ func TestOccupiedHere(t *testing.T) {
 		}
 		defer l.Close()
 		port := uint16(l.Addr().(*net.TCPAddr).Port)
-		found, err := This().occupied(cluster.Ports{Peer: port})
+		found, err := This().occupied(Question{Ports: cluster.Ports{Peer: port}})
 		if err != nil || len(found) != 1 || found[0].Address.String() != l.Addr().String() || found[0].PID != os.Getpid() || !strings.HasPrefix(found[0].Program, "agent") {
 			t.Errorf("%s is occupied by %v, %v, want this process", l.Addr(), found, err)
 		}

@@ -36,11 +36,16 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 	probes := make([]*agent.Machine, len(addresses))
 	var all sync.WaitGroup
 	for i, addr := range addresses {
-		reached, ours := reach(list.Hosts, list.Places, addr, usable < s.Spec.Members)
+		reached, free := reach(list.Hosts, list.Places, addr, usable < s.Spec.Members)
 		found[i] = []render.Finding{reached}
-		if ours {
+		q := agent.Question{Zone: s.Spec.Zone() + ".", Ports: cluster.StandardPorts()}
+		hosts := slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Address == addr })
+		if hosts {
+			q.Address = addr
+		}
+		if free || hosts {
 			all.Go(func() {
-				m, err := s.Probe(ctx, addr, agent.Question{Zone: s.Spec.Zone() + ".", Ports: cluster.StandardPorts()})
+				m, err := s.Probe(ctx, addr, q)
 				if err != nil {
 					found[i] = append(found[i], unprobed(err))
 					return
@@ -61,13 +66,13 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 	return out
 }
 
-// reach says what is at an address, and whether it may be looked into. scarce
+// reach says what is at an address, and whether it is free for a host. scarce
 // says that no machine can be done without.
-func reach(list []cluster.Host, places []cluster.Place, addr netip.Addr, scarce bool) (f render.Finding, ours bool) {
+func reach(list []cluster.Host, places []cluster.Place, addr netip.Addr, scarce bool) (f render.Finding, free bool) {
 	out := render.Finding{Check: "host", Grade: render.Fine, Found: "reached, its key is known, we are root there; nothing is in the way"}
 	if i := slices.IndexFunc(list, func(h cluster.Host) bool { return h.Address == addr }); i >= 0 {
 		out.Found = fmt.Sprintf("reached, its key is known, we are root there; it is host %s of this cluster", list[i].Name)
-		return out, true
+		return out, false
 	}
 	i := slices.IndexFunc(places, func(p cluster.Place) bool { return p.Address == addr })
 	switch {

@@ -90,8 +90,11 @@ func TestMachines(t *testing.T) {
 	}
 	want(t, of(found, at(1))[0], render.Fine, "host etcd-k3v9qd2 of this cluster")
 	want(t, of(found, at(2))[0], render.Fine, "nothing is in the way")
-	if q := p.who[at(2)]; q.Zone != "dev.test." || q.Ports != cluster.StandardPorts() {
-		t.Errorf("asked for %+v, want the zone", q)
+	if q, want := p.who[at(2)], (agent.Question{Zone: "dev.test.", Ports: cluster.StandardPorts()}); q != want {
+		t.Errorf("a free machine was asked %+v, want %+v", q, want)
+	}
+	if q := p.who[at(1)]; q.Address != at(1) {
+		t.Errorf("a host was asked %+v, want its address in it", q)
 	}
 }
 
