@@ -200,7 +200,7 @@ func TestJudge(t *testing.T) {
 		"a slow disk":           {disk(func(d *agent.Disk) { d.P99 = 11 * time.Millisecond }), "disk latency", render.Warning, "p99 11ms; etcd wants less than 10ms"},
 		"a disk just right":     {disk(func(d *agent.Disk) { d.P99 = 10 * time.Millisecond }), "disk latency", render.Fine, "p99 10ms"},
 		"a broken disk":         {func(m *agent.Machine) { m.Disk = cluster.Unknown[agent.Disk]("input/output error") }, "disk", render.Broken, "input/output error"},
-		"a silent resolver":     {func(m *agent.Machine) { m.UDP = cluster.Unknown[string]("no answer within 3s") }, "resolver", render.Broken, "10.5.1.2 does not answer over UDP: no answer within 3s"},
+		"a silent resolver":     {func(m *agent.Machine) { m.UDP = cluster.Unknown[string]("no answer within 3s") }, "resolver", render.Broken, "10.5.1.2 gives no usable answer over UDP: no answer within 3s"},
 		"an unknown zone":       {func(m *agent.Machine) { m.UDP, m.TCP = cluster.Known("absent"), cluster.Known("absent") }, "resolver", render.Broken, "knows no zone dev.test"},
 		"no TCP":                {func(m *agent.Machine) { m.TCP = cluster.Unknown[string]("filtered") }, "resolver", render.Warning, "not over TCP (filtered); the member list takes 190 bytes"},
 		"another word over TCP": {func(m *agent.Machine) { m.TCP = cluster.Known("absent") }, "resolver", render.Warning, "not over TCP (absent)"},

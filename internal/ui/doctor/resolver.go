@@ -21,7 +21,7 @@ func judgeResolver(s Subject, m agent.Machine) render.Finding {
 	out := render.Finding{Check: "resolver", Grade: render.Fine, Found: fmt.Sprintf("%s knows zone %s, over UDP and TCP", who, zone)}
 	switch size := dns.AnswerSize(predicted(s.Spec)); {
 	case !m.UDP.Known():
-		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s does not answer over UDP: %s", who, m.UDP.Unknown)
+		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s gives no usable answer over UDP: %s", who, m.UDP.Unknown)
 		out.Remedy = "name a resolver that answers in /etc/resolv.conf there; try it there, with: getent hosts " + s.Spec.Domain
 	case m.UDP.Value != found:
 		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s knows no zone %s: the start gate would never open", who, zone)

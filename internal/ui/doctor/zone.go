@@ -27,7 +27,7 @@ func keyFile(_ context.Context, s Subject) render.Finding {
 	out.Found = fmt.Sprintf("%s has mode %04o", path, mode)
 	if mode&0o037 != 0 && runtime.GOOS != "windows" { // which has no such modes
 		out.Grade = render.Warning
-		out.Found += ": others than its owner and group can read it, or others than its owner change it"
+		out.Found += ": others may read or change it"
 		out.Remedy = "chmod 0600 " + path
 	}
 	return out
