@@ -22,6 +22,7 @@ func TestTry(t *testing.T) {
 				{Name: "_etcd-server-ssl._tcp." + inside, Type: cluster.SRV}: true,
 				{Name: "etcd-zzzzzzz." + inside, Type: cluster.A}:            true,
 				{Name: "etcd-zzzzzzz." + inside, Type: cluster.AAAA}:         true,
+				{Name: "_other._tcp." + outside, Type: cluster.SRV}:          kind == daemon.PowerDNS,
 				{Name: "pleiad-doctor." + outside, Type: cluster.TXT}:        kind == daemon.PowerDNS,
 				{Name: outside, Type: cluster.A}:                             kind == daemon.PowerDNS,
 			} {

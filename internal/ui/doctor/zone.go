@@ -114,7 +114,7 @@ func updateRight(ctx context.Context, s Subject) render.Finding {
 // outside are names that are never ours.
 func outside(s Subject) []cluster.Key {
 	zone := s.Spec.Zone() + "."
-	return []cluster.Key{{Name: "pleiad-doctor." + zone, Type: cluster.TXT}, {Name: zone, Type: cluster.A}}
+	return []cluster.Key{{Name: "pleiad-doctor." + zone, Type: cluster.TXT}, {Name: "_pleiad-doctor._tcp." + zone, Type: cluster.SRV}, {Name: zone, Type: cluster.A}}
 }
 
 // excessRights tries names that are not ours: whoever steals the key could do

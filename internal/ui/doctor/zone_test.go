@@ -49,14 +49,14 @@ func TestRights(t *testing.T) {
 		right, outside string
 	}{
 		"our names alone":   {granted: all, enough: render.Fine, excess: render.Fine, right: "may change the cluster's", outside: "no other names"},
-		"everything":        {enough: render.Fine, excess: render.Warning, right: "may change", outside: "pleiad-doctor.dev.test. TXT, dev.test. A was not refused"},
+		"everything":        {enough: render.Fine, excess: render.Warning, right: "may change", outside: "pleiad-doctor.dev.test. TXT, _pleiad-doctor._tcp.dev.test. SRV, dev.test. A was not refused"},
 		"no services":       {granted: but(cluster.SRV), enough: render.Broken, excess: render.Fine, right: "may not change _etcd-server._tcp.dev.test. SRV, _etcd-client._tcp.dev.test. SRV", outside: "no other"},
 		"no addresses":      {granted: but(cluster.A), enough: render.Broken, excess: render.Fine, right: "may not change etcd-zzzzzzz.dev.test. A", outside: "no other"},
 		"no IPv6, unneeded": {granted: but(cluster.AAAA), machines: []string{"10.5.1.1"}, enough: render.Fine, excess: render.Fine},
 		"no IPv6, needed":   {granted: but(cluster.AAAA), machines: []string{"10.5.1.1", "fd00::1"}, enough: render.Broken, excess: render.Fine, right: "etcd-zzzzzzz.dev.test. AAAA"},
 		"no IPv4, unneeded": {granted: but(cluster.A), machines: []string{"fd00::1"}, enough: render.Fine, excess: render.Fine},
 		"the zone's address": {granted: func(s Subject) func(cluster.Key) bool {
-			return func(k cluster.Key) bool { return k.Type != cluster.TXT || dns.Owns(s.Spec, k) }
+			return func(k cluster.Key) bool { return k.Type == cluster.A || dns.Owns(s.Spec, k) }
 		}, enough: render.Fine, excess: render.Warning, outside: "too: dev.test. A was"},
 	} {
 		t.Run(name, func(t *testing.T) {
