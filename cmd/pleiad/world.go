@@ -117,7 +117,12 @@ func withRFC2136(spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, err
 		return sur, err
 	}
 	sur.DNS = dns.Guard(spec, zone)
+	sur.Try = func(ctx context.Context, k cluster.Key) error { return dns.Try(ctx, zone, k) }
+	if sur.NameServers, err = authoritative.New(authoritative.Config{Primary: c.Server, Zone: c.Zone}); err != nil {
+		return sur, err
+	}
 	if strings.HasSuffix(c.Address(), ":53") { // elsewhere than at DNS's own port nobody else serves the zone
+		// Quiet, for the loop looks before the zone may be delegated.
 		servers, err := authoritative.New(authoritative.Config{Primary: c.Server, Zone: c.Zone, Quiet: true, Timeout: time.Second})
 		if err != nil {
 			return sur, err

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -48,6 +49,8 @@ type Host struct {
 	Run func(ctx context.Context, program string, args ...string) (string, error)
 	// User finds the member's user, and makes it if asked to.
 	User func(ctx context.Context, create bool) (User, error)
+	// Dial connects to a name server.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // User is who runs the member.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,30 +21,46 @@ import (
 
 // Question is what a doctor wants to know of a machine.
 type Question struct {
-	// Service is an SRV name to ask the machine's resolver about, with trailing
-	// dot; whether it exists does not matter.
-	Service string `json:"service"`
+	// Zone is the zone that holds the domain, with trailing dot. The machine's
+	// resolver is asked for its NS records: never for a name of ours, since the
+	// answer "does not exist" would be remembered there, and every member behind
+	// that resolver would wait for it to pass.
+	Zone string `json:"zone"`
 	// Ports that must be free or the member's own.
 	Ports cluster.Ports `json:"ports"`
+	// Address is where the machine's member listens for peers and clients. It is
+	// zero where there is none yet: then whoever listens on these ports counts,
+	// at any address, as where hosts are claimed.
+	Address netip.Addr `json:"address"`
 }
 
 // Machine is what was found. What could not be found out says why.
 type Machine struct {
-	OS       string               `json:"os"` // as os-release names it
-	Arch     string               `json:"arch"`
-	Now      time.Time            `json:"now"`
-	Systemd  bool                 `json:"systemd"`
-	Occupied []string             `json:"occupied,omitempty"` // ports that something listens on
-	Disk     cluster.Seen[Disk]   `json:"disk"`
-	UDP      cluster.Seen[string] `json:"udp"` // what the resolver says over UDP: "found" or "absent"
-	TCP      cluster.Seen[string] `json:"tcp"` // and over TCP, which large answers need
+	OS      string    `json:"os"` // as os-release names it
+	Arch    string    `json:"arch"`
+	Now     time.Time `json:"now"` // when the question arrived
+	Systemd bool      `json:"systemd"`
+	// Occupied are listeners in the way of a member that are not its own.
+	Occupied cluster.Seen[[]Listener] `json:"occupied"`
+	Disk     cluster.Seen[Disk]       `json:"disk"`
+	UDP      cluster.Seen[string]     `json:"udp"` // what the resolver says over UDP: "found" or "absent"
+	TCP      cluster.Seen[string]     `json:"tcp"` // and over TCP, which large answers need
 	// Resolvers are those of the machine, as resolv.conf names them.
 	Resolvers []string `json:"resolvers,omitempty"`
+	// Took is how long it took to find all this out.
+	Took time.Duration `json:"took"`
+
+	// Ahead is how far the machine's clock is ahead of that of who asked,
+	// behind if negative, give or take Margin: half of the time that question
+	// and answer spent on their way. Known to [Client] alone.
+	Ahead  time.Duration `json:"-"`
+	Margin time.Duration `json:"-"`
 }
 
 // Disk is the disk of etcd's data.
 type Disk struct {
-	Free int64 `json:"free"` // bytes
+	Below string `json:"below"` // the folder that was measured
+	Free  int64  `json:"free"`  // bytes
 	// Median and P99 of appends of 2 kB, each made durable, as etcd does.
 	Median time.Duration `json:"median"`
 	P99    time.Duration `json:"p99"`
@@ -55,24 +72,29 @@ func (h *Host) Probe(ctx context.Context, q Question) *Machine {
 	m := &Machine{Arch: runtime.GOARCH, Now: time.Now(), OS: h.osRelease()}
 	m.Systemd, _ = exists(h.path("/run/systemd/system")) // sd_booted(3)
 	m.Resolvers = h.resolvers()
-	// The disk first and alone: nothing of ours disturbs it.
-	if d, err := h.disk(ctx); err != nil {
-		m.Disk = cluster.Unknown[Disk](err.Error())
-	} else {
-		m.Disk = cluster.Known(d)
-	}
+	// None of these disturbs the disk, which is measured meanwhile.
 	var all sync.WaitGroup
-	all.Go(func() { m.UDP = lookup(ctx, "udp", q.Service) })
-	all.Go(func() { m.TCP = lookup(ctx, "tcp", q.Service) })
-	for _, port := range []uint16{q.Ports.Client, q.Ports.Peer, q.Ports.Metrics} {
-		if l, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf(":%d", port)); err != nil {
-			m.Occupied = append(m.Occupied, fmt.Sprint(port))
-		} else {
-			l.Close()
-		}
-	}
+	all.Go(func() { m.UDP = h.lookup(ctx, "udp", q.Zone) })
+	all.Go(func() { m.TCP = h.lookup(ctx, "tcp", q.Zone) })
+	m.Disk = seen(h.disk(ctx))
+	m.Occupied = seen(h.occupied(q))
 	all.Wait()
+	m.Took = time.Since(m.Now)
 	return m
+}
+
+func seen[T any](v T, err error) cluster.Seen[T] {
+	if err != nil {
+		return cluster.Unknown[T](err.Error())
+	}
+	return cluster.Known(v)
+}
+
+// compare sets two clocks side by side: the machine's when the question arrived
+// and ours when it was sent and answered. It takes both ways to be equally long.
+func (m *Machine) compare(sent, answered time.Time) {
+	way := max(0, answered.Sub(sent)-m.Took) / 2
+	m.Ahead, m.Margin = m.Now.Sub(sent)-way, way
 }
 
 func (h *Host) osRelease() string {
@@ -104,14 +126,14 @@ func (h *Host) resolvers() []string {
 }
 
 // lookup asks the machine's resolver over one transport.
-func lookup(ctx context.Context, transport, service string) cluster.Seen[string] {
+func (h *Host) lookup(ctx context.Context, transport, zone string) cluster.Seen[string] {
 	const limit = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, address string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, transport, address)
+		return h.Dial(ctx, transport, address)
 	}}
-	_, _, err := r.LookupSRV(ctx, "", "", service)
+	_, err := r.LookupNS(ctx, zone)
 	var dns *net.DNSError
 	switch {
 	case err == nil:
@@ -125,7 +147,10 @@ func lookup(ctx context.Context, transport, service string) cluster.Seen[string]
 }
 
 func (h *Host) disk(ctx context.Context) (Disk, error) {
-	dir := h.path(filepath.Dir(node.StateFolder))
+	dir, err := h.deepest(node.MachinePaths().Data)
+	if err != nil {
+		return Disk{}, err
+	}
 	free, err := disk.Free(dir)
 	if err != nil {
 		return Disk{}, err
@@ -134,5 +159,16 @@ func (h *Host) disk(ctx context.Context) (Disk, error) {
 	if err != nil {
 		return Disk{}, err
 	}
-	return Disk{Free: free, Median: disk.Percentile(took, 50), P99: disk.Percentile(took, 99), Count: len(took)}, nil
+	return Disk{Below: dir, Free: free, Median: disk.Percentile(took, 50), P99: disk.Percentile(took, 99), Count: len(took)}, nil
+}
+
+// deepest is the deepest folder on the way to a path of the machine that is
+// there: on its disk the path lies, or would lie.
+func (h *Host) deepest(path string) (string, error) {
+	for ; ; path = filepath.Dir(path) {
+		there, err := exists(h.path(path))
+		if err != nil || there {
+			return h.path(path), err
+		}
+	}
 }

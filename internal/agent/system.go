@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -16,7 +17,7 @@ import (
 
 // This is the machine this process runs on.
 func This() *Host {
-	return &Host{Root: "/", Run: run, User: machineUser}
+	return &Host{Root: "/", Run: run, User: machineUser, Dial: new(net.Dialer).DialContext}
 }
 
 func run(ctx context.Context, program string, args ...string) (string, error) {

@@ -312,11 +312,13 @@ func (c *Client) Clear(ctx context.Context, h cluster.Host, keepData bool) error
 	return err
 }
 
-// Probe is [Host.Probe] on the machine.
+// Probe is [Host.Probe] on the machine, and compares its clock with this one's.
 func (c *Client) Probe(ctx context.Context, q Question) (Machine, error) {
+	sent := time.Now()
 	a, err := c.ask(ctx, request{Do: "probe", Probe: &q})
 	if err != nil || a.Probe == nil {
 		return Machine{}, err
 	}
+	a.Probe.compare(sent, time.Now())
 	return *a.Probe, nil
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
@@ -86,6 +87,11 @@ type Surroundings struct {
 	Logs func(ctx context.Context, h cluster.Host, follow bool, w io.Writer) error
 	// Probe measures a machine for the doctor; nil for hosts on this machine.
 	Probe func(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error)
+	// NameServers are the zone's name servers, and Try asks the one that takes
+	// updates whether the key may change a record set, ours or not (dns.Try);
+	// both nil where pleiad runs the name server itself.
+	NameServers dns.Authoritatives
+	Try         func(ctx context.Context, k cluster.Key) error
 	// Sweep removes what crashes left of hosts that are gone.
 	Sweep func(ctx context.Context) error
 	// Close ends what was opened on the way; nil where nothing is.

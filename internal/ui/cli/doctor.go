@@ -23,11 +23,13 @@ func newDoctor(s *System, g *globals, run func(context.Context, *doctorOptions) 
 	}
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look whether a cluster can live here: disk, addresses, clock, name server",
+		Short: "Look whether a cluster can live here: machines, disks, ports, clocks, name servers",
 		Long: `doctor looks at what a cluster needs before there is one, or while there is: the
 state directory, the disk's space and speed, addresses, the clock, limits, the
-name server and its key. It changes nothing. It exits 1 if something would keep
-up from working; warnings exit 0.`,
+name servers, and what the key may change. On machines over SSH it looks from
+there: system, clock, ports, disk, resolver; one without pleiad gets it for that
+moment, and a machine that is somebody else's is left alone. It changes nothing
+that lasts. It exits 1 if something would keep up from working; warnings exit 0.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
@@ -45,7 +47,8 @@ func (o *doctorOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("examine", err)
 	}
-	findings := doctor.Examine(ctx, doctor.Subject{Root: t.root, Unusable: unusable, Spec: t.spec, World: sur.World, Block: sur.Block, Server: sur.Server, Resolver: sur.Resolver})
+	findings := doctor.Examine(ctx, doctor.Subject{Root: t.root, Unusable: unusable, Spec: t.spec, World: sur.World, Block: sur.Block, Server: sur.Server, Resolver: sur.Resolver,
+		Probe: sur.Probe, Authoritatives: sur.NameServers, Try: sur.Try})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -1,23 +1,29 @@
-// Package doctor looks at the machine before a cluster is made on it, or when
-// one does not thrive: may state be kept here, is the disk fast enough for
-// etcd, are addresses free, is the clock right, does the name server take our
-// key. It is behind `pleiad doctor` and stands beside the loop, which it does
-// not need.
+// Package doctor looks at what a cluster needs before there is one, or when one
+// does not thrive: this machine, the machines of the spec, the zone's name
+// servers. May state be kept here, is each disk fast enough for etcd, are ports
+// free, are clocks right, does every machine's resolver know the zone, may the
+// key change our names and no others. It is behind `pleiad doctor` and stands
+// beside the loop, which it does not need.
 //
 // [Examine] is all there is. It changes nothing that lasts: it writes one file
-// beside the state, which it removes, and asks the name server for a change
-// that changes nothing. Every finding that is not fine comes with a remedy.
+// beside the state and on each machine, which it removes, and asks the name
+// server for changes on conditions that never hold. No resolver is asked for a
+// name of ours, which would remember that it does not exist. Every finding that
+// is not fine comes with a remedy.
 package doctor
 
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
@@ -37,35 +43,72 @@ type Subject struct {
 	// Resolver is host:port of the name server that members will ask; empty
 	// for the system's.
 	Resolver string
+	// Probe measures a machine; nil for hosts on this one.
+	Probe func(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error)
+	// Authoritatives are the zone's name servers, and Try is [dns.Try] with the
+	// one that takes updates; nil where pleiad runs the name server itself.
+	Authoritatives dns.Authoritatives
+	Try            func(ctx context.Context, k cluster.Key) error
 }
 
-// limit bounds all checks together.
-const limit = 20 * time.Second
+// Times for all checks together. A machine that is dead is noticed much
+// earlier; one that lives may have a slow line, and pleiad is sent to it.
+const (
+	limitHere      = 20 * time.Second
+	limitElsewhere = time.Minute
+)
+
+// check looks at one thing.
+type check func(context.Context, Subject) []render.Finding
+
+// one is a check that finds one thing.
+func one(look func(context.Context, Subject) render.Finding) check {
+	return func(ctx context.Context, s Subject) []render.Finding { return []render.Finding{look(ctx, s)} }
+}
 
 // Examine makes all checks that concern the subject, in a fixed order.
 func Examine(ctx context.Context, s Subject) render.Findings {
+	limit := limitHere
+	if s.Spec.Hosts.SSH != nil {
+		limit = limitElsewhere
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	// The disk is measured first and alone: nothing else of ours disturbs it.
-	found := []render.Finding{stateDirectory(ctx, s), diskSpace(ctx, s), diskLatency(ctx, s)}
-	checks := []func(context.Context, Subject) render.Finding{clock, openFiles}
+	found := []render.Finding{stateDirectory(ctx, s)}
 	if s.Spec.Hosts.Local != nil {
-		checks = append(checks, addresses)
+		// The disk is measured first and alone: nothing else of ours disturbs it.
+		found = append(found, diskSpace(ctx, s), diskLatency(ctx, s))
 	}
-	if s.Spec.DNS.Embedded != nil {
-		checks = append(checks, embeddedAddress)
-	}
-	if s.Spec.DNS.RFC2136 != nil {
-		checks = append(checks, nameServerAnswers, keyAccepted, resolverAnswers)
-	}
-	more := make([]render.Finding, len(checks))
+	checks := concerning(s)
+	more := make([][]render.Finding, len(checks))
 	var all sync.WaitGroup
-	for i, check := range checks {
-		all.Go(func() { more[i] = check(ctx, s) })
+	for i, look := range checks {
+		all.Go(func() { more[i] = look(ctx, s) })
 	}
 	all.Wait()
-	found = append(found, more...)
+	found = append(found, slices.Concat(more...)...)
 	return render.Findings{Worst: worst(found), Findings: found}
+}
+
+// concerning are the checks, beside those of the disk, that can be made at once.
+func concerning(s Subject) []check {
+	checks := []check{one(clock)}
+	if s.Spec.Hosts.Local != nil {
+		checks = append(checks, one(openFiles), one(addresses))
+	}
+	if s.Spec.DNS.Embedded != nil {
+		checks = append(checks, one(embeddedAddress))
+	}
+	if s.Spec.DNS.RFC2136 != nil {
+		checks = append(checks, one(nameServerAnswers), one(keyFile), rights, nameServers)
+	}
+	if s.Spec.DNS.RFC2136 != nil && s.Spec.Hosts.Local != nil {
+		checks = append(checks, one(resolverAnswers))
+	}
+	if s.Spec.Hosts.SSH != nil {
+		checks = append(checks, machines) // the last: their findings stand by themselves
+	}
+	return checks
 }
 
 func worst(found []render.Finding) render.Grade {

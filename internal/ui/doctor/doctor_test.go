@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,25 +28,35 @@ type zone struct {
 	records  cluster.Records
 	readErr  error
 	applyErr error
-	applied  []cluster.Change
-	lax      bool // does not look at prerequisites
+	granted  func(cluster.Key) bool // nil for everything
+	lax      bool                   // does not look at prerequisites
+
+	mu      sync.Mutex
+	applied []cluster.Change
 }
 
 func (z *zone) Read(context.Context, []cluster.Key) (cluster.Records, error) {
 	return z.records, z.readErr
 }
 
+// Apply looks at rights first, as BIND and Knot do.
 func (z *zone) Apply(_ context.Context, changes []cluster.Change) (dns.Receipt, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.applyErr != nil {
+		return "", z.applyErr
+	}
 	for _, c := range changes {
 		have, ok := z.records.Get(c.Key)
-		if z.applyErr == nil && !z.lax && (ok != (c.Old != nil) || ok && !have.Equal(*c.Old)) {
+		switch {
+		case z.granted != nil && !z.granted(c.Key):
+			return "", dns.ErrDenied
+		case !z.lax && (ok != (c.Old != nil) || ok && !have.Equal(*c.Old)):
 			return "", dns.ErrConflict
 		}
 	}
-	if z.applyErr == nil {
-		z.applied = append(z.applied, changes...)
-	}
-	return "", z.applyErr
+	z.applied = append(z.applied, changes...)
+	return "", nil
 }
 
 type server struct {
@@ -56,14 +67,15 @@ type server struct {
 
 func (s server) Status(context.Context) (cluster.NameServer, error) { return s.status, s.err }
 
-type machines struct {
+type fleet struct {
 	hosts.Provider
-	list []cluster.Host
-	err  error
+	list   []cluster.Host
+	places []cluster.Place
+	err    error
 }
 
-func (m machines) List(context.Context) (hosts.Listing, error) {
-	return hosts.Listing{Hosts: m.list}, m.err
+func (f fleet) List(context.Context) (hosts.Listing, error) {
+	return hosts.Listing{Hosts: f.list, Places: f.places}, f.err
 }
 
 func local() Subject {
@@ -75,6 +87,7 @@ func foreign(z *zone) Subject {
 	s := local()
 	s.Spec.DNS = cluster.DNSSpec{RFC2136: &cluster.RFC2136DNS{Server: "127.0.0.1:1", Zone: "dev.test", KeyFile: "/etc/tsig.key"}}
 	s.World = world.World{DNS: dns.Guard(s.Spec, z)}
+	s.Try = func(ctx context.Context, k cluster.Key) error { return dns.Try(ctx, z, k) }
 	return s
 }
 
@@ -159,7 +172,7 @@ func TestClock(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	s := local()
 	s.Block = netip.MustParsePrefix("127.93.17.0/29") // 2 to 7 are for hosts
-	s.World.Hosts = machines{}
+	s.World.Hosts = fleet{}
 	want(t, addresses(context.Background(), s), render.Fine, "3 of 3 wanted are free in 127.93.17.0/29, from 127.93.17.2")
 	for i := 2; i < 7; i++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.93.17.%d:2380", i))
@@ -169,11 +182,11 @@ func TestAddresses(t *testing.T) {
 		defer l.Close()
 	}
 	want(t, addresses(context.Background(), s), render.Warning, "1 of 3 wanted are free in 127.93.17.0/29, 5 are taken")
-	s.World.Hosts = machines{list: make([]cluster.Host, 3)}
+	s.World.Hosts = fleet{list: make([]cluster.Host, 3)}
 	want(t, addresses(context.Background(), s), render.Fine, "all 3 hosts have theirs")
-	s.World.Hosts = machines{err: errors.New("permission denied")}
+	s.World.Hosts = fleet{err: errors.New("permission denied")}
 	want(t, addresses(context.Background(), s), render.Broken, "permission denied")
-	s.World.Hosts = machines{}
+	s.World.Hosts = fleet{}
 	s.Block = netip.MustParsePrefix("192.0.2.0/24") // of no machine (RFC 5737)
 	want(t, addresses(context.Background(), s), render.Fine, "members share 127.0.0.1")
 }
@@ -205,25 +218,29 @@ func TestEmbeddedAddress(t *testing.T) {
 func TestNameServer(t *testing.T) {
 	marker := cluster.NewRecordSet("_pleiad.dev.test.", cluster.TXT, "v=1")
 	for name, test := range map[string]struct {
-		zone       zone
+		zone       *zone
 		reach, key render.Grade
 		text       string // of the key
 	}{
-		"all well":         {zone{}, render.Fine, render.Fine, "accepted"},
-		"a marker exists":  {zone{records: cluster.Records{Sets: []cluster.RecordSet{marker}}}, render.Fine, render.Fine, "accepted"},
-		"moved meanwhile":  {zone{applyErr: dns.ErrConflict}, render.Fine, render.Fine, "accepted"},
-		"refused":          {zone{applyErr: dns.ErrDenied}, render.Fine, render.Broken, "refused"},
-		"prerequisites":    {zone{lax: true}, render.Fine, render.Broken, "condition does not hold"},
-		"reads refused":    {zone{readErr: dns.ErrDenied, applyErr: dns.ErrDenied}, render.Broken, render.Broken, "refused"},
-		"nobody there":     {zone{readErr: dns.ErrUnreachable, applyErr: dns.ErrUnreachable}, render.Broken, render.Broken, "not known"},
-		"no answer to ask": {zone{applyErr: dns.ErrUnknownOutcome}, render.Fine, render.Broken, "no answer"},
+		"all well":         {&zone{}, render.Fine, render.Fine, "accepted"},
+		"a marker exists":  {&zone{records: cluster.Records{Sets: []cluster.RecordSet{marker}}}, render.Fine, render.Fine, "accepted"},
+		"moved meanwhile":  {&zone{applyErr: dns.ErrConflict}, render.Fine, render.Fine, "accepted"},
+		"refused":          {&zone{applyErr: dns.ErrDenied}, render.Fine, render.Broken, "refused"},
+		"prerequisites":    {&zone{lax: true}, render.Fine, render.Broken, "does not look at the conditions"},
+		"reads refused":    {&zone{readErr: dns.ErrDenied, applyErr: dns.ErrDenied}, render.Broken, render.Broken, "refused"},
+		"nobody there":     {&zone{readErr: dns.ErrUnreachable, applyErr: dns.ErrUnreachable}, render.Broken, render.Broken, "not known"},
+		"no answer to ask": {&zone{applyErr: dns.ErrUnknownOutcome}, render.Fine, render.Broken, "no answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := foreign(&test.zone)
+			s := foreign(test.zone)
 			if f := nameServerAnswers(context.Background(), s); f.Grade != test.reach {
 				t.Errorf("reach: %+v, want %s", f, test.reach)
 			}
-			want(t, keyAccepted(context.Background(), s), test.key, test.text)
+			found := rights(context.Background(), s)
+			want(t, found[0], test.key, test.text)
+			if enough := len(found) == 3; enough != (test.key == render.Fine) {
+				t.Errorf("%+v, want the rights of a key exactly where it is taken", found)
+			}
 			if len(test.zone.applied) > 0 && !test.zone.lax {
 				t.Errorf("doctor changes something: %v", test.zone.applied)
 			}
@@ -249,13 +266,23 @@ func TestExamine(t *testing.T) {
 	s.Root = t.TempDir()
 	s.Block = netip.MustParsePrefix("127.93.19.0/24")
 	s.Server = netip.MustParseAddrPort("127.93.19.1:5300")
-	s.World = world.World{Hosts: machines{}, Server: server{}}
+	s.World = world.World{Hosts: fleet{}, Server: server{}}
 	all := Examine(context.Background(), s)
 	var names []string
 	for _, f := range all.Findings {
 		names = append(names, f.Check)
 	}
 	if got, wanted := strings.Join(names, ", "), "state directory, disk space, disk latency, clock, open files, addresses, name server"; got != wanted {
+		t.Errorf("checks %s, want %s", got, wanted)
+	}
+	s, _ = elsewhere(1, fleet{places: []cluster.Place{{Address: at(1)}}})
+	s.Root, s.Authoritatives = t.TempDir(), servers{}
+	names = nil
+	for _, f := range Examine(context.Background(), s).Findings {
+		names = append(names, f.Check)
+	}
+	if got, wanted := strings.Join(names, ", "), "state directory, clock, name server, key file, TSIG key, update right, excess rights, authoritatives, "+
+		"answer size, host, system, clock, ports, disk space, disk latency, resolver"; got != wanted {
 		t.Errorf("checks %s, want %s", got, wanted)
 	}
 	for _, test := range []struct {

@@ -12,7 +12,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
 // addresses looks for as many free addresses as hosts are still to be made.
@@ -116,33 +115,14 @@ func nameServerAnswers(ctx context.Context, s Subject) render.Finding {
 	out := render.Finding{Check: "name server", Grade: render.Fine, Found: server + " answers for zone " + s.Spec.Zone()}
 	if _, err := s.World.DNS.Read(ctx, []cluster.Key{marker(s)}); err != nil {
 		out.Grade, out.Found = render.Broken, err.Error()
-		out.Remedy = "see whether it is the primary of the zone: dig @" + hostOf(server) + " " + s.Spec.Zone() + " SOA"
+		out.Remedy = remedyOf(err, "see whether it is the primary of the zone: dig @"+hostOf(server)+" "+s.Spec.Zone()+" SOA")
 	}
 	return out
 }
 
-// keyAccepted asks for a change on a condition that never holds, signed. A
-// server that refuses the key says so; that the condition fails says that it
-// was looked at, and so that the key was taken.
-func keyAccepted(ctx context.Context, s Subject) render.Finding {
-	out := render.Finding{Check: "TSIG key", Grade: render.Fine, Found: "accepted; an update that changes nothing was looked at"}
-	k := marker(s)
-	never := cluster.NewRecordSet(k.Name, k.Type, "pleiad doctor asks whether its key is taken")
-	_, err := s.World.DNS.Apply(ctx, []cluster.Change{{Key: k, Old: &never}})
-	switch {
-	case errors.Is(err, dns.ErrConflict):
-	case errors.Is(err, dns.ErrUnreachable):
-		out.Grade, out.Found, out.Remedy = render.Broken, "not known: "+err.Error(), "make the name server reachable first"
-	case err == nil:
-		out.Grade, out.Found, out.Remedy = render.Broken, "the server made a change whose condition does not hold", "use a server that checks the prerequisites of RFC 2136"
-	default:
-		out.Grade, out.Found = render.Broken, err.Error()
-		out.Remedy = "let the key " + s.Spec.DNS.RFC2136.KeyFile + " update the zone (BIND: allow-update or update-policy), and compare the clocks"
-	}
-	return out
-}
-
-// resolverAnswers asks as members will: over UDP, without a key.
+// resolverAnswers asks as members on this machine will: over UDP, without a
+// key. Members elsewhere have resolvers of their own, which must not be asked
+// for a name of ours too early.
 func resolverAnswers(ctx context.Context, s Subject) render.Finding {
 	out := render.Finding{Check: "resolver", Grade: render.Fine, Found: "members' questions are answered"}
 	opts := lookups(s)

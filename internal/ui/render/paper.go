@@ -81,6 +81,27 @@ func (p *paper) folded(indent string, format string, args ...any) {
 	p.WriteString(line + "\n")
 }
 
+// hanging prints prose that begins in a column, and breaks it between words
+// where a terminal is too narrow for it, so that it stays in its column.
+func (p *paper) hanging(column int, text string) {
+	at := column
+	for i, word := range strings.Split(clean(text), " ") {
+		width := displaywidth.String(word)
+		switch {
+		case i == 0:
+		case p.columns > 0 && at > column && at+1+width >= p.columns:
+			p.WriteString("\n" + strings.Repeat(" ", column))
+			at = column
+		default:
+			p.WriteString(" ")
+			at++
+		}
+		p.WriteString(word)
+		at += width
+	}
+	p.WriteString("\n")
+}
+
 // list prints values under a label, a line each.
 func (p *paper) list(label string, values []string) {
 	for _, v := range values {

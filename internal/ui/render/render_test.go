@@ -100,6 +100,9 @@ func TestValues(t *testing.T) {
 		"version": Version{Release: "(devel)", Revision: "abcdef0+changes", Etcd: "3.7.3", Go: "go1.26.8", Platform: "linux/amd64"},
 		"findings": Findings{Worst: Warning, Findings: []Finding{{Check: "state directory", Grade: Fine, Found: "/x is writable"},
 			{Check: "disk", Grade: Warning, Found: "fdatasync p99 14ms", Remedy: "keep the state on a faster disk"}}},
+		"findings-hosts": Findings{Worst: Broken, Findings: []Finding{{Check: "TSIG key", Grade: Fine, Found: "accepted"},
+			{Check: "host", Grade: Broken, Found: "login denied", Remedy: "let a key in: ssh-copy-id root@10.5.1.81\nor name another user", Host: "10.5.1.81"},
+			{Check: "host", Grade: Fine, Found: "reached", Host: "10.5.1.82"}, {Check: "ports", Grade: Fine, Found: "free", Host: "10.5.1.82"}}},
 		"hostile": Fault{Error: "marker \"\x1b[31m\u202ev=1\a\" is\nnot ours", Hints: []string{"\x1b]0;title\a"}},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name+".golden", show(t, v)) })
@@ -109,6 +112,17 @@ func TestValues(t *testing.T) {
 func spec3() cluster.Spec {
 	return cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3, TLS: true,
 		Hosts: cluster.HostsSpec{Local: &cluster.LocalHosts{}}, DNS: cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}}, Deliver: "local"}
+}
+
+// Prose stays in its column where a terminal is narrow; commands stay whole.
+func TestFindingsNarrow(t *testing.T) {
+	var narrow bytes.Buffer
+	found := Findings{Worst: Warning, Findings: []Finding{{Check: "clock", Grade: Warning, Found: "1.9s ahead of this machine's, give or take 1ms",
+		Remedy: "let NTP keep both clocks right, see there and here: timedatectl"}}}
+	if err := (Printer{Format: Text, Screen: Screen{W: &narrow, Size: func() (int, int) { return 40, 24 }}}).Show(found); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "findings-narrow.golden", narrow.String())
 }
 
 // nothing is the state before the first up.

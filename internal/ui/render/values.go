@@ -2,6 +2,8 @@ package render
 
 import (
 	"strings"
+
+	"github.com/clipperhouse/displaywidth"
 )
 
 // Endpoints are where clients reach a cluster.
@@ -120,21 +122,43 @@ type Finding struct {
 	Grade Grade  `json:"grade"`
 	// Found is what was found, with figures.
 	Found string `json:"found"`
-	// Remedy is what a person can do, unless it is fine.
+	// Remedy is what a person can do, unless it is fine; a line each.
 	Remedy string `json:"remedy,omitempty"`
+	// Host is the address of the machine that was looked at; empty for this one
+	// and for the zone. Findings on one machine stand together.
+	Host string `json:"host,omitempty"`
 }
 
 // Kind implements Value.
 func (Findings) Kind() string { return "findings" }
 
 func (f Findings) text(p *paper) {
-	var rows [][]cell
-	tones := map[Grade]tint{Fine: green, Warning: yellow, Broken: red}
+	checks, host := 0, ""
 	for _, one := range f.Findings {
-		rows = append(rows, []cell{{string(one.Grade), tones[one.Grade]}, {one.Check, plain}, {one.Found, plain}})
-		if one.Remedy != "" {
-			rows = append(rows, []cell{{"", plain}, {"", plain}, {"remedy: " + one.Remedy, bold}})
-		}
+		checks = max(checks, displaywidth.String(clean(one.Check)))
 	}
-	p.table(rows, 3)
+	for _, one := range f.Findings {
+		if one.Host != host {
+			host = one.Host
+			p.line("")
+			p.tinted(bold, "host %s", host)
+		}
+		one.text(p, checks)
+	}
+}
+
+// text prints a finding beside others whose checks have names as wide as that.
+// What is to be typed stays on one line.
+func (f Finding) text(p *paper, checks int) {
+	grade := clean(string(f.Grade))
+	width := len(Warning) + 2 + checks + 2
+	tone := map[Grade]tint{Fine: green, Warning: yellow, Broken: red}[f.Grade]
+	p.WriteString(string(p.paint(tone, grade)) + strings.Repeat(" ", max(0, len(Warning)-len(grade))+2) + pad(clean(f.Check), checks) + "  ")
+	p.hanging(width, f.Found)
+	label := "remedy: "
+	for line := range strings.Lines(f.Remedy) {
+		p.WriteString(strings.Repeat(" ", width))
+		p.tinted(bold, "%s%s", label, strings.TrimSuffix(line, "\n"))
+		label = strings.Repeat(" ", len(label))
+	}
 }

@@ -1,0 +1,206 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/agent"
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+)
+
+// machines looks at all machines at once, from here and from there. One that is
+// somebody else's is not looked into further: that would take a probe onto it
+// (rule R10).
+func machines(ctx context.Context, s Subject) []render.Finding {
+	list, err := s.World.Hosts.List(ctx)
+	if err != nil {
+		return []render.Finding{broken("hosts", err, "run the command again once every machine can be read, or see what was asked, with: pleiad doctor -v")}
+	}
+	usable := len(list.Hosts)
+	for _, p := range list.Places {
+		if p.Free() {
+			usable++
+		}
+	}
+	addresses := slices.SortedFunc(slices.Values(s.Spec.Hosts.SSH.Addresses), netip.Addr.Compare)
+	found := make([][]render.Finding, len(addresses))
+	probes := make([]*agent.Machine, len(addresses))
+	var all sync.WaitGroup
+	for i, addr := range addresses {
+		reached, free := reach(list.Hosts, list.Places, addr, usable < s.Spec.Members)
+		found[i] = []render.Finding{reached}
+		q := agent.Question{Zone: s.Spec.Zone() + ".", Ports: cluster.StandardPorts()}
+		hosts := slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Address == addr })
+		if hosts {
+			q.Address = addr
+		}
+		if free || hosts {
+			all.Go(func() {
+				m, err := s.Probe(ctx, addr, q)
+				if err != nil {
+					found[i] = append(found[i], unprobed(err))
+					return
+				}
+				probes[i] = &m
+				found[i] = append(found[i], judge(s, m)...)
+			})
+		}
+	}
+	all.Wait()
+	out := []render.Finding{answerSize(s, probes)}
+	for i, addr := range addresses {
+		for _, f := range found[i] {
+			f.Host = addr.String()
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// reach says what is at an address, and whether it is free for a host. scarce
+// says that no machine can be done without.
+func reach(list []cluster.Host, places []cluster.Place, addr netip.Addr, scarce bool) (f render.Finding, free bool) {
+	out := render.Finding{Check: "host", Grade: render.Fine, Found: "reached, its key is known, we are root there; nothing is in the way"}
+	if i := slices.IndexFunc(list, func(h cluster.Host) bool { return h.Address == addr }); i >= 0 {
+		out.Found = fmt.Sprintf("reached, its key is known, we are root there; it is host %s of this cluster", list[i].Name)
+		return out, false
+	}
+	i := slices.IndexFunc(places, func(p cluster.Place) bool { return p.Address == addr })
+	switch {
+	case i < 0:
+		out.Grade, out.Found, out.Remedy = render.Broken, "it was not looked at", "run the command again"
+	case places[i].Unknown != "":
+		out.Grade, out.Found = render.Broken, places[i].Unknown
+		out.Remedy = strings.Join(places[i].Remedy, "\n")
+		if out.Remedy == "" {
+			out.Remedy = "see what was asked of it, with: pleiad doctor -v"
+		}
+	case places[i].Taken != "":
+		out.Grade, out.Found = render.Warning, "it is somebody else's and is left alone: "+places[i].Taken
+		out.Remedy = fmt.Sprintf("take %s off hosts.ssh.addresses, or what is there off it; see who listens, with: ss -lntp", addr)
+		if scarce {
+			out.Grade = render.Broken
+		}
+	default:
+		return out, true
+	}
+	return out, false
+}
+
+// unprobed is the finding on a machine that could not be measured.
+func unprobed(err error) render.Finding {
+	remedy := "run the command again, or see what was asked of it, with: pleiad doctor -v"
+	var known interface{ Remedy() []string }
+	switch {
+	case errors.As(err, &known) && len(known.Remedy()) > 0:
+		remedy = strings.Join(known.Remedy(), "\n")
+	case errors.Is(err, deliver.ErrUnsupported):
+		remedy = "use a machine with Linux on amd64 or arm64, and systemd; pleiad for another architecture than this one is named under hosts.ssh.binaries"
+	}
+	return broken("system", err, remedy)
+}
+
+func broken(check string, err error, remedy string) render.Finding {
+	return render.Finding{Check: check, Grade: render.Broken, Found: err.Error(), Remedy: remedy}
+}
+
+// judge grades what was found out about a machine.
+func judge(s Subject, m agent.Machine) []render.Finding {
+	out := []render.Finding{judgeSystem(m), judgeClock(m), judgePorts(m)}
+	if !m.Disk.Known() {
+		return append(out, render.Finding{Check: "disk", Grade: render.Broken, Found: m.Disk.Unknown, Remedy: "see what is wrong with the disk there, with: dmesg; df -h " + node.StateFolder}, judgeResolver(s, m))
+	}
+	return append(out, judgeSpace(m.Disk.Value), judgeDisk(s, m.Disk.Value), judgeResolver(s, m))
+}
+
+func judgeSystem(m agent.Machine) render.Finding {
+	out := render.Finding{Check: "system", Grade: render.Fine, Found: fmt.Sprintf("%s on %s, systemd", m.OS, m.Arch)}
+	if !m.Systemd {
+		out.Grade, out.Found, out.Remedy = render.Broken, fmt.Sprintf("%s on %s, without systemd", m.OS, m.Arch), "use a machine that was booted with systemd"
+	}
+	return out
+}
+
+// Clocks that are further apart: certificates are not valid yet where they are
+// needed, and logs cannot be read side by side; and TSIG, where the same NTP
+// keeps name servers right, fails (RFC 8945 recommends five minutes).
+const (
+	apartABit = time.Second
+	apart     = 5 * time.Minute
+)
+
+func judgeClock(m agent.Machine) render.Finding {
+	word, by := "ahead of", m.Ahead
+	if by < 0 {
+		word, by = "behind", -by
+	}
+	out := render.Finding{Check: "clock", Grade: render.Fine}
+	out.Found = fmt.Sprintf("%s %s this machine's, give or take %s", short(by), word, short(m.Margin))
+	if by <= m.Margin {
+		out.Found = "as this machine's, within " + short(by+m.Margin)
+	}
+	switch sure := by - m.Margin; {
+	case sure > apart:
+		out.Grade = render.Broken
+	case sure > apartABit:
+		out.Grade = render.Warning
+	}
+	if out.Grade != render.Fine {
+		out.Remedy = "let NTP keep both clocks right, see there and here: timedatectl"
+	}
+	return out
+}
+
+// short is a duration with as many digits as say something.
+func short(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
+
+func judgePorts(m agent.Machine) render.Finding {
+	out := render.Finding{Check: "ports", Grade: render.Fine, Found: "2379 to 2381 are free, or the member's own"}
+	if !m.Occupied.Known() {
+		out.Grade, out.Found, out.Remedy = render.Warning, m.Occupied.Unknown, "see there who listens, with: ss -lntp"
+		return out
+	}
+	var taken []string
+	for _, l := range m.Occupied.Value {
+		taken = append(taken, l.String())
+	}
+	if len(taken) > 0 {
+		out.Grade, out.Found = render.Broken, "somebody else listens at "+strings.Join(taken, ", ")
+		out.Remedy = "end it, or move it to another port; see there: ss -lntp"
+	}
+	return out
+}
+
+func judgeSpace(d agent.Disk) render.Finding {
+	out := render.Finding{Check: "disk space", Grade: gradeSpace(d.Free, 1), Found: fmt.Sprintf("%s are free below %s", render.Size(d.Free), d.Below)}
+	if out.Grade != render.Fine {
+		out.Remedy = fmt.Sprintf("free some there: %s are needed, %s let the database grow", render.Size(leastPerMember), render.Size(easyPerMember))
+	}
+	return out
+}
+
+func judgeDisk(s Subject, d agent.Disk) render.Finding {
+	out := gradeLatency(d.Count, d.Median, d.P99)
+	if out.Grade != render.Fine {
+		out.Remedy = "put " + node.StateFolder + " on a faster disk (hosts.ssh.dataDevice), else leaders will change under load"
+	}
+	if device := s.Spec.Hosts.SSH.DataDevice; device != "" && d.Below != node.MachinePaths().Data {
+		out.Grade, out.Remedy = render.Fine, ""
+		out.Found += fmt.Sprintf("; below %s, since %s is not mounted yet", d.Below, device)
+	}
+	return out
+}
