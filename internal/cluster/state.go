@@ -35,6 +35,9 @@ type State struct {
 	Server NameServer `json:"nameServer"`
 	// Records are the record sets on our names.
 	Records Seen[Records] `json:"records"`
+	// Denied says that Records is unknown because the name server refuses to
+	// show them to us: asking again brings the same.
+	Denied bool `json:"denied,omitempty"`
 	// Hosts are the hosts of this cluster, sorted by name.
 	Hosts Seen[[]Host] `json:"hosts"`
 	// Places are the machines given to the cluster that are no hosts of it, as
