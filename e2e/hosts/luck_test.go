@@ -3,6 +3,7 @@ package hosts
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -117,37 +118,22 @@ func TestCutOff(t *testing.T) {
 	t.Parallel()
 	w := newLuckWorld(t, 3)
 	o := w.operator("a", w.spec(w.lab.Hosts))
+	var pulling sync.WaitGroup
 	for _, c := range []struct {
-		name, at string
-		cut, end func(h *bed.Host)
+		name, at  string
+		cut, heal func(w *luckWorld, h *bed.Host)
 	}{
 		{"while the program is sent", "before install node ",
-			func(h *bed.Host) {
-				w.check(h.Limit(context.Background(), "40mbit"))
-				before, err := h.Traffic(context.Background())
-				w.check(err)
-				// The step that is let go is what sends.
-				go func() {
-					for {
-						now, err := h.Traffic(context.Background())
-						if err != nil || now.Received > before.Received+2<<20 {
-							break
-						}
-						time.Sleep(10 * time.Millisecond)
-					}
-					if err := h.PullCable(context.Background()); err != nil {
-						t.Error(err)
-					}
-				}()
-			},
-			func(h *bed.Host) {
+			func(w *luckWorld, h *bed.Host) { pulling.Go(func() { w.pullWhileSending(h) }) },
+			func(w *luckWorld, h *bed.Host) {
+				pulling.Wait()
 				if out := w.on(h, "ls /usr/local/lib/pleiad/*/pleiad 2>/dev/null || true"); out != "" {
-					t.Errorf("half of %s arrived", out)
+					w.Errorf("half of %s arrived", out)
 				}
-				w.check(h.Heal(t.Context()))
+				w.check(h.Heal(w.Context()))
 			}},
-		{"while the member is started", "before start member ", w.deafen, w.undeafen},
-		{"after the member was started", "after start member ", w.deafen, w.undeafen},
+		{"while the member is started", "before start member ", (*luckWorld).deafen, (*luckWorld).undeafen},
+		{"after the member was started", "after start member ", (*luckWorld).deafen, (*luckWorld).undeafen},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, o := w.in(t), o.in(t)
@@ -158,19 +144,23 @@ func TestCutOff(t *testing.T) {
 				if member, is := strings.CutPrefix(line, c.at); is {
 					once.Do(func() {
 						h := w.hostOf(member)
-						c.cut(h)
+						c.cut(w, h)
 						victim <- h
 					})
 				}
 			}, "up", "--timeout", "20s")
-			h := <-victim
-			up.says(h.Addr.String())
-			w.eventually(time.Minute, "it is noticed", func() bool {
-				return !up.running() || strings.Contains(up.said.String(), "could not be looked into") || strings.Contains(up.said.String(), "FAILED")
+			var h *bed.Host
+			select {
+			case h = <-victim:
+			case <-up.ended:
+				t.Fatalf("up ended before: %s", up)
+			}
+			w.eventually(2*time.Minute, "it is noticed", func() bool {
+				return !up.running() || strings.Contains(up.said.String(), "  failed  ")
 			})
-			c.end(h)
+			up.wantSaid(h.Addr.String())
+			c.heal(w, h)
 			if code := up.end(); code != 0 {
-				t.Logf("the same up ended with %d: %s", code, up)
 				up.wantOneLine()
 				o.must("up")
 			}
@@ -178,6 +168,23 @@ func TestCutOff(t *testing.T) {
 			o.must("health")
 			o.must("destroy", "--yes")
 		})
+	}
+}
+
+// pullWhileSending slows a host down, and pulls its cable when it has received
+// a part of what is sent to it.
+func (w *luckWorld) pullWhileSending(h *bed.Host) {
+	ctx := context.Background() // whether the test has failed or not
+	before, err := h.Traffic(ctx)
+	if err == nil {
+		err = h.Limit(ctx, "40mbit")
+	}
+	for now := before; err == nil && now.Received < before.Received+2<<20; {
+		time.Sleep(10 * time.Millisecond)
+		now, err = h.Traffic(ctx)
+	}
+	if err := errors.Join(err, h.PullCable(ctx)); err != nil {
+		w.Error(err)
 	}
 }
 
