@@ -38,7 +38,7 @@ func TestForeignThings(t *testing.T) {
 			w.on(h2, `set -e
 mkdir -p /var/lib/etcd/default/member/wal
 echo precious >/var/lib/etcd/default/member/wal/0.wal
-systemd-run --quiet --unit=theirs systemd-socket-activate --listen=2380 /bin/cat
+systemd-run --quiet --unit=theirs systemd-socket-activate --accept --listen=2380 /bin/cat
 until ss -ltn | grep -q ':2380 '; do sleep 0.05; done`)
 		}, func() { w.on(h2, "systemctl stop theirs; rm -r /var/lib/etcd") },
 			[]string{h2.Addr.String(), "something listens on port 2380", "/var/lib/etcd/default/member", "give the cluster other machines"}},

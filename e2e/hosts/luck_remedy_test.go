@@ -19,15 +19,15 @@ func TestRemedies(t *testing.T) {
 	h := w.lab.Hosts[0]
 	good := w.spec(w.lab.Hosts)
 	o := w.operator("a", good)
-	never := func() {}
+	never := func(*luckWorld) {}
 	for _, c := range []struct {
 		name   string
 		spec   string
-		before func()
+		before func(w *luckWorld)
 		at     string // the boundary at which it happens; none: before the command
 		code   int
 		says   []string
-		remedy func()
+		remedy func(w *luckWorld)
 		fixed  bool // the same spec is right after the remedy
 	}{
 		{name: "the name server has another secret", code: 5,
@@ -40,28 +40,28 @@ func TestRemedies(t *testing.T) {
 		{name: "no such user", code: 5, spec: w.spec(w.lab.Hosts, "user: root", "user: nobody-such"),
 			says: []string{h.Addr.String(), "login denied", "ssh-copy-id", "user:"}},
 		{name: "sudo asks for a password", code: 5, spec: w.spec(w.lab.Hosts, "user: root", "user: admin"),
-			before: func() { w.on(h, "sed -i s/NOPASSWD:// /etc/sudoers.d/admin") },
+			before: func(w *luckWorld) { w.on(h, "sed -i s/NOPASSWD:// /etc/sudoers.d/admin") },
 			says:   []string{h.Addr.String(), "sudo", "NOPASSWD"},
-			remedy: func() { w.on(h, "echo 'admin ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/admin") }, fixed: true},
+			remedy: func(w *luckWorld) { w.on(h, "echo 'admin ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/admin") }, fixed: true},
 		{name: "there is no build for its architecture", code: 1, spec: w.builds(filepath.Join(w.dir, "none")),
 			says: []string{"pleiad for linux/" + runtime.GOARCH, filepath.Join(w.dir, "none"), "binaries: {" + runtime.GOARCH + ": PATH}", "GOARCH=" + runtime.GOARCH}},
 		{name: "the build is for another architecture", code: 1, spec: w.builds(w.foreignBuild()),
 			says: []string{"is no pleiad for linux/" + runtime.GOARCH, "it is for EM_", "hint: build one"}},
 		{name: "the disk is full", code: 1,
-			before: func() {
+			before: func(w *luckWorld) {
 				w.on(h, "mkdir -p /usr/local/lib/pleiad && mount -t tmpfs -o size=1m luck /usr/local/lib/pleiad")
 			},
 			says:   []string{h.Addr.String(), "/usr/local/lib/pleiad", "No space left on device", "free 100 MB there"},
-			remedy: func() { w.on(h, "umount /usr/local/lib/pleiad") }},
+			remedy: func(w *luckWorld) { w.on(h, "umount /usr/local/lib/pleiad") }},
 		{name: "port 2380 is taken after the claim", code: 9, at: "before start member ",
-			before: func() {
-				w.on(h, "systemd-run --quiet --unit=theirs systemd-socket-activate --listen=2380 /bin/cat; until ss -ltn | grep -q ':2380 '; do sleep 0.05; done")
+			before: func(w *luckWorld) {
+				w.on(h, "systemd-run --quiet --unit=theirs systemd-socket-activate --accept --listen=2380 /bin/cat; until ss -ltn | grep -q ':2380 '; do sleep 0.05; done")
 			},
 			says:   []string{h.Addr.String() + ":2380", "ss -lntup"},
-			remedy: func() { w.on(h, "systemctl stop theirs") }},
+			remedy: func(w *luckWorld) { w.on(h, "systemctl stop theirs") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := o.in(t)
+			w, o := w.in(t), o.in(t)
 			bad := o
 			if c.spec != "" {
 				bad.spec = c.spec
@@ -71,18 +71,18 @@ func TestRemedies(t *testing.T) {
 			}
 			var r *luckRun
 			if c.at == "" {
-				c.before()
+				c.before(w)
 				r = bad.start("up", "--timeout", "5s")
 			} else {
 				var once sync.Once
 				r = bad.startAt(func(_ *luckRun, line string) {
 					if strings.HasPrefix(line, c.at) {
-						once.Do(c.before)
+						once.Do(func() { c.before(w) })
 					}
 				}, "up", "--timeout", "5s")
 			}
 			r.end()
-			c.remedy()
+			c.remedy(w)
 			r.ends(c.code, c.says...)
 			if c.fixed {
 				o = bad

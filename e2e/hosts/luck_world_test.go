@@ -116,12 +116,6 @@ func (w *luckWorld) operator(name, spec string) luckOperator {
 	return luckOperator{w, spec, filepath.Join(w.dir, "state-"+name)}
 }
 
-// as is the same operator with another spec.
-func (o luckOperator) as(spec string) luckOperator {
-	o.spec = spec
-	return o
-}
-
 // luckRun is a command that runs, or has ended. What it says can be read
 // meanwhile.
 type luckRun struct {
