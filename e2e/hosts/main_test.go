@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 )
 
 // binary is the pleiad under test, built once.
@@ -48,5 +50,5 @@ func runTests(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	return bed.Main(m)
 }

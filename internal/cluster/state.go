@@ -35,6 +35,9 @@ type State struct {
 	Server NameServer `json:"nameServer"`
 	// Records are the record sets on our names.
 	Records Seen[Records] `json:"records"`
+	// Denied says that Records is unknown because the name server refuses to
+	// show them to us: asking again brings the same.
+	Denied bool `json:"denied,omitempty"`
 	// Visibility is how far the records have come; without servers where the
 	// primary is the only one, or nothing was published yet.
 	Visibility Seen[Visibility] `json:"visibility"`

@@ -170,14 +170,14 @@ func (l *Loop) batch(ctx context.Context, p plan.Plan) error {
 		for i, s := range p.Steps {
 			failed[i] = l.step(ctx, s, steps[i])
 		}
-		return errors.Join(failed...)
+		return join(failed)
 	}
 	var all sync.WaitGroup
 	for i, s := range p.Steps {
 		all.Go(func() { failed[i] = l.step(ctx, s, steps[i]) })
 	}
 	all.Wait()
-	return errors.Join(failed...)
+	return join(failed)
 }
 
 func (l *Loop) step(ctx context.Context, s plan.Step, shown progress.Step) error {

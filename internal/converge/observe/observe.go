@@ -19,6 +19,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
 // Limits on each question. A fresh member accepts connections and answers only
@@ -40,9 +41,9 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World) cluster.Stat
 	var all sync.WaitGroup
 	all.Go(func() { s.Hosts, s.Places = hosts(ctx, w) })
 	all.Go(func() { s.Control = control(ctx, w) })
-	all.Go(func() { s.Server, s.Records = names(ctx, spec, w) })
+	all.Go(func() { names(ctx, spec, w, &s) })
 	all.Wait()
-	s.Records = addresses(ctx, spec, w, s.Records, s.Hosts.Value)
+	addresses(ctx, spec, w, &s)
 	s.Visibility = visibility(ctx, spec, w, s.Records)
 	return unseen(ctx, spec, w, s)
 }
@@ -59,42 +60,43 @@ func control(ctx context.Context, w world.World) cluster.Control {
 
 // names reads the state of our own name server, if it is ours, and the record
 // sets with fixed names: the marker and the services.
-func names(ctx context.Context, spec cluster.Spec, w world.World) (cluster.NameServer, cluster.Seen[cluster.Records]) {
-	var server cluster.NameServer
+func names(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State) {
 	if w.Server != nil {
 		var err error
-		if server, err = w.Server.Status(ctx); err != nil {
-			return cluster.NameServer{Managed: true, Unknown: err.Error()}, cluster.Unknown[cluster.Records](err.Error())
+		if s.Server, err = w.Server.Status(ctx); err != nil {
+			s.Server = cluster.NameServer{Managed: true, Unknown: err.Error()}
+			s.Records = cluster.Unknown[cluster.Records](err.Error())
+			return
 		}
 	}
 	keys := []cluster.Key{{Name: spec.MarkerName(), Type: cluster.TXT}}
 	for _, name := range append([]string{spec.ServerService(), spec.ClientService()}, spec.RivalServices()...) {
 		keys = append(keys, cluster.Key{Name: name, Type: cluster.SRV})
 	}
-	return server, read(ctx, w, keys)
+	s.Records, s.Denied = read(ctx, w, keys)
 }
 
-func read(ctx context.Context, w world.World, keys []cluster.Key) cluster.Seen[cluster.Records] {
+func read(ctx context.Context, w world.World, keys []cluster.Key) (r cluster.Seen[cluster.Records], denied bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askDNS, fmt.Errorf("no answer within %s", askDNS))
 	defer cancel()
-	r, err := w.DNS.Read(ctx, keys)
+	found, err := w.DNS.Read(ctx, keys)
 	if err != nil {
-		return cluster.Unknown[cluster.Records](reason(ctx, err))
+		return cluster.Unknown[cluster.Records](reason(ctx, err)), errors.Is(err, dns.ErrDenied)
 	}
-	return cluster.Known(r)
+	return cluster.Known(found), false
 }
 
 // addresses adds the address records of every name that the marker, a service
 // or a host speaks of.
-func addresses(ctx context.Context, spec cluster.Spec, w world.World, r cluster.Seen[cluster.Records], hosts []cluster.Host) cluster.Seen[cluster.Records] {
-	if !r.Known() {
-		return r
+func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State) {
+	if !s.Records.Known() {
+		return
 	}
 	var members []cluster.MemberName
-	for _, h := range hosts {
+	for _, h := range s.Hosts.Value {
 		members = append(members, h.Name)
 	}
-	for _, set := range r.Value.Sets {
+	for _, set := range s.Records.Value.Sets {
 		for _, v := range set.Values {
 			members = append(members, mentioned(spec, set.Type, v)...)
 		}
@@ -106,16 +108,16 @@ func addresses(ctx context.Context, spec cluster.Spec, w world.World, r cluster.
 		keys = append(keys, cluster.Key{Name: name, Type: cluster.A}, cluster.Key{Name: name, Type: cluster.AAAA})
 	}
 	if len(keys) == 0 {
-		return r
+		return
 	}
-	more := read(ctx, w, keys)
+	more, denied := read(ctx, w, keys)
 	if !more.Known() {
-		return more
+		s.Records, s.Denied = more, denied
+		return
 	}
 	for _, set := range more.Value.Sets {
-		r.Value = r.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
+		s.Records.Value = s.Records.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
 	}
-	return r
 }
 
 // mentioned are the members that a marker or a service names.

@@ -96,9 +96,13 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 			Remedy:   []string{"unknown is not absent: make the hosts readable and run the command again"}})
 	}
 	if !s.Records.Known() {
-		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: true,
+		remedy := "unknown is not absent: make the name server reachable and run the command again"
+		if s.Denied {
+			remedy = "compare the key with the server's: its name, algorithm and secret, and the clocks; then see what it may do, with pleiad doctor"
+		}
+		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: !s.Denied,
 			Evidence: []string{"the records of " + spec.Domain + " could not be read: " + s.Records.Unknown},
-			Remedy:   []string{"unknown is not absent: make the name server reachable and run the command again"}})
+			Remedy:   []string{remedy}})
 	}
 	if len(refusals) > 0 {
 		return sit, refusals

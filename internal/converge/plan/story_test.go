@@ -161,7 +161,9 @@ func (w *story) event(line string, f []string) error {
 	rest := func(n int) string { return strings.Join(f[n:], " ") }
 	switch {
 	case strings.HasPrefix(line, "records unknown"):
-		w.state.Records = cluster.Unknown[cluster.Records](rest(2))
+		w.state.Records, w.state.Denied = cluster.Unknown[cluster.Records](rest(2)), false
+	case strings.HasPrefix(line, "records denied"):
+		w.state.Records, w.state.Denied = cluster.Unknown[cluster.Records](rest(2)), true
 	case strings.HasPrefix(line, "hosts unknown"):
 		w.state.Hosts = cluster.Unknown[[]cluster.Host](rest(2))
 	case strings.HasPrefix(line, "all name servers agree"):

@@ -69,7 +69,8 @@ func explain(ctx context.Context, g *globals, err error) render.Fault {
 	if f.exit != OK {
 		code = f.exit
 	}
-	return fault(f.Error(), code, append(f.hints, hints...))
+	// One line, whoever joined errors.
+	return fault(strings.ReplaceAll(f.Error(), "\n", "; "), code, append(f.hints, hints...))
 }
 
 func fault(text string, code Exit, hints []string) render.Fault {
@@ -102,6 +103,9 @@ func kindOf(g *globals, err error) (Exit, []string) {
 		remedies = known.Remedy()
 	}
 	code, hints := classOf(g, err)
+	if code == Failed && remedies != nil {
+		return code, remedies // who knows the remedy need not wait or search
+	}
 	return code, append(remedies, hints...)
 }
 

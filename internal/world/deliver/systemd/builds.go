@@ -72,14 +72,13 @@ func (b *Builds) pack(arch string) (Build, error) {
 	path := b.path(arch)
 	program, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return Build{}, fmt.Errorf("pleiad for linux/%s: %w: there is none at %s; build it, GOOS=linux GOARCH=%s go build -o pleiad-linux-%s ./cmd/pleiad, and put it beside this program or name it under hosts.ssh.binaries",
-			arch, deliver.ErrUnsupported, path, arch, arch)
+		return Build{}, &remedied{fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), remedyFor(arch)}
 	}
 	if err != nil {
 		return Build{}, fmt.Errorf("pleiad for linux/%s: %w", arch, err)
 	}
 	if err := fits(program, arch); err != nil {
-		return Build{}, fmt.Errorf("%s is no pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err)
+		return Build{}, &remedied{fmt.Errorf("%s is no pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err), remedyFor(arch)}
 	}
 	sum := sha256.Sum256(program)
 	digest := hex.EncodeToString(sum[:])
@@ -88,6 +87,14 @@ func (b *Builds) pack(arch string) (Build, error) {
 		return Build{}, fmt.Errorf("pack %s: %w", path, err)
 	}
 	return Build{digest, packed}, nil
+}
+
+// remedyFor says how to come to a build.
+func remedyFor(arch string) []string {
+	return []string{
+		fmt.Sprintf("build one: GOOS=linux GOARCH=%s go build -o pleiad-linux-%s ./cmd/pleiad", arch, arch),
+		fmt.Sprintf("then put it beside this program, or name it in the spec under hosts.ssh: binaries: {%s: PATH}", arch),
+	}
 }
 
 func (b *Builds) path(arch string) string {
