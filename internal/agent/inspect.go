@@ -66,6 +66,11 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 			out = append(out, binary+" is missing")
 		}
 	}
+	missing, err := h.missing(n)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, missing...)
 	file, err := os.ReadFile(h.path(node.HostsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -80,6 +85,27 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 		}
 		if !enabled {
 			out = append(out, node.UnitName+" is not enabled: it would not start after a reboot")
+		}
+	}
+	return out, nil
+}
+
+// missing are other files that the member needs and that are not there.
+func (h *Host) missing(n node.Node) ([]string, error) {
+	var want, out []string
+	if n.Release != nil {
+		want = append(want, node.ReleasePath(n.Release.Version))
+	}
+	if n.DataDevice != "" {
+		want = append(want, node.MountFile)
+	}
+	for _, path := range want {
+		there, err := exists(h.path(path))
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			out = append(out, path+" is missing")
 		}
 	}
 	return out, nil
