@@ -68,6 +68,8 @@ func (h *Host) removeUnit(ctx context.Context, host cluster.Host, file, name str
 		if _, err := durable.Remove(h.path(file)); err != nil {
 			return err
 		}
+	} else if _, err := durable.Remove(h.path(wantedBy(name))); err != nil { // systemctl knows only of units that have a file
+		return err
 	} else if begun, err := exists(state(host.Paths)); err != nil || !begun {
 		return err
 	}

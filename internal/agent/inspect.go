@@ -79,7 +79,7 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 		out = append(out, node.HostsFile+" does not hold the pinned peers")
 	}
 	if n.Sealed {
-		enabled, err := exists(h.path(wantedBy))
+		enabled, err := exists(h.path(wantedBy(node.UnitName)))
 		if err != nil {
 			return nil, err
 		}
@@ -111,8 +111,10 @@ func (h *Host) missing(n node.Node) ([]string, error) {
 	return out, nil
 }
 
-// wantedBy is the link that `systemctl enable` makes.
-var wantedBy = filepath.Join("/etc/systemd/system/multi-user.target.wants", node.UnitName)
+// wantedBy is the link that `systemctl enable` makes for a unit.
+func wantedBy(unit string) string {
+	return filepath.Join("/etc/systemd/system/multi-user.target.wants", unit)
+}
 
 // startedBy is the binary that a unit starts.
 func startedBy(unit []byte) string {
