@@ -187,8 +187,13 @@ func (h *Host) Stop(ctx context.Context, host cluster.Host, grace time.Duration)
 
 func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration) error {
 	there, err := exists(h.path(node.UnitFile))
-	if err != nil || !there {
+	if err != nil {
 		return err
+	}
+	if !there { // systemd may still know the unit
+		if s, err := readStatus(host.Paths.Config); err != nil || !running(s) {
+			return err
+		}
 	}
 	if seen := host.Node.Value.Process.PID; seen != 0 {
 		if gone, err := h.gone(ctx, host, seen); err != nil || gone {
