@@ -89,7 +89,7 @@ func (i *installing) makeVolume(ctx context.Context, uuid string) error {
 	if err == nil && strings.TrimSpace(found) != "" {
 		return nil
 	}
-	if err != nil && !nothingFound(err) {
+	if err != nil && exitCode(err) != nothingFound {
 		return err
 	}
 	if err := i.blank(ctx); err != nil {
@@ -100,11 +100,17 @@ func (i *installing) makeVolume(ctx context.Context, uuid string) error {
 	return err
 }
 
-// nothingFound says whether this is how blkid ends where it finds nothing
-// (blkid(8), "Exit status").
-func nothingFound(err error) bool {
+// nothingFound is how blkid ends where it finds nothing (blkid(8), "Exit
+// status").
+const nothingFound = 2
+
+// exitCode is how a program ended; 0 if it did not run, or not to its end.
+func exitCode(err error) int {
 	var exit interface{ ExitCode() int }
-	return errors.As(err, &exit) && exit.ExitCode() == 2
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
 }
 
 func (i *installing) mountPoint() error {
@@ -140,10 +146,12 @@ func (i *installing) blank(ctx context.Context) error {
 		return notBlank("it is mounted: %s", f[1])
 	}
 	signature, err := i.Run(ctx, "blkid", "--probe", device)
-	if found := strings.TrimSpace(signature); found != "" {
-		return notBlank("%s", found)
-	}
-	if err == nil || !nothingFound(err) { // two signatures that exclude each other, for example
+	switch code := exitCode(err); {
+	case strings.TrimSpace(signature) != "":
+		return notBlank("%s", strings.TrimSpace(signature))
+	case err != nil && code == 0:
+		return err
+	case code != nothingFound: // two signatures that exclude each other, for example
 		return notBlank("blkid cannot tell what is on it: %v", err)
 	}
 	return i.zeros(notBlank)
