@@ -91,7 +91,7 @@ func fetch(ctx context.Context, url, sum string) ([]byte, error) {
 	}
 	program, err := unpack(tarball)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", url, err)
+		return nil, fmt.Errorf("unpack %s: %w", url, err)
 	}
 	return program, nil
 }
