@@ -31,7 +31,7 @@ import (
 // and "fake --dir CONFIG".
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[2] == "--dir" {
-		run := fakemember.Run
+		run := func(config string) error { return fakemember.Run(config, behaviourFile(config)) }
 		if os.Args[1] == "member" {
 			run = realMember
 		}
@@ -79,9 +79,14 @@ func newHost(t *testing.T, root string, name cluster.MemberName) cluster.Host {
 	return cluster.Host{}
 }
 
+// behaviourFile tells a fake member what to do; it lies beside its config folder.
+func behaviourFile(config string) string {
+	return filepath.Join(filepath.Dir(config), "behaviour.json")
+}
+
 func behave(t *testing.T, h cluster.Host, b fakemember.Behaviour) {
 	t.Helper()
-	if err := fakemember.Behave(h.Paths.Config, b); err != nil {
+	if err := fakemember.Behave(behaviourFile(h.Paths.Config), b); err != nil {
 		t.Fatal(err)
 	}
 }

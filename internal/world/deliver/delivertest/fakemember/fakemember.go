@@ -27,9 +27,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
 )
 
-// behaviourFile beside a host's config folder tells the fake member what to do.
-const behaviourFile = "behaviour.json"
-
 // Behaviour is delivertest.Behaviour, and worse.
 type Behaviour struct {
 	delivertest.Behaviour
@@ -43,19 +40,20 @@ type Behaviour struct {
 	Environment string
 }
 
-// Behave says what the member of a config folder does from its next start on.
-func Behave(config string, b Behaviour) error {
+// Behave says in a file what a member does from its next start on.
+func Behave(file string, b Behaviour) error {
 	text, err := json.Marshal(b)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(filepath.Dir(config), behaviourFile), text, 0o600)
+	return os.WriteFile(file, text, 0o600)
 }
 
-// Run is the member of a config folder. Its error is why it ended.
-func Run(config string) error {
+// Run is the member of a config folder, which does what a file says. Its error
+// is why it ended.
+func Run(config, behaviour string) error {
 	var b Behaviour
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(config), behaviourFile))
+	text, err := os.ReadFile(behaviour)
 	if err == nil {
 		err = json.Unmarshal(text, &b)
 	}
