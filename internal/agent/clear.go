@@ -19,7 +19,7 @@ import (
 // or is kept aside. [ErrBusy] while the member runs. It is idempotent, and
 // finishes what an earlier Clear began.
 func (h *Host) Clear(ctx context.Context, host cluster.Host, keepData bool) error {
-	return wrap("clear host", host.Name, h.clear(ctx, host, keepData))
+	return wrap("clear host", host.Name, h.exclusively(ctx, func() error { return h.clear(ctx, host, keepData) }))
 }
 
 func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) error {

@@ -18,7 +18,7 @@ import (
 // there, and returns the paths of what it changed. See deliver.Deliverer.
 func (h *Host) Install(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary string) ([]string, error) {
 	i := installing{Host: h, node: n, binary: binary}
-	err := i.install(ctx, host, creds)
+	err := h.exclusively(ctx, func() error { return i.install(ctx, host, creds) })
 	return i.changed, wrap("install on", host.Name, err)
 }
 

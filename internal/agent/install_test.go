@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -326,4 +328,53 @@ func appendTo(path, text string) error {
 		return err
 	}
 	return os.WriteFile(path, append(b, text...), 0o644)
+}
+
+// Two controllers that deliver at once: whichever comes last, what is there is
+// whole.
+func TestInstallsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	errs := make([]error, 6)
+	var group sync.WaitGroup
+	for i := range errs {
+		group.Go(func() {
+			_, errs[i] = s.Host().Install(t.Context(), s.host, s.rendered(i), credentials(i), binary)
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(s.host.Paths.Config, node.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range errs {
+		if s.rendered(i).Digest() == n.Digest() {
+			s.wantInstalled(n, credentials(i))
+			return
+		}
+	}
+	t.Errorf("member.json is nobody's: %s", b)
+}
+
+func TestInstallWaitsForAnother(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("no patience left"))
+	defer cancel()
+	s.Before = func(string, []string) error { // while this Install is at its first program
+		_, err := s.Host().Install(ctx, s.host, s.rendered(1), nil, binary)
+		if err == nil || !strings.Contains(err.Error(), "another pleiad is at work") || !strings.Contains(err.Error(), "no patience left") {
+			t.Errorf("a second Install: %v, want that the first is at work", err)
+		}
+		return nil
+	}
+	s.install(s.rendered(0), credentials(0))
+	s.wantInstalled(s.rendered(0), credentials(0))
 }
