@@ -46,7 +46,7 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 	if s.before, err = readStatus(host.Paths.Config); err != nil {
 		return err
 	}
-	if !running(s.before) {
+	if s.ran = running(s.before); !s.ran {
 		if err := s.vacant(ctx); err != nil {
 			return err
 		}
@@ -66,6 +66,7 @@ type starting struct {
 	host   cluster.Host
 	node   node.Node
 	before member.Status // as the last process left it
+	ran    bool          // that process still ran, and may be about to end
 }
 
 // vacant waits until nobody listens on the member's ports. Who goes within
@@ -130,7 +131,7 @@ func (s *starting) await(ctx context.Context) error {
 	var waits, asked time.Time
 	for {
 		now, err := readStatus(s.host.Paths.Config)
-		switch fresh := now.Process != s.before.Process || running(s.before); {
+		switch fresh := now.Process != s.before.Process || s.ran; {
 		case err != nil:
 			return err
 		case !fresh || !running(now):
