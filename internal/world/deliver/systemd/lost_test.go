@@ -37,16 +37,17 @@ func TestConnectionLost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, at string
+		first    bool // deliver and start before
 		call     func(context.Context, *systemd.Deliverer, cluster.Host) error
 	}{
-		{"Install", "systemctl daemon-reload", func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
+		{"Install", "systemctl daemon-reload", false, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
 			return d.Install(ctx, h, rendered(h), nil)
 		}},
-		{"Start", "systemctl enable --quiet --now --no-block", func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
+		{"Start", "systemctl enable --quiet --now --no-block", false, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
 			return errors.Join(d.Install(ctx, h, rendered(h), nil), d.Start(ctx, h))
 		}},
-		{"Stop", "systemctl stop", func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
-			return errors.Join(d.Install(ctx, h, rendered(h), nil), d.Start(ctx, h), d.Stop(ctx, h, time.Second))
+		{"Stop", "systemctl stop", true, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
+			return d.Stop(ctx, h, time.Second)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,8 +56,13 @@ func TestConnectionLost(t *testing.T) {
 			h := w.host("etcd-k3v9qd2")
 			w.behave(h, fakemember.Behaviour{})
 			m := w.machine(h.Address)
-			m.at(tt.at, m.hangUp)
 			d := w.deliverer()
+			if tt.first {
+				if err := errors.Join(d.Install(t.Context(), h, rendered(h), nil), d.Start(t.Context(), h)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.at(tt.at, m.hangUp)
 			if err := tt.call(t.Context(), d, h); err == nil || strings.Contains(err.Error(), "nothing was delivered") {
 				t.Errorf("%s: %v, want the connection lost", tt.name, err)
 			}
