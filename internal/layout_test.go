@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"internal/pki":      {"internal/cluster"},
 	"internal/node":     {"internal/cluster"},
 	"internal/member":   {"internal/cluster", "internal/node", "internal/process", "internal/pki"},
-	"internal/agent":    {"internal/cluster", "internal/node", "internal/member", "internal/durable", "internal/disk"},
+	"internal/agent":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/durable", "internal/disk"},
 
 	"internal/converge/spec":    {"internal/cluster", "internal/node"},
 	"internal/converge/plan":    {"internal/cluster", "internal/node"},

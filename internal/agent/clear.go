@@ -19,7 +19,7 @@ import (
 // or is kept aside. [ErrBusy] while the member runs. It is idempotent, and
 // finishes what an earlier Clear began.
 func (h *Host) Clear(ctx context.Context, host cluster.Host, keepData bool) error {
-	return wrap("clear host", host.Name, h.clear(ctx, host, keepData))
+	return wrap("clear host", host.Name, h.exclusively(ctx, func() error { return h.clear(ctx, host, keepData) }))
 }
 
 func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) error {
@@ -35,10 +35,10 @@ func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) erro
 		return err
 	}
 	for _, step := range []func() error{
-		func() error { return h.removeUnit(ctx, node.UnitFile, node.UnitName) },
+		func() error { return h.removeUnit(ctx, host, node.UnitFile, node.UnitName) },
 		func() error { _, err := h.rewriteHosts(node.UnpinHosts); return err },
 		func() error { return h.removeVolume(ctx, host, keepData) },
-		func() error { return h.removeData(host, keepData) },
+		func() error { return h.keep(host, keepData) },
 		func() error { return os.RemoveAll(state(host.Paths)) },
 		func() error { return durable.SyncFolder(filepath.Dir(state(host.Paths))) },
 		func() error { return h.removeUser(ctx, user) },
@@ -54,16 +54,23 @@ func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) erro
 }
 
 // removeUnit stops a unit for good. The member's own could just be on its way
-// up again; stopping it first excludes that.
-func (h *Host) removeUnit(ctx context.Context, file, name string) error {
+// up again; stopping it first excludes that. An earlier Clear may have been cut
+// short before systemd knew that the unit is gone.
+func (h *Host) removeUnit(ctx context.Context, host cluster.Host, file, name string) error {
 	there, err := exists(h.path(file))
-	if err != nil || !there {
+	if err != nil {
 		return err
 	}
-	if err := h.systemctl(ctx, "disable", "--quiet", "--now", name); err != nil {
+	if there {
+		if err := h.systemctl(ctx, "disable", "--quiet", "--now", name); err != nil {
+			return err
+		}
+		if _, err := durable.Remove(h.path(file)); err != nil {
+			return err
+		}
+	} else if _, err := durable.Remove(h.path(wantedBy(name))); err != nil { // systemctl knows only of units that have a file
 		return err
-	}
-	if _, err := durable.Remove(h.path(file)); err != nil {
+	} else if begun, err := exists(state(host.Paths)); err != nil || !begun {
 		return err
 	}
 	if err := h.systemctl(ctx, "daemon-reload"); err != nil {
@@ -73,9 +80,9 @@ func (h *Host) removeUnit(ctx context.Context, file, name string) error {
 	return nil
 }
 
-// removeData moves the data directory aside if it is to be kept; else it goes
-// with the rest.
-func (h *Host) removeData(host cluster.Host, keep bool) error {
+// keep moves the data directory aside if it is to be kept; else it goes with the
+// rest.
+func (h *Host) keep(host cluster.Host, keep bool) error {
 	there, err := exists(host.Paths.Data)
 	if err != nil || !there || !keep {
 		return err
@@ -84,14 +91,14 @@ func (h *Host) removeData(host cluster.Host, keep bool) error {
 	if err := os.MkdirAll(kept, 0o700); err != nil {
 		return err
 	}
-	to := filepath.Join(kept, fmt.Sprintf("%s-%s", host.Name, host.Token))
-	if err := os.Rename(host.Paths.Data, to); err != nil {
+	// Its user goes, and a later one may get the number.
+	if err := own(host.Paths.Data, User{}); err != nil {
 		return err
 	}
-	if err := own(to, User{}); err != nil { // the user goes; a later one may get its number
+	if err := os.Rename(host.Paths.Data, filepath.Join(kept, fmt.Sprintf("%s-%s", host.Name, host.Token))); err != nil {
 		return err
 	}
-	return durable.SyncFolder(kept)
+	return errors.Join(durable.SyncFolder(kept), durable.SyncFolder(filepath.Dir(kept)))
 }
 
 // own gives a folder and all that is in it to a user; zero is root. Where this
@@ -120,24 +127,40 @@ func (h *Host) removeUser(ctx context.Context, u User) error {
 }
 
 // removeVolume unmounts the data volume. Its device is made blank again, unless
-// the data is to be kept: then it stays there.
+// the data is to be kept: then it stays there. The unit goes last: it is what
+// says which device is ours.
 func (h *Host) removeVolume(ctx context.Context, host cluster.Host, keep bool) error {
 	mount, err := os.ReadFile(h.path(node.MountFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return h.removeUnit(ctx, host, node.MountFile, node.MountName)
 	}
 	if err != nil {
 		return err
 	}
-	device := mounted(mount)
-	if err := h.removeUnit(ctx, node.MountFile, node.MountName); err != nil {
+	if keep { // see there
+		if err := own(host.Paths.Data, User{}); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := h.systemctl(ctx, "stop", node.MountName); err != nil {
 		return err
 	}
 	if err := os.Remove(host.Paths.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // not empty: still mounted, or never was
 	}
-	if keep || device == "" {
-		return nil
+	if !keep {
+		if err := h.wipe(ctx, mounted(mount)); err != nil {
+			return err
+		}
+	}
+	return h.removeUnit(ctx, host, node.MountFile, node.MountName)
+}
+
+// wipe makes a file system unknown. One that is not there was wiped before.
+func (h *Host) wipe(ctx context.Context, device string) error {
+	there, err := exists(h.path(device))
+	if err != nil || !there || device == "" {
+		return err
 	}
 	_, err = h.Run(ctx, "wipefs", "--all", "--quiet", device)
 	return err

@@ -66,6 +66,11 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 			out = append(out, binary+" is missing")
 		}
 	}
+	missing, err := h.missing(n)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, missing...)
 	file, err := os.ReadFile(h.path(node.HostsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -74,7 +79,7 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 		out = append(out, node.HostsFile+" does not hold the pinned peers")
 	}
 	if n.Sealed {
-		enabled, err := exists(h.path(wantedBy))
+		enabled, err := exists(h.path(wantedBy(node.UnitName)))
 		if err != nil {
 			return nil, err
 		}
@@ -85,8 +90,31 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 	return out, nil
 }
 
-// wantedBy is the link that `systemctl enable` makes.
-var wantedBy = filepath.Join("/etc/systemd/system/multi-user.target.wants", node.UnitName)
+// missing are other files that the member needs and that are not there.
+func (h *Host) missing(n node.Node) ([]string, error) {
+	var want, out []string
+	if n.Release != nil {
+		want = append(want, node.ReleasePath(n.Release.Version))
+	}
+	if n.DataDevice != "" {
+		want = append(want, node.MountFile)
+	}
+	for _, path := range want {
+		there, err := exists(h.path(path))
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			out = append(out, path+" is missing")
+		}
+	}
+	return out, nil
+}
+
+// wantedBy is the link that `systemctl enable` makes for a unit.
+func wantedBy(unit string) string {
+	return filepath.Join("/etc/systemd/system/multi-user.target.wants", unit)
+}
 
 // startedBy is the binary that a unit starts.
 func startedBy(unit []byte) string {

@@ -18,7 +18,7 @@ import (
 // there, and returns the paths of what it changed. See deliver.Deliverer.
 func (h *Host) Install(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary string) ([]string, error) {
 	i := installing{Host: h, node: n, binary: binary}
-	err := i.install(ctx, host, creds)
+	err := h.exclusively(ctx, func() error { return i.install(ctx, host, creds) })
 	return i.changed, wrap("install on", host.Name, err)
 }
 
@@ -180,11 +180,11 @@ func (i *installing) unit(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	before, err := delivered(i.node.Paths.Config)
+	before, err := exists(filepath.Join(i.node.Paths.Config, node.FileName))
 	if err != nil {
 		return err
 	}
-	if before == nil || !bytes.Equal(have, want) {
+	if !before || !bytes.Equal(have, want) {
 		if err := i.withdraw(); err != nil {
 			return err
 		}
@@ -197,10 +197,11 @@ func (i *installing) unit(ctx context.Context) error {
 			return err
 		}
 	}
-	enabled, err := exists(i.path(wantedBy))
+	enabled, err := exists(i.path(wantedBy(node.UnitName)))
 	if err != nil || enabled || !i.node.Sealed {
 		return err
 	}
-	i.note(true, wantedBy)
-	return i.systemctl(ctx, "enable", "--quiet", node.UnitName)
+	err = i.systemctl(ctx, "enable", "--quiet", node.UnitName)
+	i.note(err == nil, wantedBy(node.UnitName))
+	return err
 }

@@ -10,14 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -28,6 +29,9 @@ const (
 	maxProgram      = 200 << 20
 )
 
+// digestFile beside a release says of which tarball it is.
+const digestFile = "tarball.sha256"
+
 // release fetches the official etcd, if it is not there, and checks it against
 // the digest in the spec before anything of it is used.
 func (i *installing) release(ctx context.Context) error {
@@ -35,33 +39,61 @@ func (i *installing) release(ctx context.Context) error {
 	if r == nil {
 		return nil
 	}
-	to := i.path(node.ReleasePath(r.Version))
-	there, err := exists(to)
-	if err != nil || there {
-		return err
-	}
 	sum := r.SHA256[runtime.GOARCH]
-	url := r.Tarball(runtime.GOARCH)
 	if sum == "" {
 		return fmt.Errorf("etcd %s for %s: no digest; put its SHA-256 under etcd.release.sha256 in the spec", r.Version, runtime.GOARCH)
 	}
-	tarball, err := download(ctx, url)
+	program := node.ReleasePath(r.Version)
+	digest := filepath.Join(filepath.Dir(program), digestFile)
+	there, err := i.holdsRelease(program, digest, sum)
+	if err != nil || there {
+		return err
+	}
+	content, err := fetch(ctx, r.Tarball(runtime.GOARCH), sum)
 	if err != nil {
 		return err
 	}
+	for _, folder := range []string{node.BinaryFolder, filepath.Dir(program)} { // open to the member's user, whatever the umask
+		if err := errors.Join(os.MkdirAll(i.path(folder), 0o755), os.Chmod(i.path(folder), 0o755)); err != nil {
+			return err
+		}
+	}
+	if _, err := i.replace(program, content, 0o755); err != nil {
+		return err
+	}
+	i.note(true, program)
+	_, err = i.replace(digest, []byte(sum+"\n"), 0o644)
+	return err
+}
+
+// holdsRelease says whether a release is there, whole and from the tarball with
+// this digest.
+func (i *installing) holdsRelease(program, digest, sum string) (bool, error) {
+	there, err := exists(i.path(program))
+	if err != nil || !there {
+		return false, err
+	}
+	have, err := os.ReadFile(i.path(digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return strings.TrimSpace(string(have)) == sum, err
+}
+
+// fetch is the program in the tarball with this digest.
+func fetch(ctx context.Context, url, sum string) ([]byte, error) {
+	tarball, err := download(ctx, url)
+	if err != nil {
+		return nil, err
+	}
 	if got := sha256.Sum256(tarball); hex.EncodeToString(got[:]) != sum {
-		return fmt.Errorf("%s has SHA-256 %x, want %s: it was not used; compare with the release's SHA256SUMS", url, got, sum)
+		return nil, fmt.Errorf("%s has SHA-256 %x, want %s: it was not used; compare with the release's SHA256SUMS", url, got, sum)
 	}
 	program, err := unpack(tarball)
 	if err != nil {
-		return fmt.Errorf("%s: %w", url, err)
+		return nil, fmt.Errorf("unpack %s: %w", url, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	changed, err := durable.Replace(durable.File{Path: to, Content: program, Mode: 0o755, UID: -1, GID: -1})
-	i.note(changed, node.ReleasePath(r.Version))
-	return err
+	return program, nil
 }
 
 func download(ctx context.Context, url string) ([]byte, error) {
@@ -101,7 +133,10 @@ func unpack(tarball []byte) ([]byte, error) {
 			return nil, err
 		}
 		if h.Typeflag == tar.TypeReg && path.Base(h.Name) == "etcd" {
-			return io.ReadAll(io.LimitReader(t, maxProgram))
+			if h.Size > maxProgram {
+				return nil, fmt.Errorf("its etcd has %d bytes, want no more than %d", h.Size, maxProgram)
+			}
+			return io.ReadAll(t)
 		}
 	}
 }

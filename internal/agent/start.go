@@ -46,10 +46,12 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 	if s.before, err = readStatus(host.Paths.Config); err != nil {
 		return err
 	}
-	if !running(s.before) {
+	if s.ran = running(s.before); !s.ran {
 		if err := s.vacant(ctx); err != nil {
 			return err
 		}
+		// How an earlier process ended must not be taken for the end of this one.
+		_ = h.systemctl(ctx, "reset-failed", node.UnitName) // an error means that there is nothing to forget
 		// Enabled from its first start on: it comes up by itself after a reboot.
 		if err := h.systemctl(ctx, "enable", "--quiet", "--now", "--no-block", node.UnitName); err != nil {
 			return err
@@ -64,6 +66,7 @@ type starting struct {
 	host   cluster.Host
 	node   node.Node
 	before member.Status // as the last process left it
+	ran    bool          // that process still ran, and may be about to end
 }
 
 // vacant waits until nobody listens on the member's ports. Who goes within
@@ -128,7 +131,7 @@ func (s *starting) await(ctx context.Context) error {
 	var waits, asked time.Time
 	for {
 		now, err := readStatus(s.host.Paths.Config)
-		switch fresh := now.Process != s.before.Process || running(s.before); {
+		switch fresh := now.Process != s.before.Process || s.ran; {
 		case err != nil:
 			return err
 		case !fresh || !running(now):
@@ -177,15 +180,26 @@ func (s *starting) ended(ctx context.Context, now member.Status, fresh bool) (st
 	return why, nil
 }
 
-// Stop ends the member: politely, and by force after grace.
+// Stop ends the member: politely, and by force after grace. Where host.Node
+// says which process was seen, only that one is ended.
 func (h *Host) Stop(ctx context.Context, host cluster.Host, grace time.Duration) error {
-	return wrap("stop", host.Name, h.stop(ctx, grace))
+	return wrap("stop", host.Name, h.stop(ctx, host, grace))
 }
 
-func (h *Host) stop(ctx context.Context, grace time.Duration) error {
+func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration) error {
 	there, err := exists(h.path(node.UnitFile))
-	if err != nil || !there {
+	if err != nil {
 		return err
+	}
+	if !there { // systemd may still know the unit
+		if s, err := readStatus(host.Paths.Config); err != nil || !running(s) {
+			return err
+		}
+	}
+	if seen := host.Node.Value.Process.PID; seen != 0 {
+		if gone, err := h.gone(ctx, host, seen); err != nil || gone {
+			return err
+		}
 	}
 	polite, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
@@ -197,6 +211,17 @@ func (h *Host) stop(ctx context.Context, grace time.Duration) error {
 		return err
 	}
 	return h.systemctl(ctx, "stop", node.UnitName)
+}
+
+// gone says whether another process than the one that was seen is the unit's
+// now, or its last. One that systemd is about to start counts as the one seen.
+func (h *Host) gone(ctx context.Context, host cluster.Host, seen int) (bool, error) {
+	s, err := readStatus(host.Paths.Config)
+	if err != nil || s.Process.PID != seen {
+		return true, err
+	}
+	unit, err := h.unit(ctx) // a newer one may not have said yet who it is
+	return err == nil && unit.main != 0 && unit.main != seen, err
 }
 
 // readStatus is what the last process said of itself; the zero value if none

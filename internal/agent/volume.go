@@ -3,8 +3,11 @@ package agent
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -12,42 +15,102 @@ import (
 )
 
 // volume makes the file system of the data device, if the device is blank, and
-// mounts it where etcd's data goes. Once there is a mount unit of ours, the
-// device is never looked at again but by the identifier in it: names of devices
-// change.
+// mounts it where etcd's data goes. Its identifier is chosen first and stands
+// in the mount unit before anything is written to the device: so a delivery that
+// was cut short is gone on with, and a file system is known as ours by nothing
+// but that. A device name is looked at only until the file system is made: names
+// of devices change.
 func (i *installing) volume(ctx context.Context) error {
 	if i.node.DataDevice == "" {
 		return nil
 	}
-	there, err := exists(i.path(node.MountFile))
-	if err != nil || there {
-		return err
-	}
-	if err := i.blank(ctx); err != nil {
-		return err
-	}
-	device := i.node.DataDevice
-	if _, err := i.Run(ctx, "mkfs.ext4", "-q", "-L", "pleiad-data", device); err != nil {
-		return err
-	}
-	uuid, err := i.Run(ctx, "blkid", "--match-tag", "UUID", "--output", "value", "--probe", device)
+	uuid, err := i.volumeID(ctx)
 	if err != nil {
+		return err
+	}
+	if err := i.makeVolume(ctx, uuid); err != nil {
 		return err
 	}
 	if err := i.mountPoint(); err != nil {
 		return err
 	}
-	if _, err := i.replace(node.MountFile, i.node.Mount(strings.TrimSpace(uuid)), 0o644); err != nil {
-		return err
-	}
-	i.note(true, node.MountFile)
 	if err := i.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
 	if err := i.systemctl(ctx, "enable", "--quiet", "--now", node.MountName); err != nil {
 		return err
 	}
-	return chown(i.node.Paths.Data, i.user)
+	// Its root folder is the file system's own from now on.
+	return errors.Join(os.Chmod(i.node.Paths.Data, 0o700), chown(i.node.Paths.Data, i.user))
+}
+
+// volumeID is the identifier in the mount unit, which it writes if there is
+// none.
+func (i *installing) volumeID(ctx context.Context) (string, error) {
+	unit, err := os.ReadFile(i.path(node.MountFile))
+	if err == nil {
+		uuid, ours := strings.CutPrefix(mounted(unit), byUUID)
+		if !ours {
+			return "", fmt.Errorf("%s mounts %q: pleiad did not write that; move it away", node.MountFile, mounted(unit))
+		}
+		return uuid, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if err := i.blank(ctx); err != nil {
+		return "", err
+	}
+	uuid, err := newUUID()
+	if err != nil {
+		return "", err
+	}
+	_, err = i.replace(node.MountFile, i.node.Mount(uuid), 0o644)
+	i.note(err == nil, node.MountFile)
+	return uuid, err
+}
+
+// byUUID is how a mount unit names a file system.
+const byUUID = "/dev/disk/by-uuid/"
+
+// newUUID is a random UUID (RFC 9562, section 5.4).
+func newUUID() (string, error) {
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", err
+	}
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+}
+
+// makeVolume makes the file system unless some device has it.
+func (i *installing) makeVolume(ctx context.Context, uuid string) error {
+	found, err := i.Run(ctx, "blkid", "--cache-file", "/dev/null", "--uuid", uuid)
+	if err == nil && strings.TrimSpace(found) != "" {
+		return nil
+	}
+	if err != nil && exitCode(err) != nothingFound {
+		return err
+	}
+	if err := i.blank(ctx); err != nil {
+		return err
+	}
+	_, err = i.Run(ctx, "mkfs.ext4", "-q", "-L", "pleiad-data", "-U", uuid, i.node.DataDevice)
+	i.note(err == nil, i.node.DataDevice)
+	return err
+}
+
+// nothingFound is how blkid ends where it finds nothing (blkid(8), "Exit
+// status").
+const nothingFound = 2
+
+// exitCode is how a program ended; 0 if it did not run, or not to its end.
+func exitCode(err error) int {
+	var exit interface{ ExitCode() int }
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
 }
 
 func (i *installing) mountPoint() error {
@@ -64,32 +127,39 @@ const sniff = 1 << 20
 
 // blank makes sure that nothing is on the data device: no signature that blkid
 // knows, no partition, no mount, and nothing but zeros where things begin. A
-// file system of ours from a delivery that was cut short is made again: it
-// bears our label and holds nothing.
+// label proves nothing: data that was kept bears ours.
 func (i *installing) blank(ctx context.Context) error {
 	device := i.node.DataDevice
 	notBlank := func(format string, args ...any) error {
 		return fmt.Errorf("%s: %w: %s; give the cluster another device, or clear it yourself if nobody needs what is on it: wipefs --all %s",
 			device, ErrNotBlank, fmt.Sprintf(format, args...), device)
 	}
-	out, err := i.Run(ctx, "lsblk", "--noheadings", "--output", "NAME,MOUNTPOINTS,LABEL", "--raw", device)
+	out, err := i.Run(ctx, "lsblk", "--noheadings", "--output", "NAME,MOUNTPOINT", "--raw", device)
 	if err != nil {
 		return err
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if len(lines) > 1 {
-		return notBlank("it has partitions")
+		return notBlank("it has partitions or is part of something: %s", strings.Join(lines[1:], ", "))
 	}
 	if f := strings.Fields(lines[0]); len(f) > 1 {
-		if f[len(f)-1] == "pleiad-data" && len(f) == 2 {
-			return nil
-		}
-		return notBlank("it is in use: %s", strings.Join(f[1:], " "))
+		return notBlank("it is mounted: %s", f[1])
 	}
-	if signature, _ := i.Run(ctx, "blkid", "--probe", device); strings.TrimSpace(signature) != "" { // exits 2 where it finds nothing
+	signature, err := i.Run(ctx, "blkid", "--probe", device)
+	switch code := exitCode(err); {
+	case strings.TrimSpace(signature) != "":
 		return notBlank("%s", strings.TrimSpace(signature))
+	case err != nil && code == 0:
+		return err
+	case code != nothingFound: // two signatures that exclude each other, for example
+		return notBlank("blkid cannot tell what is on it: %v", err)
 	}
-	f, err := os.Open(i.path(device))
+	return i.zeros(notBlank)
+}
+
+// zeros looks at the bytes of the device itself.
+func (i *installing) zeros(notBlank func(string, ...any) error) error {
+	f, err := os.Open(i.path(i.node.DataDevice))
 	if err != nil {
 		return err
 	}

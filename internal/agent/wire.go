@@ -170,7 +170,7 @@ func NewClient(stream io.ReadWriteCloser) (*Client, error) {
 		return nil, &Absent{g.Empty}
 	}
 	if g.Agent != Version {
-		return nil, fmt.Errorf("greet agent: it is of version %d, want %d: pleiad there is another one than here", g.Agent, Version)
+		return nil, fmt.Errorf("greet agent: %s there speaks version %d, this pleiad version %d: use the pleiad that delivered to the machine last", g.Binary, g.Agent, Version)
 	}
 	c := &Client{Binary: g.Binary, stream: stream, encoder: json.NewEncoder(stream), waiting: map[uint64]chan response{}, done: make(chan struct{})}
 	go c.read(d)
@@ -227,6 +227,9 @@ const patience = 2 * time.Minute
 // ask sends a request and waits for its answer. After an error that is not the
 // agent's own, nobody knows what was done.
 func (c *Client) ask(ctx context.Context, q request) (response, error) {
+	if ctx.Err() != nil { // nothing is sent that nobody waits for
+		return response{}, context.Cause(ctx)
+	}
 	q.Limit = patience
 	if end, ok := ctx.Deadline(); ok {
 		q.Limit = time.Until(end)

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,12 +32,21 @@ import (
 const (
 	exitRefused = 1
 	exitRunning = 3
+	exitOther   = 4
 )
 
-// TestMain lets this binary play a member: "member CONFIGDIR".
+// TestMain lets this binary play a member, "member CONFIGDIR [PROGRAM]", and an
+// etcd of another program, which only waits: "etcd FLAGS".
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "member" {
-		err := Run(context.Background(), os.Args[2], "", os.Stderr)
+	if os.Args[0] == "etcd" {
+		fmt.Println("another etcd was given", strings.Join(os.Args[1:], " "))
+		terminated := make(chan os.Signal, 1)
+		signal.Notify(terminated, syscall.SIGTERM)
+		<-terminated
+		os.Exit(exitOther)
+	}
+	if len(os.Args) >= 3 && os.Args[1] == "member" {
+		err := Run(context.Background(), os.Args[2], strings.Join(os.Args[3:], ""), os.Stderr)
 		if errors.Is(err, ErrRunning) {
 			os.Exit(exitRunning)
 		}
@@ -128,12 +138,19 @@ type running struct {
 
 func launch(t *testing.T, n node.Node, env ...string) *running {
 	t.Helper()
+	return launchProgram(t, n, nil, env...)
+}
+
+// launchProgram lets the member run the etcd of another program, if there is
+// one in the list.
+func launchProgram(t *testing.T, n node.Node, program []string, env ...string) *running {
+	t.Helper()
 	log, err := os.OpenFile(n.Paths.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	r := &running{t: t, node: n, cmd: exec.Command(os.Args[0], "member", n.Paths.Config), done: make(chan struct{})}
+	r := &running{t: t, node: n, cmd: exec.Command(os.Args[0], append([]string{"member", n.Paths.Config}, program...)...), done: make(chan struct{})}
 	r.cmd.Stdout, r.cmd.Stderr, r.cmd.Env = log, log, append(os.Environ(), env...)
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -92,9 +92,9 @@ func (n Node) Unit(binary string, openFiles uint64) []byte {
 	line("UMask=0077")
 	line("UnsetEnvironment=HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy")
 	// Not ProtectProc, ProtectKernelTunables or ProtectControlGroups: they mount
-	// /proc anew, in
-	// which a container has another boot ID, so that the member would not be
-	// known by its stamp. Without capabilities it can tune nothing anyway.
+	// /proc anew, in which a container has another boot ID, so that the member
+	// would not be known by its stamp. Without capabilities it can tune nothing
+	// anyway.
 	for _, setting := range []string{
 		"ProtectSystem=strict", "ReadWritePaths=" + StateFolder, "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
 		"ProtectKernelLogs=yes", "ProtectKernelModules=yes",
@@ -154,16 +154,21 @@ func (n Node) PinHosts(file []byte) []byte {
 	return append(b.Bytes(), rest...)
 }
 
-// UnpinHosts is a hosts file without what pleiad wrote. A block whose end was
-// cut off is not known to be ours alone and stays.
+// UnpinHosts is a hosts file without what pleiad wrote: the first block that is
+// whole. A beginning whose end was cut off is not known to be ours and stays,
+// with all that follows it. An editor may have changed how lines end.
 func UnpinHosts(file []byte) []byte {
-	begin := bytes.Index(file, []byte(hostsBegin+"\n"))
-	if begin < 0 || begin > 0 && file[begin-1] != '\n' {
-		return file
+	begin, at := -1, 0
+	for line := range bytes.Lines(file) {
+		switch string(bytes.TrimRight(line, "\r\n")) {
+		case hostsBegin:
+			begin = at
+		case hostsEnd:
+			if begin >= 0 {
+				return slices.Concat(file[:begin], file[at+len(line):])
+			}
+		}
+		at += len(line)
 	}
-	length := bytes.Index(file[begin:], []byte("\n"+hostsEnd+"\n"))
-	if length < 0 {
-		return file
-	}
-	return slices.Concat(file[:begin], file[begin+length+len("\n"+hostsEnd+"\n"):])
+	return file
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest/fakemember"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	hostslocal "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
 )
@@ -30,7 +31,7 @@ import (
 // and "fake --dir CONFIG".
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[2] == "--dir" {
-		run := fakeMember
+		run := func(config string) error { return fakemember.Run(config, behaviourFile(config)) }
 		if os.Args[1] == "member" {
 			run = realMember
 		}
@@ -78,13 +79,14 @@ func newHost(t *testing.T, root string, name cluster.MemberName) cluster.Host {
 	return cluster.Host{}
 }
 
-func behave(t *testing.T, h cluster.Host, b behaviour) {
+// behaviourFile tells a fake member what to do; it lies beside its config folder.
+func behaviourFile(config string) string {
+	return filepath.Join(filepath.Dir(config), "behaviour.json")
+}
+
+func behave(t *testing.T, h cluster.Host, b fakemember.Behaviour) {
 	t.Helper()
-	text, err := json.Marshal(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(h.Paths.Config), behaviourFile), text, 0o600); err != nil {
+	if err := fakemember.Behave(behaviourFile(h.Paths.Config), b); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -127,7 +129,7 @@ func TestConformance(t *testing.T) {
 		return delivertest.World{
 			Deliverer: func() deliver.Deliverer { return local.New(command("fake")) },
 			Host:      func(n cluster.MemberName) cluster.Host { return newHost(t, root, n) },
-			Behave:    func(h cluster.Host, b delivertest.Behaviour) { behave(t, h, behaviour{Behaviour: b}) },
+			Behave:    func(h cluster.Host, b delivertest.Behaviour) { behave(t, h, fakemember.Behaviour{Behaviour: b}) },
 			Answers:   func(h cluster.Host) bool { return answers(h, h.Ports.Peer) },
 			Kill: func(h cluster.Host) {
 				p := status(t, h).Process
@@ -141,7 +143,7 @@ func TestConformance(t *testing.T) {
 }
 
 // stage is one host with a fake member.
-func stage(t *testing.T, b behaviour) (*local.Deliverer, cluster.Host) {
+func stage(t *testing.T, b fakemember.Behaviour) (*local.Deliverer, cluster.Host) {
 	t.Helper()
 	d := local.New(command("fake"))
 	h := newHost(t, filepath.Join(t.TempDir(), "dev"), "etcd-k3v9qd2")
@@ -177,7 +179,7 @@ func rendered(h cluster.Host) node.Node {
 // printed, and not from what the log said before.
 func TestStartThatDiesAtOnce(t *testing.T) {
 	t.Parallel()
-	d, h := stage(t, behaviour{Die: "exec format error or so"})
+	d, h := stage(t, fakemember.Behaviour{Die: "exec format error or so"})
 	if err := os.WriteFile(h.Paths.Log, []byte("an old line\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +195,7 @@ func TestStartThatDiesAtOnce(t *testing.T) {
 // etcd ends the process itself, without a word in the status.
 func TestStartThatEndsLater(t *testing.T) {
 	t.Parallel()
-	d, h := stage(t, behaviour{Crash: "cannot open the database"})
+	d, h := stage(t, fakemember.Behaviour{Crash: "cannot open the database"})
 	// It may be caught listening; then the start was good as far as it went.
 	if err := d.Start(t.Context(), h); err != nil && !strings.Contains(err.Error(), "cannot open the database") {
 		t.Errorf("Start: %v, want the reason in the log", err)
@@ -209,7 +211,7 @@ func TestStartThatEndsLater(t *testing.T) {
 // Between lock and status a process runs that nobody can name.
 func TestProcessThatHasNotSaidWhoItIs(t *testing.T) {
 	t.Parallel()
-	d, h := stage(t, behaviour{LateStatus: 200 * time.Millisecond})
+	d, h := stage(t, fakemember.Behaviour{LateStatus: 200 * time.Millisecond})
 	started := make(chan error, 1)
 	go func() { started <- d.Start(t.Context(), h) }()
 	for held := false; !held && len(started) == 0; {
@@ -238,7 +240,7 @@ func TestProcessThatHasNotSaidWhoItIs(t *testing.T) {
 // A Stop must not end while such a process runs: it would come up afterwards.
 func TestStopWaitsForTheStatusOfAProcess(t *testing.T) {
 	t.Parallel()
-	d, h := stage(t, behaviour{})
+	d, h := stage(t, fakemember.Behaviour{})
 	l, err := process.Acquire(filepath.Join(h.Paths.Config, member.LockFile))
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +257,7 @@ func TestStopWaitsForTheStatusOfAProcess(t *testing.T) {
 // it is chosen.
 func TestStartOnAPortThatIsBoundForAMoment(t *testing.T) {
 	t.Parallel()
-	d, h := stage(t, behaviour{})
+	d, h := stage(t, fakemember.Behaviour{})
 	l, err := net.Listen("tcp", netip.AddrPortFrom(h.Address, h.Ports.Client).String())
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +282,7 @@ func TestStartOnAPortThatIsBoundForAMoment(t *testing.T) {
 // signalled: here it is this test's own.
 func TestRecycledPID(t *testing.T) {
 	t.Parallel()
-	d, h := stage(t, behaviour{})
+	d, h := stage(t, fakemember.Behaviour{})
 	self, err := process.Self()
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +312,7 @@ func TestRecycledPID(t *testing.T) {
 
 func TestOccupiedNamesItsOwner(t *testing.T) {
 	t.Parallel()
-	d, h := stage(t, behaviour{})
+	d, h := stage(t, fakemember.Behaviour{})
 	listen(t, h, h.Ports.Client)
 	err := d.Start(t.Context(), h)
 	if !errors.Is(err, deliver.ErrOccupied) {
@@ -331,7 +333,7 @@ func TestEnvironmentOfMembers(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	file := filepath.Join(t.TempDir(), "environment")
-	d, h := stage(t, behaviour{Environment: file})
+	d, h := stage(t, fakemember.Behaviour{Environment: file})
 	if err := d.Start(t.Context(), h); err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +356,7 @@ func TestEnvironmentOfMembers(t *testing.T) {
 // A Start whose command is interrupted leaves its process; the next one finds it.
 func TestStartThatIsInterrupted(t *testing.T) {
 	t.Parallel()
-	d, h := stage(t, behaviour{Behaviour: delivertest.Behaviour{Gate: "R3: something"}})
+	d, h := stage(t, fakemember.Behaviour{Behaviour: delivertest.Behaviour{Gate: "R3: something"}})
 	ctx, cancel := cancelWhen(t, func() bool { _, err := os.Stat(filepath.Join(h.Paths.Config, member.StatusFile)); return err == nil })
 	defer cancel()
 	err := d.Start(ctx, h)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -77,7 +78,13 @@ func (l *line) reach(ctx context.Context, binary, command string) (*agent.Client
 	return c, err
 }
 
+// greets is how long an agent may take to say who it is. The program is read
+// from the machine's disk first.
+const greets = 30 * time.Second
+
 func (l *line) open(ctx context.Context, command string) (*agent.Client, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, greets, fmt.Errorf("it does not answer within %s", greets))
+	defer cancel()
 	stream, err := l.machine.Open(ctx, command)
 	if err != nil {
 		return nil, err
@@ -86,6 +93,7 @@ func (l *line) open(ctx context.Context, command string) (*agent.Client, error) 
 	c, err := agent.NewClient(stream)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
+		_ = c.Close() // its stream is closed already
 	}
 	if err != nil {
 		// Closing tells how the command ended, which says more than that it did.
@@ -120,11 +128,10 @@ func (l *line) hangUp(ctx context.Context) error {
 	return nil
 }
 
-func (l *line) close() error {
+func (l *line) close() {
 	l.turn <- struct{}{}
 	defer l.unlock()
 	_ = l.end() // whatever it did has been answered or is unknown
-	return nil
 }
 
 // push makes the machine hold this pleiad's binary, and returns its path there.
@@ -169,10 +176,12 @@ func (l *line) visitor(ctx context.Context) (*agent.Client, error) {
 	folder := visitorFolder
 	command := fmt.Sprintf(`set -e
 umask 077
+trap 'rm -rf %[1]s' EXIT
 mkdir -p %[1]s
 gzip -dc >%[1]s/pleiad.$$
 chmod 0700 %[1]s/pleiad.$$
-mv %[1]s/pleiad.$$ %[1]s/pleiad`, folder)
+mv %[1]s/pleiad.$$ %[1]s/pleiad
+trap - EXIT`, folder)
 	if _, err := l.machine.Run(ctx, command, bytes.NewReader(b.Packed)); err != nil {
 		return nil, noSpace(fmt.Errorf("send pleiad to %s: %w", folder, err), folder)
 	}

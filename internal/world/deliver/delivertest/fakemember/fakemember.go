@@ -1,4 +1,8 @@
-package local_test
+// Package fakemember is what `pleiad member` is to delivery, for tests: a
+// process that takes the lock, says who it is, and does as it was told, without
+// etcd and its weight. A test binary plays it ([Run], from its TestMain), and
+// tells it what to do ([Behave]) before it starts it.
+package fakemember
 
 import (
 	"encoding/json"
@@ -23,11 +27,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
 )
 
-// behaviourFile beside a host's config folder tells the fake member what to do.
-const behaviourFile = "behaviour.json"
-
-// behaviour is delivertest.Behaviour, and worse.
-type behaviour struct {
+// Behaviour is delivertest.Behaviour, and worse.
+type Behaviour struct {
 	delivertest.Behaviour
 	// Die before the lock is taken, with this on standard error.
 	Die string
@@ -39,11 +40,20 @@ type behaviour struct {
 	Environment string
 }
 
-// fakeMember is what `pleiad member` is to delivery: it takes the lock, says
-// who it is, and does as it was told, without etcd and its weight.
-func fakeMember(config string) error {
-	var b behaviour
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(config), behaviourFile))
+// Behave says in a file what a member does from its next start on.
+func Behave(file string, b Behaviour) error {
+	text, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
+// Run is the member of a config folder, which does what a file says. Its error
+// is why it ended.
+func Run(config, behaviour string) error {
+	var b Behaviour
+	text, err := os.ReadFile(behaviour)
 	if err == nil {
 		err = json.Unmarshal(text, &b)
 	}
@@ -101,7 +111,7 @@ func fakeMember(config string) error {
 	return serve(n, b, terminated)
 }
 
-func serve(n node.Node, b behaviour, terminated <-chan os.Signal) error {
+func serve(n node.Node, b Behaviour, terminated <-chan os.Signal) error {
 	folder := filepath.Join(n.Paths.Data, "member", "wal")
 	if _, err := os.Stat(folder); err != nil {
 		if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {

@@ -1,0 +1,219 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pleiad-etcd/pleiad/internal/agent"
+	"github.com/pleiad-etcd/pleiad/internal/agent/agenttest"
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+const disk = "/dev/vdb"
+
+func onDisk(s *cluster.Spec) {
+	s.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{DataDevice: disk}}
+}
+
+var blank = strings.Repeat("\x00", 4096)
+
+// wantUntouched fails if a file system was made or a mount unit written.
+func (s *stage) wantUntouched() {
+	s.Helper()
+	if d := s.Devices[disk]; d != nil && d.Made > 0 {
+		s.Errorf("a file system was made %d times, want never", d.Made)
+	}
+	for _, call := range s.Calls() {
+		if strings.HasPrefix(call, "mkfs") || strings.HasPrefix(call, "wipefs") {
+			s.Errorf("%q was run", call)
+		}
+	}
+	for _, path := range []string{node.MountFile, node.UnitFile, node.StateFolder + "/config/" + node.FileName} {
+		if _, err := os.Stat(s.Path(path)); !errors.Is(err, os.ErrNotExist) {
+			s.Errorf("%s: %v, want it absent", path, err)
+		}
+	}
+}
+
+func TestVolumeRefusesADeviceThatIsNotBlank(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		device agenttest.Device
+		head   string
+		want   string
+	}{
+		{"mounted", agenttest.Device{Mount: "/srv"}, blank, "it is mounted: /srv"},
+		{"partitions", agenttest.Device{Parts: []string{"vdb1 /boot", "vdb2"}}, blank, "it has partitions or is part of something: vdb1 /boot, vdb2"},
+		{"file system", agenttest.Device{Signature: `TYPE="xfs"`}, blank, `TYPE="xfs"`},
+		{"kept data with our label", agenttest.Device{UUID: "11111111-1111-4111-8111-111111111111"}, blank, "pleiad-data"},
+		{"two signatures", agenttest.Device{Ambiguous: true}, blank, "ambivalent result"},
+		{"bytes", agenttest.Device{}, blank + "x", "it does not begin with zeros"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.AddDevice(t, disk, &tt.device, tt.head)
+			_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, onDisk), credentials(0), binary)
+			if !errors.Is(err, agent.ErrNotBlank) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "wipefs --all "+disk) {
+				t.Errorf("Install: %v, want ErrNotBlank with %q and the remedy", err, tt.want)
+			}
+			s.wantUntouched()
+		})
+	}
+	t.Run("absent", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t)
+		if _, err := s.agent.Install(t.Context(), s.host, s.rendered(0, onDisk), credentials(0), binary); err == nil || !strings.Contains(err.Error(), disk) {
+			t.Errorf("Install: %v, want an error that names %s", err, disk)
+		}
+		s.wantUntouched()
+	})
+}
+
+func TestVolumeIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.Write(t, node.HostsFile, hostsBefore)
+	d := &agenttest.Device{}
+	s.AddDevice(t, disk, d, blank)
+	n := s.rendered(0, onDisk)
+	if changed := s.install(n, credentials(0)); !slices.Contains(changed, disk) || !slices.Contains(changed, node.MountFile) {
+		t.Errorf("Install says it changed %q, want %s and %s among it", changed, disk, node.MountFile)
+	}
+	s.wantInstalled(n, credentials(0))
+	if d.Made != 1 || d.Mount != node.MachinePaths().Data {
+		t.Errorf("device is %+v, want it made once and mounted", d)
+	}
+	unit, err := os.ReadFile(s.Path(node.MountFile))
+	if err != nil || string(unit) != string(n.Mount(d.UUID)) {
+		t.Errorf("mount unit is %s, %v, want it to name %s", unit, err, d.UUID)
+	}
+	// Names of devices change; another disk may have the name now.
+	delete(s.Devices, disk)
+	s.Devices["/dev/vdc"] = d
+	s.AddDevice(t, disk, &agenttest.Device{}, blank)
+	s.install(s.rendered(1, onDisk), credentials(1))
+	if made := s.Devices[disk].Made; made > 0 || d.Made != 1 {
+		t.Errorf("under a new name: made %d and %d times, want only the first", d.Made, made)
+	}
+
+	if err := os.Remove(s.Path(node.MountFile)); err != nil {
+		t.Fatal(err)
+	}
+	if drift := s.drift(); !slices.Equal(drift, []string{node.MountFile + " is missing"}) {
+		t.Errorf("drift is %q, want the mount unit", drift)
+	}
+	// Without it nothing says that the file system is ours.
+	s.Devices = map[string]*agenttest.Device{disk: d}
+	d.Mount = ""
+	if _, err := s.agent.Install(t.Context(), s.host, n, nil, binary); !errors.Is(err, agent.ErrNotBlank) || d.Made != 1 {
+		t.Errorf("Install without the mount unit: %v, made %d times, want ErrNotBlank", err, d.Made)
+	}
+	s.Write(t, node.MountFile, string(unit))
+	s.clear(false)
+	if d.UUID != "" {
+		t.Errorf("device is %+v after Clear, want it blank", d)
+	}
+	for name := range s.Files(t) {
+		if strings.Contains(name, "pleiad") && !strings.HasPrefix(name, node.BinaryFolder) {
+			t.Errorf("Clear leaves %s", name)
+		}
+	}
+}
+
+// Wherever making the volume is cut short, the next Install goes on and makes
+// no second file system.
+func TestVolumeCutShort(t *testing.T) {
+	t.Parallel()
+	cut := errors.New("cut short")
+	calls := 0
+	count := newStage(t)
+	count.AddDevice(t, disk, &agenttest.Device{}, blank)
+	count.Before = func(string, []string) error { calls++; return nil }
+	count.install(count.rendered(0, onDisk), credentials(0))
+	if calls < 7 {
+		t.Fatalf("a first Install runs %d programs, want those of a volume", calls)
+	}
+	for call := range calls {
+		for _, before := range []bool{true, false} {
+			t.Run(fmt.Sprintf("program %d, before it %t", call, before), func(t *testing.T) {
+				t.Parallel()
+				s := newStage(t)
+				d := &agenttest.Device{}
+				s.AddDevice(t, disk, d, blank)
+				n := s.rendered(0, onDisk)
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				s.failAt(call, func() error {
+					if before {
+						return cut
+					}
+					cancel(cut)
+					return nil
+				})
+				if _, err := s.agent.Install(ctx, s.host, n, credentials(0), binary); !errors.Is(err, cut) {
+					t.Fatalf("Install: %v, want %v", err, cut)
+				}
+				s.Before = nil
+				s.install(n, credentials(0))
+				s.wantInstalled(n, credentials(0))
+				if d.Made != 1 || d.Mount == "" {
+					t.Errorf("device is %+v, want it made once and mounted", d)
+				}
+			})
+		}
+	}
+}
+
+// Kept data stays on its device, and no later Install makes it anew.
+func TestVolumeIsKept(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := &agenttest.Device{}
+	s.AddDevice(t, disk, d, blank)
+	s.install(s.rendered(0, onDisk), credentials(0))
+	kept := d.UUID
+	s.clear(true)
+	if d.UUID != kept || d.Mount != "" {
+		t.Errorf("device is %+v after Clear, want file system %s, not mounted", d, kept)
+	}
+	if _, err := s.agent.Install(t.Context(), s.host, s.rendered(1, onDisk), credentials(1), binary); !errors.Is(err, agent.ErrNotBlank) {
+		t.Errorf("Install over kept data: %v, want ErrNotBlank", err)
+	}
+	if d.Made != 1 || d.UUID != kept {
+		t.Errorf("device is %+v, want file system %s untouched", d, kept)
+	}
+}
+
+func TestVolumeClearCutShort(t *testing.T) {
+	t.Parallel()
+	cut := errors.New("cut short")
+	for call := range 7 {
+		t.Run(fmt.Sprint(call), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			d := &agenttest.Device{}
+			s.AddDevice(t, disk, d, blank)
+			s.install(s.rendered(0, onDisk), credentials(0))
+			s.failAt(call, func() error { return cut })
+			_ = s.agent.Clear(t.Context(), s.host, false) // some programs may fail
+			s.Before = nil
+			s.clear(false)
+			if d.UUID != "" || d.Mount != "" {
+				t.Errorf("device is %+v, want it blank", d)
+			}
+			for _, path := range []string{node.MountFile, node.StateFolder} {
+				if _, err := os.Stat(s.Path(path)); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s: %v, want it gone", path, err)
+				}
+			}
+		})
+	}
+}
