@@ -141,7 +141,7 @@ func (l *line) push(ctx context.Context) (string, error) {
 		return "", err
 	}
 	path := node.BinaryPath(b.Digest)
-	if slices.Contains(there, path) {
+	if slices.Contains(there, b.Digest[:16]) {
 		return path, nil
 	}
 	folder := strings.TrimSuffix(path, "/pleiad")
@@ -188,10 +188,11 @@ trap - EXIT`, folder)
 	return l.reach(ctx, folder+"/pleiad", fmt.Sprintf("trap 'rm -rf %[1]s' EXIT; %[1]s/pleiad agent", folder))
 }
 
-// what prints what kind of machine it is, and the binaries of pleiad there.
+// what prints what kind of machine it is, and the folders in which there is a
+// binary of pleiad, which are named after its digest.
 const what = `uname -s -m
 if [ -d /run/systemd/system ]; then echo systemd; else echo no systemd; fi
-for binary in ` + node.BinaryFolder + `/*/pleiad; do if [ -x $binary ]; then echo $binary; fi; done`
+for binary in ` + node.BinaryFolder + `/*/pleiad; do if [ -x $binary ]; then folder=${binary%/*}; echo ${folder##*/}; fi; done`
 
 // build is the build for the machine, and which binaries are there.
 func (l *line) build(ctx context.Context) (b Build, there []string, err error) {

@@ -5,6 +5,7 @@ package systemd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -199,9 +200,14 @@ func TestUnsupportedMachines(t *testing.T) {
 			if !errors.Is(err, deliver.ErrUnsupported) {
 				t.Errorf("Install: %v, want ErrUnsupported", err)
 			}
+			said := fmt.Sprint(err)
+			var r interface{ Remedy() []string }
+			if errors.As(err, &r) {
+				said += "\n" + strings.Join(r.Remedy(), "\n")
+			}
 			for _, text := range append(tt.says, "etcd-k3v9qd2") {
-				if err == nil || !strings.Contains(err.Error(), text) {
-					t.Errorf("Install: %v, want it to say %q", err, text)
+				if !strings.Contains(said, text) {
+					t.Errorf("Install and its remedy say %q, want also %q", said, text)
 				}
 			}
 			if diff := cmp.Diff(before, m.Files(t)); diff != "" {
