@@ -176,7 +176,7 @@ func TestUnsupportedMachines(t *testing.T) {
 		{"another architecture", "Linux riscv64", w.builds, true, []string{"Linux on riscv64"}},
 		{"no systemd", "Linux x86_64", w.builds, false, []string{"without systemd"}},
 		{"a build that is not there", "Linux aarch64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"arm64": none}), true,
-			[]string{none, "GOOS=linux GOARCH=arm64 go build -o pleiad-linux-arm64 ./cmd/pleiad", "hosts.ssh.binaries"}},
+			[]string{none, "GOOS=linux GOARCH=arm64 go build -o pleiad-linux-arm64 ./cmd/pleiad", "binaries: {arm64"}},
 		{"no build beside", "Linux aarch64", systemd.NewBuilds("/opt/bin/pleiad", nil), runtime.GOARCH != "arm64", []string{"/opt/bin/pleiad-linux-arm64"}},
 		{"a build for another architecture", "Linux x86_64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"amd64": wrong}), true,
 			[]string{wrong, "linux/amd64", "EM_AARCH64"}},
