@@ -79,6 +79,10 @@ func TestUnreachable(t *testing.T) {
 		conn, err := l.Accept()
 		if err == nil {
 			_, err = io.WriteString(conn, "HTTP/1.0 400 Bad Request\r\n\r\n")
+			// To close it with input unread would reset the connection, and
+			// could take the answer back.
+			err = errors.Join(err, conn.(*net.TCPConn).CloseWrite())
+			io.Copy(io.Discard, conn)
 			conn.Close()
 		}
 		answered <- err
