@@ -251,6 +251,13 @@ func (s Server) Remove(ctx context.Context) error {
 		if z.running {
 			return errors.New("remove name server: it is running")
 		}
+		// A marker that is there again was claimed by a command in another state
+		// directory, after this one had looked. In the world each directory has
+		// a server of its own, and a lock for the commands in it.
+		if marker := (cluster.Key{Name: s.c.w.opts.Spec.MarkerName(), Type: cluster.TXT}); z.get(marker) != nil {
+			s.c.w.count("fault: crossing")
+			z.spoiled[marker] = true
+		}
 		for _, k := range z.keys() {
 			z.put(k, nil)
 		}
