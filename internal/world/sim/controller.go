@@ -25,8 +25,9 @@ type Controller struct {
 	denied bool            // the name server refuses its credentials
 	unsure map[string]bool // what an unknown outcome left unknown (rule R12)
 	epoch  int             // orders what the loop tells; see hear
-	// listed and looked are when it last saw the hosts, and each member serve.
-	listed time.Time
+	// listed is the moment at which it last saw the hosts, looked when it last
+	// saw each member serve.
+	listed int
 	looked map[cluster.MemberName]time.Time
 }
 

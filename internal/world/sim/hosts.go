@@ -19,7 +19,7 @@ type host struct {
 	cluster.Host // what List says of it: name, address, ports, token, paths
 	of           cluster.Name
 	gone         bool
-	since        time.Time
+	made         int  // the moment of its launch
 	late         bool // launched when the marker did not ask for it any more
 
 	node        *node.Node // nil: nothing was delivered, or only half
@@ -98,7 +98,7 @@ func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 	var given hosts.Listing
 	err := p.c.call(ctx, &op{kind: read, verb: "list hosts", object: string(p.of), errs: hostErrs()}, func(o *op) error {
 		p.c.w.rules.readsAll(p.c, "host ")
-		p.c.listed = time.Now()
+		p.c.listed = p.c.w.moment()
 		if p.places != nil {
 			var dark bool
 			if given, dark = p.c.w.survey(p.of, p.places); dark && p.c.w.chance.IntN(2) == 0 {
@@ -171,7 +171,7 @@ func (w *World) vacant() netip.Addr {
 // newHost makes a host at an address.
 func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.Token, addr netip.Addr) *host {
 	home := "/var/lib/pleiad/" + string(of) + "/" + string(name)
-	h := &host{of: of, since: time.Now(), resolver: map[cluster.Key]remembered{}, fresh: true, Host: cluster.Host{Name: name, Address: addr,
+	h := &host{of: of, made: w.moment(), resolver: map[cluster.Key]remembered{}, fresh: true, Host: cluster.Host{Name: name, Address: addr,
 		Ports: cluster.StandardPorts(), Token: token, Paths: cluster.Paths{Config: home + "/config", Data: home + "/data"}}}
 	w.hosts = append(w.hosts, h)
 	slices.SortFunc(w.hosts, func(a, b *host) int { return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.Name, b.Name)) })

@@ -30,7 +30,7 @@ type rules struct {
 	// before that could not know.
 	struck map[cluster.MemberName]time.Time
 	// unmarked is when a controller last deleted the marker.
-	unmarked time.Time
+	unmarked int
 }
 
 // life is what is known of one incarnation.
@@ -175,14 +175,14 @@ func order(p cluster.Phase) int {
 func (r *rules) claims(c *Controller, m cluster.Marker) {
 	if m.Phase == cluster.Destroying {
 		late := slices.ContainsFunc(r.ours(), func(h *host) bool { return h.late })
-		r.must("R2", late || r.spoiledMarker() || r.unmarked.After(c.listed), "%s stamps a marker where none was lost", c.Name)
+		r.must("R2", late || r.spoiledMarker() || r.unmarked > c.listed, "%s stamps a marker where none was lost", c.Name)
 		return
 	}
 	r.must("R2", m.Phase == cluster.Bootstrapping, "%s begins with a marker that is %s", c.Name, m.Phase)
 	for _, h := range r.ours() {
 		// Two controllers cannot claim at once, but for a stranger who deletes
 		// the first one's marker before the second has noticed its hosts.
-		unseen := (h.late || r.spoiledMarker()) && h.since.After(c.listed)
+		unseen := (h.late || r.spoiledMarker()) && h.made > c.listed
 		r.must("R1", unseen, "%s bootstraps although host %s of token %s exists", c.Name, h.Name, h.Token)
 	}
 	r.must("R1", r.lives[m.Token] == nil, "%s bootstraps under token %s again", c.Name, m.Token)
@@ -210,10 +210,10 @@ func (r *rules) ours() []*host {
 
 // leaves: the marker goes last (rule R2).
 func (r *rules) leaves(c *Controller, m cluster.Marker) {
-	r.unmarked = time.Now()
+	r.unmarked = r.w.moment()
 	r.must("R2", m.Phase == cluster.Destroying, "%s deletes a marker that is %s", c.Name, m.Phase)
 	for _, h := range r.ours() {
-		r.must("R2", h.Token != m.Token || h.late && h.since.After(c.listed), "%s deletes the marker before host %s", c.Name, h.Name)
+		r.must("R2", h.Token != m.Token || h.late && h.made > c.listed, "%s deletes the marker before host %s", c.Name, h.Name)
 	}
 	for _, k := range r.w.zone.keys() {
 		if dns.Owns(r.w.opts.Spec, k) && r.provable(k, m) {

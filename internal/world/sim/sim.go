@@ -83,6 +83,8 @@ type World struct {
 	// births counts processes, certificates and the like, so that each has a
 	// number of its own.
 	births int
+	// moments counts what the rules must tell the order of; see moment.
+	moments int
 }
 
 // New makes an empty world.
@@ -100,6 +102,12 @@ func New(o Options) *World {
 // between draws a duration, in whole microseconds.
 func (w *World) between(low, high time.Duration) time.Duration {
 	return low + time.Duration(w.chance.Int64N(int64((high-low)/time.Microsecond)+1))*time.Microsecond
+}
+
+// moment numbers this moment: of two effects at one time, one came first.
+func (w *World) moment() int {
+	w.moments++
+	return w.moments
 }
 
 // number is a new number; see births.
