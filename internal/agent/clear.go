@@ -11,6 +11,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -23,11 +24,11 @@ func (h *Host) Clear(ctx context.Context, host cluster.Host, keepData bool) erro
 }
 
 func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) error {
-	s, err := readStatus(host.Paths.Config)
+	s, err := member.ReadStatus(host.Paths.Config)
 	if err != nil {
 		return err
 	}
-	if running(s) {
+	if s.Running() {
 		return ErrBusy
 	}
 	user, err := h.User(ctx, false)

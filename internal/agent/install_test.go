@@ -150,7 +150,7 @@ func TestInstallSaysWhatItChanged(t *testing.T) {
 // obstruct makes the next write of a file fail, as a full disk does.
 func (s *stage) obstruct(path string) {
 	s.Helper()
-	beside := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	beside := path + ".new"
 	if err := os.MkdirAll(filepath.Join(beside, "full"), 0o700); err != nil {
 		s.Fatal(err)
 	}

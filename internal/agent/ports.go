@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -57,7 +58,7 @@ func (h *Host) occupied(q Question) ([]Listener, error) {
 
 // foreign are the listeners that are not the member's own.
 func (h *Host) foreign(found []socket) ([]Listener, error) {
-	status, err := readStatus(h.path(node.MachinePaths().Config))
+	status, err := member.ReadStatus(h.path(node.MachinePaths().Config))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (h *Host) foreign(found []socket) ([]Listener, error) {
 	var out []Listener
 	for _, s := range found {
 		l := Listener{Address: s.address, PID: owners[s.inode]}
-		if l.PID != 0 && l.PID == status.Process.PID && running(status) {
+		if l.PID != 0 && l.PID == status.Process.PID && status.Running() {
 			continue
 		}
 		if name, err := os.ReadFile(h.path(fmt.Sprintf("/proc/%d/comm", l.PID))); err == nil {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -43,10 +41,10 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 		return errors.New("nothing was delivered to it")
 	}
 	s := starting{Host: h, host: host, node: *n}
-	if s.before, err = readStatus(host.Paths.Config); err != nil {
+	if s.before, err = member.ReadStatus(host.Paths.Config); err != nil {
 		return err
 	}
-	if s.ran = running(s.before); !s.ran {
+	if s.ran = s.before.Running(); !s.ran {
 		if err := s.vacant(ctx); err != nil {
 			return err
 		}
@@ -74,11 +72,11 @@ type starting struct {
 func (s *starting) vacant(ctx context.Context) error {
 	for began := time.Now(); ; {
 		at := s.occupied(ctx)
-		now, err := readStatus(s.host.Paths.Config)
+		now, err := member.ReadStatus(s.host.Paths.Config)
 		switch {
 		case err != nil:
 			return err
-		case at == "" || running(now):
+		case at == "" || now.Running():
 			return nil
 		case time.Since(began) >= staysPut:
 			return fmt.Errorf("%s: %w; see who listens: ss -lntp", at, ErrOccupied)
@@ -130,11 +128,11 @@ func accepts(ctx context.Context, at string) bool {
 func (s *starting) await(ctx context.Context) error {
 	var waits, asked time.Time
 	for {
-		now, err := readStatus(s.host.Paths.Config)
+		now, err := member.ReadStatus(s.host.Paths.Config)
 		switch fresh := now.Process != s.before.Process || s.ran; {
 		case err != nil:
 			return err
-		case !fresh || !running(now):
+		case !fresh || !now.Running():
 			if fresh || time.Since(asked) >= askSystemd {
 				asked = time.Now()
 				if why, err := s.ended(ctx, now, fresh); err != nil || why != "" {
@@ -192,7 +190,7 @@ func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration)
 		return err
 	}
 	if !there { // systemd may still know the unit
-		if s, err := readStatus(host.Paths.Config); err != nil || !running(s) {
+		if s, err := member.ReadStatus(host.Paths.Config); err != nil || !s.Running() {
 			return err
 		}
 	}
@@ -216,33 +214,13 @@ func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration)
 // gone says whether another process than the one that was seen is the unit's
 // now, or its last. One that systemd is about to start counts as the one seen.
 func (h *Host) gone(ctx context.Context, host cluster.Host, seen int) (bool, error) {
-	s, err := readStatus(host.Paths.Config)
+	s, err := member.ReadStatus(host.Paths.Config)
 	if err != nil || s.Process.PID != seen {
 		return true, err
 	}
 	unit, err := h.unit(ctx) // a newer one may not have said yet who it is
 	return err == nil && unit.main != 0 && unit.main != seen, err
 }
-
-// readStatus is what the last process said of itself; the zero value if none
-// ever ran.
-func readStatus(config string) (member.Status, error) {
-	path := filepath.Join(config, member.StatusFile)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return member.Status{}, nil
-	}
-	if err != nil {
-		return member.Status{}, err
-	}
-	s, err := member.DecodeStatus(b)
-	if err != nil {
-		return member.Status{}, fmt.Errorf("read %s: %w", path, err)
-	}
-	return s, nil
-}
-
-func running(s member.Status) bool { return s.Exit == "" && s.Process.Alive() }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	select {

@@ -29,10 +29,10 @@ type File struct {
 // Replace makes a file what it is to be, if it is not, and says whether it had
 // to. The folder must exist.
 func Replace(f File) (changed bool, err error) {
-	if same, err := f.holds(); err != nil || same {
+	if same, err := f.Holds(); err != nil || same {
 		return false, err
 	}
-	beside := filepath.Join(filepath.Dir(f.Path), "."+filepath.Base(f.Path)+".new")
+	beside := f.Path + ".new"
 	if err := f.write(beside); err != nil {
 		return false, errors.Join(err, os.RemoveAll(beside)) // it may be what filled the disk
 	}
@@ -42,7 +42,8 @@ func Replace(f File) (changed bool, err error) {
 	return true, SyncFolder(filepath.Dir(f.Path))
 }
 
-func (f File) holds() (bool, error) {
+// Holds says whether the file is what it is to be.
+func (f File) Holds() (bool, error) {
 	info, err := os.Lstat(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -51,7 +52,8 @@ func (f File) holds() (bool, error) {
 		return false, err
 	}
 	uid, gid := owner(info)
-	if info.Mode() != f.Mode || f.UID >= 0 && uid != f.UID || f.GID >= 0 && gid != f.GID {
+	otherMode := info.Mode() != f.Mode && runtime.GOOS != "windows" // which knows no such modes
+	if otherMode || f.UID >= 0 && uid != f.UID || f.GID >= 0 && gid != f.GID {
 		return false, nil
 	}
 	b, err := os.ReadFile(f.Path)
@@ -74,6 +76,11 @@ func (f File) write(path string) error {
 		err = w.Chmod(f.Mode)
 	}
 	return errors.Join(err, w.Sync(), w.Close())
+}
+
+// Private is a file that only whoever writes it may read.
+func Private(path string, content []byte) File {
+	return File{Path: path, Content: content, Mode: 0o600, UID: -1, GID: -1}
 }
 
 // Remove removes a file, and says whether there was one.

@@ -19,7 +19,7 @@ func TestReplace(t *testing.T) {
 		{func() { f.Content = []byte("two") }, true},
 		{func() { f.Mode = 0o600 }, true},
 		{func() {
-			os.WriteFile(filepath.Join(filepath.Dir(path), ".file.new"), []byte("of a crash"), 0o644)
+			os.WriteFile(filepath.Join(filepath.Dir(path), "file.new"), []byte("of a crash"), 0o644)
 			f.Content = nil
 		}, true},
 		{func() {}, false},

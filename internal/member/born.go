@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -83,12 +84,11 @@ func beginFirstStart(n node.Node, now time.Time) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("begin first start: %w", err)
 	}
-	err := writeSynced(filepath.Join(folder, firstStartFile), []byte(n.Token+"\n"))
-	if err != nil {
+	if _, err := durable.Replace(durable.Private(filepath.Join(folder, firstStartFile), []byte(n.Token+"\n"))); err != nil {
 		return fmt.Errorf("begin first start: %w", err)
 	}
 	for _, d := range []string{folder, n.Paths.Data} {
-		if err := syncFolder(d); err != nil {
+		if err := durable.SyncFolder(d); err != nil {
 			return fmt.Errorf("begin first start: %w", err)
 		}
 	}
@@ -115,7 +115,7 @@ func writeBorn(n node.Node, begun, at time.Time) error {
 	if at.IsZero() {
 		v.At = time.Time{}
 	}
-	if err := replace(bornPath(n.Paths.Data), encode(v)); err != nil {
+	if _, err := durable.Replace(durable.Private(bornPath(n.Paths.Data), encode(v))); err != nil {
 		return fmt.Errorf("note that the member has data: %w", err)
 	}
 	return nil

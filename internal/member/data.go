@@ -85,10 +85,10 @@ func checkLeftovers(dataDir string, begun bool) error {
 		return err
 	}
 	explained := []string{"member", "lost+found"}
-	var explainedInner []string
+	explainedInner := []string{firstStartFile + ".new"} // of a first start that was cut short before etcd
 	if begun {
 		explained = append(explained, ".touch")
-		explainedInner = []string{firstStartFile, "snap", "wal.tmp", ".touch"}
+		explainedInner = append(explainedInner, firstStartFile, "snap", "wal.tmp", ".touch")
 	}
 	left := slices.DeleteFunc(top, func(s string) bool { return slices.Contains(explained, s) })
 	for _, name := range inner {

@@ -1,8 +1,6 @@
 package member
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -279,7 +277,7 @@ func TestAwaitBirth(t *testing.T) {
 	if err := beginFirstStart(n, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	obstacle := filepath.Join(bornPath(n.Paths.Data)+".tmp", "in the way")
+	obstacle := filepath.Join(bornPath(n.Paths.Data)+".new", "in the way")
 	write(t, obstacle, nil)
 	reports, done := make(chan error, 10), make(chan struct{})
 	go func() {
@@ -299,30 +297,6 @@ func TestAwaitBirth(t *testing.T) {
 	}
 	if len(reports) != 0 {
 		t.Errorf("reported again: %v", <-reports)
-	}
-}
-
-func TestReplaceLeavesNothingBeside(t *testing.T) {
-	t.Parallel()
-	folder := t.TempDir()
-	path := filepath.Join(folder, "file")
-	write(t, path+".tmp", []byte("of a crash, and longer than what is written next"))
-	for _, content := range []string{"one", "two"} {
-		if err := replace(path, []byte(content)); err != nil {
-			t.Fatal(err)
-		}
-		if b, err := os.ReadFile(path); err != nil || string(b) != content {
-			t.Errorf("content %q, %v, want %q", b, err, content)
-		}
-	}
-	if found, err := names(folder); err != nil || len(found) != 1 {
-		t.Errorf("folder holds %v, %v", found, err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if err := replace(filepath.Join(folder, "absent", "file"), nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("into a folder that does not exist: %v", err)
 	}
 }
 

@@ -26,13 +26,11 @@ func Inspect(configDir string) (cluster.Node, error) {
 		paths.Data, paths.Log = n.Paths.Data, n.Paths.Log
 		return InspectPaths(paths)
 	}
-	s, err := readStatus(configDir)
+	s, err := ReadStatus(configDir)
 	if err != nil {
 		return cluster.Node{}, err
 	}
-	if s != nil {
-		paths.Data = s.Data
-	}
+	paths.Data = s.Data
 	return InspectPaths(paths)
 }
 
@@ -56,7 +54,7 @@ func InspectPaths(paths cluster.Paths) (cluster.Node, error) {
 	}
 	// The process before its data: what a running member does next can then
 	// only make the data newer, never the process.
-	s, err := readStatus(paths.Config)
+	s, err := ReadStatus(paths.Config)
 	if err != nil {
 		return cluster.Node{}, err
 	}
@@ -106,12 +104,12 @@ func readCertificate(path string) (*cluster.Certificate, error) {
 
 // inspectProcess says what the status means now. A process that ended without
 // a word is explained from its log.
-func inspectProcess(s *Status, logFile string) (cluster.Process, error) {
-	if s == nil {
+func inspectProcess(s Status, logFile string) (cluster.Process, error) {
+	if s == (Status{}) { // none ever ran
 		return cluster.Process{}, nil
 	}
 	p := cluster.Process{PID: s.Process.PID, Since: s.Since, Flags: s.Flags, Exit: s.Exit}
-	if s.running() {
+	if s.Running() {
 		p.Running, p.Gate = true, s.Gate
 		return p, nil
 	}

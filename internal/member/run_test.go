@@ -336,11 +336,11 @@ func TestRunRefuses(t *testing.T) {
 			if err == nil {
 				t.Fatal("Run returned no error")
 			}
-			s, serr := readStatus(n.Paths.Config)
-			if serr != nil || s == nil {
+			s, serr := ReadStatus(n.Paths.Config)
+			if serr != nil || s == (Status{}) {
 				t.Fatalf("status %v, %v", s, serr)
 			}
-			if self, err := process.Self(); err != nil || s.Process != self || s.running() {
+			if self, err := process.Self(); err != nil || s.Process != self || s.Running() {
 				t.Errorf("status %+v, want this process, ended", s)
 			}
 			for _, text := range tt.says {
@@ -374,7 +374,7 @@ func TestRunLeavesAnothersStatusAlone(t *testing.T) {
 	if err := Run(t.Context(), n.Paths.Config, "", &log); !errors.Is(err, ErrRunning) {
 		t.Errorf("Run = %v, want ErrRunning", err)
 	}
-	if s, err := readStatus(n.Paths.Config); s != nil || err != nil {
+	if s, err := ReadStatus(n.Paths.Config); s != (Status{}) || err != nil {
 		t.Errorf("status %+v, %v, want none", s, err)
 	}
 	if !strings.Contains(log.String(), "already running") {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
@@ -70,27 +71,28 @@ func encode(v any) []byte {
 	return append(b, '\n')
 }
 
-// readStatus is the status in a configuration folder, or nil if there is none.
-func readStatus(configDir string) (*Status, error) {
+// ReadStatus is what the last process in a configuration folder said of itself;
+// the zero value if none ever ran there.
+func ReadStatus(configDir string) (Status, error) {
 	path := filepath.Join(configDir, StatusFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return Status{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read status: %w", err)
+		return Status{}, fmt.Errorf("read status: %w", err)
 	}
 	s, err := DecodeStatus(b)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return Status{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	return &s, nil
+	return s, nil
 }
 
-// running says whether the status is that of a living member. The lock need
+// Running says whether the status is that of a living member. The lock need
 // not be asked, and must not be: trying it would take it for a moment, and a
 // member that starts in that moment would be told that it runs already.
-func (s Status) running() bool { return s.Exit == "" && s.Process.Alive() }
+func (s Status) Running() bool { return s.Exit == "" && s.Process.Alive() }
 
 // journal keeps the status file true while the lock is held.
 type journal struct {
@@ -105,7 +107,7 @@ func (j *journal) note(edit func(*Status)) error {
 	if j.status == before {
 		return nil
 	}
-	if err := replace(j.path, j.status.encode()); err != nil {
+	if _, err := durable.Replace(durable.Private(j.path, j.status.encode())); err != nil {
 		return fmt.Errorf("note status: %w", err)
 	}
 	return nil

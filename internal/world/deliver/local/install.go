@@ -1,16 +1,15 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -46,7 +45,7 @@ func install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Crede
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return replace(file{memberFile, n.Encode()})
+	return replace(durable.Private(memberFile, n.Encode()))
 }
 
 // installCredentials writes keys and certificates if they differ. The three
@@ -56,22 +55,19 @@ func installCredentials(ctx context.Context, config, memberFile string, creds no
 	if len(creds.CA) == 0 || len(creds.Cert) == 0 || len(creds.Key) == 0 {
 		return errors.New("credentials: want a CA certificate, a certificate and a key")
 	}
-	files := []file{
-		{filepath.Join(config, node.CAFile), creds.CA},
-		{filepath.Join(config, node.KeyFile), creds.Key},
-		{filepath.Join(config, node.CertFile), creds.Cert},
+	files := []durable.File{
+		durable.Private(filepath.Join(config, node.CAFile), creds.CA),
+		durable.Private(filepath.Join(config, node.KeyFile), creds.Key),
+		durable.Private(filepath.Join(config, node.CertFile), creds.Cert),
 	}
 	same, err := hold(files)
 	if err != nil || same {
 		return err
 	}
-	if err := os.Remove(memberFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := durable.Remove(memberFile); err != nil {
 		return err
 	}
-	if err := syncFolder(config); err != nil {
-		return err
-	}
-	if err := makeFolder(filepath.Dir(files[0].path)); err != nil {
+	if err := makeFolder(filepath.Dir(files[0].Path)); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -90,74 +86,27 @@ func makeFolder(path string) error {
 	if err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// file is what a file is to hold.
-type file struct {
-	path    string
-	content []byte
+	return durable.SyncFolder(filepath.Dir(path))
 }
 
 // hold says whether all files hold what they are to hold and are closed to
 // others.
-func hold(files []file) (bool, error) {
+func hold(files []durable.File) (bool, error) {
 	for _, f := range files {
-		info, err := os.Stat(f.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		if err != nil {
+		if same, err := f.Holds(); err != nil || !same {
 			return false, err
-		}
-		b, err := os.ReadFile(f.path)
-		if err != nil {
-			return false, err
-		}
-		open := info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" // which knows no such modes
-		if open || !bytes.Equal(b, f.content) {
-			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// replace makes files of one folder hold what they are to hold, one after the
-// other, each at once and durably; files that do already are not written.
-func replace(files ...file) error {
-	if same, err := hold(files); err != nil || same {
-		return err
-	}
+// replace makes files hold what they are to hold, one after the other; files
+// that do already are not written.
+func replace(files ...durable.File) error {
 	for _, f := range files {
-		beside := f.path + ".new"
-		if err := writeSynced(beside, f.content); err != nil {
-			return errors.Join(err, os.RemoveAll(beside)) // it may be what filled the disk
-		}
-		if err := os.Rename(beside, f.path); err != nil {
+		if _, err := durable.Replace(f); err != nil {
 			return err
 		}
 	}
-	return syncFolder(filepath.Dir(files[0].path))
-}
-
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncFolder makes what was renamed or removed in a folder durable. Windows has
-// no such call and needs none.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return nil
 }

@@ -150,7 +150,7 @@ func TestInstallCutShort(t *testing.T) {
 				t.Fatal(err)
 			}
 			inTheWay := filepath.Join(h.Paths.Config, filepath.FromSlash(at))
-			if err := os.Mkdir(inTheWay, 0o700); err != nil {
+			if err := os.MkdirAll(filepath.Join(inTheWay, "full"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			if err := install(t, h, creds("2")); err == nil || !strings.Contains(err.Error(), inTheWay) {
@@ -183,7 +183,7 @@ func TestInstallWithoutKeysReplacesInOneStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := files(t, h)
-	if err := os.Mkdir(filepath.Join(h.Paths.Config, "member.json.new"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(h.Paths.Config, "member.json.new", "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	n := rendered(h)

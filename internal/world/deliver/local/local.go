@@ -69,7 +69,7 @@ func (d *Deliverer) stop(ctx context.Context, h cluster.Host, grace time.Duratio
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s, err := readStatus(h)
+		s, err := member.ReadStatus(h.Paths.Config)
 		if err != nil {
 			return err
 		}
@@ -95,27 +95,6 @@ func (d *Deliverer) stop(ctx context.Context, h cluster.Host, grace time.Duratio
 // poll is how often a starting or stopping member is looked at. Members start
 // one after the other, so that each poll adds to a bootstrap three times.
 const poll = 2 * time.Millisecond
-
-// readStatus is what the last process on a host says of itself; the zero value
-// if none ever ran.
-func readStatus(h cluster.Host) (member.Status, error) {
-	path := filepath.Join(h.Paths.Config, member.StatusFile)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return member.Status{}, nil
-	}
-	if err != nil {
-		return member.Status{}, err
-	}
-	s, err := member.DecodeStatus(b)
-	if err != nil {
-		return member.Status{}, fmt.Errorf("read %s: %w", path, err)
-	}
-	return s, nil
-}
-
-// running says whether the process of a status runs its member.
-func running(s member.Status) bool { return s.Exit == "" && s.Process.Alive() }
 
 func lockPath(h cluster.Host) string { return filepath.Join(h.Paths.Config, member.LockFile) }
 

@@ -47,10 +47,10 @@ func (d *Deliverer) Start(ctx context.Context, h cluster.Host) error {
 func (d *Deliverer) start(ctx context.Context, h cluster.Host) error {
 	s := starting{host: h}
 	var err error
-	if s.before, err = readStatus(h); err != nil {
+	if s.before, err = member.ReadStatus(h.Paths.Config); err != nil {
 		return err
 	}
-	if running(s.before) {
+	if s.before.Running() {
 		return s.await(ctx)
 	}
 	// One that has refused to start or is stopping still holds the lock.
@@ -91,11 +91,11 @@ func (s *starting) vacant(ctx context.Context) (bool, error) {
 	defer tick.Stop()
 	for began := time.Now(); ; {
 		occupied := occupied(ctx, s.host)
-		now, err := readStatus(s.host)
+		now, err := member.ReadStatus(s.host.Paths.Config)
 		switch {
 		case err != nil:
 			return false, err
-		case running(now):
+		case now.Running():
 			return false, nil
 		case occupied == nil:
 			return true, nil
@@ -140,12 +140,12 @@ func (s *starting) await(ctx context.Context) error {
 	defer tick.Stop()
 	var waits time.Time // since when the gate waits; zero if it does not
 	for {
-		status, err := readStatus(s.host)
+		status, err := member.ReadStatus(s.host.Paths.Config)
 		if err != nil {
 			return err
 		}
 		switch {
-		case !running(status):
+		case !status.Running():
 			if err := s.ended(ctx); err != nil {
 				return err
 			}
@@ -213,7 +213,7 @@ func (s *starting) reason() string {
 	if err != nil {
 		return err.Error()
 	}
-	if now, err := readStatus(s.host); err != nil || now.Process != s.before.Process {
+	if now, err := member.ReadStatus(s.host.Paths.Config); err != nil || now.Process != s.before.Process {
 		return cmp.Or(n.Process.Exit, nothing)
 	}
 	f, err := os.Open(s.host.Paths.Log)
