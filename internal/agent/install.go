@@ -63,9 +63,11 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 
 // write writes a file of the member's.
 func (i *installing) write(path string, content []byte) error {
-	changed, err := durable.Replace(durable.File{Path: path, Content: content, Mode: 0o600, UID: i.user.UID, GID: i.user.GID})
-	i.note(changed, path)
-	return err
+	return as(i.user, func() error {
+		changed, err := durable.Replace(durable.File{Path: path, Content: content, Mode: 0o600, UID: i.user.UID, GID: i.user.GID})
+		i.note(changed, path)
+		return err
+	})
 }
 
 func (i *installing) note(changed bool, path string) {
@@ -76,31 +78,38 @@ func (i *installing) note(changed bool, path string) {
 
 // withdraw takes member.json away before something beside it changes.
 func (i *installing) withdraw() error {
-	_, err := durable.Remove(filepath.Join(i.node.Paths.Config, node.FileName))
-	return err
+	return as(i.user, func() error {
+		_, err := durable.Remove(filepath.Join(i.node.Paths.Config, node.FileName))
+		return err
+	})
 }
 
-// folders makes those of the member, closed to others.
+// folders makes those of the member, closed to others: root the one that holds
+// all, the member's own rights the rest.
 func (i *installing) folders(context.Context) error {
-	config := i.node.Paths.Config
-	for _, path := range []string{state(i.node.Paths), config, filepath.Dir(filepath.Join(config, node.KeyFile))} {
-		err := os.Mkdir(path, 0o700)
-		i.note(err == nil, path)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		info, err := os.Lstat(path)
-		if err != nil {
-			return err
-		}
-		if !info.IsDir() {
-			return fmt.Errorf("%s is no folder", path)
-		}
-		if err := errors.Join(os.Chmod(path, 0o700), chown(path, i.user), durable.SyncFolder(filepath.Dir(path))); err != nil {
-			return err
-		}
+	top, config := state(i.node.Paths), i.node.Paths.Config
+	if err := errors.Join(i.folder(top), chown(top, i.user)); err != nil {
+		return err
 	}
-	return nil
+	return as(i.user, func() error {
+		return errors.Join(i.folder(config), i.folder(filepath.Dir(filepath.Join(config, node.KeyFile))))
+	})
+}
+
+func (i *installing) folder(path string) error {
+	err := os.Mkdir(path, 0o700)
+	i.note(err == nil, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is no folder", path)
+	}
+	return errors.Join(os.Chmod(path, 0o700), durable.SyncFolder(filepath.Dir(path)))
 }
 
 func chown(path string, u User) error {
