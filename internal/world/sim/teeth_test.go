@@ -29,6 +29,7 @@ func TestTeeth(t *testing.T) {
 		broken       broken
 	}{
 		{"R1", "unknown counts as absent", broken{planner: unknownIsAbsent}},
+		{"R1", "a machine that cannot be seen counts as free", broken{planner: darkIsFree}},
 		{"R2", "the marker goes before the hosts", broken{planner: markerFirst}},
 		{"R3", "members start without a gate", broken{noGate: true}},
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
@@ -68,6 +69,17 @@ func unknownIsAbsent(next plan.Planner) plan.Planner {
 			}
 		}
 		return p
+	}
+}
+
+// darkIsFree takes machines that could not be looked into for free ones.
+func darkIsFree(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		s.Places = slices.Clone(s.Places)
+		for i := range s.Places {
+			s.Places[i].Unknown = ""
+		}
+		return next(spec, s)
 	}
 }
 
