@@ -162,14 +162,11 @@ func (s *starting) ended(ctx context.Context, now member.Status, fresh bool) (st
 	if err != nil || !unit.ended() || unit.active == "inactive" && !fresh {
 		return "", err
 	}
-	since := s.before.Since
-	if fresh {
-		since = now.Since
-	}
-	why := cmp.Or(now.Exit, s.lastWord(ctx, since), "systemd says "+unit.result+"; see journalctl -u "+node.UnitName)
+	said, since := now.Exit, now.Since
 	if !fresh { // it did not come as far as saying who it is
-		why = cmp.Or(s.lastWord(ctx, since), "systemd says "+unit.result+"; see journalctl -u "+node.UnitName)
+		said, since = "", s.before.Since
 	}
+	why := cmp.Or(said, s.lastWord(ctx, since), "systemd says "+unit.result+"; see journalctl -u "+node.UnitName)
 	if strings.Contains(why, "address already in use") {
 		if at := s.occupied(ctx); at != "" {
 			return "", fmt.Errorf("its process ended: %s: %w", at, ErrOccupied)
