@@ -117,6 +117,65 @@ func TestRunMany(t *testing.T) {
 }
 
 // Secrets go through stdin: the command line holds what the caller wrote alone.
+// Whatever its size, the command gets all of it and then the end.
+func TestSend(t *testing.T) {
+	t.Parallel()
+	const mouthful = 1 << 20
+	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {
+		for _, size := range []int{0, 1, mouthful - 1, mouthful, mouthful + 1, 3*mouthful + 5} {
+			data := bytes.Repeat([]byte("0123456789abcdefg"), size/17+1)[:size]
+			arrived := filepath.Join(t.TempDir(), "arrived")
+			if err := m.Send(t.Context(), "echo dropped; cat >"+arrived, data); err != nil {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+			if got, err := os.ReadFile(arrived); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes arrived of %d, %v", len(got), size, err)
+			}
+		}
+	})
+}
+
+// A command that does not want it all ends the sending, well or not.
+func TestSendUnread(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {
+		data := make([]byte, 5<<20+1)
+		for _, command := range []string{"true", "head -c 1500000 >/dev/null", "exec <&-; echo 'all is well'"} {
+			if err := m.Send(t.Context(), command, data); err != nil {
+				t.Errorf("%s: %v, want nil", command, err)
+			}
+			var exit *remote.ExitError
+			if err := m.Send(t.Context(), command+"; echo disk full >&2; exit 7", data); !errors.As(err, &exit) || exit.Status != 7 || exit.Stderr != "disk full\n" {
+				t.Errorf("%s: %v, want status 7 with what it said", command, err)
+			}
+		}
+	})
+}
+
+// Neither a machine that swallows nothing nor one that is gone holds it up.
+func TestSendCutShort(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {
+		for name, cut := range map[string]func(context.CancelCauseFunc){
+			"cancelled": func(cancel context.CancelCauseFunc) { cancel(errors.New("enough")) },
+			"lost":      func(context.CancelCauseFunc) { s.Drop() },
+		} {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			began := filepath.Join(t.TempDir(), "began")
+			ended := make(chan error, 1)
+			go func() {
+				ended <- m.Send(ctx, "echo $$ >"+began+"; exec sleep 600", make([]byte, 3<<20))
+			}()
+			started(t, began)
+			cut(cancel)
+			if err := <-ended; !errors.Is(err, remote.ErrLost) {
+				t.Errorf("%s: %v, want that it is lost", name, err)
+			}
+		}
+	})
+}
+
 func TestCommandLines(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {

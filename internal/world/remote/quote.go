@@ -1,6 +1,9 @@
 package remote
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Quote makes one word of a POSIX shell from any text without NUL bytes, which
 // no command line can carry.
@@ -40,4 +43,21 @@ exec 3<&-
 wait $p; s=$?
 kill $w 2>/dev/null
 exit $s`) + " " + Quote(command)
+}
+
+// fed is a command whose stdin comes in mouthfuls and a rest. For each mouthful
+// a byte goes to stdout once the command has swallowed it, but for what is in a
+// pipe. The loop is for sh, whose processes are cheaper to start than those of a
+// login shell.
+func fed(command string, size int) string {
+	return `exec sh -c ` + Quote(fmt.Sprintf(`exec 3>&1
+{
+	i=0
+	while [ $i -lt %d ]; do
+		dd bs=%d count=1 iflag=fullblock status=none || exit
+		echo >&3
+		i=$((i + 1))
+	done
+	cat
+} | sh -c "$0" >/dev/null 3>&-`, size/mouthful, mouthful)) + " " + Quote(command)
 }

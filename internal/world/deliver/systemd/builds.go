@@ -5,12 +5,14 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"debug/elf"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
@@ -120,9 +122,8 @@ func fits(program []byte, arch string) error {
 	return nil
 }
 
-// pack compresses a program, or takes what was compressed before: that takes
-// longer than all the rest of a delivery. The cache is nothing but that; a
-// broken one is noticed where the program arrives.
+// pack compresses a program, or takes what was compressed before. The cache is
+// nothing but that; a broken one is noticed where the program arrives.
 func pack(program []byte, digest string) ([]byte, error) {
 	var cache string
 	if dir, err := os.UserCacheDir(); err == nil {
@@ -131,32 +132,48 @@ func pack(program []byte, digest string) ([]byte, error) {
 	if packed, err := os.ReadFile(cache); cache != "" && err == nil && whole(packed, program) {
 		return packed, nil
 	}
-	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	packed, err := compress(program)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := z.Write(program); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
 	if cache != "" && os.MkdirAll(filepath.Dir(cache), 0o700) == nil {
-		remember(cache, out.Bytes())
+		remember(cache, packed)
 	}
-	return out.Bytes(), nil
+	return packed, nil
 }
 
-// whole says whether a packed program ends as it should: gzip ends with the
-// size of what it holds (RFC 1952, section 2.3.1).
-func whole(packed, program []byte) bool {
-	if len(packed) < 18 {
-		return false
+// piece is how much of a program makes one member of the gzip file.
+const piece = 1 << 20
+
+// compress makes a gzip file of several members (RFC 1952, section 2.2), all at
+// once: one after another they would take longer than the rest of a delivery.
+func compress(program []byte) ([]byte, error) {
+	pieces := slices.Collect(slices.Chunk(program, piece))
+	members, errs := make([]bytes.Buffer, len(pieces)), make([]error, len(pieces))
+	var all sync.WaitGroup
+	for i, content := range pieces {
+		all.Go(func() {
+			z, err := gzip.NewWriterLevel(&members[i], gzip.BestSpeed)
+			if err == nil {
+				_, err = z.Write(content)
+				err = errors.Join(err, z.Close())
+			}
+			errs[i] = err
+		})
 	}
-	tail := packed[len(packed)-4:]
-	size := uint32(tail[0]) | uint32(tail[1])<<8 | uint32(tail[2])<<16 | uint32(tail[3])<<24
-	return size == uint32(len(program))
+	all.Wait()
+	var packed []byte
+	for i := range members {
+		packed = append(packed, members[i].Bytes()...)
+	}
+	return packed, errors.Join(errs...)
+}
+
+// whole says whether a packed program ends as it should: a member of a gzip
+// file ends with the size of what it holds (RFC 1952, section 2.3.1).
+func whole(packed, program []byte) bool {
+	last := (len(program)-1)%piece + 1
+	return len(packed) >= 18 && binary.LittleEndian.Uint32(packed[len(packed)-4:]) == uint32(last)
 }
 
 // remember keeps a packed program for the next command, and forgets those of

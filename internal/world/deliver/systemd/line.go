@@ -1,7 +1,6 @@
 package systemd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -156,7 +155,7 @@ chmod 0755 $new
 sync $new
 mv $new %[1]s/pleiad
 sync %[1]s`, folder, b.Digest)
-	if _, err := l.machine.Run(ctx, command, bytes.NewReader(b.Packed)); err != nil {
+	if err := l.machine.Send(ctx, command, b.Packed); err != nil {
 		return "", noSpace(fmt.Errorf("send pleiad to %s: %w", path, err), folder)
 	}
 	return path, nil
@@ -182,7 +181,7 @@ gzip -dc >%[1]s/pleiad.$$
 chmod 0700 %[1]s/pleiad.$$
 mv %[1]s/pleiad.$$ %[1]s/pleiad
 trap - EXIT`, folder)
-	if _, err := l.machine.Run(ctx, command, bytes.NewReader(b.Packed)); err != nil {
+	if err := l.machine.Send(ctx, command, b.Packed); err != nil {
 		return nil, noSpace(fmt.Errorf("send pleiad to %s: %w", folder, err), folder)
 	}
 	return l.reach(ctx, folder+"/pleiad", fmt.Sprintf("trap 'rm -rf %[1]s' EXIT; %[1]s/pleiad agent", folder))

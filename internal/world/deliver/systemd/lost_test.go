@@ -40,10 +40,10 @@ func TestConnectionLost(t *testing.T) {
 		first    bool // deliver and start before
 		call     func(context.Context, *systemd.Deliverer, cluster.Host) error
 	}{
-		{"Install", "systemctl daemon-reload", false, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
+		{"Install", "systemctl show", false, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
 			return d.Install(ctx, h, rendered(h), nil)
 		}},
-		{"Start", "systemctl enable --quiet --now --no-block", false, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
+		{"Start", "systemctl start --no-block", false, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
 			return errors.Join(d.Install(ctx, h, rendered(h), nil), d.Start(ctx, h))
 		}},
 		{"Stop", "systemctl stop", true, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {

@@ -130,6 +130,12 @@ func (m *machine) Run(ctx context.Context, command string, stdin io.Reader) ([]b
 	return out.Bytes(), nil
 }
 
+// Send implements systemd.Machine.
+func (m *machine) Send(ctx context.Context, command string, data []byte) error {
+	_, err := m.Run(ctx, command, bytes.NewReader(data))
+	return err
+}
+
 // Follow implements systemd.Machine.
 func (m *machine) Follow(ctx context.Context, command string, w io.Writer) error {
 	out, err := m.Run(ctx, command, nil)

@@ -37,6 +37,8 @@ import (
 // Machine runs commands as root on one machine; package remote implements it.
 type Machine interface {
 	Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error)
+	// Send runs a command that reads data from its stdin.
+	Send(ctx context.Context, command string, data []byte) error
 	// Open starts a command and returns its stdin and stdout as a stream.
 	Open(ctx context.Context, command string) (io.ReadWriteCloser, error)
 	// Follow copies what a command prints until ctx ends, which is no error.
