@@ -48,7 +48,7 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 		i.release,
 		func(ctx context.Context) error { return i.credentials(ctx, creds) },
 		i.pins,
-		i.unit,
+		i.unitFile,
 		func(context.Context) error { return i.write(filepath.Join(n.Paths.Config, node.FileName), n.Encode()) },
 	} {
 		if err := ctx.Err(); err != nil {
@@ -181,9 +181,9 @@ func (h *Host) rewriteHosts(change func([]byte) []byte) (bool, error) {
 	return durable.Replace(durable.File{Path: path, Content: want, Mode: mode, UID: -1, GID: -1})
 }
 
-// unit writes the member's unit. What stands in a unit counts only once systemd
+// unitFile writes the member's unit. What stands in a unit counts only once systemd
 // has read it: until then member.json is away.
-func (i *installing) unit(ctx context.Context) error {
+func (i *installing) unitFile(ctx context.Context) error {
 	want := i.node.Unit(i.binary, i.openFiles())
 	have, err := os.ReadFile(i.path(node.UnitFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -202,15 +202,37 @@ func (i *installing) unit(ctx context.Context) error {
 			return err
 		}
 		i.note(changed, node.UnitFile)
-		if err := i.systemctl(ctx, "daemon-reload"); err != nil {
+		if err := i.reread(ctx, have == nil); err != nil {
 			return err
 		}
 	}
-	enabled, err := exists(i.path(wantedBy(node.UnitName)))
-	if err != nil || enabled || !i.node.Sealed {
-		return err
+	if !i.node.Sealed {
+		return nil
 	}
-	err = i.systemctl(ctx, "enable", "--quiet", node.UnitName)
-	i.note(err == nil, wantedBy(node.UnitName))
+	changed, err := i.enable(ctx)
+	i.note(changed, wantedBy(node.UnitName))
 	return err
+}
+
+// reread has systemd know the unit as it is on disk. A first one it reads when
+// it is first asked about it, unless it remembers another that was taken away;
+// a reload takes it fifteen times as long.
+func (i *installing) reread(ctx context.Context, first bool) error {
+	if first {
+		if u, err := i.unit(ctx); err != nil || !u.stale {
+			return err
+		}
+	}
+	return i.systemctl(ctx, "daemon-reload")
+}
+
+// enable has the member start with the machine, and says whether that is new.
+func (h *Host) enable(ctx context.Context) (changed bool, err error) {
+	enabled, err := exists(h.path(wantedBy(node.UnitName)))
+	if err != nil || enabled {
+		return false, err
+	}
+	// What is enabled counts when the machine next starts; nothing to reload.
+	err = h.systemctl(ctx, "enable", "--quiet", "--no-reload", node.UnitName)
+	return err == nil, err
 }

@@ -147,6 +147,23 @@ func TestInstallSaysWhatItChanged(t *testing.T) {
 	}
 }
 
+// systemd may remember a unit that somebody took away: the new one must count.
+func TestInstallOverARememberedUnit(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.install(s.rendered(0, func(spec *cluster.Spec) { spec.Cluster = "before" }), credentials(0))
+	for _, path := range []string{s.Path(node.UnitFile), filepath.Join(s.host.Paths.Config, node.FileName)} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := s.rendered(0)
+	s.install(want, credentials(0))
+	if loaded := s.Loaded(); loaded != string(want.Unit(binary, 65536)) {
+		t.Errorf("systemd has read\n%s", loaded)
+	}
+}
+
 // obstruct makes the next write of a file fail, as a full disk does.
 func (s *stage) obstruct(path string) {
 	s.Helper()
@@ -174,7 +191,7 @@ func TestInstallCutShort(t *testing.T) {
 	for _, file := range []string{node.UnitFile, node.HostsFile} {
 		obstacles = append(obstacles, obstacle{"write " + file, func(s *stage, _ context.CancelCauseFunc) { s.obstruct(s.Path(file)) }})
 	}
-	for call := range 2 { // daemon-reload and enable
+	for call := range 2 { // show or daemon-reload, and enable
 		obstacles = append(obstacles,
 			obstacle{fmt.Sprintf("program %d fails", call), func(s *stage, _ context.CancelCauseFunc) { s.failAt(call, func() error { return cut }) }},
 			obstacle{fmt.Sprintf("cancelled at program %d", call), func(s *stage, cancel context.CancelCauseFunc) {

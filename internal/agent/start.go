@@ -51,7 +51,10 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 		// How an earlier process ended must not be taken for the end of this one.
 		_ = h.systemctl(ctx, "reset-failed", node.UnitName) // an error means that there is nothing to forget
 		// Enabled from its first start on: it comes up by itself after a reboot.
-		if err := h.systemctl(ctx, "enable", "--quiet", "--now", "--no-block", node.UnitName); err != nil {
+		if _, err := h.enable(ctx); err != nil {
+			return err
+		}
+		if err := h.systemctl(ctx, "start", "--no-block", node.UnitName); err != nil {
 			return err
 		}
 	}

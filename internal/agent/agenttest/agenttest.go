@@ -164,6 +164,11 @@ func (m *Machine) run(ctx context.Context, program string, args []string) (strin
 func (m *Machine) systemctl(ctx context.Context, args []string) (string, error) {
 	verb, unit := args[0], args[len(args)-1]
 	now := slices.Contains(args, "--now")
+	if m.Loaded() == "" { // systemd reads a unit that it does not know when it is asked about it
+		if err := m.reload(); err != nil {
+			return "", err
+		}
+	}
 	switch verb {
 	case "daemon-reload":
 		return "", m.reload()
@@ -190,7 +195,7 @@ func (m *Machine) systemctl(ctx context.Context, args []string) (string, error) 
 	case "kill":
 		return "", m.stop(ctx, unit, true)
 	case "show":
-		return m.show(), nil
+		return m.show()
 	case "reset-failed":
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -301,7 +306,11 @@ func (m *Machine) stop(ctx context.Context, unit string, force bool) error {
 	}
 }
 
-func (m *Machine) show() string {
+func (m *Machine) show() (string, error) {
+	file, err := os.ReadFile(m.Path(node.UnitFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	state, sub, result, pid := "inactive", "dead", "success", 0
@@ -311,7 +320,11 @@ func (m *Machine) show() string {
 	case m.ended == "failed":
 		state, sub, result = "failed", "failed", "exit-code"
 	}
-	return fmt.Sprintf("ActiveState=%s\nSubState=%s\nResult=%s\nMainPID=%d\n", state, sub, result, pid)
+	stale := "no"
+	if m.loaded != string(file) {
+		stale = "yes"
+	}
+	return fmt.Sprintf("ActiveState=%s\nSubState=%s\nResult=%s\nMainPID=%d\nNeedDaemonReload=%s\n", state, sub, result, pid, stale), nil
 }
 
 // Files are all that is on the machine but its journal: path to content, and
