@@ -15,7 +15,7 @@ import (
 // connection is one TCP connection that lives for one call, not longer than
 // the call's context and the provider's timeout.
 type connection struct {
-	conn   *wire.Conn // frames messages with their length (RFC 1035, section 4.2.2)
+	conn   *wire.Conn // messages stand behind their length (RFC 1035, section 4.2.2)
 	ctx    context.Context
 	cancel func()
 }
@@ -42,8 +42,15 @@ func (c *connection) close() {
 	c.conn.Close()
 }
 
-func (c *connection) send(packed []byte) error {
-	_, err := c.conn.Write(packed)
+// send sends messages at once. One after the other, the last could wait for our
+// system to acknowledge an answer to the first, which takes it 40 ms (RFC 896,
+// RFC 1122, section 4.2.3.2).
+func (c *connection) send(packed ...[]byte) error {
+	var all []byte
+	for _, m := range packed {
+		all = append(binary.BigEndian.AppendUint16(all, uint16(len(m))), m...)
+	}
+	_, err := c.conn.Conn.Write(all)
 	return reason(c.ctx, err)
 }
 

@@ -116,7 +116,7 @@ func collect(keys []cluster.Key, answers [][]wire.RR) (records cluster.Records, 
 // ask sends questions and reads their answers, in whichever order the server
 // gives them (RFC 7766, section 6.2.1.1).
 func (p *Provider) ask(conn *connection, questions []wire.Question) ([][]wire.RR, error) {
-	first, macs := wire.Id(), make([]string, len(questions))
+	first, macs, asked := wire.Id(), make([]string, len(questions)), make([][]byte, len(questions))
 	for i, q := range questions {
 		m := &wire.Msg{Question: []wire.Question{q}}
 		m.Id = first + uint16(i)
@@ -124,10 +124,10 @@ func (p *Provider) ask(conn *connection, questions []wire.Question) ([][]wire.RR
 		if err != nil {
 			return nil, err
 		}
-		macs[i] = mac
-		if err := conn.send(packed); err != nil {
-			return nil, p.unreachable(err)
-		}
+		macs[i], asked[i] = mac, packed
+	}
+	if err := conn.send(asked...); err != nil {
+		return nil, p.unreachable(err)
 	}
 	answers, seen := make([][]wire.RR, len(questions)), make([]bool, len(questions))
 	for range questions {
