@@ -43,6 +43,9 @@ type Loop struct {
 	Next plan.Planner
 	// Check verifies that the goal is reached, once nothing is left to do.
 	Check func(cluster.Spec, cluster.State) []verify.Difference
+	// Seen is an observation that was just made, which spares the loop its
+	// first; nil for none.
+	Seen *cluster.State
 	// Report receives every event.
 	Report progress.Reporter
 	// Patience is how long the loop goes on while nothing moves.
@@ -113,8 +116,12 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 	var out Outcome
 	told := map[string]bool{}
 	pace := pace{patience: l.Patience, since: time.Now(), seen: map[string]int{}}
-	for {
-		out.State = observe.Observe(ctx, l.Spec, l.World)
+	for seen := l.Seen; ; seen = nil {
+		if seen != nil {
+			out.State = *seen
+		} else {
+			out.State = observe.Observe(ctx, l.Spec, l.World)
+		}
 		if ctx.Err() != nil {
 			return out, context.Cause(ctx)
 		}

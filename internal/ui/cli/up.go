@@ -137,8 +137,10 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 			return out, err
 		}
 	}
-	if !o.yes {
-		if err := consent(ctx, o.system, o.globals, "up", endangered(road)); err != nil {
+	if dangers := endangered(road); len(dangers) == 0 {
+		loop.Seen = &state
+	} else if !o.yes { // the answer may take its time: the loop looks again
+		if err := consent(ctx, o.system, o.globals, "up", dangers); err != nil {
 			return out, err
 		}
 	}
