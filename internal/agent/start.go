@@ -20,10 +20,6 @@ const (
 	poll = 5 * time.Millisecond
 	// askSystemd is how often systemd is asked while the member says nothing.
 	askSystemd = 100 * time.Millisecond
-	// gateWaits is how long a start gate must wait before it counts as waiting.
-	gateWaits = 300 * time.Millisecond
-	// staysPut is how long somebody must listen on a port to occupy it.
-	staysPut = 300 * time.Millisecond
 )
 
 // Start starts the member unless it runs, and returns when it serves its peers
@@ -40,12 +36,14 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 	if n == nil {
 		return errors.New("nothing was delivered to it")
 	}
-	s := starting{Host: h, host: host, node: *n}
-	if s.before, err = member.ReadStatus(host.Paths.Config); err != nil {
+	before, err := member.ReadStatus(host.Paths.Config)
+	if err != nil {
 		return err
 	}
-	if s.ran = s.before.Running(); !s.ran {
-		if err := s.vacant(ctx); err != nil {
+	s := starting{Host: h, host: host, node: *n, before: before, ran: before.Running()}
+	watch := member.Starting{Config: host.Paths.Config, Before: before, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
+	if !s.ran {
+		if _, err := watch.Vacant(ctx); err != nil {
 			return err
 		}
 		// How an earlier process ended must not be taken for the end of this one.
@@ -58,7 +56,11 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 			return err
 		}
 	}
-	return s.await(ctx)
+	_, err = watch.Await(ctx)
+	if ctx.Err() != nil {
+		return fmt.Errorf("neither up nor down: %w; see journalctl -u %s", err, node.UnitName)
+	}
+	return err
 }
 
 // starting is a member on its way up.
@@ -68,44 +70,28 @@ type starting struct {
 	node   node.Node
 	before member.Status // as the last process left it
 	ran    bool          // that process still ran, and may be about to end
+	asked  time.Time     // when systemd was last asked
 }
 
-// vacant waits until nobody listens on the member's ports. Who goes within
-// [staysPut] is no occupant, and neither is a member that systemd starts.
-func (s *starting) vacant(ctx context.Context) error {
-	for began := time.Now(); ; {
-		at := s.occupied(ctx)
-		now, err := member.ReadStatus(s.host.Paths.Config)
-		switch {
-		case err != nil:
-			return err
-		case at == "" || now.Running():
-			return nil
-		case time.Since(began) >= staysPut:
-			return fmt.Errorf("%s: %w; see who listens: ss -lntp", at, ErrOccupied)
-		}
-		if err := sleep(ctx, poll); err != nil {
-			return err
-		}
-	}
-}
-
-func (s *starting) occupied(ctx context.Context) string {
+func (s *starting) occupied(ctx context.Context) error {
 	for _, at := range []string{
 		netip.AddrPortFrom(s.host.Address, s.host.Ports.Peer).String(),
 		netip.AddrPortFrom(s.host.Address, s.host.Ports.Client).String(),
 		metrics(s.node),
 	} {
 		if at != "" && accepts(ctx, at) {
-			return at
+			return fmt.Errorf("%s: %w; see who listens: ss -lntp", at, ErrOccupied)
 		}
 	}
-	return ""
+	return nil
 }
 
-// metrics is where etcd serves metrics, host:port: the last listener it opens,
-// whether or not there is a quorum yet (server/embed/etcd.go, StartEtcd), and
-// so the sign that it serves its peers.
+func (s *starting) serves(ctx context.Context) bool {
+	at := metrics(s.node)
+	return at == "" || accepts(ctx, at)
+}
+
+// metrics is where etcd serves metrics, host:port.
 func metrics(n node.Node) string {
 	at := ""
 	for _, a := range n.Args {
@@ -126,44 +112,17 @@ func accepts(ctx context.Context, at string) bool {
 	return true
 }
 
-// await returns nil when the member serves its peers or its gate waits, and the
-// reason if it ended.
-func (s *starting) await(ctx context.Context) error {
-	var waits, asked time.Time
-	for {
-		now, err := member.ReadStatus(s.host.Paths.Config)
-		switch fresh := now.Process != s.before.Process || s.ran; {
-		case err != nil:
-			return err
-		case !fresh || !now.Running():
-			if fresh || time.Since(asked) >= askSystemd {
-				asked = time.Now()
-				if why, err := s.ended(ctx, now, fresh); err != nil || why != "" {
-					return cmp.Or(err, fmt.Errorf("its process ended: %s", why))
-				}
-			}
-		case now.Gate == "":
-			waits = time.Time{}
-			if at := metrics(s.node); at == "" || accepts(ctx, at) {
-				return nil
-			}
-		case waits.IsZero():
-			waits = time.Now()
-		case time.Since(waits) >= gateWaits:
-			return nil
-		}
-		if err := sleep(ctx, poll); err != nil {
-			return fmt.Errorf("neither up nor down: %w; see journalctl -u %s", err, node.UnitName)
-		}
-	}
-}
-
-// ended is why the member has ended; empty if it has not, or if systemd has not
+// ended is why the member has ended; nil if it has not, or if systemd has not
 // begun yet.
-func (s *starting) ended(ctx context.Context, now member.Status, fresh bool) (string, error) {
+func (s *starting) ended(ctx context.Context, now member.Status) error {
+	fresh := now.Process != s.before.Process || s.ran
+	if !fresh && time.Since(s.asked) < askSystemd {
+		return nil
+	}
+	s.asked = time.Now()
 	unit, err := s.unit(ctx)
 	if err != nil || !unit.ended() || unit.active == "inactive" && !fresh {
-		return "", err
+		return err
 	}
 	said, since := now.Exit, now.Since
 	if !fresh { // it did not come as far as saying who it is
@@ -171,11 +130,11 @@ func (s *starting) ended(ctx context.Context, now member.Status, fresh bool) (st
 	}
 	why := cmp.Or(said, s.lastWord(ctx, since), "systemd says "+unit.result+"; see journalctl -u "+node.UnitName)
 	if strings.Contains(why, "address already in use") {
-		if at := s.occupied(ctx); at != "" {
-			return "", fmt.Errorf("its process ended: %s: %w", at, ErrOccupied)
+		if err := s.occupied(ctx); err != nil {
+			return fmt.Errorf("its process ended: %w", err)
 		}
 	}
-	return why, nil
+	return fmt.Errorf("its process ended: %s", why)
 }
 
 // Stop ends the member: politely, and by force after grace. Where host.Node

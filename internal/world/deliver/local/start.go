@@ -21,16 +21,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
-// Times of a start.
-const (
-	// gateWaits is how long a start gate must wait before it counts as
-	// waiting: DNS on this machine is often right a moment later.
-	gateWaits = 300 * time.Millisecond
-	// staysPut is how long somebody must listen on a port to occupy it.
-	staysPut = 300 * time.Millisecond
-	// startTimeout bounds a start that neither succeeds nor fails.
-	startTimeout = time.Minute
-)
+// startTimeout bounds a start that neither succeeds nor fails.
+const startTimeout = time.Minute
 
 // Start implements deliver.Deliverer. Two Starts at once may both spawn a
 // process; the member's lock decides, the loser ends by itself, and both Starts
@@ -45,16 +37,20 @@ func (d *Deliverer) Start(ctx context.Context, h cluster.Host) error {
 }
 
 func (d *Deliverer) start(ctx context.Context, h cluster.Host) error {
-	s := starting{host: h}
-	var err error
-	if s.before, err = member.ReadStatus(h.Paths.Config); err != nil {
+	before, err := member.ReadStatus(h.Paths.Config)
+	if err != nil {
 		return err
 	}
-	if s.before.Running() {
-		return s.await(ctx)
+	s := starting{host: h, before: before}
+	watch := member.Starting{Config: h.Paths.Config, Before: before, Poll: poll, Ended: s.ended,
+		Occupied: func(ctx context.Context) error { return occupied(ctx, h) },
+		Serves:   func(ctx context.Context) bool { return accepts(ctx, h, h.Ports.Metrics) }}
+	if before.Running() {
+		_, err := watch.Await(ctx)
+		return err
 	}
 	// One that has refused to start or is stopping still holds the lock.
-	if err := s.before.Process.Wait(ctx); err != nil {
+	if err := before.Process.Wait(ctx); err != nil {
 		return err
 	}
 	n, err := d.Inspect(ctx, h)
@@ -64,14 +60,18 @@ func (d *Deliverer) start(ctx context.Context, h cluster.Host) error {
 	if n.Installed == "" {
 		return errors.New("nothing was delivered to it")
 	}
-	if free, err := s.vacant(ctx); err != nil {
+	if free, err := watch.Vacant(ctx); err != nil {
 		return err
 	} else if free {
 		if err := s.spawn(d.argv(h.Paths.Config)); err != nil {
 			return err
 		}
 	}
-	return s.await(ctx)
+	up, err := watch.Await(ctx)
+	if err != nil {
+		return err
+	}
+	return s.settle(ctx, up)
 }
 
 // starting is a member on its way up.
@@ -80,34 +80,6 @@ type starting struct {
 	before member.Status // as the last process left it
 	logged int64         // size of the log before, in bytes
 	child  *process.Child
-}
-
-// vacant waits until nobody listens on the host's ports. It returns false if
-// that is the member itself, started by somebody else meanwhile: it says who it
-// is before it listens. Who goes within [staysPut] is no occupant: a place that
-// is being chosen for another host, or a process on its way out.
-func (s *starting) vacant(ctx context.Context) (bool, error) {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for began := time.Now(); ; {
-		occupied := occupied(ctx, s.host)
-		now, err := member.ReadStatus(s.host.Paths.Config)
-		switch {
-		case err != nil:
-			return false, err
-		case now.Running():
-			return false, nil
-		case occupied == nil:
-			return true, nil
-		case time.Since(began) >= staysPut:
-			return false, occupied
-		}
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
 }
 
 func (s *starting) spawn(argv []string) error {
@@ -133,40 +105,6 @@ func environment(all []string) []string {
 	})
 }
 
-// await returns nil when the member serves its peers or its gate waits, and
-// the reason if its process ended.
-func (s *starting) await(ctx context.Context) error {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	var waits time.Time // since when the gate waits; zero if it does not
-	for {
-		status, err := member.ReadStatus(s.host.Paths.Config)
-		if err != nil {
-			return err
-		}
-		switch {
-		case !status.Running():
-			if err := s.ended(ctx); err != nil {
-				return err
-			}
-		case status.Gate == "":
-			waits = time.Time{}
-			if serves(ctx, s.host) {
-				return s.settle(ctx, status)
-			}
-		case waits.IsZero():
-			waits = time.Now()
-		case time.Since(waits) >= gateWaits:
-			return s.settle(ctx, status)
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
-}
-
 // settle waits for the end of our process if it is not the one that runs: as
 // long as it has not tried the lock it could still come up, later, when the
 // other one has been stopped.
@@ -184,7 +122,7 @@ func (s *starting) settle(ctx context.Context, winner member.Status) error {
 
 // ended returns why the start has failed, or nil if there still is a process
 // that has not said yet who it is.
-func (s *starting) ended(ctx context.Context) error {
+func (s *starting) ended(ctx context.Context, _ member.Status) error {
 	if s.child != nil {
 		select {
 		case <-s.child.Exited:
@@ -229,12 +167,6 @@ func (s *starting) reason() string {
 	lines := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
 	return cmp.Or(string(lines[len(lines)-1]), nothing)
 }
-
-// serves says whether etcd serves its peers. Its peer port is open long before
-// that, and a member that starts meanwhile asks it and waits for up to 7 s; the
-// metrics listener is the last one etcd opens (server/embed/etcd.go,
-// StartEtcd), whether or not there is a quorum yet.
-func serves(ctx context.Context, h cluster.Host) bool { return accepts(ctx, h, h.Ports.Metrics) }
 
 // accepts says whether somebody listens on a port of a host. It dials rather
 // than bind, because it may be the member's own process that is just about to.
