@@ -41,7 +41,7 @@ func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) erro
 		func() error { return h.removeVolume(ctx, host, keepData) },
 		func() error { return h.keep(host, keepData) },
 		func() error { return os.RemoveAll(state(host.Paths)) },
-		func() error { return durable.SyncFolder(filepath.Dir(state(host.Paths))) },
+		func() error { return durable.SyncFolders(filepath.Dir(state(host.Paths))) },
 		func() error { return h.removeUser(ctx, user) },
 	} {
 		if ctx.Err() != nil {
@@ -99,7 +99,7 @@ func (h *Host) keep(host cluster.Host, keep bool) error {
 	if err := os.Rename(host.Paths.Data, filepath.Join(kept, fmt.Sprintf("%s-%s", host.Name, host.Token))); err != nil {
 		return err
 	}
-	return errors.Join(durable.SyncFolder(kept), durable.SyncFolder(filepath.Dir(kept)))
+	return errors.Join(durable.SyncFolders(kept), durable.SyncFolders(filepath.Dir(kept)))
 }
 
 // own gives a folder and all that is in it to a user; zero is root. Where this

@@ -109,7 +109,7 @@ func (i *installing) folder(path string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is no folder", path)
 	}
-	return errors.Join(os.Chmod(path, 0o700), durable.SyncFolder(filepath.Dir(path)))
+	return errors.Join(os.Chmod(path, 0o700), durable.SyncFolders(filepath.Dir(path)))
 }
 
 func chown(path string, u User) error {

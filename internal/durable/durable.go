@@ -26,20 +26,31 @@ type File struct {
 	UID, GID int
 }
 
+// ErrNotSynced says that a file is the new one, but perhaps not yet on disk.
+var ErrNotSynced = errors.New("written, but perhaps not yet on disk")
+
+// Beside is where the new content of a file is written, before it takes the
+// file's place. A crash may leave it.
+func Beside(path string) string { return path + ".new" }
+
 // Replace makes a file what it is to be, if it is not, and says whether it had
-// to. The folder must exist.
+// to. The folder must exist. After an error that is not [ErrNotSynced] the file
+// is the old one.
 func Replace(f File) (changed bool, err error) {
 	if same, err := f.Holds(); err != nil || same {
 		return false, err
 	}
-	beside := f.Path + ".new"
+	beside := Beside(f.Path)
 	if err := f.write(beside); err != nil {
 		return false, errors.Join(err, os.RemoveAll(beside)) // it may be what filled the disk
 	}
 	if err := os.Rename(beside, f.Path); err != nil {
-		return false, err
+		return false, errors.Join(err, os.RemoveAll(beside))
 	}
-	return true, SyncFolder(filepath.Dir(f.Path))
+	if err := SyncFolders(filepath.Dir(f.Path)); err != nil {
+		return true, fmt.Errorf("%w: %w", ErrNotSynced, err)
+	}
+	return true, nil
 }
 
 // Holds says whether the file is what it is to be.
@@ -92,18 +103,23 @@ func Remove(path string) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return true, SyncFolder(filepath.Dir(path))
+	return true, SyncFolders(filepath.Dir(path))
 }
 
-// SyncFolder waits until the names in a folder are on the disk. Windows has no
-// such call and orders renames itself.
-func SyncFolder(path string) error {
+// SyncFolders waits until the names in some folders are on the disk. Windows
+// has no such call and orders renames itself.
+func SyncFolders(paths ...string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	d, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
+	for _, path := range paths {
+		d, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("sync folder: %w", err)
+		}
+		if err := errors.Join(d.Sync(), d.Close()); err != nil {
+			return fmt.Errorf("sync folder: %w", err)
+		}
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }

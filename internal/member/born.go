@@ -88,7 +88,7 @@ func beginFirstStart(n node.Node, now time.Time) error {
 		return fmt.Errorf("begin first start: %w", err)
 	}
 	for _, d := range []string{folder, n.Paths.Data} {
-		if err := durable.SyncFolder(d); err != nil {
+		if err := durable.SyncFolders(d); err != nil {
 			return fmt.Errorf("begin first start: %w", err)
 		}
 	}

@@ -86,7 +86,7 @@ func makeFolder(path string) error {
 	if err != nil {
 		return err
 	}
-	return durable.SyncFolder(filepath.Dir(path))
+	return durable.SyncFolders(filepath.Dir(path))
 }
 
 // hold says whether all files hold what they are to hold and are closed to

@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	wire "github.com/miekg/dns"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
@@ -51,8 +52,8 @@ func Create(ctx context.Context, dir, zone string, ip netip.Addr) (address strin
 		return "", err
 	}
 	if err := errors.Join(
-		writeFile(filepath.Join(beside, keyFile), key.Encode(), durable),
-		writeJSON(filepath.Join(beside, settingsFile), set, durable),
+		writeFile(filepath.Join(beside, keyFile), key.Encode()),
+		writeJSON(filepath.Join(beside, settingsFile), set),
 		z.save(beside),
 	); err != nil {
 		return "", errors.Join(err, os.RemoveAll(beside))
@@ -60,7 +61,7 @@ func Create(ctx context.Context, dir, zone string, ip netip.Addr) (address strin
 	if err := os.Rename(beside, dir); err != nil {
 		return "", err
 	}
-	return address, syncFolder(filepath.Dir(dir))
+	return address, durable.SyncFolders(filepath.Dir(dir))
 }
 
 // chooseAddress chooses where the server listens for as long as its folder

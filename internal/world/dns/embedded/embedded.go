@@ -77,7 +77,7 @@ func serve(ctx context.Context, dir string, log *slog.Logger) error {
 	sockets.serve(ctx, &wg, s)
 	standard.serve(ctx, &wg, s)
 	state := serverState{Version: fileVersion, Process: self, Address: set.Address, Port53: port53}
-	if err := writeJSON(filepath.Join(dir, stateFile), state, volatile); err != nil {
+	if err := writeJSON(filepath.Join(dir, stateFile), state); err != nil {
 		return err
 	}
 	log.Info("serving", "zone", set.Zone, "address", set.Address, "port53", port53, "serial", s.zone.Load().serial())

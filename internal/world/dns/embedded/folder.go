@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
@@ -90,68 +91,15 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
-func writeJSON(path string, v any, d durability) error {
+func writeJSON(path string, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return writeFile(path, append(text, '\n'), d)
+	return writeFile(path, append(text, '\n'))
 }
 
-// durability says what a written file must survive: the end of this process,
-// or the end of the machine.
-type durability bool
-
-const (
-	volatile durability = false
-	durable  durability = true
-)
-
-// writeFile replaces a file as a whole: readers see the old content or the
-// new, and a durable file is on disk, its name included, when writeFile
-// returns nil. After an error that is [errNotDurable] the file is the new one.
-func writeFile(path string, content []byte, d durability) error {
-	beside := path + ".new"
-	if err := writeBeside(beside, content, d); err != nil {
-		return errors.Join(err, removeIfThere(beside))
-	}
-	if err := os.Rename(beside, path); err != nil {
-		return errors.Join(err, removeIfThere(beside))
-	}
-	if d == durable {
-		if err := syncFolder(filepath.Dir(path)); err != nil {
-			return fmt.Errorf("%w: %w", errNotDurable, err)
-		}
-	}
-	return nil
-}
-
-var errNotDurable = errors.New("written, but perhaps not yet on disk")
-
-func writeBeside(path string, content []byte, d durability) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil && d == durable {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+func writeFile(path string, content []byte) error {
+	_, err := durable.Replace(durable.Private(path, content))
+	return err
 }

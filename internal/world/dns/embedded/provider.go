@@ -13,6 +13,7 @@ import (
 
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
@@ -237,5 +238,5 @@ func (p *Provider) remove() error {
 	if err := os.Rename(dir, gone); err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(gone), os.RemoveAll(dir+".new"), syncFolder(filepath.Dir(dir)))
+	return errors.Join(os.RemoveAll(gone), os.RemoveAll(dir+".new"), durable.SyncFolders(filepath.Dir(dir)))
 }

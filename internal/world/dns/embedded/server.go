@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	wire "github.com/miekg/dns"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 
@@ -169,7 +170,7 @@ func (s *server) update(m *wire.Msg, signed bool) int {
 	case errors.Is(err, errNotStorable):
 		s.log.Warn("update refused", "error", err)
 		return wire.RcodeRefused
-	case errors.Is(err, errNotDurable):
+	case errors.Is(err, durable.ErrNotSynced):
 		// The file has been replaced: go on with what the next start would
 		// find. SERVFAIL says that the outcome is not known.
 		s.zone.Store(after)

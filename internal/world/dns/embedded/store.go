@@ -96,7 +96,7 @@ func (z *zone) save(dir string) error {
 	if !slices.EqualFunc(z.records(), back.records(), same) {
 		return fmt.Errorf("%w: a record changes its form", errNotStorable)
 	}
-	return writeFile(filepath.Join(dir, zoneFile), content, durable)
+	return writeFile(filepath.Join(dir, zoneFile), content)
 }
 
 func same(a, b wire.RR) bool { return wire.IsDuplicate(a, b) && a.Header().Ttl == b.Header().Ttl }

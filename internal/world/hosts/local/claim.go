@@ -8,17 +8,16 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 const (
 	claimFile    = "host.json"
 	claimVersion = 1
-	unfinished   = ".new" // ends the name of a file that is being written
 )
 
 // claim is host.json: whose host a folder is, and where it listens. It never
@@ -115,41 +114,8 @@ func (c claim) write(folder string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(folder, claimFile)
-	if err := writeSynced(path+unfinished, append(b, '\n')); err != nil {
-		return err
-	}
-	if err := os.Rename(path+unfinished, path); err != nil {
-		return err
-	}
-	return syncFolders(folder)
-}
-
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncFolders makes entries made, renamed or removed in folders durable.
-// Windows has no such call and needs none.
-func syncFolders(folders ...string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	for _, path := range folders {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = durable.Replace(durable.Private(filepath.Join(folder, claimFile), append(b, '\n')))
+	return err
 }
 
 // absent says that a path does not exist, also where a file stands in place of

@@ -46,6 +46,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
@@ -178,7 +179,7 @@ func (p *Provider) claim(c claim) error {
 	if err := os.MkdirAll(filepath.Join(folder, configFolder), 0o700); err != nil {
 		return err
 	}
-	if err := syncFolders(p.root, p.hosts(), folder); err != nil {
+	if err := durable.SyncFolders(p.root, p.hosts(), folder); err != nil {
 		return err
 	}
 	return c.write(folder)

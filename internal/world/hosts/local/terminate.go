@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
@@ -72,7 +73,7 @@ func (p *Provider) remove(c claim, fate hosts.DataFate) error {
 	if err := os.Rename(p.folder(name), p.removed(name)); err != nil {
 		return err
 	}
-	if err := syncFolders(p.hosts()); err != nil {
+	if err := durable.SyncFolders(p.hosts()); err != nil {
 		return err
 	}
 	return p.bury(name)
@@ -95,7 +96,7 @@ func (p *Provider) keep(c claim) error {
 	if err := os.Rename(data, filepath.Join(kept, fmt.Sprintf("%s-%s", c.Name, c.Token))); err != nil {
 		return err
 	}
-	return syncFolders(p.root, kept, p.folder(c.Name))
+	return durable.SyncFolders(p.root, kept, p.folder(c.Name))
 }
 
 // bury removes what is left of a host whose Terminate was decided.
@@ -103,7 +104,7 @@ func (p *Provider) bury(name cluster.MemberName) error {
 	if err := os.RemoveAll(p.removed(name)); err != nil {
 		return err
 	}
-	return syncFolders(p.hosts())
+	return durable.SyncFolders(p.hosts())
 }
 
 // Sweep removes what crashes left behind: hosts whose Terminate was decided,
@@ -168,7 +169,7 @@ func (p *Provider) removeFolder() error {
 // than Launch puts there. It only ever removes empty folders and the file that
 // was to become host.json, so that it cannot lose anything.
 func removeEmpty(folder string) error {
-	if err := os.Remove(filepath.Join(folder, claimFile+unfinished)); err != nil && !absent(err) {
+	if err := os.Remove(durable.Beside(filepath.Join(folder, claimFile))); err != nil && !absent(err) {
 		return err
 	}
 	for _, path := range []string{filepath.Join(folder, configFolder), folder} {
