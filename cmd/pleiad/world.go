@@ -88,6 +88,10 @@ func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]by
 	return out, refused(err)
 }
 
+func (m machine) Send(ctx context.Context, command string, data []byte) error {
+	return refused(m.Machine.Send(ctx, command, data))
+}
+
 func (m machine) Open(ctx context.Context, command string) (io.ReadWriteCloser, error) {
 	s, err := m.Machine.Open(ctx, command)
 	return s, refused(err)
