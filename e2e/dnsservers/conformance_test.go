@@ -2,12 +2,13 @@ package dnsservers
 
 import (
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	wire "github.com/miekg/dns"
-	"github.com/pleiad-etcd/pleiad/e2e/dnsservers/daemon"
+	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
@@ -16,26 +17,37 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 
-// bed is one server with one zone, in which our key may write at and below
-// grant and the key known nowhere.
+// bed is one server, and the key that may change its zone.
 type bed struct {
 	*testing.T
-	*daemon.Server
-	ours, known tsig.Key
-	grant       string
+	nameserver.Config
+	*nameserver.Server
+	ours tsig.Key
 }
 
-func newBed(t *testing.T, kind daemon.Kind) *bed {
+func config(t *testing.T, kind nameserver.Kind, zone string) nameserver.Config {
+	return nameserver.Config{Kind: kind, Dir: t.TempDir(), At: netip.AddrPortFrom(dnstest.Address(), 53), Zone: zone}
+}
+
+// newBed is a server of which our key may change what is at and below Domain,
+// and the one it knows beside ours may not.
+func newBed(t *testing.T, kind nameserver.Kind) *bed {
 	t.Helper()
-	b := &bed{T: t, ours: generate(t, "pleiad"), known: generate(t, "known"), grant: "clusters.twindb.test"}
-	s, err := daemon.Start(t.Context(), kind, daemon.Config{
-		Place: daemon.Place{Dir: t.TempDir(), Addr: dnstest.Address(), Zone: "twindb.test"},
-		Key:   b.ours, Known: []tsig.Key{b.known}, Grant: b.grant,
-	})
+	c := config(t, kind, "twindb.test")
+	c.Domain, c.Clients, c.Known = "clusters.twindb.test", netip.MustParsePrefix("127.0.0.0/8"), []tsig.Key{generate(t, "known")}
+	s, err := nameserver.New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Server = s
+	return start(t, c, s, s.Key())
+}
+
+// start starts a server for as long as its test takes.
+func start(t *testing.T, c nameserver.Config, s *nameserver.Server, ours tsig.Key) *bed {
+	t.Helper()
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
@@ -44,7 +56,7 @@ func newBed(t *testing.T, kind daemon.Kind) *bed {
 			t.Log(s.Log())
 		}
 	})
-	return b
+	return &bed{T: t, Config: c, Server: s, ours: ours}
 }
 
 func generate(t *testing.T, name string) tsig.Key {
@@ -68,24 +80,24 @@ func client(t *testing.T, server string, key tsig.Key) *rfc2136.Provider {
 // denied are clients that may not write here, by what is wrong with them.
 func (b *bed) denied(t *testing.T) map[string]dns.Zone {
 	return map[string]dns.Zone{
-		"another secret":          client(t, b.Address(), generate(t, "pleiad")),
-		"an unknown key":          client(t, b.Address(), generate(t, "unknown")),
-		"a key without the right": client(t, b.Address(), b.known),
-		"a clock an hour slow":    dnstest.Late(t, client(t, b.Address(), b.ours), time.Hour),
+		"another secret":          client(t, b.Addr().String(), generate(t, "pleiad")),
+		"an unknown key":          client(t, b.Addr().String(), generate(t, "unknown")),
+		"a key without the right": client(t, b.Addr().String(), b.Known[0]),
+		"a clock an hour slow":    dnstest.Late(t, client(t, b.Addr().String(), b.ours), time.Hour),
 	}
 }
 
 // harness gives a case a domain of its own in the server's one zone, so that
 // the cases disturb each other no more than clusters do.
 func (b *bed) harness(t *testing.T, domain string) dnstest.Harness {
-	proxy := dnstest.NewProxy(t, b.Address())
+	proxy := dnstest.NewProxy(t, b.Addr().String())
 	return dnstest.Harness{
 		Zone:        client(t, proxy.Addr, b.ours),
 		Domain:      domain,
-		Rival:       client(t, b.Address(), b.ours),
+		Rival:       client(t, b.Addr().String(), b.ours),
 		Denied:      b.denied(t),
 		Foreign:     func(set cluster.RecordSet) { b.foreign(t, set) },
-		CaseMatters: b.Kind == daemon.PowerDNS,
+		CaseMatters: b.Kind == nameserver.PowerDNS,
 		LoseAnswer:  proxy.LoseAnswer,
 		LoseRequest: proxy.LoseRequest,
 		Stall:       proxy.Stall,
@@ -111,14 +123,14 @@ func (b *bed) write(t *testing.T, key tsig.Key, zone string, set cluster.RecordS
 	}
 	m := new(wire.Msg).SetUpdate(wire.Fqdn(zone))
 	m.Insert(records)
-	return send(t, b.Address(), key, m).Rcode
+	return send(t, b.Addr().String(), key, m).Rcode
 }
 
 // lookUp asks for addresses as any resolver would.
 func (b *bed) lookUp(t *testing.T, network, name string) []wire.RR {
 	t.Helper()
 	m := new(wire.Msg).SetQuestion(name, wire.TypeA)
-	answer, _, err := (&wire.Client{Net: network, Timeout: 20 * time.Second}).ExchangeContext(t.Context(), m, b.Address())
+	answer, _, err := (&wire.Client{Net: network, Timeout: 20 * time.Second}).ExchangeContext(t.Context(), m, b.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,12 +172,12 @@ func send(t *testing.T, server string, key tsig.Key, m *wire.Msg) *wire.Msg {
 }
 
 func TestConformance(t *testing.T) {
-	for _, kind := range daemon.Kinds() {
+	for _, kind := range nameserver.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			b := newBed(t, kind)
 			var domains atomic.Int64
 			dnstest.Run(t, func(t *testing.T) dnstest.Harness {
-				return b.harness(t, fmt.Sprintf("c%d.%s", domains.Add(1), b.grant))
+				return b.harness(t, fmt.Sprintf("c%d.%s", domains.Add(1), b.Domain))
 			})
 		})
 	}

@@ -12,10 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	wire "github.com/miekg/dns"
-	"github.com/pleiad-etcd/pleiad/e2e/dnsservers/daemon"
+	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 
@@ -24,7 +23,7 @@ const domain = "c1.twindb.com"
 // page is a page of docs/ for one make of server.
 type page struct {
 	file string
-	kind daemon.Kind
+	kind nameserver.Kind
 	zone string
 	// folders of the page; here all their files are in the server's one.
 	folders []string
@@ -41,7 +40,7 @@ func pages() []page {
 	}
 	return []page{
 		{
-			file: "dns-bind.md", kind: daemon.BIND, zone: "twindb.com",
+			file: "dns-bind.md", kind: nameserver.BIND, zone: "twindb.com",
 			folders: []string{"/etc/bind", "/var/cache/bind", "/var/lib/bind"},
 			denied: []cluster.RecordSet{
 				a("www.twindb.com."), a("twindb.com."), a("ns1.twindb.com."), a("etcd-k3v9qd2m.c2.twindb.com."), a("xc1.twindb.com."),
@@ -50,7 +49,7 @@ func pages() []page {
 			granted: []cluster.RecordSet{a("www.c1.twindb.com.")},
 		},
 		{
-			file: "dns-knot.md", kind: daemon.Knot, zone: "twindb.com",
+			file: "dns-knot.md", kind: nameserver.Knot, zone: "twindb.com",
 			folders: []string{"/etc/knot", "/run/knot", "/var/lib/knot"},
 			denied: []cluster.RecordSet{
 				a("www.twindb.com."), a("twindb.com."), a("ns1.twindb.com."), a("etcd-k3v9qd2m.c2.twindb.com."), a("xc1.twindb.com."),
@@ -59,7 +58,7 @@ func pages() []page {
 			granted: []cluster.RecordSet{a("www.c1.twindb.com."), text("www.c1.twindb.com."), srv("_http._tcp.c1.twindb.com.")},
 		},
 		{
-			file: "dns-powerdns.md", kind: daemon.PowerDNS, zone: domain,
+			file: "dns-powerdns.md", kind: nameserver.PowerDNS, zone: domain,
 			folders: []string{"/etc/powerdns", "/var/lib/powerdns"},
 			granted: []cluster.RecordSet{a("www.c1.twindb.com."), text("c1.twindb.com."), srv("_http._tcp.c1.twindb.com.")},
 		},
@@ -71,25 +70,13 @@ func pages() []page {
 func TestPages(t *testing.T) {
 	for _, p := range pages() {
 		t.Run(p.file, func(t *testing.T) {
-			place := daemon.Place{Dir: t.TempDir(), Addr: dnstest.Address(), Zone: p.zone}
-			key := p.install(t, place)
-			s, err := daemon.Run(t.Context(), p.kind, place)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b := &bed{T: t, Server: s, ours: key}
-			t.Cleanup(func() {
-				if err := s.Stop(); err != nil {
-					t.Error(err)
-				}
-				if t.Failed() {
-					t.Log(s.Log())
-				}
-			})
+			c := config(t, p.kind, p.zone)
+			key := p.install(t, c)
+			b := start(t, c, nameserver.Existing(c), key)
 			b.changesOurs(t)
 			b.refuses(t, p)
 			b.keepsOthersOut(t)
-			if p.kind == daemon.PowerDNS {
+			if p.kind == nameserver.PowerDNS {
 				b.keepsOtherZones(t)
 				b.seesTheDatabase(t)
 			}
@@ -98,12 +85,12 @@ func TestPages(t *testing.T) {
 }
 
 // install writes the page's files, runs its commands, and returns its key.
-func (p page) install(t *testing.T, place daemon.Place) tsig.Key {
+func (p page) install(t *testing.T, c nameserver.Config) tsig.Key {
 	t.Helper()
 	fresh := secretOf(generate(t, "pleiad"))
-	swap := []string{"10.5.1.2", place.Addr.String(), "10.5.0.0/16", "127.0.0.0/8"}
+	swap := []string{"10.5.1.2", c.At.Addr().String(), "10.5.0.0/16", "127.0.0.0/8"}
 	for _, folder := range append(p.folders, "/etc/pleiad") {
-		swap = append(swap, folder, place.Dir)
+		swap = append(swap, folder, c.Dir)
 	}
 	var key tsig.Key
 	for _, block := range blocks(t, p.file) {
@@ -116,9 +103,9 @@ func (p page) install(t *testing.T, place daemon.Place) tsig.Key {
 		}
 		switch {
 		case block.path == "sh":
-			fresh = p.shell(t, place.Dir, text)
+			fresh = p.shell(t, c.Dir, text)
 		case strings.HasPrefix(block.path, "/"):
-			if err := os.WriteFile(filepath.Join(place.Dir, filepath.Base(block.path)), []byte(text), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(c.Dir, filepath.Base(block.path)), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -236,7 +223,7 @@ func (b *bed) refuses(t *testing.T, p page) {
 	mail := &wire.MX{Hdr: wire.RR_Header{Name: "mail." + domain + ".", Rrtype: wire.TypeMX, Class: wire.ClassINET, Ttl: 60}, Mx: "mail.twindb.com."}
 	m := new(wire.Msg).SetUpdate(wire.Fqdn(b.Zone))
 	m.Insert([]wire.RR{mail})
-	if refused := send(t, b.Address(), b.ours, m).Rcode != wire.RcodeSuccess; refused != (p.kind != daemon.PowerDNS) {
+	if refused := send(t, b.Addr().String(), b.ours, m).Rcode != wire.RcodeSuccess; refused != (p.kind != nameserver.PowerDNS) {
 		t.Errorf("write an MX below the domain: refused is %v", refused)
 	}
 }
@@ -261,7 +248,7 @@ func (b *bed) keepsOthersOut(t *testing.T) {
 	}
 	for _, key := range []tsig.Key{b.ours, {}} {
 		m := new(wire.Msg).SetAxfr(wire.Fqdn(b.Zone))
-		if answer := send(t, b.Address(), key, m); answer.Rcode == wire.RcodeSuccess || len(answer.Answer) > 0 {
+		if answer := send(t, b.Addr().String(), key, m); answer.Rcode == wire.RcodeSuccess || len(answer.Answer) > 0 {
 			t.Errorf("a transfer with %s: %v", key, answer)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/e2e/dnsservers/daemon"
+	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
 )
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
@@ -25,7 +25,7 @@ func runTests(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "end-to-end tests need root on Linux")
 		return 1
 	}
-	if err := daemon.Missing(); err != nil {
+	if err := nameserver.Missing(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

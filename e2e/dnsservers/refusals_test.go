@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/e2e/dnsservers/daemon"
+	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
@@ -36,7 +36,7 @@ type refusal struct {
 
 // What a server says for each fault, and what it makes pleiad say. PowerDNS
 // says the same for all that may be wrong with a key.
-func refusals() map[daemon.Kind]map[string]refusal {
+func refusals() map[nameserver.Kind]map[string]refusal {
 	all := refusal{"(REFUSED): it does not say why: ", []string{log, right, secret, clock, server}}
 	notOurs := refusal{"(NOTAUTH): TSIG key pleiad (hmac-sha256) is known there but has no right to this, or the server is not authoritative", []string{right, zone, server}}
 	badSecret := refusal{"(NOTAUTH): TSIG key pleiad (hmac-sha256): the secret of the key is another one", []string{secret}}
@@ -47,17 +47,17 @@ func refusals() map[daemon.Kind]map[string]refusal {
 		return refusal{"(REFUSED): TSIG key " + name + " (hmac-sha256) is known there but has no right to this", []string{right}}
 	}
 	late := refusal{"(BADTIME): the server's is ", []string{clock}}
-	return map[daemon.Kind]map[string]refusal{
-		daemon.BIND: {
+	return map[nameserver.Kind]map[string]refusal{
+		nameserver.BIND: {
 			"another secret": badSecret, "an unknown key": badKey("unknown"), "a key without the right": noRight("known"),
 			"a clock an hour slow": late, "a clock an hour fast": late, "a zone that is none": notOurs, "a name outside the grant": noRight("pleiad"),
 		},
-		daemon.Knot: {
+		nameserver.Knot: {
 			"another secret": badSecret, "an unknown key": badKey("unknown"), "a key without the right": badKey("known"),
 			"a clock an hour slow": late, "a clock an hour fast": late, "a name outside the grant": badKey("pleiad"),
 			"a zone that is none": {"(NOTAUTH): it does not say why: ", all.remedies},
 		},
-		daemon.PowerDNS: {
+		nameserver.PowerDNS: {
 			"another secret": all, "an unknown key": all, "a key without the right": noRight("known"),
 			"a clock an hour slow": all, "a clock an hour fast": all, "a zone that is none": notOurs,
 			"a name outside the grant": {}, // it has no grants
@@ -71,24 +71,24 @@ func TestRefusals(t *testing.T) {
 	for kind, table := range refusals() {
 		t.Run(string(kind), func(t *testing.T) {
 			b := newBed(t, kind)
-			marker := cluster.NewRecordSet("_pleiad.c1."+b.grant+".", cluster.TXT, "v=1")
+			marker := cluster.NewRecordSet("_pleiad.c1."+b.Domain+".", cluster.TXT, "v=1")
 			for fault, z := range map[string]dns.Zone{
 				"another secret":          b.open(t, b.Zone, generate(t, "pleiad")),
 				"an unknown key":          b.open(t, b.Zone, generate(t, "unknown")),
-				"a key without the right": b.open(t, b.Zone, b.known),
+				"a key without the right": b.open(t, b.Zone, b.Known[0]),
 				"a clock an hour slow":    dnstest.Late(t, b.open(t, b.Zone, b.ours), time.Hour),
 				"a clock an hour fast":    dnstest.Late(t, b.open(t, b.Zone, b.ours), -time.Hour),
-				"a zone that is none":     b.open(t, b.grant, b.ours),
+				"a zone that is none":     b.open(t, b.Domain, b.ours),
 			} {
 				_, err := z.Apply(t.Context(), []cluster.Change{{Key: marker.Key, New: &marker}})
 				table[fault].check(t, fault, err)
 			}
 			// One record that is granted beside one that is not.
-			www, zone := cluster.NewRecordSet("www."+b.Zone+".", cluster.A, "192.0.2.80"), b.open(t, b.Zone, b.ours)
-			_, err := zone.Apply(t.Context(), []cluster.Change{{Key: marker.Key, New: &marker}, {Key: www.Key, New: &www}})
+			theirs, zone := cluster.NewRecordSet("theirs."+b.Zone+".", cluster.A, "192.0.2.80"), b.open(t, b.Zone, b.ours)
+			_, err := zone.Apply(t.Context(), []cluster.Change{{Key: marker.Key, New: &marker}, {Key: theirs.Key, New: &theirs}})
 			outside := table["a name outside the grant"]
 			outside.check(t, "a name outside the grant", err)
-			got, err := zone.Read(t.Context(), []cluster.Key{marker.Key, www.Key})
+			got, err := zone.Read(t.Context(), []cluster.Key{marker.Key, theirs.Key})
 			want := 0
 			if outside.text == "" {
 				want = 2
@@ -132,7 +132,7 @@ func (b *bed) open(t *testing.T, zone string, key tsig.Key) *rfc2136.Provider {
 	if err := os.WriteFile(file, key.Encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := rfc2136.Open(rfc2136.Config{Server: b.Address(), Zone: zone, Timeout: 20 * time.Second}, file)
+	p, err := rfc2136.Open(rfc2136.Config{Server: b.Addr().String(), Zone: zone, Timeout: 20 * time.Second}, file)
 	if err != nil {
 		t.Fatal(err)
 	}

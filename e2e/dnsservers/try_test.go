@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/e2e/dnsservers/daemon"
+	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
@@ -12,19 +12,19 @@ import (
 // What a key may change shows without changing anything: BIND and Knot look at
 // rights before they look at conditions. PowerDNS knows no grants of names.
 func TestTry(t *testing.T) {
-	for _, kind := range []daemon.Kind{daemon.BIND, daemon.Knot, daemon.PowerDNS} {
+	for _, kind := range nameserver.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			b := newBed(t, kind)
 			zone := b.open(t, b.Zone, b.ours)
-			inside, outside := "c1."+b.grant+".", b.Zone+"."
+			inside, outside := "c1."+b.Domain+".", b.Zone+"."
 			for key, granted := range map[cluster.Key]bool{
 				{Name: "_pleiad." + inside, Type: cluster.TXT}:               true,
 				{Name: "_etcd-server-ssl._tcp." + inside, Type: cluster.SRV}: true,
 				{Name: "etcd-zzzzzzz." + inside, Type: cluster.A}:            true,
 				{Name: "etcd-zzzzzzz." + inside, Type: cluster.AAAA}:         true,
-				{Name: "_other._tcp." + outside, Type: cluster.SRV}:          kind == daemon.PowerDNS,
-				{Name: "pleiad-doctor." + outside, Type: cluster.TXT}:        kind == daemon.PowerDNS,
-				{Name: outside, Type: cluster.A}:                             kind == daemon.PowerDNS,
+				{Name: "_other._tcp." + outside, Type: cluster.SRV}:          kind == nameserver.PowerDNS,
+				{Name: "pleiad-doctor." + outside, Type: cluster.TXT}:        kind == nameserver.PowerDNS,
+				{Name: outside, Type: cluster.A}:                             kind == nameserver.PowerDNS,
 			} {
 				err := dns.Try(t.Context(), zone, key)
 				if granted && err != nil || !granted && !errors.Is(err, dns.ErrDenied) {
@@ -34,7 +34,7 @@ func TestTry(t *testing.T) {
 					t.Errorf("%s %s afterwards: %v, %v, want nothing", key.Name, key.Type, got, err)
 				}
 			}
-			if err := dns.Try(t.Context(), b.open(t, b.Zone, b.known), cluster.Key{Name: "_pleiad." + inside, Type: cluster.TXT}); !errors.Is(err, dns.ErrDenied) {
+			if err := dns.Try(t.Context(), b.open(t, b.Zone, b.Known[0]), cluster.Key{Name: "_pleiad." + inside, Type: cluster.TXT}); !errors.Is(err, dns.ErrDenied) {
 				t.Errorf("with a key that has no right: %v, want it denied", err)
 			}
 		})

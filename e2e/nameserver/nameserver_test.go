@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
 )
 
 func TestMain(m *testing.M) { os.Exit(bed.Main(m)) }
@@ -37,51 +39,57 @@ func update(t *testing.T, s *nameserver.Server, keyFile, command string) (string
 	return string(out), err
 }
 
-// addresses are the A records of a name, and whether the server answers at all.
-func addresses(t *testing.T, s *nameserver.Server, name string) (list []string, answers bool) {
+// wantAddress asks for a name without a key; "" wants none.
+func wantAddress(t *testing.T, s *nameserver.Server, name, want string) {
 	t.Helper()
-	client := wire.Client{Net: "tcp", Timeout: 2 * time.Second}
+	client := wire.Client{Net: "tcp", Timeout: 10 * time.Second}
 	m, _, err := client.ExchangeContext(t.Context(), new(wire.Msg).SetQuestion(name, wire.TypeA), s.Addr().String())
-	if err != nil {
-		return nil, false
-	}
+	must(t, err)
+	var got []string
 	for _, r := range m.Answer {
-		list = append(list, r.(*wire.A).A.String())
+		got = append(got, r.(*wire.A).A.String())
 	}
-	return list, true
+	if strings.Join(got, " ") != want {
+		t.Errorf("%s says that %s has %q, want %q", s.Addr(), name, got, want)
+	}
 }
 
-// freePort is a port that nobody listens on just now.
-func freePort(t *testing.T) netip.AddrPort {
+// primary is one that is not started yet, on a loopback address of its own.
+func primary(t *testing.T, kind nameserver.Kind) *nameserver.Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := nameserver.New(t.Context(), nameserver.Config{
+		Kind: kind, Dir: t.TempDir(), At: netip.AddrPortFrom(dnstest.Address(), 53),
+		Zone: "bed.example.", Domain: "c1.bed.example.", Clients: netip.MustParsePrefix("127.0.0.0/8"),
+	})
 	must(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	t.Cleanup(s.Kill)
+	return s
 }
 
 func TestServers(t *testing.T) {
 	for _, kind := range nameserver.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
-			s, err := nameserver.New(t.Context(), nameserver.Config{
-				Kind: kind, Dir: t.TempDir(), At: freePort(t),
-				Zone: "bed.example.", Domain: "c1.bed.example.", Clients: netip.MustParsePrefix("127.0.0.0/8"),
-			})
-			must(t, err)
+			s := primary(t, kind)
 			begun := time.Now()
 			must(t, s.Start(t.Context()))
-			t.Cleanup(s.Kill)
 			t.Logf("answers after %s", time.Since(begun).Round(time.Millisecond))
+			if err := s.Start(t.Context()); err == nil {
+				t.Error("it starts a second time")
+			}
 			check(t, s, kind)
-			for name, end := range map[string]func(){"stopped": s.Stop, "killed": s.Kill} {
-				end()
-				if _, ok := addresses(t, s, "www.bed.example."); ok {
-					t.Errorf("%s, and answers", name)
+			for name, end := range map[string]func() error{"stopped": s.Stop, "killed": func() error { s.Kill(); return nil }} {
+				must(t, end())
+				if serial, err := s.Serial(t.Context()); err == nil {
+					t.Errorf("%s, and answers with serial %d", name, serial)
+				}
+				if listed(t, s.Addr().Addr()) {
+					t.Errorf("%s, and its address is still here", name)
+				}
+				if err := s.Stop(); err != nil {
+					t.Errorf("%s, and then stopped: %v", name, err)
 				}
 				must(t, s.Start(t.Context()))
-				if got, _ := addresses(t, s, "m1.c1.bed.example."); len(got) != 1 || got[0] != "192.0.2.1" {
-					t.Errorf("after it was %s and started, m1 has %v", name, got)
-				}
+				wantAddress(t, s, "m1.c1.bed.example.", "192.0.2.1")
 			}
 			if strings.Contains(s.Log(), secret(t, s)) {
 				t.Error("the log has the secret")
@@ -90,18 +98,22 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// listed is whether an interface has the address.
+func listed(t *testing.T, addr netip.Addr) bool {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	must(t, err)
+	return slices.ContainsFunc(all, func(a net.Addr) bool { return strings.HasPrefix(a.String(), addr.String()+"/") })
+}
+
 // check looks at what the key may do and what others may not.
 func check(t *testing.T, s *nameserver.Server, kind nameserver.Kind) {
 	t.Helper()
-	if got, _ := addresses(t, s, "ns1.bed.example."); len(got) != 1 || got[0] != s.Addr().Addr().String() {
-		t.Errorf("ns1 has %v", got)
-	}
+	wantAddress(t, s, "ns1.bed.example.", s.Addr().Addr().String())
 	if out, err := update(t, s, s.KeyFile(), "add m1.c1.bed.example. 60 A 192.0.2.1"); err != nil {
 		t.Fatalf("a granted update: %v %s\n%s", err, out, s.Log())
 	}
-	if got, _ := addresses(t, s, "m1.c1.bed.example."); len(got) != 1 || got[0] != "192.0.2.1" {
-		t.Errorf("m1 has %v", got)
-	}
+	wantAddress(t, s, "m1.c1.bed.example.", "192.0.2.1")
 	for what, try := range map[string]struct{ key, command string }{
 		"no key":            {"", "add m2.c1.bed.example. 60 A 192.0.2.2"},
 		"outside the grant": {s.KeyFile(), "add m2.bed.example. 60 A 192.0.2.2"},
@@ -119,6 +131,34 @@ func secret(t *testing.T, s *nameserver.Server) string {
 	text, err := os.ReadFile(s.KeyFile())
 	must(t, err)
 	return strings.Split(string(text), `"`)[3]
+}
+
+// A secondary of each kind stays behind its primary until it is told.
+func TestSecondaryLagsUntilToldToCatchUp(t *testing.T) {
+	for _, kind := range nameserver.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			s := primary(t, kind)
+			must(t, s.Start(t.Context()))
+			secondary, err := nameserver.NewSecondary(s, t.TempDir(), netip.AddrPortFrom(dnstest.Address(), 53))
+			must(t, err)
+			must(t, secondary.Start(t.Context()))
+			t.Cleanup(secondary.Kill)
+			for name, address := range map[string]string{"m1.c1.bed.example.": "192.0.2.1", "m2.c1.bed.example.": "192.0.2.2"} {
+				if out, err := update(t, s, s.KeyFile(), "add "+name+" 60 A "+address); err != nil {
+					t.Fatalf("%v %s", err, out)
+				}
+				wantAddress(t, s, name, address)
+				wantAddress(t, secondary.Server, name, "")
+				must(t, secondary.CatchUp(t.Context()))
+				wantAddress(t, secondary.Server, name, address)
+			}
+			if err := secondary.CatchUp(t.Context()); err != nil {
+				t.Errorf("nothing to catch up with: %v", err)
+			}
+			must(t, secondary.Stop())
+			must(t, s.Stop())
+		})
+	}
 }
 
 // On a bed each server has an address of its own and port 53, and hosts see
@@ -148,7 +188,7 @@ func TestOnBed(t *testing.T) {
 	if out, err := h.Exec(t.Context(), "getent hosts www.bed.example"); err != nil || !strings.HasPrefix(out, "192.0.2.80 ") {
 		t.Errorf("asked directly: %q %v", out, err)
 	}
-	last.Stop()
+	must(t, last.Stop())
 	if out, err := h.Exec(t.Context(), "getent hosts www.bed.example"); err == nil {
 		t.Errorf("the only name server is down, but the host sees %q", out)
 	}

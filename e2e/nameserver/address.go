@@ -1,12 +1,10 @@
-package daemon
+package nameserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 )
 
 // lend gives the loopback interface an address until back is called. All of
@@ -18,27 +16,19 @@ func lend(ctx context.Context, addr netip.Addr) (back func() error, err error) {
 		return nil, err
 	}
 	for _, a := range listed {
-		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(net.IP(addr.AsSlice())) {
+		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(addr.AsSlice()) {
 			return func() error { return nil }, nil
 		}
 	}
 	if !addr.IsLoopback() {
 		return nil, fmt.Errorf("%s is neither here nor a loopback address", addr)
 	}
-	if err := ip(ctx, "add", addr); err != nil {
-		return nil, err
+	address := func(ctx context.Context, verb string) error {
+		return said(ctx, nil, "ip", "address", verb, addr.String()+"/32", "dev", "lo")
 	}
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		return ip(ctx, "del", addr)
-	}, nil
-}
-
-func ip(ctx context.Context, verb string, addr netip.Addr) error {
-	out, err := exec.CommandContext(ctx, "ip", "address", verb, addr.String()+"/32", "dev", "lo").CombinedOutput()
-	if err != nil {
-		return errors.Join(fmt.Errorf("ip address %s %s: %w", verb, addr, err), errors.New(string(out)))
-	}
-	return nil
+		return address(ctx, "del")
+	}, address(ctx, "add")
 }
