@@ -253,31 +253,6 @@ func TestStopWaitsForTheStatusOfAProcess(t *testing.T) {
 	}
 }
 
-// Who listens for a moment only is no occupant: a host's place is bound while
-// it is chosen.
-func TestStartOnAPortThatIsBoundForAMoment(t *testing.T) {
-	t.Parallel()
-	d, h := stage(t, fakemember.Behaviour{})
-	l, err := net.Listen("tcp", netip.AddrPortFrom(h.Address, h.Ports.Client).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := make(chan error, 1)
-	go func() {
-		c, err := l.Accept()
-		if err == nil {
-			err = c.Close()
-		}
-		seen <- errors.Join(err, l.Close())
-	}()
-	if err := d.Start(t.Context(), h); err != nil {
-		t.Errorf("Start: %v", err)
-	}
-	if err := <-seen; err != nil {
-		t.Error(err)
-	}
-}
-
 // A pid that belongs to another process by now is neither running nor
 // signalled: here it is this test's own.
 func TestRecycledPID(t *testing.T) {
