@@ -51,7 +51,8 @@ func (m *Machine) Run(ctx context.Context, command string, stdin io.Reader) (std
 const mouthful = 1 << 20
 
 // Send runs a command as root that reads data from its stdin, and sends no more
-// at once than the command swallows, which costs sshd much less than Run does.
+// at once than the command swallows, which costs sshd much less than Run does
+// and the connection a round trip for each mouthful.
 // What the command writes to stdout is dropped. ctx is as in Run.
 func (m *Machine) Send(ctx context.Context, command string, data []byte) (err error) {
 	defer m.traced("send "+brief(command), time.Now(), &err)
@@ -60,23 +61,39 @@ func (m *Machine) Send(ctx context.Context, command string, data []byte) (err er
 		return m.wrap(err)
 	}
 	defer context.AfterFunc(ctx, func() { s.abandon(context.Cause(ctx)) })()
-	for piece := range slices.Chunk(data, mouthful) {
-		s.in.Write(piece) // an error is the end of the command, which the next Read tells
-		if len(piece) < mouthful {
-			break
+	swallowed := make(chan struct{}, len(data)/mouthful)
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		defer s.in.Close()
+		for piece := range slices.Chunk(data, mouthful) {
+			if _, err := s.in.Write(piece); err != nil || len(piece) < mouthful {
+				return // an error is the end of the command, which stdout tells
+			}
+			select {
+			case <-swallowed:
+			case <-s.ended:
+				return
+			}
 		}
-		if _, err = s.out.Read(make([]byte, 1)); err != nil {
-			break
-		}
-	}
-	s.in.Close()
-	if err == nil {
-		_, err = io.Copy(io.Discard, s.out)
-	}
-	if err == io.EOF {
-		err = nil
-	}
+	})
+	// To the end, whatever is under way: a command that has ended is known only
+	// once all that it wrote was read.
+	_, err = io.Copy(acknowledging(swallowed), s.out)
+	feeding.Wait()
 	return m.wrap(err)
+}
+
+// acknowledging is a writer each of whose bytes stands for a mouthful.
+type acknowledging chan<- struct{}
+
+func (a acknowledging) Write(b []byte) (int, error) {
+	for range b {
+		select {
+		case a <- struct{}{}:
+		default: // more than was sent: a login shell may have something to say
+		}
+	}
+	return len(b), nil
 }
 
 // Follow runs a command as root and copies its stdout to w until it ends or

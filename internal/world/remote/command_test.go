@@ -116,7 +116,6 @@ func TestRunMany(t *testing.T) {
 	})
 }
 
-// Secrets go through stdin: the command line holds what the caller wrote alone.
 // Whatever its size, the command gets all of it and then the end.
 func TestSend(t *testing.T) {
 	t.Parallel()
@@ -152,7 +151,8 @@ func TestSendUnread(t *testing.T) {
 	})
 }
 
-// Neither a machine that swallows nothing nor one that is gone holds it up.
+// Neither a machine that swallows nothing nor one that is gone holds it up. A
+// command that is told to end can clear away what it has begun.
 func TestSendCutShort(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {
@@ -162,20 +162,28 @@ func TestSendCutShort(t *testing.T) {
 		} {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			began := filepath.Join(t.TempDir(), "began")
+			began, half := filepath.Join(t.TempDir(), "began"), filepath.Join(t.TempDir(), "half")
 			ended := make(chan error, 1)
 			go func() {
-				ended <- m.Send(ctx, "echo $$ >"+began+"; exec sleep 600", make([]byte, 3<<20))
+				ended <- m.Send(ctx, "trap 'rm -f "+half+"' EXIT; echo >"+half+"; echo $$ >"+began+"; cat >/dev/null; :", make([]byte, 3<<20))
 			}()
 			started(t, began)
 			cut(cancel)
 			if err := <-ended; !errors.Is(err, remote.ErrLost) {
 				t.Errorf("%s: %v, want that it is lost", name, err)
 			}
+			if name == "lost" {
+				continue // nobody is there to tell it
+			}
+			gone(t, began)
+			if _, err := os.Stat(half); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("what it had begun: %v, want it cleared away", err)
+			}
 		}
 	})
 }
 
+// Secrets go through stdin: the command line holds what the caller wrote alone.
 func TestCommandLines(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *remotetest.Server, m *remote.Machine) {

@@ -47,17 +47,16 @@ exit $s`) + " " + Quote(command)
 
 // fed is a command whose stdin comes in mouthfuls and a rest. For each mouthful
 // a byte goes to stdout once the command has swallowed it, but for what is in a
-// pipe. The loop is for sh, whose processes are cheaper to start than those of a
-// login shell.
+// pipe. Where dd cannot do that, all of it counts as swallowed at once.
+//
+// It is for sh, whose processes are cheaper to start than those of a login
+// shell, but which does not run the command's EXIT trap when a signal ends it.
 func fed(command string, size int) string {
 	return `exec sh -c ` + Quote(fmt.Sprintf(`exec 3>&1
 {
 	i=0
-	while [ $i -lt %d ]; do
-		dd bs=%d count=1 iflag=fullblock status=none || exit
-		echo >&3
-		i=$((i + 1))
-	done
-	cat
-} | sh -c "$0" >/dev/null 3>&-`, size/mouthful, mouthful)) + " " + Quote(command)
+	while [ $i -lt %[1]d ] && dd bs=%[2]d count=1 iflag=fullblock status=none 2>/dev/null; do echo >&3; i=$((i + 1)); done
+	while [ $i -lt %[1]d ]; do echo >&3; i=$((i + 1)); done
+	cat 2>/dev/null
+} | sh -c "$0" >/dev/null 3>&-`, size/mouthful, mouthful)) + " " + Quote("trap 'exit 143' HUP INT TERM\n"+command)
 }

@@ -2,7 +2,7 @@
 // below the providers that work on real machines: all they do there goes
 // through a [Machine].
 //
-//	New ─▶ Pool ─▶ Machine ─▶ line ─▶ connection ─▶ session: Run, Open, Follow
+//	New ─▶ Pool ─▶ Machine ─▶ line ─▶ connection ─▶ session: Run, Send, Open, Follow
 //	                           │ dialled on first use, and again when lost
 //	                           └─▶ line to a jump host, shared by all behind it
 //

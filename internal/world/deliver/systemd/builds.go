@@ -9,11 +9,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
@@ -145,20 +147,18 @@ func pack(program []byte, digest string) ([]byte, error) {
 // piece is how much of a program makes one member of the gzip file.
 const piece = 1 << 20
 
-// compress makes a gzip file of several members (RFC 1952, section 2.2), all at
-// once: one after another they would take longer than the rest of a delivery.
+// compress makes a gzip file of several members (RFC 1952, section 2.2), by all
+// processors: one alone would take longer than the rest of a delivery.
 func compress(program []byte) ([]byte, error) {
 	pieces := slices.Collect(slices.Chunk(program, piece))
 	members, errs := make([]bytes.Buffer, len(pieces)), make([]error, len(pieces))
+	var next atomic.Int64
 	var all sync.WaitGroup
-	for i, content := range pieces {
+	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
-			z, err := gzip.NewWriterLevel(&members[i], gzip.BestSpeed)
-			if err == nil {
-				_, err = z.Write(content)
-				err = errors.Join(err, z.Close())
+			for i := next.Add(1) - 1; i < int64(len(pieces)); i = next.Add(1) - 1 {
+				errs[i] = member(&members[i], pieces[i])
 			}
-			errs[i] = err
 		})
 	}
 	all.Wait()
@@ -167,6 +167,15 @@ func compress(program []byte) ([]byte, error) {
 		packed = append(packed, members[i].Bytes()...)
 	}
 	return packed, errors.Join(errs...)
+}
+
+func member(w io.Writer, content []byte) error {
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	_, err = z.Write(content)
+	return errors.Join(err, z.Close())
 }
 
 // whole says whether a packed program ends as it should: a member of a gzip

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -143,22 +144,29 @@ func (l *line) push(ctx context.Context) (string, error) {
 	if slices.Contains(there, b.Digest[:16]) {
 		return path, nil
 	}
-	folder := strings.TrimSuffix(path, "/pleiad")
-	command := fmt.Sprintf(`set -e
-umask 022
-mkdir -p %[1]s
-new=%[1]s/.pleiad.$$
-trap 'rm -f $new' EXIT
-gzip -dc >$new
-echo "%[2]s  $new" | sha256sum --check --status || { echo "what arrived is not what was sent" >&2; exit 1; }
-chmod 0755 $new
-sync $new
-mv $new %[1]s/pleiad
-sync %[1]s`, folder, b.Digest)
-	if err := l.machine.Send(ctx, command, b.Packed); err != nil {
-		return "", noSpace(fmt.Errorf("send pleiad to %s: %w", path, err), folder)
+	if err := l.send(ctx, b, strings.TrimSuffix(path, "/pleiad"), 0o755); err != nil {
+		return "", err
 	}
 	return path, nil
+}
+
+// send puts a program into a folder of its own, or leaves nothing.
+func (l *line) send(ctx context.Context, b Build, folder string, mode fs.FileMode) error {
+	command := fmt.Sprintf(`set -e
+umask %04[3]o
+mkdir -p %[1]s
+new=%[1]s/.pleiad.$$
+trap 'rm -f $new; rmdir %[1]s 2>/dev/null || true' EXIT
+gzip -dc >$new
+echo "%[2]s  $new" | sha256sum --check --status || { echo "what arrived is not what was sent" >&2; exit 1; }
+chmod %04[4]o $new
+sync $new
+mv $new %[1]s/pleiad
+sync %[1]s`, folder, b.Digest, 0o777&^mode, mode)
+	if err := l.machine.Send(ctx, command, b.Packed); err != nil {
+		return noSpace(fmt.Errorf("send pleiad to %s/pleiad: %w", folder, err), folder)
+	}
+	return nil
 }
 
 // visitorFolder is where a visitor's binary lies while it is needed. /run and
@@ -172,19 +180,10 @@ func (l *line) visitor(ctx context.Context) (*agent.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder := visitorFolder
-	command := fmt.Sprintf(`set -e
-umask 077
-trap 'rm -rf %[1]s' EXIT
-mkdir -p %[1]s
-gzip -dc >%[1]s/pleiad.$$
-chmod 0700 %[1]s/pleiad.$$
-mv %[1]s/pleiad.$$ %[1]s/pleiad
-trap - EXIT`, folder)
-	if err := l.machine.Send(ctx, command, b.Packed); err != nil {
-		return nil, noSpace(fmt.Errorf("send pleiad to %s: %w", folder, err), folder)
+	if err := l.send(ctx, b, visitorFolder, 0o700); err != nil {
+		return nil, err
 	}
-	return l.reach(ctx, folder+"/pleiad", fmt.Sprintf("trap 'rm -rf %[1]s' EXIT; %[1]s/pleiad agent", folder))
+	return l.reach(ctx, visitorFolder+"/pleiad", fmt.Sprintf("trap 'rm -rf %[1]s' EXIT; %[1]s/pleiad agent", visitorFolder))
 }
 
 // what prints what kind of machine it is, and the folders in which there is a
