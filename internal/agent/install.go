@@ -197,29 +197,38 @@ func (i *installing) unitFile(ctx context.Context) error {
 		if err := i.withdraw(); err != nil {
 			return err
 		}
-		changed, err := i.replace(node.UnitFile, want, 0o644)
-		if err != nil {
+		if err := i.known(ctx, have == nil, func() error {
+			changed, err := i.replace(node.UnitFile, want, 0o644)
+			i.note(changed, node.UnitFile)
 			return err
-		}
-		i.note(changed, node.UnitFile)
-		if err := i.reread(ctx, have == nil); err != nil {
+		}); err != nil {
 			return err
 		}
 	}
 	if !i.node.Sealed {
 		return nil
 	}
-	changed, err := i.enable(ctx)
+	changed, err := i.enable()
 	i.note(changed, wantedBy(node.UnitName))
 	return err
 }
 
-// reread has systemd know the unit as it is on disk. A first one it reads when
-// it is first asked about it, unless it remembers another that was taken away;
-// a reload takes it fifteen times as long.
-func (i *installing) reread(ctx context.Context, first bool) error {
+// known writes the unit and has systemd read it. One that it has never heard of
+// it reads when it is first asked about it; a reload of all units takes fifteen
+// times as long.
+func (i *installing) known(ctx context.Context, first bool, write func() error) error {
 	if first {
-		if u, err := i.unit(ctx); err != nil || !u.stale {
+		before, err := i.unit(ctx)
+		if err != nil {
+			return err
+		}
+		first = before.load == "not-found"
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	if first {
+		if after, err := i.unit(ctx); err != nil || after.load == "loaded" {
 			return err
 		}
 	}
@@ -227,12 +236,19 @@ func (i *installing) reread(ctx context.Context, first bool) error {
 }
 
 // enable has the member start with the machine, and says whether that is new.
-func (h *Host) enable(ctx context.Context) (changed bool, err error) {
-	enabled, err := exists(h.path(wantedBy(node.UnitName)))
-	if err != nil || enabled {
+// systemctl would have systemd read all units again, or count every unit of the
+// machine as out of date.
+func (h *Host) enable() (changed bool, err error) {
+	link := h.path(wantedBy(node.UnitName))
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return false, err
 	}
-	// What is enabled counts when the machine next starts; nothing to reload.
-	err = h.systemctl(ctx, "enable", "--quiet", "--no-reload", node.UnitName)
-	return err == nil, err
+	err = os.Symlink(h.path(node.UnitFile), link)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, durable.SyncFolders(filepath.Dir(link))
 }

@@ -147,20 +147,35 @@ func TestInstallSaysWhatItChanged(t *testing.T) {
 	}
 }
 
-// systemd may remember a unit that somebody took away: the new one must count.
-func TestInstallOverARememberedUnit(t *testing.T) {
+// Whatever systemd knows of the unit before, what it starts is what was written.
+func TestInstallCountsForSystemd(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	s.install(s.rendered(0, func(spec *cluster.Spec) { spec.Cluster = "before" }), credentials(0))
-	for _, path := range []string{s.Path(node.UnitFile), filepath.Join(s.host.Paths.Config, node.FileName)} {
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := s.rendered(0)
-	s.install(want, credentials(0))
-	if loaded := s.Loaded(); loaded != string(want.Unit(binary, 65536)) {
-		t.Errorf("systemd has read\n%s", loaded)
+	for name, before := range map[string]func(*stage){
+		"never heard of it": func(*stage) {},
+		"remembers one that was taken away": func(s *stage) {
+			s.install(s.rendered(0, func(spec *cluster.Spec) { spec.Cluster = "before" }), credentials(0))
+			for _, path := range []string{s.Path(node.UnitFile), filepath.Join(s.host.Paths.Config, node.FileName)} {
+				if err := os.Remove(path); err != nil {
+					s.Fatal(err)
+				}
+			}
+		},
+		"remembers that there is none": func(s *stage) { s.Forgetful = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			before(s)
+			s.Calls()
+			want := s.rendered(0)
+			s.install(want, credentials(0))
+			if loaded := s.Loaded(); loaded != string(want.Unit(binary, 65536)) {
+				t.Errorf("systemd has read\n%s", loaded)
+			}
+			if reloaded := slices.Contains(s.Calls(), "systemctl daemon-reload"); reloaded == (name == "never heard of it") {
+				t.Errorf("all units were read again: %t", reloaded)
+			}
+		})
 	}
 }
 
@@ -180,26 +195,30 @@ func TestInstallCutShort(t *testing.T) {
 	cut := errors.New("cut short")
 	type obstacle struct {
 		name string
+		call int // the program it is about; only a first unit takes more than one
 		set  func(s *stage, cancel context.CancelCauseFunc)
 	}
 	var obstacles []obstacle
 	for _, file := range []string{node.FileName, node.CAFile, node.KeyFile, node.CertFile} {
-		obstacles = append(obstacles, obstacle{"write " + file, func(s *stage, _ context.CancelCauseFunc) {
+		obstacles = append(obstacles, obstacle{"write " + file, 0, func(s *stage, _ context.CancelCauseFunc) {
 			s.obstruct(filepath.Join(s.host.Paths.Config, file))
 		}})
 	}
 	for _, file := range []string{node.UnitFile, node.HostsFile} {
-		obstacles = append(obstacles, obstacle{"write " + file, func(s *stage, _ context.CancelCauseFunc) { s.obstruct(s.Path(file)) }})
+		obstacles = append(obstacles, obstacle{"write " + file, 0, func(s *stage, _ context.CancelCauseFunc) { s.obstruct(s.Path(file)) }})
 	}
-	for call := range 2 { // show or daemon-reload, and enable
+	for call := range 2 { // show before and after a first unit is written
 		obstacles = append(obstacles,
-			obstacle{fmt.Sprintf("program %d fails", call), func(s *stage, _ context.CancelCauseFunc) { s.failAt(call, func() error { return cut }) }},
-			obstacle{fmt.Sprintf("cancelled at program %d", call), func(s *stage, cancel context.CancelCauseFunc) {
+			obstacle{fmt.Sprintf("program %d fails", call), call, func(s *stage, _ context.CancelCauseFunc) { s.failAt(call, func() error { return cut }) }},
+			obstacle{fmt.Sprintf("cancelled at program %d", call), call, func(s *stage, cancel context.CancelCauseFunc) {
 				s.failAt(call, func() error { cancel(cut); return nil })
 			}})
 	}
 	for _, o := range obstacles {
 		for _, fresh := range []bool{true, false} {
+			if o.call > 0 && !fresh {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, fresh %t", o.name, fresh), func(t *testing.T) {
 				t.Parallel()
 				s := newStage(t)

@@ -41,7 +41,7 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 		return err
 	}
 	s := starting{Host: h, host: host, node: *n, before: before, ran: before.Running()}
-	watch := member.Starting{Config: host.Paths.Config, Before: before, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
+	watch := member.Starting{Config: host.Paths.Config, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
 	if !s.ran {
 		if _, err := watch.Vacant(ctx); err != nil {
 			return err
@@ -49,7 +49,7 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 		// How an earlier process ended must not be taken for the end of this one.
 		_ = h.systemctl(ctx, "reset-failed", node.UnitName) // an error means that there is nothing to forget
 		// Enabled from its first start on: it comes up by itself after a reboot.
-		if _, err := h.enable(ctx); err != nil {
+		if _, err := h.enable(); err != nil {
 			return err
 		}
 		if err := h.systemctl(ctx, "start", "--no-block", node.UnitName); err != nil {
@@ -57,7 +57,7 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 		}
 	}
 	_, err = watch.Await(ctx)
-	if ctx.Err() != nil {
+	if err != nil && errors.Is(err, context.Cause(ctx)) {
 		return fmt.Errorf("neither up nor down: %w; see journalctl -u %s", err, node.UnitName)
 	}
 	return err

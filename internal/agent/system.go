@@ -94,12 +94,12 @@ func (h *Host) systemctl(ctx context.Context, args ...string) error {
 // unitState is what systemd says of the member's unit.
 type unitState struct {
 	active, sub, result string
-	main                int  // pid of its process; 0 for none
-	stale               bool // its file is another than systemd has read
+	main                int    // pid of its process; 0 for none
+	load                string // "not-found", "loaded", …
 }
 
 func (h *Host) unit(ctx context.Context) (unitState, error) {
-	out, err := h.Run(ctx, "systemctl", "show", "--property=ActiveState,SubState,Result,MainPID,NeedDaemonReload", node.UnitName)
+	out, err := h.Run(ctx, "systemctl", "show", "--property=ActiveState,SubState,Result,MainPID,LoadState", node.UnitName)
 	if err != nil {
 		return unitState{}, err
 	}
@@ -113,8 +113,8 @@ func (h *Host) unit(ctx context.Context) (unitState, error) {
 			s.sub = value
 		case "Result":
 			s.result = value
-		case "NeedDaemonReload":
-			s.stale = value == "yes"
+		case "LoadState":
+			s.load = value
 		case "MainPID":
 			if s.main, err = strconv.Atoi(value); err != nil {
 				return unitState{}, fmt.Errorf("systemctl show: MainPID %q: %w", value, err)

@@ -34,6 +34,9 @@ type Machine struct {
 	Member func(config string) []string
 	// Before is asked before each program is run; its error is the program's.
 	Before func(program string, args []string) error
+	// Forgetful is a systemd that reads a unit only when it reads all of them,
+	// as old ones do where another unit wants it.
+	Forgetful bool
 	// Devices are the machine's disks, by their path.
 	Devices map[string]*Device
 
@@ -164,7 +167,7 @@ func (m *Machine) run(ctx context.Context, program string, args []string) (strin
 func (m *Machine) systemctl(ctx context.Context, args []string) (string, error) {
 	verb, unit := args[0], args[len(args)-1]
 	now := slices.Contains(args, "--now")
-	if m.Loaded() == "" { // systemd reads a unit that it does not know when it is asked about it
+	if m.Loaded() == "" && !m.Forgetful { // systemd reads a unit that it does not know when it is asked about it
 		if err := m.reload(); err != nil {
 			return "", err
 		}
@@ -195,7 +198,7 @@ func (m *Machine) systemctl(ctx context.Context, args []string) (string, error) 
 	case "kill":
 		return "", m.stop(ctx, unit, true)
 	case "show":
-		return m.show()
+		return m.show(), nil
 	case "reset-failed":
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -306,11 +309,7 @@ func (m *Machine) stop(ctx context.Context, unit string, force bool) error {
 	}
 }
 
-func (m *Machine) show() (string, error) {
-	file, err := os.ReadFile(m.Path(node.UnitFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
+func (m *Machine) show() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	state, sub, result, pid := "inactive", "dead", "success", 0
@@ -320,11 +319,11 @@ func (m *Machine) show() (string, error) {
 	case m.ended == "failed":
 		state, sub, result = "failed", "failed", "exit-code"
 	}
-	stale := "no"
-	if m.loaded != string(file) {
-		stale = "yes"
+	load := "loaded"
+	if m.loaded == "" {
+		load = "not-found"
 	}
-	return fmt.Sprintf("ActiveState=%s\nSubState=%s\nResult=%s\nMainPID=%d\nNeedDaemonReload=%s\n", state, sub, result, pid, stale), nil
+	return fmt.Sprintf("ActiveState=%s\nSubState=%s\nResult=%s\nMainPID=%d\nLoadState=%s\n", state, sub, result, pid, load)
 }
 
 // Files are all that is on the machine but its journal: path to content, and
