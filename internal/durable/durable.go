@@ -37,8 +37,12 @@ func Beside(path string) string { return path + ".new" }
 // to. The folder must exist. After an error that is not [ErrNotSynced] the file
 // is the old one.
 func Replace(f File) (changed bool, err error) {
-	if same, err := f.Holds(); err != nil || same {
+	same, err := f.Holds()
+	if err != nil {
 		return false, err
+	}
+	if same { // but who wrote it may have ended before its name was on the disk
+		return false, SyncFolders(filepath.Dir(f.Path))
 	}
 	beside := Beside(f.Path)
 	if err := f.write(beside); err != nil {
