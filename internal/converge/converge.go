@@ -9,9 +9,9 @@
 //	verify   is it so
 //
 // The loop remembers nothing between two rounds but how long nothing has
-// moved: each plan is made from a fresh observation of the world, so that a
-// crash at any point, a lost answer or a second controller only ever means one
-// more look.
+// moved: each plan is made from a fresh observation of the world, the first
+// perhaps from one that its caller has just shown. So a crash at any point, a
+// lost answer or a second controller only ever means one more look.
 package converge
 
 import (

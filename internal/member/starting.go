@@ -7,10 +7,8 @@ import (
 
 // Starting is a member on its way up, as whoever starts it sees it.
 type Starting struct {
-	// Config is the folder of its configuration, Before its status as the
-	// last process left it.
+	// Config is the folder of its configuration.
 	Config string
-	Before Status
 	// Poll is how often it is looked at.
 	Poll time.Duration
 	// Occupied says who listens on one of its ports; nil for nobody.
@@ -20,8 +18,9 @@ type Starting struct {
 	// to 7 s; the metrics listener is the last one etcd opens
 	// (server/embed/etcd.go, StartEtcd), whether or not there is a quorum yet.
 	Serves func(context.Context) bool
-	// Ended is why it ended; nil while there may still be a process that has
-	// not said yet who it is. It is asked while no process runs that has.
+	// Ended is asked while its status speaks of no process that runs. It says
+	// why the member ended; nil while a process may still be about to say who
+	// it is.
 	Ended func(context.Context, Status) error
 }
 

@@ -40,14 +40,14 @@ func (r *rising) after(d time.Duration) bool { return time.Since(r.began) >= d }
 func (r *rising) says(gate, exit string) {
 	self, err := process.Self()
 	if err != nil {
-		r.Fatal(err)
+		r.Error(err)
 	}
 	b, err := json.Marshal(member.Status{Version: member.StatusVersion, Process: self, Gate: gate, Exit: exit})
 	if err == nil {
 		_, err = durable.Replace(durable.Private(filepath.Join(r.Config, member.StatusFile), b))
 	}
 	if err != nil {
-		r.Fatal(err)
+		r.Error(err)
 	}
 }
 
@@ -96,6 +96,7 @@ func TestAwait(t *testing.T) {
 	for name, c := range map[string]struct {
 		gateUntil time.Duration // how long the gate waits
 		serves    time.Duration // when it serves; 0 for never
+		appears   time.Duration // when it first says who it is
 		ends      time.Duration // when it ends; 0 for never
 		gate      string        // what it waits for at the end
 		err       error
@@ -104,6 +105,7 @@ func TestAwait(t *testing.T) {
 		"serves":              {serves: 100 * time.Millisecond, took: 100 * time.Millisecond},
 		"its gate waits":      {gateUntil: time.Hour, gate: "DNS", took: 300 * time.Millisecond},
 		"waits for a moment":  {gateUntil: 198 * time.Millisecond, serves: 250 * time.Millisecond, took: 250 * time.Millisecond},
+		"appears":             {appears: 98 * time.Millisecond, serves: 150 * time.Millisecond, took: 150 * time.Millisecond},
 		"ends":                {ends: 48 * time.Millisecond, err: died, took: 50 * time.Millisecond},
 		"ends after the gate": {gateUntil: 198 * time.Millisecond, ends: 248 * time.Millisecond, err: died, took: 250 * time.Millisecond},
 		"neither":             {err: context.DeadlineExceeded, took: 10 * time.Second},
@@ -113,7 +115,11 @@ func TestAwait(t *testing.T) {
 				r := newRising(t)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
-				r.says("", "")
+				if c.appears > 0 {
+					defer time.AfterFunc(c.appears, func() { r.says("", "") }).Stop()
+				} else {
+					r.says("", "")
+				}
 				if c.gateUntil > 0 {
 					r.says("DNS", "")
 					defer time.AfterFunc(c.gateUntil, func() { r.says("", "") }).Stop()
@@ -123,6 +129,9 @@ func TestAwait(t *testing.T) {
 				}
 				r.Serves = func(context.Context) bool { return c.serves > 0 && r.after(c.serves) }
 				r.Ended = func(_ context.Context, s member.Status) error {
+					if !r.after(c.appears) {
+						return nil
+					}
 					if s.Exit == "" {
 						t.Errorf("asked why it ended while it runs: %+v", s)
 					}

@@ -42,7 +42,7 @@ func (d *Deliverer) start(ctx context.Context, h cluster.Host) error {
 		return err
 	}
 	s := starting{host: h, before: before}
-	watch := member.Starting{Config: h.Paths.Config, Before: before, Poll: poll, Ended: s.ended,
+	watch := member.Starting{Config: h.Paths.Config, Poll: poll, Ended: s.ended,
 		Occupied: func(ctx context.Context) error { return occupied(ctx, h) },
 		Serves:   func(ctx context.Context) bool { return accepts(ctx, h, h.Ports.Metrics) }}
 	if before.Running() {

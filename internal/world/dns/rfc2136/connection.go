@@ -48,6 +48,9 @@ func (c *connection) close() {
 func (c *connection) send(packed ...[]byte) error {
 	var all []byte
 	for _, m := range packed {
+		if len(m) > wire.MaxMsgSize {
+			return fmt.Errorf("a message of %d bytes: DNS allows %d", len(m), wire.MaxMsgSize)
+		}
 		all = append(binary.BigEndian.AppendUint16(all, uint16(len(m))), m...)
 	}
 	_, err := c.conn.Conn.Write(all)
