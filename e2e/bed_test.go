@@ -13,48 +13,23 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/e2e/tier"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
 // binary is the pleiad under test, built once.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	if os.Getenv("PLEIAD_E2E") == "" {
-		fmt.Println("end-to-end tests run with PLEIAD_E2E=1")
-		return 0
-	}
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		fmt.Fprintln(os.Stderr, "end-to-end tests need root on Linux")
-		return 1
-	}
-	for _, tool := range []string{"etcdctl", "prometheus", "nsupdate", "unshare"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			fmt.Fprintf(os.Stderr, "end-to-end tests need %s: apt-get install bind9-dnsutils etcd-client prometheus util-linux\n", tool)
-			return 1
-		}
-	}
-	dir, err := os.MkdirTemp("", "pleiad-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "pleiad")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/pleiad").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	os.Exit(tier.Main(m, tier.Needs{Binary: &binary, Tools: map[string]string{
+		"etcdctl": "etcd-client", "prometheus": "prometheus", "nsupdate": "bind9-dnsutils", "unshare": "util-linux",
+	}}))
 }
 
 // bed is one state directory; its clusters are destroyed when the test ends,

@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/member", "internal/agent", "internal/disk", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},
 	"discovery":   {"discovery"},
-	"bench":       {"internal", "discovery", "e2e/testbed", "e2e/nameserver"},
+	"bench":       {"internal", "discovery", "e2e/testbed", "e2e/site"},
 	"e2e":         {"internal", "discovery"},
 }
 

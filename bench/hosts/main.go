@@ -10,7 +10,8 @@
 //
 // Either side counts from exec until exit. The hosts are up before, the
 // binaries built and stripped. After each `up` another one has nothing to do:
-// it is measured too, with what it sends to each host, and so is `status`.
+// it is measured too, with what the controller pushes to the busiest host, and
+// so is `status`.
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,7 +82,7 @@ type bench struct{ dir, pleiad, etcd string }
 type results struct {
 	hosts                  int
 	hand, up, noop, status sample.Sample
-	pushed                 []uint64 // bytes that the busiest host received in a no-op
+	pushed                 []uint64 // bytes from the controller to the busiest host in a no-op
 }
 
 // measure alternates the two sides.
@@ -99,7 +101,7 @@ func (b bench) measure(ctx context.Context, hosts, runs int, only string) (resul
 			if err := b.byPleiad(ctx, &r); err != nil {
 				return r, err
 			}
-			fmt.Printf("%d hosts, run %d: pleiad up %s, again %s (%d bytes a host), status %s\n",
+			fmt.Printf("%d hosts, run %d: pleiad up %s, again %s (%d bytes pushed to the busiest host), status %s\n",
 				hosts, i+1, sample.Ms(r.up[i]), sample.Ms(r.noop[i]), r.pushed[i], sample.Ms(r.status[i]))
 		}
 	}
@@ -111,8 +113,8 @@ func (r results) print() {
 	if len(r.hand) > 0 && len(r.up) > 0 {
 		fmt.Printf("  up / by hand (medians): %.2f\n", sample.Ratio(r.up, r.hand))
 	}
-	if len(r.pushed) > 0 {
-		fmt.Printf("  received by the busiest host in an up with nothing to do: %d bytes\n", r.pushed)
+	if p, n := slices.Sorted(slices.Values(r.pushed)), len(r.pushed); n > 0 {
+		fmt.Printf("  pushed to the busiest host by an up with nothing to do: min %d  median %d  max %d bytes\n", p[0], (p[(n-1)/2]+p[n/2])/2, p[n-1])
 	}
 }
 

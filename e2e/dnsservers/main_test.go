@@ -6,28 +6,16 @@
 package dnsservers
 
 import (
-	"fmt"
 	"os"
-	"runtime"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
+	"github.com/pleiad-etcd/pleiad/e2e/tier"
 )
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	if os.Getenv("PLEIAD_E2E") == "" {
-		fmt.Println("end-to-end tests run with PLEIAD_E2E=1")
-		return 0
-	}
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		fmt.Fprintln(os.Stderr, "end-to-end tests need root on Linux")
-		return 1
-	}
-	if err := nameserver.Missing(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	os.Exit(tier.Main(m, tier.Needs{Tools: map[string]string{
+		"named": "bind9", "knotd": "knot", "ip": "iproute2", "sqlite3": "sqlite3",
+		// PowerDNS comes without a place for its zones.
+		"pdns_server": "pdns-server pdns-backend-sqlite3", "pdnsutil": "pdns-server pdns-backend-sqlite3",
+	}}))
 }

@@ -19,15 +19,15 @@ const back = 45 * time.Second
 // awaitHealthy waits until each of some hosts' members says that it is
 // healthy, which holds a read that needs a quorum. It asks addresses, as any
 // client could without DNS, and never pleiad.
-func (w *world) awaitHealthy(hosts ...*bed.Host) {
-	w.Helper()
-	tls, err := w.tls().ClientConfig()
-	w.ok(err)
+func (o operator) awaitHealthy(hosts ...*bed.Host) {
+	o.Helper()
+	tls, err := o.tls().ClientConfig()
+	o.ok(err)
 	// No connection is used twice: one from before a power cut leads nowhere.
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: tls, DialContext: w.bed.Dial, DisableKeepAlives: true}, Timeout: 3 * time.Second}
-	ctx, cancel := context.WithTimeout(w.Context(), back)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: tls, DialContext: o.Dial, DisableKeepAlives: true}, Timeout: 3 * time.Second}
+	ctx, cancel := context.WithTimeout(o.Context(), back)
 	defer cancel()
-	w.each(hosts, func(h *bed.Host, _ context.Context) error {
+	o.each(hosts, func(h *bed.Host, _ context.Context) error {
 		for {
 			err := healthy(ctx, client, h)
 			if err == nil {

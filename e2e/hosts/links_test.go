@@ -9,9 +9,9 @@ import (
 // that user must not lead root elsewhere by a link.
 func TestLinksLeadNowhere(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
-	w.must("up")
-	h := w.bed.Hosts[0]
+	w, o := newWorld(t, 1)
+	o.must("up")
+	h := w.Hosts[0]
 	exec := func(command string) string {
 		t.Helper()
 		out, err := h.Exec(t.Context(), command)
@@ -19,7 +19,7 @@ func TestLinksLeadNowhere(t *testing.T) {
 		return out
 	}
 	exec("mkdir -p /etc/victim && mv /var/lib/pleiad/config /var/lib/pleiad/moved && ln -s /etc/victim /var/lib/pleiad/config")
-	if r := w.run("up", "--timeout", "3s"); r.code == 0 || !r.says("/var/lib/pleiad/config") {
+	if r := o.start("up", "--timeout", "3s"); r.end() == 0 || r.lacks("/var/lib/pleiad/config") != nil {
 		t.Errorf("up over a link: want an error that names it, got %s", r)
 	}
 	if left := exec("find /etc/victim -mindepth 1"); strings.TrimSpace(left) != "" {
@@ -29,6 +29,6 @@ func TestLinksLeadNowhere(t *testing.T) {
 		t.Errorf("root was led to give /etc/victim to %s", owner)
 	}
 	exec("rm /var/lib/pleiad/config && mv /var/lib/pleiad/moved /var/lib/pleiad/config")
-	w.must("up")
-	w.must("health")
+	o.must("up")
+	o.must("health")
 }

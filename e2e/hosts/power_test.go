@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/e2e/site"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 	"github.com/pleiad-etcd/pleiad/e2e/writer"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -16,10 +17,10 @@ type act func(*bed.Host, context.Context) error
 // Hosts reboot and lose their power, one, two or all of them, and nobody does
 // anything: the cluster comes back, and holds all that it acknowledged.
 func TestComesBackByItself(t *testing.T) {
-	w := newWorld(t, 3)
-	w.must("up")
-	diary := w.startWriter("/power/")
-	hosts := w.bed.Hosts
+	w, o := newWorld(t, 3)
+	o.must("up")
+	diary := o.startWriter("/power/")
+	hosts := w.Hosts
 	reboot := []act{(*bed.Host).Reboot}
 	// All are dark before the first gets its power back.
 	cut := []act{(*bed.Host).Kill, (*bed.Host).Start}
@@ -42,50 +43,48 @@ func TestComesBackByItself(t *testing.T) {
 		if len(event.to) == 1 && meanwhile == 0 {
 			t.Errorf("%s: the other two acknowledged nothing", event.what)
 		}
-		w.awaitHealthy(hosts...)
+		o.awaitHealthy(hosts...)
 		w.ok(diary.Await(t.Context(), 20))
 		t.Logf("%s: ssh after %s, by when there were %d more writes; all serve after %s", event.what, tenths(booted), meanwhile, tenths(time.Since(begun)))
 	}
 	diary.check()
-	w.must("health")
-	w.must("plan") // exits with another code if there is anything to do
+	o.must("health")
+	o.must("plan") // exits with another code if there is anything to do
 }
 
 // With no name server left, every member restarts, and the cluster serves
 // again after a power cut of all hosts.
 func TestServesWithoutNames(t *testing.T) {
-	w := newWorld(t, 3)
-	w.must("up")
-	diary := w.startWriter("/nameless/")
+	w, o := newWorld(t, 3)
+	o.must("up")
+	diary := o.startWriter("/nameless/")
 	w.wantNames(true)
-	w.server.Kill()
-	w.ok(w.bed.Silence(t.Context()))
+	w.Server.Kill()
+	w.ok(w.Silence(t.Context()))
 	w.wantNames(false)
 
-	hosts := w.bed.Hosts
+	hosts := w.Hosts
 	for _, h := range hosts {
 		begun := time.Now()
 		w.restart(h)
-		w.awaitHealthy(h)
+		o.awaitHealthy(h)
 		w.ok(diary.Await(t.Context(), 20))
 		t.Logf("restart of the member of %s: it serves after %s", h.Name, tenths(time.Since(begun)))
 	}
 	begun := time.Now()
 	w.each(hosts, (*bed.Host).Kill)
 	w.each(hosts, (*bed.Host).Start)
-	w.awaitHealthy(hosts...)
+	o.awaitHealthy(hosts...)
 	w.ok(diary.Await(t.Context(), 20))
 	t.Logf("power cut of all: all serve after %s", tenths(time.Since(begun)))
 	w.wantNames(false)
 	diary.check()
 
-	w.ok(w.server.Start(t.Context()))
-	w.ok(w.bed.Forward(t.Context(), zone+".", w.server.Addr().Addr()))
+	w.ok(w.Server.Start(t.Context()))
+	w.ok(w.Forward(t.Context(), site.Zone+".", w.Server.Addr().Addr()))
 	w.wantNames(true)
-	w.must("health")
+	o.must("health")
 }
-
-func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
 
 // restart restarts a member as somebody would who is logged in on its host,
 // and waits until the new one runs.
@@ -103,9 +102,9 @@ func (w *world) restart(h *bed.Host) {
 // wantNames asks for a name of the zone on every host.
 func (w *world) wantNames(yes bool) {
 	w.Helper()
-	for _, h := range w.bed.Hosts {
-		if got := w.on(h, "getent hosts www."+zone+" >/dev/null && echo yes || echo no") == "yes\n"; got != yes {
-			w.Errorf("%s sees names of %s: %t, want %t", h.Name, zone, got, yes)
+	for _, h := range w.Hosts {
+		if got := w.on(h, "getent hosts www."+site.Zone+" >/dev/null && echo yes || echo no") == "yes\n"; got != yes {
+			w.Errorf("%s sees names of %s: %t, want %t", h.Name, site.Zone, got, yes)
 		}
 	}
 }
@@ -113,35 +112,35 @@ func (w *world) wantNames(yes bool) {
 // diary is a writer that knows where it writes.
 type diary struct {
 	*writer.Writer
-	world  *world
+	by     operator
 	config writer.Config
 }
 
 // startWriter writes from now on to whichever members are there, and waits for
 // the first writes.
-func (w *world) startWriter(prefix string) diary {
-	w.Helper()
-	config := writer.Config{TLS: w.tls(), Dial: w.bed.Dial, Prefix: prefix}
-	for _, h := range w.bed.Hosts {
+func (o operator) startWriter(prefix string) diary {
+	o.Helper()
+	config := writer.Config{TLS: o.tls(), Dial: o.Dial, Prefix: prefix}
+	for _, h := range o.Hosts {
 		config.Endpoints = append(config.Endpoints, endpoint(h))
 	}
 	running, err := writer.Start(config)
-	w.ok(err)
-	w.Cleanup(func() { running.Stop() })
-	w.ok(running.Await(w.Context(), 20))
-	return diary{running, w, config}
+	o.ok(err)
+	o.Cleanup(func() { running.Stop() })
+	o.ok(running.Await(o.Context(), 20))
+	return diary{running, o, config}
 }
 
 // check ends the writing and looks for what was acknowledged, on each member.
 func (d diary) check() {
-	d.world.Helper()
+	d.by.Helper()
 	tally := d.Stop()
-	d.world.Logf("writes: %s", tally)
+	d.by.Logf("writes: %s", tally)
 	for _, endpoint := range d.config.Endpoints {
 		alone := d.config
 		alone.Endpoints = []string{endpoint}
-		if err := tally.Check(d.world.Context(), alone); err != nil {
-			d.world.Errorf("%s: %v", endpoint, err)
+		if err := tally.Check(d.by.Context(), alone); err != nil {
+			d.by.Errorf("%s: %v", endpoint, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/pleiad-etcd/pleiad/e2e/site"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 )
 
@@ -16,21 +17,21 @@ const stockFolder = "/root/stock"
 
 // stock is Debian's etcdctl on a host, with an operator's certificate.
 type stock struct {
-	*world
+	operator
 	host *bed.Host
 }
 
 // lend puts Debian's etcdctl on a host, until takeBack.
-func (w *world) lend(h *bed.Host) stock {
-	w.Helper()
+func (o operator) lend(h *bed.Host) stock {
+	o.Helper()
 	etcdctl, err := exec.LookPath("etcdctl")
-	w.ok(err)
-	w.on(h, "mkdir -m 700 "+stockFolder)
-	for _, file := range []string{etcdctl, w.tls().TrustedCAFile, w.tls().CertFile, w.tls().KeyFile} {
-		w.ok(w.copy(w.Context(), h, file))
+	o.ok(err)
+	o.on(h, "mkdir -m 700 "+stockFolder)
+	for _, file := range []string{etcdctl, o.tls().TrustedCAFile, o.tls().CertFile, o.tls().KeyFile} {
+		o.ok(o.copy(o.Context(), h, file))
 	}
-	w.on(h, "chmod 700 "+stockFolder+"/etcdctl")
-	return stock{w, h}
+	o.on(h, "chmod 700 "+stockFolder+"/etcdctl")
+	return stock{o, h}
 }
 
 func (s stock) takeBack() {
@@ -45,7 +46,7 @@ func (w *world) copy(ctx context.Context, h *bed.Host, file string) error {
 		return err
 	}
 	defer f.Close()
-	cmd := w.bed.Command(ctx, "ssh", "-F", w.bed.SSHConfig(), h.Name, fmt.Sprintf("umask 077; cat >%s/%s", stockFolder, filepath.Base(file)))
+	cmd := w.Command(ctx, "ssh", "-F", w.SSHConfig(), h.Name, fmt.Sprintf("umask 077; cat >%s/%s", stockFolder, filepath.Base(file)))
 	cmd.Stdin = f
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("copy %s to %s: %w: %s", file, h.Name, err, out)
@@ -57,5 +58,5 @@ func (w *world) copy(ctx context.Context, h *bed.Host, file string) error {
 func (s stock) etcdctl(args ...string) string {
 	s.Helper()
 	return s.on(s.host, fmt.Sprintf("cd %s && ETCDCTL_API=3 ./etcdctl --discovery-srv %s --insecure-discovery=false --cacert ca.crt --cert client.crt --key client.key %s",
-		stockFolder, domain, strings.Join(args, " ")))
+		stockFolder, site.Domain, strings.Join(args, " ")))
 }

@@ -1,62 +1,54 @@
 package hosts
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-
-	"github.com/pleiad-etcd/pleiad/e2e/nameserver"
+	"github.com/pleiad-etcd/pleiad/e2e/site"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 )
 
 const (
-	zone   = "bed.example"
-	domain = "c1." + zone
-	// name is the cluster's, and that of its folder in the state directory.
-	name = "c1"
+	// domain is the discovery domain as name servers write it.
+	domain = site.Domain + "."
+	// serverSRV is the list of members in DNS.
+	serverSRV = "_etcd-server-ssl._tcp." + domain
 )
 
-// world is a bed of hosts that hold nothing, a BIND with an empty zone, which
-// the hosts see through the bed's forwarder, and an operator with a spec and an
-// empty home. It goes with its test.
+// world is a site that goes with its test. What is bad luck there, the tests
+// bring about.
 type world struct {
-	*testing.T
-	bed    *bed.Bed
-	server *nameserver.Server
-	dir    string // the operator's home, spec and state, and the name server's files
+	testing.TB
+	*site.Site
+	dir string // what operators hold
 }
 
-func newWorld(t *testing.T, hosts int) *world {
+// newWorld makes fresh hosts, an empty zone, and an operator who has a spec for
+// all of the hosts.
+func newWorld(t testing.TB, hosts int) (*world, operator) {
 	t.Helper()
-	w := &world{T: t, bed: bed.Up(t, hosts), dir: t.TempDir()}
-	ctx := t.Context()
-	at, err := w.bed.Address(ctx)
+	w := &world{TB: t, dir: t.TempDir()}
+	begun := time.Now()
+	s, err := site.Open(t.Context(), w.dir, hosts)
 	w.ok(err)
-	w.server, err = nameserver.New(ctx, nameserver.Config{
-		Kind: nameserver.BIND, Dir: filepath.Join(w.dir, "bind"), At: netip.AddrPortFrom(at, 53),
-		Zone: zone + ".", Domain: domain + ".", Clients: netip.PrefixFrom(at, 24).Masked(),
-		Command: w.bed.Command, Dial: w.bed.Dial,
+	w.Site = s
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	})
-	w.ok(err)
-	w.ok(w.server.Start(ctx))
-	t.Cleanup(w.server.Kill)
-	w.ok(w.bed.Forward(ctx, zone+".", at))
-	w.write(w.spec())
-	return w
+	t.Logf("%d hosts and a name server after %s", hosts, tenths(time.Since(begun)))
+	return w, w.operator("a")
 }
+
+// in is the same world in a subtest.
+func (w *world) in(t testing.TB) *world { return &world{TB: t, Site: w.Site, dir: w.dir} }
 
 func (w *world) ok(err error) {
 	w.Helper()
@@ -65,102 +57,31 @@ func (w *world) ok(err error) {
 	}
 }
 
-// spec is the text of the spec that leads to all of the world.
-func (w *world) spec() string {
-	var addresses []string
-	for _, h := range w.bed.Hosts {
-		addresses = append(addresses, h.Addr.String())
+// spec writes a spec for all hosts, after some replacements in its text, and
+// returns its path.
+func (w *world) spec(replace ...string) string {
+	w.Helper()
+	text := w.Spec(w.Hosts)
+	for i := 0; i < len(replace); i += 2 {
+		if !strings.Contains(text, replace[i]) {
+			w.Fatalf("the spec has no %q", replace[i])
+		}
 	}
-	return fmt.Sprintf(`cluster: %s
-domain: %s
-members: %d
-hosts:
-  ssh:
-    addresses: [%s]
-    user: root
-    identityFile: %s
-    knownHosts: %s
-dns:
-  rfc2136:
-    server: %s
-    zone: %s
-    keyFile: %s
-`, name, domain, len(addresses), strings.Join(addresses, ", "), w.bed.Key(), w.bed.KnownHosts(), w.server.Addr(), zone, w.server.KeyFile())
+	return w.file("pleiad.yaml", strings.NewReplacer(replace...).Replace(text))
 }
 
-// write makes a text the spec of all commands to come.
-func (w *world) write(spec string) {
+// file makes a file of the operator's.
+func (w *world) file(name, text string) string {
 	w.Helper()
-	w.ok(os.WriteFile(w.specFile(), []byte(spec), 0o600))
+	dir, err := os.MkdirTemp(w.dir, "file-")
+	w.ok(err)
+	path := filepath.Join(dir, name)
+	w.ok(os.WriteFile(path, []byte(text), 0o600))
+	return path
 }
 
-func (w *world) specFile() string { return filepath.Join(w.dir, "pleiad.yaml") }
-func (w *world) stateDir() string { return filepath.Join(w.dir, "state") }
-func (w *world) pki() string      { return filepath.Join(w.stateDir(), name, "pki") }
-
-// result is how a command ended.
-type result struct {
-	out, err string
-	code     int
-	took     time.Duration
-}
-
-func (r result) String() string {
-	return fmt.Sprintf("exit %d\n--- stdout\n%s--- stderr\n%s", r.code, r.out, r.err)
-}
-
-func (r result) says(parts ...string) bool {
-	return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(r.out+r.err, p) })
-}
-
-// command is pleiad on the bed's controller with the world's spec and state
-// directory. Its process is pleiad's own, so that it can be signalled.
-func (w *world) command(args ...string) *exec.Cmd {
-	args = append(slices.Clone(args[:1]), append([]string{"-f", w.specFile(), "--state-dir", w.stateDir()}, args[1:]...)...)
-	cmd := w.bed.Command(context.Background(), binary, args...)
-	cmd.Env = append(cmd.Env, "HOME="+w.dir)
-	return cmd
-}
-
-// run runs a command to its end, which must come within two minutes.
-func (w *world) run(args ...string) result {
-	w.Helper()
-	return w.finish(w.command(args...))
-}
-
-func (w *world) finish(cmd *exec.Cmd) result {
-	w.Helper()
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	begun := time.Now()
-	w.ok(cmd.Start())
-	hung := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) })
-	defer hung.Stop()
-	_ = cmd.Wait() // the exit code says it
-	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode(), tenths(time.Since(begun))}
-}
-
-// must runs a command that has to succeed.
-func (w *world) must(args ...string) result {
-	w.Helper()
-	r := w.run(args...)
-	if r.code != 0 {
-		w.Fatalf("pleiad %s: %s", strings.Join(args, " "), r)
-	}
-	return r
-}
-
-// refuses runs a command that has to end with an exit code and certain words.
-func (w *world) refuses(code int, words []string, args ...string) result {
-	w.Helper()
-	r := w.run(args...)
-	if r.code != code || !r.says(words...) {
-		w.Fatalf("pleiad %s: want exit %d and %q, got %s", strings.Join(args, " "), code, words, r)
-	}
-	return r
-}
-
-// on runs a shell command on a host, without ssh.
+// on runs a shell command on a host, reachable or not, and returns what it
+// printed.
 func (w *world) on(h *bed.Host, command string) string {
 	w.Helper()
 	out, err := h.Enter(w.Context(), command)
@@ -182,7 +103,7 @@ func (w *world) each(hosts []*bed.Host, do func(*bed.Host, context.Context) erro
 	w.ok(all)
 }
 
-// eventually waits for a condition that another process brings about.
+// eventually waits for a condition that somebody else brings about.
 func (w *world) eventually(what string, limit time.Duration, ok func() bool) {
 	w.Helper()
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -198,10 +119,4 @@ func endpoint(h *bed.Host) string {
 	return "https://" + net.JoinHostPort(h.Addr.String(), "2379")
 }
 
-// tls names the operator's files.
-func (w *world) tls() transport.TLSInfo {
-	return transport.TLSInfo{
-		TrustedCAFile: filepath.Join(w.pki(), "ca.crt"),
-		CertFile:      filepath.Join(w.pki(), "client.crt"), KeyFile: filepath.Join(w.pki(), "client.key"),
-	}
-}
+func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }

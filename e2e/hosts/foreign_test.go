@@ -2,33 +2,21 @@ package hosts
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
+	"github.com/pleiad-etcd/pleiad/e2e/site"
 	"github.com/pleiad-etcd/pleiad/e2e/snapshot"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 )
-
-// zone is all that the name server has below the domain, or beside it.
-func (w *luckWorld) zone() string {
-	w.Helper()
-	at := w.server.Addr().Addr().String()
-	out, err := w.lab.Command(w.Context(), "dig", "+noall", "+answer", "+onesoa", "-k", w.server.KeyFile(), "@"+at, luckZone, "AXFR").Output()
-	w.check(err)
-	lines := slices.DeleteFunc(strings.Split(string(out), "\n"), func(l string) bool { return strings.Contains(l, "\tSOA\t") || strings.Contains(l, "TSIG") })
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
-}
 
 // R10: what is somebody else's, on one host of three or in the zone, is said
 // and left exactly as it is, and so is all the rest.
 func TestForeignThings(t *testing.T) {
 	t.Parallel()
-	w := newLuckWorld(t, 3)
-	o := w.operator("a", w.spec(w.lab.Hosts))
-	h2 := w.lab.Hosts[1]
-	const theirs = luckPeers + " 60 SRV 0 0 2380 db1." + luckDomain
+	w, o := newWorld(t, 3)
+	h2 := w.Hosts[1]
+	const theirs = serverSRV + " 60 SRV 0 0 2380 db1." + domain
 	for _, c := range []struct {
 		name        string
 		come, leave func()
@@ -47,27 +35,27 @@ until ss -ltn | grep -q ':2380 '; do sleep 0.05; done`)
 echo '{"version":1,"cluster":"theirs","domain":"theirs.example","token":"0123456789abcdef","name":"etcd-zzzzzzz","address":"`+h2.Addr.String()+`"}' >/etc/pleiad/host.json`)
 		}, func() { w.on(h2, "rm -r /etc/pleiad") },
 			[]string{h2.Addr.String(), "it is host etcd-zzzzzzz of cluster theirs on theirs.example"}},
-		{"an SRV set", func() { w.nsupdate("update add " + theirs) }, func() { w.nsupdate("update delete " + luckPeers + " SRV") },
-			[]string{luckPeers, "0 0 2380 db1." + luckDomain, "is not ours", "discoveryName"}},
+		{"an SRV set", func() { w.nsupdate("update add " + theirs) }, func() { w.nsupdate("update delete " + serverSRV + " SRV") },
+			[]string{serverSRV, "0 0 2380 db1." + domain, "is not ours", "discoveryName"}},
 		{"a marker", func() {
-			w.nsupdate(`update add _pleiad.` + luckDomain + ` 60 TXT "v=1 cluster=luck owner=0000000000000000 gen=1 token=0123456789abcdef state=sealed members=etcd-zzzzzzz"`)
-		}, func() { w.nsupdate("update delete _pleiad." + luckDomain + " TXT") },
+			w.nsupdate(`update add _pleiad.` + domain + ` 60 TXT "v=1 cluster=` + site.Cluster + ` owner=0000000000000000 gen=1 token=0123456789abcdef state=sealed members=etcd-zzzzzzz"`)
+		}, func() { w.nsupdate("update delete _pleiad." + domain + " TXT") },
 			[]string{"belongs to owner 0000000000000000", "work from the state directory"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := w.in(t)
-			o := o.in(t)
+			o := o.in(w)
 			c.come()
 			zone := w.zone()
 			before, err := snapshot.Take(t.Context(), h2)
-			w.check(err)
+			w.ok(err)
 			o.refused(5, append(c.says, "refused by rule R10"), "up", "--timeout", "5s")
 			after, err := snapshot.Take(t.Context(), h2)
-			w.check(err)
+			w.ok(err)
 			if d := snapshot.Diff(before, after); d != "" {
 				t.Errorf("%s was touched:\n%s", h2.Name, d)
 			}
-			for _, h := range []*bed.Host{w.lab.Hosts[0], w.lab.Hosts[2]} {
+			for _, h := range []*bed.Host{w.Hosts[0], w.Hosts[2]} {
 				if name := w.claimed(h); name != "" {
 					t.Errorf("%s was claimed as %s", h.Name, name)
 				}
@@ -83,29 +71,28 @@ echo '{"version":1,"cluster":"theirs","domain":"theirs.example","token":"0123456
 	}
 	since := w.now()
 	o.must("up")
-	w.wantOne(w.lab.Hosts, since)
+	w.wantOne(since)
 }
 
 // An address record of somebody else's that comes up on a member's name after
 // the claim, and one that is added to a living member's.
 func TestForeignAddress(t *testing.T) {
 	t.Parallel()
-	w := newLuckWorld(t, 1)
-	o := w.operator("a", w.spec(w.lab.Hosts))
-	h := w.lab.Hosts[0]
+	w, o := newWorld(t, 1)
+	h := w.Hosts[0]
 	var once sync.Once
 	name := ""
-	foreign := func() string { return name + "." + luckDomain + " 60 A 192.0.2.66" }
-	up := o.startAt(func(_ *luckRun, line string) {
-		if line == "before publish records of c1.bed.example" {
+	foreign := func() string { return name + "." + domain + " 60 A 192.0.2.66" }
+	up := o.startAt(func(_ *run, line string) {
+		if line == "before publish records of "+site.Domain {
 			once.Do(func() {
 				name = w.claimed(h)
 				w.nsupdate("update add " + foreign())
 			})
 		}
 	}, "up", "--timeout", "5s")
-	up.ends(5, "R10", name+"."+luckDomain, "192.0.2.66")
-	if got := w.records(name+"."+luckDomain, "A"); !slices.Contains(got, "192.0.2.66") {
+	up.ends(5, "R10", name+"."+domain, "192.0.2.66")
+	if got := w.records(name+"."+domain, "A"); !slices.Contains(got, "192.0.2.66") {
 		t.Errorf("the foreign record is gone: %v", got)
 	}
 	if ids := w.formed([]*bed.Host{h}, "today"); len(ids) != 0 {
@@ -114,8 +101,8 @@ func TestForeignAddress(t *testing.T) {
 	w.nsupdate("update delete " + foreign())
 	o.must("up")
 	w.nsupdate("update add " + foreign())
-	o.refused(5, []string{"R10", name + "." + luckDomain, "192.0.2.66"}, "up", "--timeout", "5s")
-	if got := w.records(name+"."+luckDomain, "A"); !slices.Equal(got, []string{h.Addr.String(), "192.0.2.66"}) {
+	o.refused(5, []string{"R10", name + "." + domain, "192.0.2.66"}, "up", "--timeout", "5s")
+	if got := w.records(name+"."+domain, "A"); !slices.Equal(got, []string{h.Addr.String(), "192.0.2.66"}) {
 		t.Errorf("the records are %v, want both", got)
 	}
 	w.nsupdate("update delete " + foreign())
@@ -126,18 +113,17 @@ func TestForeignAddress(t *testing.T) {
 // cluster, the other is told whose it is, at once or later.
 func TestTwoOperators(t *testing.T) {
 	t.Parallel()
-	w := newLuckWorld(t, 3)
-	spec := w.spec(w.lab.Hosts)
+	w, o := newWorld(t, 3)
 	since := w.now()
-	both := []luckOperator{w.operator("a", spec), w.operator("b", spec)}
+	both := []operator{o, w.operator("b")}
 	// Both have looked and found nothing before either of them claims.
 	var arrived sync.WaitGroup
 	arrived.Add(2)
-	var runs []*luckRun
+	var runs []*run
 	for _, o := range both {
 		var once sync.Once
-		runs = append(runs, o.startAt(func(_ *luckRun, line string) {
-			if line == "before claim records of c1.bed.example" {
+		runs = append(runs, o.startAt(func(_ *run, line string) {
+			if line == "before claim records of "+site.Domain {
 				once.Do(func() {
 					arrived.Done()
 					arrived.Wait()
@@ -151,7 +137,7 @@ func TestTwoOperators(t *testing.T) {
 		t.Fatalf("exits %v, want one to win: %s%s", codes, runs[0], runs[1])
 	}
 	runs[1-winner].ends(5, "R10", "belongs to owner", "work from the state directory that made the cluster, or copy it here")
-	w.wantOne(w.lab.Hosts, since)
+	w.wantOne(since)
 	zone := w.zone()
 	for _, command := range [][]string{{"up"}, {"destroy", "--yes"}} {
 		both[1-winner].refused(5, []string{"R10", "belongs to owner"}, command...)
@@ -160,5 +146,5 @@ func TestTwoOperators(t *testing.T) {
 		t.Errorf("the loser changed the zone: it was\n%s\nand is\n%s", zone, after)
 	}
 	both[winner].must("health")
-	w.wantOne(w.lab.Hosts, since)
+	w.wantOne(since)
 }

@@ -15,67 +15,66 @@ import (
 // side of a TSIG key needs two clocks: see e2e/dnsservers.
 func TestRemedies(t *testing.T) {
 	t.Parallel()
-	w := newLuckWorld(t, 1)
-	h := w.lab.Hosts[0]
-	good := w.spec(w.lab.Hosts)
-	o := w.operator("a", good)
-	never := func(*luckWorld) {}
+	w, o := newWorld(t, 1)
+	h := w.Hosts[0]
+	never := func(*world) {}
 	for _, c := range []struct {
 		name   string
 		spec   string
-		before func(w *luckWorld)
+		before func(w *world)
 		at     string // the boundary at which it happens; none: before the command
 		code   int
 		says   []string
-		remedy func(w *luckWorld)
+		remedy func(w *world)
 		fixed  bool // the same spec is right after the remedy
 	}{
 		{name: "the name server has another secret", code: 5,
-			spec: w.spec(w.lab.Hosts, w.server.KeyFile(), w.file("key", `key "pleiad" { algorithm hmac-sha256; secret "d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3I="; };`)),
+			spec: w.spec(w.Server.KeyFile(), w.file("key", `key "pleiad" { algorithm hmac-sha256; secret "d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3I="; };`)),
 			says: []string{"the secret of the key is another one than the server's", "compare the key with the server's"}},
-		{name: "the host key is another one", code: 5, spec: w.spec(w.lab.Hosts, w.lab.KnownHosts(), w.knownHosts(w.newKey())),
+		{name: "the host key is another one", code: 5, spec: w.spec(w.KnownHosts(), w.knownHosts(w.newKey())),
 			says: []string{h.Addr.String(), "HAS CHANGED", "SHA256:", "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", "put this line in the place of the old one"}},
-		{name: "the host key is unknown", code: 5, spec: w.spec(w.lab.Hosts, w.lab.KnownHosts(), w.file("known_hosts", "")),
+		{name: "the host key is unknown", code: 5, spec: w.spec(w.KnownHosts(), w.file("known_hosts", "")),
 			says: []string{h.Addr.String(), "host key of", "is unknown", "SHA256:", "accept it:", "fingerprints: ["}},
-		{name: "no such user", code: 5, spec: w.spec(w.lab.Hosts, "user: root", "user: nobody-such"),
+		{name: "no such user", code: 5, spec: w.spec("user: root", "user: nobody-such"),
 			says: []string{h.Addr.String(), "login denied", "ssh-copy-id", "user:"}},
-		{name: "sudo asks for a password", code: 5, spec: w.spec(w.lab.Hosts, "user: root", "user: admin"),
-			before: func(w *luckWorld) { w.on(h, "sed -i s/NOPASSWD:// /etc/sudoers.d/admin") },
+		{name: "sudo asks for a password", code: 5, spec: w.spec("user: root", "user: admin"),
+			before: func(w *world) { w.on(h, "sed -i s/NOPASSWD:// /etc/sudoers.d/admin") },
 			says:   []string{h.Addr.String(), "sudo", "NOPASSWD"},
-			remedy: func(w *luckWorld) { w.on(h, "echo 'admin ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/admin") }, fixed: true},
+			remedy: func(w *world) { w.on(h, "echo 'admin ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/admin") }, fixed: true},
 		{name: "there is no build for its architecture", code: 1, spec: w.builds(filepath.Join(w.dir, "none")),
 			says: []string{"pleiad for linux/" + runtime.GOARCH, filepath.Join(w.dir, "none"), "binaries: {" + runtime.GOARCH + ": PATH}", "GOARCH=" + runtime.GOARCH}},
 		{name: "the build is for another architecture", code: 1, spec: w.builds(w.foreignBuild()),
 			says: []string{"is no pleiad for linux/" + runtime.GOARCH, "it is for EM_", "hint: build one"}},
 		{name: "the disk is full", code: 1,
-			before: func(w *luckWorld) {
-				w.on(h, "mkdir -p /usr/local/lib/pleiad && mount -t tmpfs -o size=1m luck /usr/local/lib/pleiad")
+			before: func(w *world) {
+				w.on(h, "mkdir -p /usr/local/lib/pleiad && mount -t tmpfs -o size=1m small /usr/local/lib/pleiad")
 			},
 			says:   []string{h.Addr.String(), "/usr/local/lib/pleiad", "No space left on device", "free 100 MB there"},
-			remedy: func(w *luckWorld) { w.on(h, "umount /usr/local/lib/pleiad") }},
+			remedy: func(w *world) { w.on(h, "umount /usr/local/lib/pleiad") }},
 		{name: "port 2380 is taken after the claim", code: 9, at: "before start member ",
-			before: func(w *luckWorld) {
+			before: func(w *world) {
 				w.on(h, "systemd-run --quiet --unit=theirs systemd-socket-activate --accept --listen=2380 /bin/cat; until ss -ltn | grep -q ':2380 '; do sleep 0.05; done")
 			},
 			says:   []string{h.Addr.String() + ":2380", "ss -lntup"},
-			remedy: func(w *luckWorld) { w.on(h, "systemctl stop theirs") }},
+			remedy: func(w *world) { w.on(h, "systemctl stop theirs") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, o := w.in(t), o.in(t)
+			w := w.in(t)
+			o := o.in(w)
 			bad := o
 			if c.spec != "" {
-				bad.spec = c.spec
+				bad.SpecFile = c.spec
 			}
 			if c.before == nil {
 				c.before, c.remedy = never, never
 			}
-			var r *luckRun
+			var r *run
 			if c.at == "" {
 				c.before(w)
 				r = bad.start("up", "--timeout", "5s")
 			} else {
 				var once sync.Once
-				r = bad.startAt(func(_ *luckRun, line string) {
+				r = bad.startAt(func(_ *run, line string) {
 					if strings.HasPrefix(line, c.at) {
 						once.Do(func() { c.before(w) })
 					}
@@ -93,32 +92,22 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-// file makes a file of the operator's.
-func (w *luckWorld) file(name, text string) string {
-	w.Helper()
-	dir, err := os.MkdirTemp(w.dir, "file-")
-	w.check(err)
-	path := filepath.Join(dir, name)
-	w.check(os.WriteFile(path, []byte(text), 0o600))
-	return path
-}
-
 // newKey is a public key that nobody uses.
-func (w *luckWorld) newKey() string {
+func (w *world) newKey() string {
 	w.Helper()
 	path := w.file("key", "")
-	w.check(os.Remove(path))
-	w.check(exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path).Run())
+	w.ok(os.Remove(path))
+	w.ok(exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path).Run())
 	public, err := os.ReadFile(path + ".pub")
-	w.check(err)
+	w.ok(err)
 	return strings.Join(strings.Fields(string(public))[:2], " ")
 }
 
 // knownHosts is a file by which the hosts have this key.
-func (w *luckWorld) knownHosts(key string) string {
+func (w *world) knownHosts(key string) string {
 	w.Helper()
 	var lines strings.Builder
-	for _, h := range w.lab.Hosts {
+	for _, h := range w.Hosts {
 		lines.WriteString(h.Addr.String() + " " + key + "\n")
 	}
 	return w.file("known_hosts", lines.String())
@@ -126,13 +115,13 @@ func (w *luckWorld) knownHosts(key string) string {
 
 // builds is a spec that names a program for this machine's architecture, which
 // is also the hosts'.
-func (w *luckWorld) builds(path string) string {
+func (w *world) builds(path string) string {
 	w.Helper()
-	return w.spec(w.lab.Hosts, "    user: root\n", "    user: root\n    binaries: {"+runtime.GOARCH+": "+path+"}\n")
+	return w.spec("    user: root\n", "    user: root\n    binaries: {"+runtime.GOARCH+": "+path+"}\n")
 }
 
 // foreignBuild is a program for another architecture.
-func (w *luckWorld) foreignBuild() string {
+func (w *world) foreignBuild() string {
 	w.Helper()
 	source := w.file("main.go", "package main\nfunc main() {}\n")
 	program := filepath.Join(w.dir, "foreign")
