@@ -222,12 +222,24 @@ func (l *Loop) tellGates(s cluster.State, told map[string]bool) {
 	}
 }
 
+// gates are what members wait for at their gates. It is often the same for all.
 func gates(s cluster.State) []string {
-	var out []string
+	var reasons, out []string
+	waiting := map[string][]cluster.MemberName{}
 	for _, h := range s.Hosts.Value {
 		if gate := h.Node.Value.Process.Gate; gate != "" {
-			out = append(out, string(h.Name)+" waits at its gate: "+gate)
+			if waiting[gate] == nil {
+				reasons = append(reasons, gate)
+			}
+			waiting[gate] = append(waiting[gate], h.Name)
 		}
+	}
+	for _, gate := range reasons {
+		wait := " waits at its gate: "
+		if len(waiting[gate]) > 1 {
+			wait = " wait at their gates: "
+		}
+		out = append(out, cluster.JoinMembers(waiting[gate])+wait+gate)
 	}
 	return out
 }

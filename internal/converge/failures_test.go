@@ -2,9 +2,11 @@ package converge
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
@@ -25,5 +27,20 @@ func TestJoin(t *testing.T) {
 	}
 	if !errors.Is(err, hosts.ErrForeign) {
 		t.Error("the kind of the last failure is lost")
+	}
+}
+
+// Members that wait for the same are told of together.
+func TestGates(t *testing.T) {
+	var s cluster.State
+	for name, gate := range map[cluster.MemberName]string{"etcd-a": "R3: no SRV", "etcd-b": "R3: no SRV", "etcd-c": "", "etcd-d": "R3: no address"} {
+		h := cluster.Host{Name: name}
+		h.Node.Value.Process.Gate = gate
+		s.Hosts.Value = append(s.Hosts.Value, h)
+	}
+	slices.SortFunc(s.Hosts.Value, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	want := []string{"etcd-a and etcd-b wait at their gates: R3: no SRV", "etcd-d waits at its gate: R3: no address"}
+	if got := gates(s); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
