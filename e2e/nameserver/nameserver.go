@@ -39,16 +39,6 @@ const (
 // Kinds are all of them.
 func Kinds() []Kind { return []Kind{BIND, Knot, PowerDNS} }
 
-// Missing is an error if a program is missing that this package runs.
-func Missing() error {
-	for _, program := range []string{"named", "knotd", "pdns_server", "pdnsutil", "sqlite3", "ip"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%w: apt-get install --no-install-recommends bind9 iproute2 knot pdns-server pdns-backend-sqlite3 sqlite3", err)
-		}
-	}
-	return nil
-}
-
 // KeyName is the name of the key that may change the zone.
 const KeyName = "pleiad"
 

@@ -264,6 +264,9 @@ func (m *machine) counts() (opened int, sent int64) {
 	return m.opened, m.sent
 }
 
+// bodySize makes more than one piece of a program, and not whole ones.
+const bodySize = 2<<20 + 1<<16
+
 // writeBuild writes a program for an architecture: enough of one for whoever
 // looks what it is for (elf(5)).
 func writeBuild(t *testing.T, path string, kind byte) {
@@ -271,7 +274,7 @@ func writeBuild(t *testing.T, path string, kind byte) {
 	head := make([]byte, 64)
 	copy(head, "\x7fELF\x02\x01\x01")
 	head[16], head[18], head[20], head[52] = 2, kind, 1, 64
-	body := make([]byte, 1<<16)
+	body := make([]byte, bodySize)
 	for i := range body {
 		body[i] = byte(rand.Uint32())
 	}

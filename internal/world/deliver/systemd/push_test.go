@@ -49,7 +49,7 @@ func (w *world) wantBinary(m *machine, there bool) {
 	if there {
 		want = []string{w.path()}
 		info, err := os.Stat(m.Path(w.path()))
-		if err != nil || info.Mode() != 0o755 || info.Size() != 64+1<<16 {
+		if err != nil || info.Mode() != 0o755 || info.Size() != 64+bodySize {
 			w.Errorf("binary: %v, %v, want it whole", err, info)
 		}
 	}

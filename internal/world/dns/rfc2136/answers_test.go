@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -299,5 +300,46 @@ func TestNamesOutsideTheZone(t *testing.T) {
 	}
 	if _, err := p.Read(t.Context(), []cluster.Key{set.Key}); err == nil || !strings.Contains(err.Error(), "not in the zone") {
 		t.Errorf("Read: %v", err)
+	}
+}
+
+// All questions are in one piece, so that no answer waits for our system to
+// acknowledge another.
+func TestQuestionsAtOnce(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got := make(chan int, 1)
+	go func() {
+		defer close(got)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		piece := make([]byte, 64<<10)
+		n, err := conn.Read(piece)
+		questions := 0
+		for rest := piece[:n]; err == nil && len(rest) >= 2; questions++ {
+			rest = rest[min(len(rest), 2+int(binary.BigEndian.Uint16(rest))):]
+		}
+		got <- questions
+	}()
+	key := generate(t)
+	p, err := rfc2136.New(rfc2136.Config{Server: l.Addr().String(), Zone: "dev.test", Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []cluster.Key
+	for i := range 10 {
+		keys = append(keys, cluster.Key{Name: fmt.Sprintf("etcd-%d.dev.test.", i), Type: cluster.A})
+	}
+	if _, err := p.Read(t.Context(), keys); err == nil {
+		t.Error("Read: nil, want an error: nobody answered")
+	}
+	if n := <-got; n != len(keys)+2 { // and the serial before and after
+		t.Errorf("%d questions in the first piece, want %d", n, len(keys)+2)
 	}
 }
