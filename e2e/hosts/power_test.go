@@ -81,7 +81,7 @@ func TestServesWithoutNames(t *testing.T) {
 	diary.check()
 
 	w.ok(w.Server.Start(t.Context()))
-	w.ok(w.Forward(t.Context(), site.Zone+".", w.Server.Addr().Addr()))
+	w.ok(w.Resolve(t.Context()))
 	w.wantNames(true)
 	o.must("health")
 }

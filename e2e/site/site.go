@@ -64,7 +64,13 @@ func (s *Site) serve(ctx context.Context, dir string) error {
 	if err := s.Server.Start(ctx); err != nil {
 		return err
 	}
-	return s.Forward(ctx, Zone+".", at)
+	return s.Resolve(ctx)
+}
+
+// Resolve has the hosts' resolver ask the name server. It knows nothing by
+// heart then: what pleiad published before lives for a minute.
+func (s *Site) Resolve(ctx context.Context) error {
+	return s.Forward(ctx, Zone+".", s.Server.Addr().Addr())
 }
 
 // Close ends the name server and takes the bed down.
