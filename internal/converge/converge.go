@@ -43,8 +43,8 @@ type Loop struct {
 	Next plan.Planner
 	// Check verifies that the goal is reached, once nothing is left to do.
 	Check func(cluster.Spec, cluster.State) []verify.Difference
-	// Seen is an observation that was just made, which spares the loop its
-	// first; nil for none.
+	// Seen is an observation that somebody made, which spares the loop its
+	// first while it is fresh; nil for none.
 	Seen *cluster.State
 	// Report receives every event.
 	Report progress.Reporter
@@ -116,9 +116,9 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 	var out Outcome
 	told := map[string]bool{}
 	pace := pace{patience: l.Patience, since: time.Now(), seen: map[string]int{}}
-	for seen := l.Seen; ; seen = nil {
-		if seen != nil {
-			out.State = *seen
+	for round := 0; ; round++ {
+		if round == 0 && fresh(l.Seen, time.Now()) {
+			out.State = *l.Seen
 		} else {
 			out.State = observe.Observe(ctx, l.Spec, l.World)
 		}
@@ -146,6 +146,14 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 			return out, &Stalled{For: time.Since(pace.since), Steps: names(p), Last: err, Waiting: gates(out.State)}
 		}
 	}
+}
+
+// fresh says whether a plan may be made from an observation: whoever made it may
+// have asked somebody since, who took their time. An observation itself takes
+// seconds where a host does not answer.
+func fresh(seen *cluster.State, now time.Time) bool {
+	const longest = 5 * time.Second
+	return seen != nil && now.Sub(seen.At) < longest
 }
 
 // finish ends a loop that has nothing left to do.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
@@ -42,5 +43,18 @@ func TestGates(t *testing.T) {
 	want := []string{"etcd-a and etcd-b wait at their gates: R3: no SRV", "etcd-d waits at its gate: R3: no address"}
 	if got := gates(s); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// What was seen before somebody thought about it is not planned from.
+func TestFresh(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for age, want := range map[time.Duration]bool{0: true, 4 * time.Second: true, 5 * time.Second: false, time.Hour: false} {
+		if got := fresh(&cluster.State{At: now.Add(-age)}, now); got != want {
+			t.Errorf("%s old: fresh %t, want %t", age, got, want)
+		}
+	}
+	if fresh(nil, now) {
+		t.Error("no observation is fresh")
 	}
 }

@@ -137,10 +137,8 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 			return out, err
 		}
 	}
-	if dangers := endangered(road); len(dangers) == 0 {
-		loop.Seen = &state
-	} else if !o.yes { // the answer may take its time: the loop looks again
-		if err := consent(ctx, o.system, o.globals, "up", dangers); err != nil {
+	if !o.yes {
+		if err := consent(ctx, o.system, o.globals, "up", endangered(road)); err != nil {
 			return out, err
 		}
 	}
@@ -151,6 +149,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	}
 	live := screen.Progress()
 	reporter.to = live
+	loop.Seen = &state
 	result, err := loop.Run(ctx)
 	live.Close()
 	out.Take(result)
