@@ -190,9 +190,17 @@ func TestCommandLines(t *testing.T) {
 		if _, err := m.Run(t.Context(), "cat >/dev/null", strings.NewReader("secret")); err != nil {
 			t.Fatal(err)
 		}
+		if err := m.Send(t.Context(), "cat >/dev/null", []byte("secret")); err != nil {
+			t.Fatal(err)
+		}
 		lines := s.Lines()
-		if len(lines) != 1 || !strings.Contains(lines[0], "cat >/dev/null") || strings.Contains(lines[0], "secret") {
-			t.Errorf("%q", lines)
+		if len(lines) != 2 {
+			t.Errorf("%d command lines, want 2", len(lines))
+		}
+		for _, line := range lines {
+			if !strings.Contains(line, "cat >/dev/null") || strings.Contains(line, "secret") {
+				t.Errorf("%q", line)
+			}
 		}
 	})
 }

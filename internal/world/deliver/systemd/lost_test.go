@@ -210,3 +210,27 @@ func TestStopWithoutAUnitFile(t *testing.T) {
 		t.Errorf("Inspect: %+v, %v, want no process", n.Process, err)
 	}
 }
+
+// A member comes up with its machine from its first start on, sealed or not.
+func TestStartEnables(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	h := w.host("etcd-k3v9qd2")
+	w.behave(h, fakemember.Behaviour{})
+	n := rendered(h)
+	n.Sealed = false
+	d := w.deliverer()
+	if err := d.Install(t.Context(), h, n, nil); err != nil {
+		t.Fatal(err)
+	}
+	link := w.machine(h.Address).Path("/etc/systemd/system/multi-user.target.wants/" + node.UnitName)
+	if _, err := os.Lstat(link); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("before its first start: %v, want it not enabled", err)
+	}
+	if err := d.Start(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(link); err != nil || to != w.machine(h.Address).Path(node.UnitFile) {
+		t.Errorf("after its first start: it leads to %q, %v, want the unit", to, err)
+	}
+}
