@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
 // This is the machine this process runs on.
@@ -22,9 +23,10 @@ func This() *Host {
 
 func run(ctx context.Context, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
-	// sudo and sshd may leave a PATH without the folders of root's programs,
-	// and the user's language has no place in what is read by us.
-	cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C")
+	// sudo and sshd may leave a PATH without the folders of root's programs, the
+	// user's language has no place in what is read by us, and what a session
+	// brings along (SendEnv) none in programs that run as root.
+	cmd.Env = append(process.Environment(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C")
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {

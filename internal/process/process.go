@@ -108,15 +108,16 @@ type Child struct {
 
 // Spawn starts argv in a session of its own, so that neither Ctrl-C nor the
 // end of this command reaches it, with standard output and error appended to
-// logFile and standard input empty.
-func Spawn(argv, env []string, logFile string) (Child, error) {
+// logFile, standard input empty, and the environment that [Environment] leaves it,
+// with more added.
+func Spawn(argv, more []string, logFile string) (Child, error) {
 	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return Child{}, fmt.Errorf("open log: %w", err)
 	}
 	defer out.Close()
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = env, out, out, "/"
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = append(Environment(), more...), out, out, "/"
 	cmd.SysProcAttr = detached()
 	if err := cmd.Start(); err != nil {
 		return Child{}, fmt.Errorf("start %s: %w", argv[0], err)

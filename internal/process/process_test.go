@@ -18,7 +18,7 @@ import (
 func spawn(t *testing.T, script string) (Child, string) {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")
-	c, err := Spawn([]string{"/bin/sh", "-c", script}, os.Environ(), log)
+	c, err := Spawn([]string{"/bin/sh", "-c", script}, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}

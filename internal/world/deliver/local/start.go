@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -86,23 +85,12 @@ func (s *starting) spawn(argv []string) error {
 	if info, err := os.Stat(s.host.Paths.Log); err == nil {
 		s.logged = info.Size()
 	}
-	c, err := process.Spawn(argv, environment(os.Environ()), s.host.Paths.Log)
+	c, err := process.Spawn(argv, nil, s.host.Paths.Log)
 	if err != nil {
 		return err
 	}
 	s.child = &c
 	return nil
-}
-
-// environment is that of the members: without the variables that would steer
-// etcd (its flags may come from ETCD_*) or its traffic between peers (proxies).
-func environment(all []string) []string {
-	return slices.DeleteFunc(slices.Clone(all), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		name = strings.ToUpper(name)
-		return strings.HasPrefix(name, "ETCD_") && name != "ETCD_UNSUPPORTED_ARCH" ||
-			slices.Contains([]string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}, name)
-	})
 }
 
 // settle waits for the end of our process if it is not the one that runs: as

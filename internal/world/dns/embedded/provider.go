@@ -31,9 +31,8 @@ type Config struct {
 	// else uses ([Port] of it), or 127.0.0.1, where any free port will do. It
 	// counts when the folder is made and stays as it is then.
 	IP netip.Addr
-	// Argv starts the child, which calls [Serve] with Dir; Env is its
-	// environment, nil for this process's own.
-	Argv, Env []string
+	// Argv starts the child, which calls [Serve] with Dir.
+	Argv []string
 	// Timeout bounds each Read and Apply; 0 for rfc2136's default.
 	Timeout time.Duration
 }

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -67,7 +66,7 @@ func (p *Provider) start(ctx context.Context) error {
 	if err := errors.Join(probe.close(), rotate(p.path(logFile))); err != nil {
 		return err
 	}
-	child, err := process.Spawn(p.config.Argv, p.environment(), p.path(logFile))
+	child, err := process.Spawn(p.config.Argv, collectEarly(), p.path(logFile))
 	if err != nil {
 		return err
 	}
@@ -77,16 +76,10 @@ func (p *Provider) start(ctx context.Context) error {
 	return p.answers(ctx, set)
 }
 
-// environment is the child's. It collects garbage early: the server lives for
-// weeks and has little to do, so memory matters more than the time that takes
+// collectEarly makes the child collect garbage early: the server lives for weeks
+// and has little to do, so memory matters more than the time that takes
 // (measured under load: 1.5 MB less).
-func (p *Provider) environment() []string {
-	env := p.config.Env
-	if env == nil {
-		env = os.Environ()
-	}
-	return append(slices.Clone(env), "GOGC=25")
-}
+func collectEarly() []string { return []string{"GOGC=25"} }
 
 func (p *Provider) path(name string) string { return filepath.Join(p.config.Dir, name) }
 
