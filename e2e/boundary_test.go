@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"net"
 	"path/filepath"
 	"strings"
@@ -49,7 +50,9 @@ func (b *bed) killAt(n int, args ...string) (killed bool, at string, r result) {
 	socket := breakpoints(b.T, func(line string) {
 		if seen++; seen == n {
 			killed, at = true, line
-			_ = cmd.Process.Kill()
+			if err := processtest.Kill(cmd.Process.Pid); err != nil {
+				b.Error(err)
+			}
 		}
 	})
 	cmd.Env = append(cmd.Environ(), "PLEIAD_BREAKPOINT="+socket)

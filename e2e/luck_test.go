@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"net"
 	"os"
 	"os/exec"
@@ -80,7 +81,9 @@ func TestForeignProcessOnOurAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.refuses(9, []string{claim.Address + ":2380"}, "up", "--cluster", "taken")
-	l.Close()
+	if err := processtest.Close(l); err != nil {
+		t.Fatal(err)
+	}
 	b.must("up", "--cluster", "taken")
 }
 

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE CMD...       run a command that exits so
 //	members CLUSTER         set $M1, $M2 … to the names of its members, $P1 … to their pids
-//	kill9 PID               kill a process
+//	kill9 PID               kill a process, which is gone then
 //	capture NAME REGEXP     set $NAME to what the group matches in the last output
 //	occupy ADDRESS          listen there, which fails if somebody does
 //	vacate                  end all of that
@@ -119,10 +120,7 @@ func kill9(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pid, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	if pid <= 1 {
-		ts.Fatalf("pid %d", pid)
-	}
-	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+	ts.Check(processtest.Kill(pid))
 }
 
 func capture(ts *testscript.TestScript, neg bool, args []string) {
@@ -149,7 +147,7 @@ func occupy(ts *testscript.TestScript, neg bool, args []string) {
 
 func vacate(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, l := range ts.Value(heldKey{}).(*held).occupied {
-		ts.Check(l.Close())
+		ts.Check(processtest.Close(l))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/e2e/liar"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 )
 
 // liar starts a resolver for hosts that are lied to; the truth is what the
@@ -240,7 +241,10 @@ func (o operator) killedEverywhere(args ...string) (kills int) {
 			}
 			if !killed {
 				killed, seen[line] = true, true
-				_ = r.cmd.Process.Kill()
+				// Gone before the breakpoint lets it go on.
+				if err := processtest.Kill(r.cmd.Process.Pid); err != nil {
+					o.Error(err)
+				}
 			}
 		}, args...)
 		code := r.end()

@@ -402,9 +402,9 @@ func TestInstallsAtOnce(t *testing.T) {
 func TestInstallWaitsForAnother(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("no patience left"))
-	defer cancel()
 	s.Before = func(string, []string) error { // while this Install is at its first program
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("no patience left"))
+		defer cancel()
 		_, err := s.Host().Install(ctx, s.host, s.rendered(1), nil, binary)
 		if err == nil || !strings.Contains(err.Error(), "another pleiad is at work") || !strings.Contains(err.Error(), "no patience left") {
 			t.Errorf("a second Install: %v, want that the first is at work", err)

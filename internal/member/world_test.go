@@ -26,6 +26,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 )
 
 // Exit codes of this binary as a member.
@@ -85,7 +86,11 @@ func newHost(t *testing.T, name cluster.MemberName) cluster.Host {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
+		defer func() {
+			if err := processtest.Close(l); err != nil {
+				t.Error(err)
+			}
+		}()
 		ports[i] = uint16(l.Addr().(*net.TCPAddr).Port)
 	}
 	h.Ports = cluster.Ports{Peer: ports[0], Client: ports[1], Metrics: ports[2]}

@@ -52,5 +52,7 @@ func current(f *os.File, path string) (bool, error) {
 	return err == nil && os.SameFile(ours, there), err
 }
 
-// Release gives the lock back. The file stays for the next holder.
-func (l *Lock) Release() error { return l.file.Close() }
+// Release gives the lock back. The file stays for the next holder. To close it
+// is not enough: a child that another goroutine is just starting shares it until
+// it executes its program.
+func (l *Lock) Release() error { return errors.Join(unlockFile(l.file), l.file.Close()) }

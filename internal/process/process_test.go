@@ -100,6 +100,28 @@ func TestLockExcludesAndIsReleased(t *testing.T) {
 	l.Release()
 }
 
+// A child that is just being started shares all open files.
+func TestReleasedLockIsFreeForWhoeverSharesIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	l, err := Acquire(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := syscall.Dup(int(l.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(copied)
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
+	}
+	l, err = Acquire(path)
+	if err != nil {
+		t.Fatalf("released, but: %v", err)
+	}
+	l.Release()
+}
+
 func TestLockOfARemovedFileIsNoLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	var holders atomic.Int32

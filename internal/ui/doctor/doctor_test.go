@@ -15,6 +15,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/disk"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
@@ -205,7 +206,7 @@ func TestEmbeddedAddress(t *testing.T) {
 	want(t, embeddedAddress(context.Background(), s), render.Fine, "runs at "+taken.String())
 	s.World.Server = server{err: errors.New("damaged")}
 	want(t, embeddedAddress(context.Background(), s), render.Broken, "damaged")
-	if err := l.Close(); err != nil {
+	if err := processtest.Close(l); err != nil {
 		t.Fatal(err)
 	}
 	s.World.Server = server{status: cluster.NameServer{Address: taken.String()}}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
 )
@@ -94,7 +95,9 @@ func TestUnreachable(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
+	if err := processtest.Close(l); err != nil {
+		t.Fatal(err)
+	}
 	_, err = pool(t, c).Machine(addr("127.0.0.1")).Run(t.Context(), "true", nil)
 	if !errors.Is(err, remote.ErrUnreachable) || !strings.Contains(err.Error(), "refused") {
 		t.Error(err)

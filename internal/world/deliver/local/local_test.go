@@ -20,6 +20,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest/fakemember"
@@ -120,7 +121,11 @@ func listen(t *testing.T, h cluster.Host, port uint16) (release func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return func() { l.Close() }
+	return func() {
+		if err := processtest.Close(l); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestConformance(t *testing.T) {
@@ -163,7 +168,7 @@ func end(t *testing.T, h cluster.Host) {
 	}
 	s, err := member.DecodeStatus(b)
 	if err == nil && s.Process.PID != os.Getpid() {
-		err = s.Process.Signal(syscall.SIGKILL)
+		err = errors.Join(s.Process.Signal(syscall.SIGKILL), s.Process.Wait(context.Background()))
 	}
 	if err != nil {
 		t.Error(err)

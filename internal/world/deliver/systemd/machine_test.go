@@ -27,6 +27,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest/fakemember"
@@ -339,8 +340,7 @@ func free(h cluster.Host) bool {
 	if err != nil {
 		return false
 	}
-	l.Close()
-	return true
+	return processtest.Close(l) == nil
 }
 
 func (w *world) behave(h cluster.Host, b fakemember.Behaviour) {
@@ -389,7 +389,11 @@ func TestConformance(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { l.Close() })
-				return func() { l.Close() }
+				return func() {
+					if err := processtest.Close(l); err != nil {
+						t.Error(err)
+					}
+				}
 			},
 		}
 	})

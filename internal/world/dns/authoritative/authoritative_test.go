@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 )
 
 func rcode(code int) func(*wire.Msg) bool {
@@ -119,7 +120,9 @@ func TestComparisonEndsWithItsContext(t *testing.T) {
 func TestClosedPortIsUnknown(t *testing.T) {
 	set, _ := members(3)
 	listener, datagrams := listen(t, "127.0.0.1", "0")
-	listener.Close()
+	if err := processtest.Close(listener); err != nil {
+		t.Fatal(err)
+	}
 	defer datagrams.Close()
 	_, port, _ := strings.Cut(datagrams.LocalAddr().String(), ":")
 	v, err := one(t, &server{port: port}, 0).Compare(t.Context(), []cluster.Key{set.Key}, cluster.Records{})

@@ -68,13 +68,17 @@ func failLostRequest(t *testing.T, h Harness) {
 	apply(t, h.Zone, replace(one, two))
 }
 
+// stalled is how long a caller waits for a server that says nothing: it must be
+// enough to connect and to send a message on a busy machine.
+const stalled = time.Second
+
 func failStalled(t *testing.T, h Harness) {
 	apply(t, h.Zone, add(h.marker("gen=1")))
 	h.Stall()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), stalled)
 	defer cancel()
 	applyFails(t, ctx, h.Zone, dns.ErrUnknownOutcome, replace(h.marker("gen=1"), h.marker("gen=2")))
-	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel = context.WithTimeout(t.Context(), stalled)
 	defer cancel()
 	if got, err := h.Zone.Read(ctx, []cluster.Key{h.marker("").Key}); !errors.Is(err, context.DeadlineExceeded) || len(got.Sets) != 0 {
 		t.Errorf("Read: %v, %v, want %v and no records", got, err, context.DeadlineExceeded)

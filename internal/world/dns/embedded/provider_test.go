@@ -21,6 +21,7 @@ import (
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
@@ -110,7 +111,11 @@ func TestConformance(t *testing.T) {
 			Denied:  map[string]dns.Zone{"another secret": denied},
 			Foreign: func(set cluster.RecordSet) { foreign(t, p, address, key, set) },
 			// A stopped process still takes connections, by its backlog.
-			Stall: func() { kill(t, server, syscall.SIGSTOP) },
+			Stall: func() {
+				if err := processtest.Stop(server.PID); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Down: func() {
 				if err := p.Stop(t.Context()); err != nil {
 					t.Fatal(err)
@@ -334,7 +339,7 @@ func TestOccupiedAddress(t *testing.T) {
 			t.Errorf("%s: Serve: %v", network, err)
 		}
 		running(t, p, false)
-		if err := c.Close(); err != nil {
+		if err := processtest.Close(c); err != nil {
 			t.Fatal(err)
 		}
 	}

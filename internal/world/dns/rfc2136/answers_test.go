@@ -246,17 +246,17 @@ func TestTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	p, err := rfc2136.New(rfc2136.Config{Server: l.Addr().String(), Zone: zone, Key: generate(t), Timeout: 20 * time.Millisecond})
+	p, err := rfc2136.New(rfc2136.Config{Server: l.Addr().String(), Zone: zone, Key: generate(t), Timeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	set := cluster.NewRecordSet("_pleiad."+zone+".", cluster.TXT, "v=1")
 	_, err = p.Apply(context.Background(), []cluster.Change{{Key: set.Key, New: &set}})
-	if !errors.Is(err, dns.ErrUnknownOutcome) || !strings.Contains(err.Error(), "no answer within 20ms") {
+	if !errors.Is(err, dns.ErrUnknownOutcome) || !strings.Contains(err.Error(), "no answer within 500ms") {
 		t.Error(err)
 	}
 	_, err = p.Read(context.Background(), []cluster.Key{set.Key})
-	if !errors.Is(err, dns.ErrUnreachable) || !strings.Contains(err.Error(), "no answer within 20ms") {
+	if !errors.Is(err, dns.ErrUnreachable) || !strings.Contains(err.Error(), "no answer within 500ms") {
 		t.Error(err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/etcdtest"
 )
@@ -95,7 +96,12 @@ func newHost(t testing.TB, name string) cluster.Host {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() // both ports at once, so that they differ
+		// Both ports at once, so that they differ.
+		defer func() {
+			if err := processtest.Close(l); err != nil {
+				t.Error(err)
+			}
+		}()
 		*port = uint16(l.Addr().(*net.TCPAddr).Port)
 	}
 	return h

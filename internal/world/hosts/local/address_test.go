@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 )
 
 func TestBlocksAvoidOtherSoftware(t *testing.T) {
@@ -109,7 +110,9 @@ func TestOccupiedAddressIsSkipped(t *testing.T) {
 		if b := first(t, p); b == a {
 			t.Errorf("%v was chosen though port %d is taken", b, port)
 		}
-		l.Close()
+		if err := processtest.Close(l); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if b := first(t, p); b != a {
 		t.Errorf("chose %v, want the free %v", b, a)
