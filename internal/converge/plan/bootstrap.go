@@ -2,14 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
-
-const startOver = "or start over: pleiad destroy && pleiad up"
 
 // bootstrap completes a claimed cluster with the hosts and the token that were
 // chosen once (rule R2).
@@ -50,7 +49,7 @@ func (s situation) formerLife() *Refusal {
 	if len(strangers) == 0 {
 		return nil
 	}
-	r := &Refusal{Rule: "R1", What: "complete the bootstrap", Remedy: []string{"pleiad destroy && pleiad up"}}
+	r := &Refusal{Rule: "R1", What: "complete the bootstrap", Remedy: remedies(RemoveHost)}
 	for _, h := range strangers {
 		r.Evidence = append(r.Evidence, fmt.Sprintf("host %s at %s is of another life of this cluster (token %s) and %s", h.Name, h.Address, h.Token, life(h)))
 	}
@@ -64,7 +63,7 @@ func (s situation) launch(missing []cluster.MemberName) Plan {
 	if s.marker.ID != 0 {
 		return refuse(Refusal{Rule: "R6", What: "launch host " + cluster.JoinMembers(missing),
 			Evidence: []string{"the host is gone, after the list of members was published: names and data are never made twice"},
-			Remedy:   []string{"start over: pleiad destroy && pleiad up"}})
+			Remedy:   remedies(StartOver)})
 	}
 	p := Plan{Together: true}
 	for _, name := range missing {
@@ -94,7 +93,7 @@ func (s situation) prepare(members []cluster.Host) Plan {
 
 func conflict(evidence []string) Refusal {
 	return Refusal{Rule: "R10", What: "publish records", Evidence: evidence,
-		Remedy: []string{"remove what does not belong there, then run the command again"}}
+		Remedy: remedies(RemoveForeign)}
 }
 
 // install gives each host that can be looked into the node it should hold, where
@@ -133,7 +132,7 @@ func (s situation) start(members []cluster.Host) Plan {
 	var p Plan
 	for _, h := range members {
 		n := s.render(*s.marker, members, h)
-		if r := unfit(h, n, startOver); r != nil {
+		if r := unfit(h, n, StartOver); r != nil {
 			p.Refusals = append(p.Refusals, *r)
 		} else if !h.Node.Value.Process.Running {
 			why := Reason{Why: "first start, behind the gate: its resolver must show the complete list", Rules: []Rule{"R2", "R3"}}
@@ -190,7 +189,7 @@ func gates(hosts []cluster.Host) string {
 func (s situation) seal(members []cluster.Host) Plan {
 	if evidence := s.otherCluster(members); evidence != nil {
 		return refuse(Refusal{Rule: "R2", What: "seal the cluster", Evidence: evidence,
-			Remedy: []string{"this cluster must not be used: pleiad destroy && pleiad up"}})
+			Remedy: remedies(StartOver)})
 	}
 	changes, conflicts := s.changes(wanted(s.spec, members, true))
 	if conflicts != nil {
@@ -207,10 +206,7 @@ func (s situation) seal(members []cluster.Host) Plan {
 // otherCluster is what members report that is not this cluster: another ID, or
 // a member list other than the marker's.
 func (s situation) otherCluster(members []cluster.Host) []string {
-	expected := map[cluster.MemberID]cluster.MemberName{}
-	for _, h := range members {
-		expected[cluster.BootstrapMemberID(s.spec.PeerURL(h.Name, h.Ports.Peer), s.marker.Token)] = h.Name
-	}
+	expected := s.expected(members)
 	var out []string
 	for _, h := range members {
 		if !h.View.Known() {
@@ -222,13 +218,44 @@ func (s situation) otherCluster(members []cluster.Host) []string {
 			continue
 		}
 		for _, m := range v.Members {
-			if _, ok := expected[m.ID]; !ok {
+			if !expected[m.ID] {
 				out = append(out, fmt.Sprintf("%s lists member %s %q, which pleiad did not add", h.Name, m.ID, m.Name))
 			}
 		}
 		if len(v.Members) < len(expected) {
 			out = append(out, fmt.Sprintf("%s lists %d members of %d", h.Name, len(v.Members), len(expected)))
 		}
+	}
+	return out
+}
+
+// expected are the IDs of our own members.
+func (s situation) expected(members []cluster.Host) map[cluster.MemberID]bool {
+	out := map[cluster.MemberID]bool{}
+	for _, h := range members {
+		out[cluster.BootstrapMemberID(s.spec.PeerURL(h.Name, h.Ports.Peer), s.marker.Token)] = true
+	}
+	return out
+}
+
+// undo is what to do about a membership that somebody else has changed. What
+// was added can be removed again. A member of ours that was removed cannot be
+// brought back under its name, and is never removed here: it is expected.
+func (s situation) undo(members []cluster.Host) []Remedy {
+	expected, added := s.expected(members), map[cluster.MemberID]bool{}
+	for _, h := range members {
+		for _, m := range h.View.Value.Members {
+			if h.View.Value.Cluster == s.marker.ID && !expected[m.ID] {
+				added[m.ID] = true
+			}
+		}
+	}
+	var out []Remedy
+	for _, id := range slices.Sorted(maps.Keys(added)) {
+		out = append(out, UndoMember.Say(id))
+	}
+	if out == nil {
+		return remedies(LetOthersServe)
 	}
 	return out
 }

@@ -39,7 +39,6 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	}
 	if r := s.formerLife(); r != nil {
 		r.What = what
-		r.Remedy = []string{"look at what these hosts hold, and remove them by hand if nobody needs them"}
 		return refuse(*r)
 	}
 	if r := append(blind(s.hosts, "terminate host"), s.unseen(what)...); r != nil {
@@ -85,14 +84,14 @@ func (s situation) stampAgain() Plan {
 	if s.state.Control.Owner == "" {
 		return refuse(Refusal{Rule: "R10", What: "destroy " + string(s.spec.Cluster),
 			Evidence: []string{fmt.Sprintf("host %s exists and there is no marker that says whose it is; this state directory is %s", s.hosts[0].Name, ownerName(""))},
-			Remedy:   []string{"work from the state directory that made the cluster, or copy it here"}})
+			Remedy:   remedies(OwnersDirectory)})
 	}
 	var members []cluster.MemberName
 	for _, h := range s.hosts {
 		if h.Token != s.hosts[0].Token {
 			return refuse(Refusal{Rule: "R10", What: "destroy " + string(s.spec.Cluster),
 				Evidence: []string{fmt.Sprintf("hosts %s and %s are of different lives of this cluster, and there is no marker that says which is this one", s.hosts[0].Name, h.Name)},
-				Remedy:   []string{"remove the host that is not wanted by hand"}})
+				Remedy:   remedies(RemoveHost)})
 		}
 		members = append(members, h.Name)
 	}

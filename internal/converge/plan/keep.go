@@ -11,8 +11,6 @@ import (
 // what clients wait for; etcd needs up to 7 s (server/embed/etcd.go, Close).
 const rollGrace = 10 * time.Second
 
-const replaceLater = "replacing a member is not part of this version; while the others are a quorum, the cluster serves"
-
 // keep keeps a sealed cluster right: what stands still is started, what is
 // missing in DNS or on a host is put back. One refusal does not stop the
 // repair of the rest, except where members say that they are not this cluster.
@@ -20,7 +18,7 @@ func (s situation) keep() Plan {
 	members, missing := s.members()
 	if evidence := s.otherCluster(members); evidence != nil && len(missing) == 0 {
 		return refuse(Refusal{Rule: "R8", What: "keep the cluster", Evidence: evidence,
-			Remedy: []string{"undo the change with pleiad etcdctl -- member …; this version of pleiad does not change membership"}})
+			Remedy: s.undo(members)})
 	}
 	refusals := append(s.resize(), s.lost(missing)...)
 	refusals = append(refusals, blind(members, "look after member")...)
@@ -85,12 +83,12 @@ func (s situation) lost(missing []cluster.MemberName) []Refusal {
 	for _, name := range missing {
 		out = append(out, Refusal{Rule: "R6", What: "launch host " + string(name),
 			Evidence: []string{"the host of member " + string(name) + " is gone, its data with it"},
-			Remedy:   []string{replaceLater}})
+			Remedy:   remedies(LetOthersServe)})
 	}
 	for _, h := range s.strangers() {
 		out = append(out, Refusal{Rule: "R10", What: "use host " + string(h.Name),
 			Evidence: []string{fmt.Sprintf("host %s at %s carries this cluster's claim but is no member of this life; it %s", h.Name, h.Address, life(h))},
-			Remedy:   []string{"look at what it holds, and remove it by hand if nobody needs it"}})
+			Remedy:   remedies(RemoveHost)})
 	}
 	return out
 }
@@ -121,7 +119,7 @@ func (s situation) restart(members, seen []cluster.Host) ([]Step, []Refusal) {
 	alive := len(runningOf(seen))
 	for _, h := range seen {
 		n := s.render(*s.marker, members, h)
-		if r := unfit(h, n, replaceLater); r != nil {
+		if r := unfit(h, n, LetOthersServe); r != nil {
 			if h.Node.Value.Process.Running {
 				r.What = "trust member " + string(h.Name)
 				r.Evidence = append(r.Evidence, "its process still runs, on files that are gone: it will not survive a restart")
@@ -150,7 +148,7 @@ func (s situation) bare(h cluster.Host) Refusal {
 	_, missing := s.members()
 	return Refusal{Rule: "R9", What: "start member " + string(h.Name),
 		Evidence: []string{"its node is not on its host, and cannot be made: it pins the addresses of all peers, and the host of " + cluster.JoinMembers(missing) + " is gone"},
-		Remedy:   []string{replaceLater}}
+		Remedy:   remedies(LetOthersServe)}
 }
 
 func died(h cluster.Host) string {
@@ -179,10 +177,10 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 	switch {
 	case voters-1 < cluster.Quorum(voters):
 		r.Evidence = []string{"it runs with other etcd options than the spec says, and without it there is no quorum: " + arithmetic}
-		r.Remedy = []string{"accept the outage and stop it yourself, then start it again:", fmt.Sprintf("kill %d && pleiad up", h.Node.Value.Process.PID)}
+		r.Remedy = RestartByHand.lines("accept the outage and stop it yourself, then start it again:", fmt.Sprintf("kill %d && pleiad up", h.Node.Value.Process.PID))
 	case !sound || len(s.waiting(members)) > 0:
 		r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
-		r.Remedy = []string{"mend the rest first"}
+		r.Remedy = remedies(MendRest)
 	case s.marker.Turn != h.Name:
 		return s.turn(h.Name, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil
 	default:

@@ -9,6 +9,9 @@
 // same plan, byte for byte. The rules it keeps are the numbered ones in
 // docs/planning.md; the stories in testdata show each of them at work.
 //
+// A refusal names its remedies by [Way]. Each way is carried out by a test, so
+// a new one needs a case there; see [Way] for how to add it.
+//
 // The way of a cluster, one row a batch of steps, each planned from a fresh
 // observation:
 //
@@ -56,7 +59,7 @@ type Refusal struct {
 	// Evidence is what was seen, a line each.
 	Evidence []string `json:"evidence"`
 	// Remedy is what a person can do, a line each; commands stand alone.
-	Remedy []string `json:"remedy,omitempty"`
+	Remedy []Remedy `json:"remedy,omitempty"`
 	// Unknown says that something could not be seen: another look may do.
 	Unknown bool `json:"unknown,omitempty"`
 }
@@ -64,6 +67,15 @@ type Refusal struct {
 // String is the refusal in one line.
 func (r Refusal) String() string {
 	return fmt.Sprintf("%s: refused by rule %s: %s", r.What, r.Rule, strings.Join(r.Evidence, "; "))
+}
+
+// Advice is the remedy as lines of text.
+func (r Refusal) Advice() []string {
+	var out []string
+	for _, m := range r.Remedy {
+		out = append(out, m.String())
+	}
+	return out
 }
 
 // Planner is Up or Destroy.
@@ -88,21 +100,21 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 	if s.Control.Unreadable != "" {
 		return sit, []Refusal{{Rule: "R10", What: what,
 			Evidence: []string{"the state directory could not be read: " + s.Control.Unreadable},
-			Remedy:   []string{"without it nothing here is known to be ours: make it readable and run the command again"}}}
+			Remedy:   remedies(ReadControl)}}
 	}
 	if !s.Hosts.Known() {
 		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: true,
 			Evidence: []string{"the list of hosts could not be read: " + s.Hosts.Unknown},
-			Remedy:   []string{"unknown is not absent: make the hosts readable and run the command again"}})
+			Remedy:   remedies(ReadHosts)})
 	}
 	if !s.Records.Known() {
-		remedy := "unknown is not absent: make the name server reachable and run the command again"
+		remedy := ReachNameServer
 		if s.Denied {
-			remedy = "compare the key with the server's: its name, algorithm and secret, and the clocks; then see what it may do, with pleiad doctor"
+			remedy = CompareKey
 		}
 		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: !s.Denied,
 			Evidence: []string{"the records of " + spec.Domain + " could not be read: " + s.Records.Unknown},
-			Remedy:   []string{remedy}})
+			Remedy:   remedies(remedy)})
 	}
 	if len(refusals) > 0 {
 		return sit, refusals
@@ -122,25 +134,25 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 
 // ownMarker reads the marker and makes sure that it is ours (rule R10).
 func ownMarker(spec cluster.Spec, control cluster.Control, stored cluster.RecordSet, what string) (cluster.Marker, *Refusal) {
-	foreign := func(evidence string, remedy ...string) *Refusal {
-		return &Refusal{Rule: "R10", What: what, Evidence: []string{evidence}, Remedy: remedy}
+	foreign := func(evidence string, ways ...Way) *Refusal {
+		return &Refusal{Rule: "R10", What: what, Evidence: []string{evidence}, Remedy: remedies(ways...)}
 	}
 	if len(stored.Values) != 1 {
 		return cluster.Marker{}, foreign(fmt.Sprintf("%s TXT holds %d values, want one marker: %s", stored.Name, len(stored.Values), strings.Join(stored.Values, " | ")),
-			"remove the values that are not pleiad's")
+			RemoveValues)
 	}
 	m, err := cluster.ParseMarker(stored.Values[0])
 	if err != nil {
 		return m, foreign(fmt.Sprintf("%s TXT is not a marker this pleiad understands: %v", stored.Name, err),
-			"if the record is not pleiad's, use another domain or discoveryName", "if a newer pleiad wrote it, use that")
+			OtherDomain, NewerPleiad)
 	}
 	if m.Cluster != spec.Cluster {
 		return m, foreign(fmt.Sprintf("the marker on %s is of cluster %q, not %q", spec.Domain, m.Cluster, spec.Cluster),
-			"give this cluster another domain, or a discoveryName")
+			OtherDomain)
 	}
 	if m.Owner != control.Owner {
 		return m, foreign(fmt.Sprintf("the marker on %s belongs to owner %s; this state directory is %s", spec.Domain, m.Owner, ownerName(control.Owner)),
-			"work from the state directory that made the cluster, or copy it here")
+			OwnersDirectory)
 	}
 	return m, nil
 }

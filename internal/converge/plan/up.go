@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -24,7 +23,7 @@ func Up(spec cluster.Spec, state cluster.State) Plan {
 	case s.marker.Phase == cluster.Destroying:
 		return refuse(Refusal{Rule: "R2", What: "converge " + string(spec.Cluster),
 			Evidence: []string{"the marker says that this cluster is being destroyed"},
-			Remedy:   []string{"finish that first: pleiad destroy"}})
+			Remedy:   remedies(FinishDestroy)})
 	}
 	if r := s.mismatch(); r != nil {
 		return refuse(*r)
@@ -45,9 +44,9 @@ func refuse(r ...Refusal) Plan { return Plan{Refusals: r} }
 func (s situation) begin() Plan {
 	const what = "bootstrap"
 	if len(s.hosts) > 0 {
-		r := Refusal{Rule: "R1", What: what, Remedy: []string{"if the cluster is not wanted: pleiad destroy"}}
+		r := Refusal{Rule: "R1", What: what, Remedy: remedies(DestroyUnwanted)}
 		if m, whole := s.formerMarker(); whole {
-			r.Remedy = append([]string{"if the marker was deleted by mistake, put this record back:", m}, r.Remedy...)
+			r.Remedy = append(PutMarkerBack.lines("if the marker was deleted by mistake, put this record back:", m), r.Remedy...)
 		}
 		r.Evidence = append(r.Evidence, "there is no marker on "+s.spec.MarkerName()+", but this cluster has lived:")
 		for _, h := range s.hosts {
@@ -62,8 +61,7 @@ func (s situation) begin() Plan {
 		return refuse(*r)
 	}
 	if len(s.records.Sets) > 0 {
-		r := Refusal{Rule: "R10", What: what, Remedy: []string{
-			"delete these records if nobody needs them, or use another domain or a discoveryName"}}
+		r := Refusal{Rule: "R10", What: what, Remedy: remedies(DeleteRecords, OtherDomain)}
 		for _, set := range s.records.Sets {
 			r.Evidence = append(r.Evidence, set.String()+" exists and is not ours: there is no marker")
 		}
@@ -129,7 +127,7 @@ func (s situation) mismatch() *Refusal {
 	case (s.marker.CA != "") != s.spec.TLS:
 		return &Refusal{Rule: "R2", What: "change TLS",
 			Evidence: []string{fmt.Sprintf("the cluster was made with tls %s, the spec says tls %s", onOff(s.marker.CA != ""), onOff(s.spec.TLS))},
-			Remedy:   []string{"set tls back, or make a new cluster beside this one and move the data"}}
+			Remedy:   remedies(SetTLSBack)}
 	case s.spec.TLS && ca != s.marker.CA:
 		here := "there is no CA key"
 		if ca != "" {
@@ -137,7 +135,7 @@ func (s situation) mismatch() *Refusal {
 		}
 		return &Refusal{Rule: "R15", What: "act for this cluster",
 			Evidence: []string{fmt.Sprintf("the cluster's CA is %s; in this state directory %s", s.marker.CA, here)},
-			Remedy:   []string{"work from the state directory that made the cluster, or copy it here"}}
+			Remedy:   remedies(OwnersDirectory)}
 	}
 	return nil
 }
@@ -159,11 +157,11 @@ func (s situation) resize() []Refusal {
 	r := Refusal{Rule: "R4", What: fmt.Sprintf("change the cluster from %d to %d members", have, s.spec.Members),
 		Evidence: []string{fmt.Sprintf("the cluster has %d: %s", have, cluster.JoinMembers(s.marker.Members)),
 			"this version of pleiad does not change membership"},
-		Remedy: []string{fmt.Sprintf("set members: %d", have)}}
+		Remedy: []Remedy{SetMembersBack.Say(have)}}
 	if s.marker.Phase == cluster.Bootstrapping {
 		r.Rule = "R2"
 		r.Evidence[1] = "the members of a bootstrap are chosen once"
-		r.Remedy = append(r.Remedy, "or start over: pleiad destroy")
+		r.Remedy = append(r.Remedy, StartOver.Say())
 	}
 	return []Refusal{r}
 }
@@ -175,7 +173,7 @@ func blind(hosts []cluster.Host, what string) []Refusal {
 		if !h.Node.Known() {
 			out = append(out, Refusal{Rule: "R1", What: what + " " + string(h.Name), Unknown: true,
 				Evidence: []string{"host " + string(h.Name) + " at " + h.Address.String() + " could not be looked into: " + h.Node.Unknown},
-				Remedy:   []string{"unknown is not absent: make the host reachable and run the command again"}})
+				Remedy:   remedies(ReachHost)})
 		}
 	}
 	return out
@@ -188,18 +186,18 @@ func (s situation) unseen(what string) []Refusal {
 	for _, p := range s.state.Unseen() {
 		out = append(out, Refusal{Rule: "R1", What: what, Unknown: !p.Lasting,
 			Evidence: []string{p.Address.String() + " could not be looked into, and there may be a host of this cluster: " + p.Unknown},
-			Remedy:   append(slices.Clone(p.Remedy), "unknown is not absent: make it reachable, or take it off the spec if it is gone for good")})
+			Remedy:   append(PlaceSays.lines(p.Remedy...), ReachPlace.Say())})
 	}
 	return out
 }
 
 // taken refuses to begin on machines on which somebody else has something.
 func (s situation) taken(what string) *Refusal {
-	r := Refusal{Rule: "R10", What: what, Remedy: []string{"give the cluster other machines, or remove by hand what nobody needs there"}}
+	r := Refusal{Rule: "R10", What: what, Remedy: remedies(OtherMachines)}
 	for _, p := range s.state.Places {
 		if p.Taken != "" {
 			r.Evidence = append(r.Evidence, p.Address.String()+": "+p.Taken)
-			r.Remedy = append(r.Remedy, p.Remedy...)
+			r.Remedy = append(r.Remedy, PlaceSays.lines(p.Remedy...)...)
 		}
 	}
 	if r.Evidence == nil {
@@ -210,16 +208,16 @@ func (s situation) taken(what string) *Refusal {
 
 // unfit refuses to start a member whose data is lost or somebody else's (rule
 // R6); nil if the data fits the node.
-func unfit(h cluster.Host, n node.Node, remedy string) *Refusal {
+func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	d := h.Node.Value.Data
 	r := Refusal{Rule: "R6", What: "start member " + string(h.Name)}
 	switch {
 	case d.Present && (d.Member != n.Member || d.Cluster != n.ID):
 		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
-		r.Remedy = []string{"put the right data directory back, if it was moved"}
+		r.Remedy = remedies(PutDataBack)
 	case !d.Present && (d.Born || n.Sealed):
 		r.Evidence = []string{fmt.Sprintf("%s is empty, but member %s once had data: started so, it could corrupt the others", h.Paths.Data, n.Member)}
-		r.Remedy = []string{"put the data directory back, if it was moved", remedy}
+		r.Remedy = remedies(PutDataBack, otherwise)
 	default:
 		return nil
 	}

@@ -81,7 +81,7 @@ func at(ms int) time.Time {
 
 func TestValues(t *testing.T) {
 	refusal := plan.Refusal{Rule: "R6", What: "start member etcd-a", Evidence: []string{"/x/data is empty, but member 1f once had data"},
-		Remedy: []string{"put the data directory back, if it was moved", "pleiad up"}}
+		Remedy: []plan.Remedy{plan.PutDataBack.Say(), plan.StartOver.Say()}}
 	for name, v := range map[string]Value{
 		"fault": Fault{Error: "cannot destroy dev: there is no such cluster", Hints: []string{"see what there is: pleiad status"}, Exit: 6, Name: "no-cluster"},
 		"outcome-up": Outcome{Command: "up", Cluster: "dev", Domain: "dev.test", Members: 3, Reached: true, Steps: 15, Took: 712 * time.Millisecond,

@@ -125,6 +125,6 @@ func (r Refused) text(p *paper) {
 		p.tinted(yellow, "refused: %s", refusal.What)
 		p.list("rule", []string{string(refusal.Rule)})
 		p.list("evidence", refusal.Evidence)
-		p.list("remedy", refusal.Remedy)
+		p.list("remedy", refusal.Advice())
 	}
 }

@@ -177,11 +177,11 @@ func (s *scenario) maker() *sim.Store {
 
 // restore puts back the marker that a refusal prints, if the seed wills.
 func (s *scenario) restore(r plan.Refusal) bool {
-	i := slices.IndexFunc(r.Remedy, func(line string) bool { return strings.Contains(line, " TXT ") })
+	i := slices.IndexFunc(r.Advice(), func(line string) bool { return strings.Contains(line, " TXT ") })
 	if i < 0 || s.chance.IntN(2) == 0 {
 		return false
 	}
-	if err := s.w.Restore(r.Remedy[i]); err != nil {
+	if err := s.w.Restore(r.Advice()[i]); err != nil {
 		s.fail("%v", err)
 	}
 	return true

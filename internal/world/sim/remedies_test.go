@@ -1,0 +1,413 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+)
+
+// remedy is how one way out of a refusal is tried.
+type remedy struct {
+	// spec changes the spec; the default is three members and a zone of
+	// somebody else's.
+	spec func(*cluster.Spec)
+	// fresh begins in an empty world instead of with a converged cluster.
+	fresh bool
+	// befall makes the next command refuse.
+	befall func(*stage)
+	// verb, asked and as are that command, if it is not a plain up: its verb,
+	// what it asks for, and the state directory it works from.
+	verb  string
+	asked func(*cluster.Spec)
+	as    *Store
+	// follow does what is printed, given as its lines; more than one where the
+	// text offers a choice. Each is tried in a world of its own.
+	follow []func(*stage, []string)
+	// end is the check after that; the default is that up reaches its goal and
+	// the whole world agrees.
+	end func(*stage)
+	// elsewhere says why the way cannot be tried here.
+	elsewhere string
+}
+
+// TestRemedies carries out every remedy that the planner can print, and fails
+// for one that it does not know: see plan.Way.
+func TestRemedies(t *testing.T) {
+	for _, way := range plan.Ways() {
+		r, known := tried[way]
+		switch {
+		case !known:
+			t.Errorf("remedy %q is not tried: add a case to the table in remedies_test.go", way)
+		case r.elsewhere == "" && len(r.follow) == 0:
+			t.Errorf("remedy %q has a case that does nothing", way)
+		}
+		for i, follow := range r.follow {
+			t.Run(fmt.Sprintf("%s/%d", way, i), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { r.try(t, way, follow) })
+			})
+		}
+	}
+}
+
+func (r remedy) try(t *testing.T, way plan.Way, follow func(*stage, []string)) {
+	s := newStage(t, r.spec)
+	if !r.fresh {
+		s.reach("up")
+	}
+	r.befall(s)
+	asked, store := s.spec, s.mine
+	if r.asked != nil {
+		r.asked(&asked)
+	}
+	if r.as != nil {
+		store = r.as
+	}
+	verb := "up"
+	if r.verb != "" {
+		verb = r.verb
+	}
+	out := s.run(verb, asked, store)
+	var lines []string
+	for _, refusal := range out.Refusals {
+		for _, m := range refusal.Remedy {
+			if m.Way() == way {
+				lines = append(lines, m.String())
+			}
+		}
+	}
+	if lines == nil {
+		t.Fatalf("%s does not print it: %v", verb, out.Refusals)
+	}
+	follow(s, lines)
+	if r.end != nil {
+		r.end(s)
+	} else {
+		s.reach("up")
+		for _, d := range s.w.Disagreements(s.spec) {
+			t.Errorf("afterwards %s", d)
+		}
+	}
+	for _, v := range s.w.Violations() {
+		t.Error(v)
+	}
+	if t.Failed() {
+		t.Log(strings.Join(s.w.Trace(), "\n"))
+	}
+}
+
+// stage is a world with one cluster, and a person at it.
+type stage struct {
+	*testing.T
+	w    *World
+	spec cluster.Spec
+	mine *Store
+	runs int
+	kept map[*host]identity // data that was moved away
+	// denied says that the name server shows us nothing.
+	denied bool
+}
+
+// closed is a zone that is not shown to us.
+type closed struct{ dns.Zone }
+
+func (closed) Read(context.Context, []cluster.Key) (cluster.Records, error) {
+	return cluster.Records{}, fmt.Errorf("read records: %w", dns.ErrDenied)
+}
+
+func newStage(t *testing.T, change func(*cluster.Spec)) *stage {
+	s := &stage{T: t, mine: &Store{}, kept: map[*host]identity{}, spec: cluster.Spec{Cluster: "c1", Domain: "c1.test", Members: 3, TLS: true}}
+	s.spec.Hosts.Local = &cluster.LocalHosts{}
+	if change != nil {
+		change(&s.spec)
+	}
+	s.w = New(Options{Seed: 1, Spec: s.spec, Idle: synctest.Wait, Negative: 10 * time.Second})
+	return s
+}
+
+// run runs a command to its end.
+func (s *stage) run(verb string, spec cluster.Spec, store *Store) converge.Outcome {
+	s.Helper()
+	out, err := s.until(verb, spec, store, "")
+	if err != nil {
+		s.Fatalf("%s: %v", verb, err)
+	}
+	return out
+}
+
+// until runs a command until it is about to take a step that begins so.
+func (s *stage) until(verb string, spec cluster.Spec, store *Store, step string) (out converge.Outcome, err error) {
+	s.Helper()
+	s.runs++
+	c := s.w.Controller(fmt.Sprintf("%s-%d", verb, s.runs), store)
+	world := c.World(spec)
+	if s.denied {
+		world.DNS = closed{world.DNS}
+	}
+	loop := converge.Up(spec, world)
+	if verb == "destroy" {
+		loop = converge.Destroy(spec, world)
+	}
+	loop.Report = c
+	c.Go(func(ctx context.Context) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		loop.Boundary = func(_ context.Context, when, next string) {
+			if step != "" && when == "before" && strings.HasPrefix(next, step) {
+				cancel()
+			}
+		}
+		out, err = loop.Run(ctx)
+	})
+	if err := s.w.Run(time.Hour, c.Ended); err != nil {
+		s.Fatalf("%s: %v", verb, err)
+	}
+	return out, err
+}
+
+// reach runs a command that must succeed.
+func (s *stage) reach(verb string) {
+	s.Helper()
+	if out := s.run(verb, s.spec, s.mine); !out.Reached() {
+		s.Fatalf("%s does not reach its goal: %v %v\n%s", verb, out.Refusals, out.Differences, strings.Join(s.w.Trace(), "\n"))
+	}
+}
+
+// first is the first host of the cluster.
+func (s *stage) first() *host { return s.w.rules.ours()[0] }
+
+// stop ends a member.
+func (s *stage) stop(h *host) {
+	if h.process != nil {
+		s.w.end(h, "signal: killed")
+	}
+}
+
+// moveData takes a member's data away.
+func (s *stage) moveData(h *host) {
+	s.stop(h)
+	s.kept[h] = *h.log
+	h.log, h.fresh = nil, false
+}
+
+func (s *stage) putDataBack() {
+	for h, log := range s.kept {
+		h.log, h.fresh = &log, true
+	}
+}
+
+// put replaces a record set; without values it is deleted.
+func (s *stage) put(name string, kind cluster.RecordType, values ...string) {
+	set := cluster.NewRecordSet(name, kind, values...)
+	if len(values) == 0 {
+		s.w.zone.put(set.Key, nil)
+		s.w.zone.spoiled[set.Key] = true
+		return
+	}
+	s.w.intrude(set)
+}
+
+// restore puts back the record that is among the printed lines.
+func (s *stage) restore(lines []string) {
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, " TXT ") })
+	if i < 0 {
+		s.Fatalf("no record in %q", lines)
+	}
+	if err := s.w.Restore(lines[i]); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// destroyed checks that nothing is left.
+func (s *stage) destroyed() {
+	for _, rest := range s.w.Remains(s.spec) {
+		s.Errorf("there is still %s", rest)
+	}
+}
+
+// onMachines gives the cluster machines, the first few of a network.
+func onMachines(n int) func(*cluster.Spec) {
+	return func(spec *cluster.Spec) {
+		spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
+		for i := range n {
+			spec.Hosts.SSH.Addresses = append(spec.Hosts.SSH.Addresses, machine(i+1))
+		}
+	}
+}
+
+func machine(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 5, 1, byte(n)}) }
+
+func otherOptions(spec *cluster.Spec) {
+	spec.Etcd.Options = map[string]string{"snapshot-count": "20000"}
+}
+
+// heal ends what lasts, as a person does who makes things readable again.
+func heal(s *stage, _ []string) { s.w.Heal() }
+
+// nothing is what a person does who is only told how things are.
+func nothing(*stage, []string) {}
+
+func startOver(s *stage, _ []string) {
+	s.reach("destroy")
+	s.destroyed()
+	s.reach("up")
+}
+
+// tried are the ways, each with how it is tried.
+var tried = map[plan.Way]remedy{
+	plan.ReadControl: {
+		befall: func(s *stage) { s.w.SetRates(Rates{Fail: 1000}) },
+		follow: []func(*stage, []string){heal},
+	},
+	plan.ReadHosts: {
+		befall: func(s *stage) { s.first().hidden = true },
+		follow: []func(*stage, []string){heal},
+	},
+	plan.ReachNameServer: {
+		befall: func(s *stage) { s.w.zone.running = false },
+		follow: []func(*stage, []string){heal},
+	},
+	plan.CompareKey: {
+		befall: func(s *stage) { s.denied = true },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.denied = false }},
+	},
+	plan.RemoveValues: {
+		befall: func(s *stage) { s.put(s.spec.MarkerName(), cluster.TXT, "v=spf1 -all") },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.Tidy() }},
+	},
+	plan.OtherDomain: {
+		fresh:  true,
+		befall: func(s *stage) { s.put(s.spec.MarkerName(), cluster.TXT, "v=spf1 -all") },
+		follow: []func(*stage, []string){
+			func(s *stage, _ []string) { s.spec.Domain, s.w.opts.Spec.Domain = "c2.test", "c2.test" },
+			func(s *stage, _ []string) { s.spec.DiscoveryName, s.w.opts.Spec.DiscoveryName = "b2", "b2" },
+		},
+	},
+	plan.NewerPleiad: {elsewhere: "it is done with a program that does not exist yet"},
+	plan.OwnersDirectory: {
+		befall: func(*stage) {}, as: &Store{},
+		follow: []func(*stage, []string){nothing}, // s.mine is the directory that made it
+	},
+	plan.FinishDestroy: {
+		befall: func(s *stage) { s.until("destroy", s.spec, s.mine, "terminate host") },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.reach("destroy"); s.destroyed() }},
+	},
+	plan.PutMarkerBack: {
+		befall: func(s *stage) { s.put(s.spec.MarkerName(), cluster.TXT) },
+		follow: []func(*stage, []string){(*stage).restore},
+	},
+	plan.DestroyUnwanted: {
+		befall: func(s *stage) { s.put(s.spec.MarkerName(), cluster.TXT) },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.reach("destroy") }},
+		end:    (*stage).destroyed,
+	},
+	plan.DeleteRecords: {
+		fresh:  true,
+		befall: func(s *stage) { s.put(s.spec.ServerService(), cluster.SRV, "0 0 2380 stranger.c1.test.") },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.Clear(s.spec) }},
+	},
+	plan.SetTLSBack: {
+		befall: func(*stage) {}, asked: func(spec *cluster.Spec) { spec.TLS = false },
+		follow: []func(*stage, []string){nothing}, // s.spec is as it was
+	},
+	plan.SetMembersBack: {
+		befall: func(*stage) {}, asked: func(spec *cluster.Spec) { spec.Members = 5 },
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			n, err := strconv.Atoi(strings.TrimPrefix(lines[0], "set members: "))
+			if err != nil {
+				s.Fatal(err)
+			}
+			s.spec.Members = n
+		}},
+	},
+	plan.StartOver: {
+		fresh: true,
+		befall: func(s *stage) {
+			s.until("up", s.spec, s.mine, "seal")
+			s.moveData(s.first())
+		},
+		follow: []func(*stage, []string){startOver},
+	},
+	plan.ReachHost: {
+		befall: func(s *stage) { s.first().unreachable = true },
+		follow: []func(*stage, []string){heal},
+	},
+	plan.ReachPlace: {
+		spec: onMachines(4), fresh: true,
+		befall: func(s *stage) { s.w.dark[machine(4)] = true },
+		follow: []func(*stage, []string){heal, func(s *stage, _ []string) { s.spec.Hosts.SSH.Addresses = s.spec.Hosts.SSH.Addresses[:3] }},
+	},
+	plan.PlaceSays: {elsewhere: "the words are the provider's: TestRemedies in e2e/hosts does what they say"},
+	plan.OtherMachines: {
+		spec: onMachines(3), fresh: true,
+		befall: func(s *stage) { s.w.newHost("theirs", "etcd-theirs1", "t0", machine(1)) },
+		follow: []func(*stage, []string){
+			func(s *stage, _ []string) {
+				s.spec.Hosts.SSH.Addresses = []netip.Addr{machine(2), machine(3), machine(4)}
+			},
+			func(s *stage, _ []string) { s.w.remove(s.w.at(machine(1))) },
+		},
+	},
+	plan.PutDataBack: {
+		befall: func(s *stage) { s.moveData(s.first()) },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.putDataBack() }},
+	},
+	plan.LetOthersServe: {
+		befall: func(s *stage) { s.moveData(s.first()) },
+		follow: []func(*stage, []string){nothing},
+		end: func(s *stage) {
+			if got, want := s.w.Silent(), []cluster.MemberName{s.first().Name}; !slices.Equal(got, want) {
+				s.Errorf("%v do not serve, want only %v", got, want)
+			}
+		},
+	},
+	plan.RemoveForeign: {
+		befall: func(s *stage) { s.put(s.spec.ServerService(), cluster.SRV, "0 0 2380 stranger.c1.test.") },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.Tidy() }},
+	},
+	plan.RemoveHost: {
+		befall: func(s *stage) { s.w.newHost(s.spec.Cluster, "etcd-0thers1", "0ther", s.w.vacant()) },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.Sweep(s.spec) }},
+	},
+	plan.UndoMember: {
+		befall: func(s *stage) {
+			e := s.first().process.of
+			e.members = append(e.members, &listed{id: 0xbad, name: "stranger", urls: []string{"https://stranger.c1.test:2380"}})
+		},
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			e := s.first().process.of
+			e.members = slices.DeleteFunc(e.members, func(l *listed) bool {
+				return slices.Contains(lines, "take it off again: pleiad etcdctl -- member remove "+l.id.String())
+			})
+		}},
+	},
+	plan.RestartByHand: {
+		spec:   func(spec *cluster.Spec) { spec.Members = 1 },
+		befall: func(s *stage) { otherOptions(&s.spec) },
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			for _, h := range s.w.rules.ours() {
+				if lines[1] == fmt.Sprintf("kill %d && pleiad up", h.process.pid) {
+					s.w.end(h, "terminated")
+				}
+			}
+		}},
+	},
+	plan.MendRest: {
+		befall: func(s *stage) {
+			s.moveData(s.first())
+			otherOptions(&s.spec)
+		},
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.putDataBack() }},
+	},
+}
