@@ -1,18 +1,20 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
 // maxOutput bounds what Run takes into memory.
-const maxOutput = 64 << 20
+const maxOutput = 4 << 20
 
 // Run runs a command as root and returns what it wrote to stdout, also beside
 // an [*ExitError]. stdin may be nil; Run reads it to its end unless the command
@@ -20,7 +22,7 @@ const maxOutput = 64 << 20
 // at once; the command may go on, which the error says ([ErrLost]).
 func (m *Machine) Run(ctx context.Context, command string, stdin io.Reader) (stdout []byte, err error) {
 	defer m.traced("run "+brief(command), time.Now(), &err)
-	s, err := m.start(ctx, command)
+	s, err := m.start(ctx, func(mark string) string { return framed(mark, command) })
 	if err != nil {
 		return nil, m.wrap(err)
 	}
@@ -37,11 +39,35 @@ func (m *Machine) Run(ctx context.Context, command string, stdin io.Reader) (std
 		err = s.err
 	}
 	feeding.Wait()
+	stdout, err = s.unframe(stdout, err)
 	var exit *ExitError
 	if err != nil && !errors.As(err, &exit) {
 		stdout = nil
 	}
 	return stdout, m.wrap(err)
+}
+
+// unframe is what a framed command printed and how it ended, which the frame
+// says better than the session. An answer without an end is none, unless the
+// command was ended from outside, which err says.
+func (s *session) unframe(stdout []byte, err error) ([]byte, error) {
+	end := []byte("\n" + s.mark + " ")
+	i := bytes.LastIndex(stdout, end)
+	var exit *ExitError
+	if err != nil && !errors.As(err, &exit) || i < 0 && err != nil {
+		return stdout, err
+	}
+	if i < 0 {
+		return nil, withRemedy(fmt.Errorf("%w: its output has no end", ErrShell), shellRemedy)
+	}
+	number, _, _ := strings.Cut(string(stdout[i+len(end):]), "\n")
+	switch status, err := strconv.Atoi(number); {
+	case err != nil:
+		return nil, withRemedy(fmt.Errorf("%w: its output ends with %q, which is not an exit status", ErrShell, number), shellRemedy)
+	case status != 0:
+		return stdout[:i], &ExitError{Status: status, Stderr: s.stderr.text()}
+	}
+	return stdout[:i], nil
 }
 
 // mouthful is what [Machine.Send] has under way. sshd keeps what a command has
@@ -56,7 +82,7 @@ const mouthful = 1 << 20
 // What the command writes to stdout is dropped. ctx is as in Run.
 func (m *Machine) Send(ctx context.Context, command string, data []byte) (err error) {
 	defer m.traced("send "+brief(command), time.Now(), &err)
-	s, err := m.start(ctx, fed(command, len(data)))
+	s, err := m.start(ctx, func(mark string) string { return begun(mark, fed(command, len(data))) })
 	if err != nil {
 		return m.wrap(err)
 	}
@@ -101,7 +127,7 @@ func (a acknowledging) Write(b []byte) (int, error) {
 // started.
 func (m *Machine) Follow(ctx context.Context, command string, w io.Writer) (err error) {
 	defer m.traced("follow "+brief(command), time.Now(), &err)
-	s, err := m.start(ctx, tied(command))
+	s, err := m.start(ctx, func(mark string) string { return begun(mark, tied(command)) })
 	if err == nil {
 		stop := context.AfterFunc(ctx, func() { s.out.CloseWithError(context.Cause(ctx)) })
 		_, err = io.Copy(w, s.out)
@@ -130,7 +156,7 @@ var errStubborn = errors.New("the command does not end")
 // others read and write, which ends them.
 func (m *Machine) Open(ctx context.Context, command string) (_ io.ReadWriteCloser, err error) {
 	defer m.traced("open "+brief(command), time.Now(), &err)
-	s, err := m.start(ctx, command)
+	s, err := m.start(ctx, func(mark string) string { return begun(mark, command) })
 	if err != nil {
 		return nil, m.wrap(err)
 	}
@@ -167,13 +193,13 @@ func (s *stream) Close() error {
 
 // start sends a command, by a new connection if the one at hand turns out to
 // have been lost before the command was sent.
-func (m *Machine) start(ctx context.Context, command string) (*session, error) {
+func (m *Machine) start(ctx context.Context, script func(mark string) string) (*session, error) {
 	for {
 		c, fresh, err := m.line.connect(ctx)
 		if err != nil {
 			return nil, err
 		}
-		s, err := c.start(ctx, asRoot(c.user, command))
+		s, err := c.start(ctx, script)
 		var lost *unsentError
 		if !errors.As(err, &lost) || fresh {
 			return s, err

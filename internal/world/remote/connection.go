@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -163,9 +164,10 @@ func (c *connection) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// start sends a command. An error says whether the command may have begun; the
+// start sends a command: what script makes of a mark that shows where its output
+// begins. An error says whether the command may have begun; the
 // session, if there is one, is the caller's to end.
-func (c *connection) start(ctx context.Context, command string) (*session, error) {
+func (c *connection) start(ctx context.Context, script func(mark string) string) (*session, error) {
 	unslot, err := c.slot(ctx)
 	if err != nil {
 		return nil, err
@@ -179,7 +181,7 @@ func (c *connection) start(ctx context.Context, command string) (*session, error
 	results := make(chan result) // nobody takes it once ctx is over
 	var sent atomic.Bool
 	running := c.pool.run(func() {
-		s, err := c.open(command, &sent, release)
+		s, err := c.open(script, &sent, release)
 		select {
 		case results <- result{s, err}:
 		case <-ctx.Done():
@@ -208,7 +210,7 @@ func (c *connection) start(ctx context.Context, command string) (*session, error
 
 // open opens a session and has it run a command. sent is set before the command
 // leaves.
-func (c *connection) open(command string, sent *atomic.Bool, release func()) (*session, error) {
+func (c *connection) open(script func(mark string) string, sent *atomic.Bool, release func()) (*session, error) {
 	channel, requests, err := c.client.OpenChannel("session", nil)
 	var refused *ssh.OpenChannelError
 	if errors.As(err, &refused) {
@@ -217,6 +219,8 @@ func (c *connection) open(command string, sent *atomic.Bool, release func()) (*s
 	if err != nil {
 		return nil, &unsentError{fmt.Errorf("%w: %w", ErrUnreachable, orError(c.why(), err))}
 	}
+	mark := "pleiad-" + rand.Text()
+	command := loginLine(c.user, script(mark))
 	sent.Store(true)
 	ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 	if err != nil {
@@ -226,7 +230,7 @@ func (c *connection) open(command string, sent *atomic.Bool, release func()) (*s
 		channel.Close()
 		return nil, withRemedy(fmt.Errorf("%w: sshd runs no commands for %q", ErrDenied, c.user), "see ForceCommand in sshd_config there, and options in the user's authorized_keys")
 	}
-	return c.session(channel, requests, release), nil
+	return c.session(channel, requests, mark, release), nil
 }
 
 func orError(err, other error) error {

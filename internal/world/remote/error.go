@@ -20,6 +20,9 @@ var (
 	// ErrSudo: the user got in but sudo does not make it root without a
 	// password. The command was not run.
 	ErrSudo = errors.New("no root rights by sudo -n")
+	// ErrShell: the login did not run the command, or what came back is not
+	// framed as its answer is. What it did is not known.
+	ErrShell = errors.New("the login does not run the command")
 	// ErrSetup: ssh_config, known_hosts or a key file cannot be used as it is.
 	ErrSetup = errors.New("ssh is not set up")
 )
@@ -50,7 +53,7 @@ func lastLine(s string) string {
 // bring the same.
 func Lasting(err error) bool {
 	var key *HostKeyError
-	return errors.As(err, &key) || errors.Is(err, ErrDenied) || errors.Is(err, ErrSudo) || errors.Is(err, ErrSetup)
+	return errors.As(err, &key) || errors.Is(err, ErrDenied) || errors.Is(err, ErrSudo) || errors.Is(err, ErrShell) || errors.Is(err, ErrSetup)
 }
 
 // Remedy is what a person can do about an error of this package, a line each;

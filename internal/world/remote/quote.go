@@ -14,18 +14,32 @@ func Quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// rootMark is the first line on stderr of a command that sudo let through. It
-// tells sudo's own failure from the command's, in any language.
-const rootMark = "pleiad: root"
-
-// asRoot is the command line for the login shell of a user that runs a command
-// as root. What sudo starts is the same whatever the command holds: a command
-// that does not parse must still show the mark.
-func asRoot(user, command string) string {
-	if user == "root" {
-		return command
+// loginLine is the command line that has the login shell of a user run a script as
+// root. It is one line without anything that sh, fish and csh read differently:
+// csh ends a quoted word at a newline and expands "!" in it, fish unescapes
+// backslashes. So these are octal in it, and printf puts them back (POSIX,
+// printf, %b). The standard input stays free for what the script reads.
+func loginLine(user, script string) string {
+	octal := strings.NewReplacer(`\`, `\0134`, `'`, `\0047`, "!", `\0041`, "\n", `\0012`, "\r", `\0015`)
+	line := `/bin/sh -c 'eval "$(printf %b "$0")"' '` + octal.Replace(script) + `'`
+	if user != "root" {
+		line = "sudo -n -- " + line
 	}
-	return "sudo -n -- sh -c " + Quote(`echo "`+rootMark+`" >&2; exec sh -c "$0"`) + " " + Quote(command)
+	return "exec " + line
+}
+
+// begun is a script that prints the mark on a line of its own, on both streams,
+// and becomes the command. What a login prints comes before the mark. A command
+// that does not parse shows it too.
+func begun(mark, command string) string {
+	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; exec /bin/sh -c %[2]s`, mark, Quote(command))
+}
+
+// framed is as begun, but prints the mark again after the command, with its exit
+// status: a program between sshd and the command may add words of its own there
+// too, and may keep the status for itself.
+func framed(mark, command string) string {
+	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; /bin/sh -c %[2]s; s=$?; printf '\n%[1]s %%d\n' $s; exit $s`, mark, Quote(command))
 }
 
 // tied is a command that ends when its stdin does. sshd closes the stdin of a

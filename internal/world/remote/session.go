@@ -1,12 +1,13 @@
 package remote
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -19,8 +20,10 @@ type session struct {
 	channel ssh.Channel
 	in      *io.PipeWriter // the command's stdin
 	out     *io.PipeReader // its stdout; ends with EOF after success, else with the error
+	mark    string         // printed where the command begins, on both streams
 	stderr  tail
 	release func()
+	begun   bool // the mark was seen; settled before ended is closed
 
 	once  sync.Once
 	ended chan struct{} // closed by finish; then err holds
@@ -28,8 +31,8 @@ type session struct {
 }
 
 // session takes up a channel on which a command was started.
-func (c *connection) session(channel ssh.Channel, requests <-chan *ssh.Request, release func()) *session {
-	s := &session{conn: c, channel: channel, release: release, ended: make(chan struct{})}
+func (c *connection) session(channel ssh.Channel, requests <-chan *ssh.Request, mark string, release func()) *session {
+	s := &session{conn: c, channel: channel, mark: mark, stderr: tail{mark: mark}, release: release, ended: make(chan struct{})}
 	inside, in := io.Pipe()
 	out, outside := io.Pipe()
 	s.in, s.out = in, out
@@ -45,7 +48,14 @@ func (c *connection) session(channel ssh.Channel, requests <-chan *ssh.Request, 
 	})
 	c.pool.running.Go(func() { s.awaitStatus(requests, statuses) })
 	c.pool.running.Go(func() {
-		io.Copy(outside, channel)
+		from := bufio.NewReader(channel)
+		var noise error
+		if s.begun, noise = skipTo(from, mark); noise != nil {
+			s.abandon(noise)
+		}
+		if s.begun {
+			io.Copy(outside, from)
+		}
 		io.Copy(io.Discard, channel) // if nobody reads any more, let the command end
 		<-saidAll
 		status, ok := <-statuses
@@ -61,6 +71,25 @@ func (c *connection) session(channel ssh.Channel, requests <-chan *ssh.Request, 
 		inside.CloseWithError(orError(s.err, io.ErrClosedPipe))
 	})
 	return s
+}
+
+// maxNoise bounds what a login may print before the command begins.
+const maxNoise = 256 << 10
+
+// skipTo reads up to the line that is the mark. Without one, at the end of what
+// was printed, it says false.
+func skipTo(from *bufio.Reader, mark string) (found bool, err error) {
+	for skipped := 0; skipped <= maxNoise; {
+		line, err := from.ReadSlice('\n')
+		if string(line) == mark+"\n" {
+			return true, nil
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return false, nil // how the session ended says more
+		}
+		skipped += len(line)
+	}
+	return false, withRemedy(fmt.Errorf("%w: it prints more than %d KiB before the command begins", ErrShell, maxNoise>>10), shellRemedy)
 }
 
 // finish settles how the session ended; the first word counts.
@@ -106,16 +135,29 @@ func signalNumber(name string) int {
 }
 
 func (s *session) outcome(status int, known bool) error {
-	said, marked := s.stderr.text()
+	said := s.stderr.text()
 	switch {
 	case !known:
 		return fmt.Errorf("%w: %w", ErrLost, orError(s.conn.why(), errors.New("the session ended without an exit status")))
-	case s.conn.user != "root" && !marked:
+	case !s.begun && s.conn.user != "root" && status != 0:
 		return noSudo(s.conn.user, status, said)
+	case !s.begun:
+		return noShell(s.conn.user, status, said)
 	case status == 0:
 		return nil
 	}
 	return &ExitError{Status: status, Stderr: said}
+}
+
+// shellRemedy is what to do about a login that gets in the way of commands.
+const shellRemedy = "log in there and see what a command prints and how it ends; then look for exit, exec and output in the start files of the login shell, and for ForceCommand in sshd_config: ssh USER@HOST 'echo ok; exit 3'"
+
+func noShell(user string, status int, said string) error {
+	why := lastLine(said)
+	if why == "" {
+		why = fmt.Sprintf("exit status %d", status)
+	}
+	return withRemedy(fmt.Errorf("%w: the login of user %q ended before it: %s", ErrShell, user, why), shellRemedy)
 }
 
 func noSudo(user string, status int, said string) error {
@@ -155,21 +197,24 @@ func (s *session) hangUp(ctx context.Context) error {
 // maxStderr is how much of a command's last words is kept.
 const maxStderr = 4 << 10
 
-// tail keeps the end of what is written to it, and whether it began with the
-// mark that sudo let the command through.
+// tail keeps the end of what is written to it after the mark, or of all of it
+// while there is none.
 type tail struct {
+	mark string
+
 	mu     sync.Mutex // guards what follows
 	kept   []byte
 	marked bool
 }
 
+// Write implements io.Writer.
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.kept = append(t.kept, b...)
 	if !t.marked {
-		if before, after, found := strings.Cut(string(t.kept), rootMark+"\n"); found {
-			t.marked, t.kept = true, []byte(before+after)
+		if _, after, found := bytes.Cut(t.kept, []byte(t.mark+"\n")); found {
+			t.marked, t.kept = true, after
 		}
 	}
 	if extra := len(t.kept) - maxStderr; extra > 0 {
@@ -178,8 +223,8 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (t *tail) text() (said string, marked bool) {
+func (t *tail) text() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(t.kept), t.marked
+	return string(t.kept)
 }

@@ -46,6 +46,9 @@ type Options struct {
 	// Sudo says what sudo does there: "" runs the command, "password" asks for
 	// one, "missing" says that there is no sudo.
 	Sudo string
+	// Login is a script that a user's shell runs before each command, as bash
+	// does with ~/.bashrc.
+	Login string
 	// Rewrite, if not nil, changes a command line before it runs.
 	Rewrite func(user, line string) string
 	// Handle, if not nil, may take a command over: its exit status counts if

@@ -144,6 +144,9 @@ func (s *Server) command(c Command, signals <-chan string) int {
 	if s.options.Rewrite != nil {
 		line = s.options.Rewrite(c.User, line)
 	}
+	if s.options.Login != "" {
+		line = s.options.Login + "\n" + line
+	}
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(s.folder, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	cmd.Env = append(cmd.Env, s.options.Env...)
