@@ -161,7 +161,7 @@ func choose(seen []sight, name cluster.MemberName, token cluster.Token) (int, er
 		case s.host != nil && s.host.Name == name:
 			return -1, nil
 		case s.host == nil && s.place.Unknown != "":
-			return -1, fmt.Errorf("it may be on %s, which could not be looked into: %s", s.place.Address, s.place.Unknown)
+			return -1, fmt.Errorf("it may be on %s, which could not be inspected: %s", s.place.Address, s.place.Unknown)
 		case s.host == nil && s.place.Free() && free < 0:
 			free = i
 		}
@@ -211,7 +211,7 @@ func (p *Provider) terminate(ctx context.Context, name cluster.MemberName, fate 
 	}
 	for _, place := range l.Places {
 		if place.Unknown != "" {
-			return fmt.Errorf("it may be on %s, which could not be looked into: %s", place.Address, place.Unknown)
+			return fmt.Errorf("it may be on %s, which could not be inspected: %s", place.Address, place.Unknown)
 		}
 	}
 	return nil

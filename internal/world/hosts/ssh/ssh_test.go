@@ -15,10 +15,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/hoststest"
+	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 )
 
 // fleet is a number of machines that are folders; commands run here, with the
@@ -59,14 +61,6 @@ type machine struct {
 	addr netip.Addr
 }
 
-type exit struct {
-	status int
-	said   string
-}
-
-func (e exit) Error() string   { return fmt.Sprintf("exit status %d: %s", e.status, e.said) }
-func (e exit) ExitStatus() int { return e.status }
-
 func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
 	m.mu.Lock()
 	dark := m.dark[m.addr]
@@ -85,13 +79,13 @@ func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]by
 	out, err := cmd.Output()
 	var failed *exec.ExitError
 	if ctx.Err() == nil && errors.As(err, &failed) {
-		err = exit{failed.ExitCode(), strings.TrimSpace(string(failed.Stderr))}
+		err = &remote.ExitError{Status: failed.ExitCode(), Stderr: string(failed.Stderr)}
 	}
 	return out, errors.Join(err, ctx.Err())
 }
 
 // absolute are the paths in a command.
-var absolute = regexp.MustCompile(`(^|[ =\n])/(etc|usr/local|var/lib|proc)\b`)
+var absolute = regexp.MustCompile(`(^|[ =>\n])/(etc|usr/local|var/lib|proc)\b`)
 
 var errSilent = errors.New("no answer within 2.5s")
 
@@ -155,20 +149,17 @@ func TestPlaces(t *testing.T) {
 		path, content string
 		taken         string // part of; "" if the place is free
 	}{
-		"nothing":                {"/etc/hosts", "", ""},
-		"a client of another's":  {"/proc/net/tcp", dials, ""},
-		"a listener":             {"/proc/net/tcp", listens, "something listens on port 2380"},
-		"a listener on IPv6":     {"/proc/net/tcp6", listens, "something listens on port 2380"},
-		"an etcd":                {"/proc/77/comm", "etcd\n", "an etcd runs, process 77"},
-		"data":                   {"/var/lib/etcd/member/wal/0.wal", "", "/var/lib/etcd/member"},
-		"Debian's data":          {"/var/lib/etcd/default/member/wal/0.wal", "", "/var/lib/etcd/default/member"},
-		"what a member left":     {"/var/lib/pleiad/born.json", "{}", "there is "},
-		"another cluster":        {"/etc/pleiad/host.json", `{"version":1,"cluster":"other","domain":"other.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.1"}`, "host etcd-zzzzzzz of cluster other"},
-		"this name elsewhere":    {"/etc/pleiad/host.json", `{"version":1,"cluster":"dev","domain":"prod.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.1"}`, "of cluster dev on prod.test"},
-		"a copied disk":          {"/etc/pleiad/host.json", `{"version":1,"cluster":"dev","domain":"dev.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.9"}`, "a copy"},
-		"a newer claim":          {"/etc/pleiad/host.json", `{"version":2}`, "version 2"},
-		"half a claim":           {"/etc/pleiad/host.json", `{"version":1,`, "cannot be read"},
-		"something else's claim": {"/etc/pleiad/host.json", "hello", "hello"},
+		"nothing":               {"/etc/hosts", "", ""},
+		"a client of another's": {"/proc/net/tcp", dials, ""},
+		"a listener":            {"/proc/net/tcp", listens, "something listens on port 2380"},
+		"a listener on IPv6":    {"/proc/net/tcp6", listens, "something listens on port 2380"},
+		"an etcd":               {"/proc/77/comm", "etcd\n", "an etcd runs, process 77"},
+		"data":                  {"/var/lib/etcd/member/wal/0.wal", "", "/var/lib/etcd/member"},
+		"Debian's data":         {"/var/lib/etcd/default/member/wal/0.wal", "", "/var/lib/etcd/default/member"},
+		"what a member left":    {"/var/lib/pleiad/born.json", "{}", "there is "},
+		"another cluster":       {"/etc/pleiad/host.json", `{"version":1,"cluster":"other","domain":"other.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.1"}`, "host etcd-zzzzzzz of cluster other"},
+		"this name elsewhere":   {"/etc/pleiad/host.json", `{"version":1,"cluster":"dev","domain":"prod.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.1"}`, "of cluster dev on prod.test"},
+		"a copied disk":         {"/etc/pleiad/host.json", `{"version":1,"cluster":"dev","domain":"dev.test","token":"t","name":"etcd-zzzzzzz","address":"10.5.1.9"}`, "a copy"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			f := newFleet(t)
@@ -193,6 +184,96 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// A claim that cannot be understood may be this cluster's. The place is unknown:
+// not free, not somebody else's, and whatever might be on it may be there.
+func TestClaimUnreadable(t *testing.T) {
+	const whole = `{"version":1,"cluster":"dev","domain":"dev.test","token":"8f2c6a0e8f2c6a0e","name":"etcd-k3v9qd2","address":"10.5.1.1"}`
+	for what, c := range map[string]struct{ content, why string }{
+		"empty":            {"", "is empty"},
+		"blank":            {" \n", "is empty"},
+		"half":             {whole[:40], "is not a claim"},
+		"something else":   {"hello", "is not a claim"},
+		"newer":            {`{"version":2}`, "version 2"},
+		"incomplete":       {`{"version":1}`, "is not complete"},
+		"without an end":   {whole[:len(whole)-1] + `,"x":"` + strings.Repeat("x", 1<<20), "is not a claim"},
+		"like other words": {"unclaimed\n", "is not a claim"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			f := newFleet(t)
+			f.put(address(1), "/etc/pleiad/host.json", c.content)
+			p := f.provider("dev", 1)
+			l, err := p.List(t.Context())
+			if err != nil || len(l.Hosts) != 0 || len(l.Places) != 1 {
+				t.Fatalf("List = %+v, %v, want one place", l, err)
+			}
+			place := l.Places[0]
+			if place.Taken != "" || !strings.Contains(place.Unknown, c.why) || !place.Lasting {
+				t.Errorf("place is %+v, want unknown until somebody mends it: %s", place, c.why)
+			}
+			for what, err := range map[string]error{"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData)} {
+				if err == nil || errors.Is(err, hosts.ErrNoPlace) || !strings.Contains(err.Error(), "10.5.1.1") {
+					t.Errorf("%s: %v, want that the host may be there", what, err)
+				}
+			}
+			// The remedy, done as printed.
+			mend := strings.NewReplacer("TOKEN", string(token), "NAME", string(name)).Replace(place.Remedy[2])
+			if _, err := (machine{f, address(1)}).Run(t.Context(), mend, nil); err != nil {
+				t.Fatal(err)
+			}
+			if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 1 || l.Hosts[0].Name != name || l.Hosts[0].Token != token {
+				t.Errorf("after the remedy List = %+v, %v, want host %s", l, err, name)
+			}
+			if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
+				t.Errorf("after the remedy: %v", err)
+			}
+		})
+	}
+	t.Run("not a file", func(t *testing.T) {
+		f := newFleet(t)
+		f.put(address(1), "/etc/pleiad/host.json/x", "")
+		if l, err := f.provider("dev", 1).List(t.Context()); err != nil || len(l.Places) != 1 || !strings.Contains(l.Places[0].Unknown, "not a regular file") {
+			t.Errorf("List = %+v, %v, want an unknown place", l, err)
+		}
+	})
+	t.Run("a link to nowhere", func(t *testing.T) {
+		f := newFleet(t)
+		f.put(address(1), "/etc/pleiad/other", "")
+		if err := os.Symlink("/nowhere", f.path(address(1), "/etc/pleiad/host.json")); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := f.provider("dev", 1).List(t.Context()); err != nil || len(l.Places) != 1 || l.Places[0].Unknown == "" {
+			t.Errorf("List = %+v, %v, want an unknown place", l, err)
+		}
+	})
+}
+
+// Who loses the race for a place goes on to the next, however late it learns.
+func TestLostRace(t *testing.T) {
+	f := newFleet(t)
+	p := f.provider("dev", 2)
+	p.seen, p.seenAt = p.look(t.Context()), time.Now().Add(time.Hour) // from before the rival
+	if err := f.provider("dev", 1).Launch(t.Context(), "etcd-rival22", token); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Launch(t.Context(), name, token); err != nil {
+		t.Fatalf("Launch: %v, want the host on the second machine", err)
+	}
+	l, err := p.List(t.Context())
+	if err != nil || len(l.Hosts) != 2 || l.Hosts[0].Name != name || l.Hosts[0].Address != address(2) {
+		t.Errorf("List = %+v, %v, want %s on %s beside its rival", l, err, name, address(2))
+	}
+}
+
+// A claim that could not be made for another reason is not a lost race.
+func TestClaimFails(t *testing.T) {
+	f := newFleet(t)
+	p := f.provider("dev", 1)
+	f.put(address(1), "/etc/pleiad", "") // in the way of the folder
+	if err := p.Launch(t.Context(), name, token); err == nil || !strings.Contains(err.Error(), "exit status") {
+		t.Errorf("Launch: %v, want why the claim could not be made", err)
+	}
+}
+
 func TestUnseen(t *testing.T) {
 	f := newFleet(t)
 	f.dark[address(1)], f.dark[address(2)] = errSilent, errors.New("unknown host key")
@@ -207,7 +288,7 @@ func TestUnseen(t *testing.T) {
 	// There may be a host of this name in the dark.
 	for what, err := range map[string]error{"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData)} {
 		if err == nil || !strings.Contains(err.Error(), "10.5.1.1") {
-			t.Errorf("%s: %v, want the place that could not be looked into", what, err)
+			t.Errorf("%s: %v, want the place that could not be inspected", what, err)
 		}
 	}
 }
