@@ -20,7 +20,7 @@ import (
 // How long a TCP connection may be idle and an answer may take to be read
 // (RFC 7766, section 6.2.3), and how many connections there may be at once.
 const (
-	idle           = 10 * time.Second
+	idle           = 5 * time.Second
 	maxConnections = 100
 )
 
@@ -115,7 +115,7 @@ func (s *server) serveUDP(ctx context.Context, conn net.PacketConn) {
 func (s *server) serveTCP(ctx context.Context, l net.Listener) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	free := make(chan struct{}, maxConnections)
+	var all connections
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
@@ -128,15 +128,15 @@ func (s *server) serveTCP(ctx context.Context, l net.Listener) {
 			s.trouble(ctx, "accept TCP", err)
 			continue
 		}
-		select {
-		case free <- struct{}{}:
-			wg.Go(func() {
-				s.serveConn(ctx, conn)
-				<-free
-			})
-		default:
+		k := all.admit(conn)
+		if k == nil {
 			conn.Close()
+			continue
 		}
+		wg.Go(func() {
+			defer all.leave(k)
+			s.serveConn(ctx, k, all.answer)
+		})
 	}
 }
 
@@ -151,8 +151,7 @@ func (s *server) trouble(ctx context.Context, doing string, err error) {
 }
 
 // serveConn answers the messages of one connection in their order.
-func (s *server) serveConn(ctx context.Context, conn net.Conn) {
-	defer conn.Close()
+func (s *server) serveConn(ctx context.Context, conn *connection, answering func(*connection, func() []byte) []byte) {
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	length := make([]byte, 2)
@@ -168,7 +167,7 @@ func (s *server) serveConn(ctx context.Context, conn net.Conn) {
 		if _, err := io.ReadFull(conn, packet); err != nil {
 			return
 		}
-		answer := s.respond(packet, false)
+		answer := answering(conn, func() []byte { return s.respond(packet, false) })
 		if answer == nil {
 			return
 		}
