@@ -52,7 +52,10 @@ type State struct {
 // spec, and is no host of it as far as can be seen. With Taken and Unknown
 // empty it is free.
 type Place struct {
+	// Address is where it is; the zero value where only its name is known.
 	Address netip.Addr `json:"address"`
+	// Member is whose host it is by its name, where it has one of its own.
+	Member MemberName `json:"member,omitempty"`
 	// Taken is what somebody else has on it, which is never touched (rule R10).
 	Taken string `json:"taken,omitempty"`
 	// Unknown is why it could not be looked into. There may be a host of ours
@@ -66,6 +69,14 @@ type Place struct {
 
 // Free says that a host can be made on it.
 func (p Place) Free() bool { return p.Taken == "" && p.Unknown == "" }
+
+// String is the place as people are told of it.
+func (p Place) String() string {
+	if p.Address.IsValid() {
+		return p.Address.String()
+	}
+	return "the host of " + string(p.Member)
+}
 
 // Unseen are the places that could not be looked into.
 func (s State) Unseen() []Place {

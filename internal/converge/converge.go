@@ -169,9 +169,10 @@ func (l *Loop) finish(out Outcome) Outcome {
 	return out
 }
 
-// batch carries out the steps of a plan: together, or one after the other. One
-// that fails does not keep the others from being tried, for they never build
-// on each other: what does is planned from the next observation.
+// batch carries out the steps of a plan: together, but those on one object in
+// order, or all one after the other. One that fails does not keep the others
+// from being tried, for they never build on each other: what does is planned
+// from the next observation.
 func (l *Loop) batch(ctx context.Context, p plan.Plan) error {
 	steps := make([]progress.Step, len(p.Steps))
 	for i, s := range p.Steps {
@@ -181,18 +182,34 @@ func (l *Loop) batch(ctx context.Context, p plan.Plan) error {
 		l.tell(progress.Event{Kind: progress.Planned, Steps: steps, Together: p.Together})
 	}
 	failed := make([]error, len(p.Steps))
-	if !p.Together {
-		for i, s := range p.Steps {
-			failed[i] = l.step(ctx, s, steps[i])
-		}
-		return join(failed)
-	}
 	var all sync.WaitGroup
-	for i, s := range p.Steps {
-		all.Go(func() { failed[i] = l.step(ctx, s, steps[i]) })
+	for _, chain := range chains(p) {
+		all.Go(func() {
+			for _, i := range chain {
+				failed[i] = l.step(ctx, p.Steps[i], steps[i])
+			}
+		})
 	}
 	all.Wait()
 	return join(failed)
+}
+
+// chains are the steps of a plan, by number, that are carried out in order.
+func chains(p plan.Plan) [][]int {
+	var out [][]int
+	chain := map[string]int{}
+	for i, s := range p.Steps {
+		on := s.Object()
+		if !p.Together {
+			on = ""
+		}
+		if _, begun := chain[on]; !begun {
+			chain[on] = len(out)
+			out = append(out, nil)
+		}
+		out[chain[on]] = append(out[chain[on]], i)
+	}
+	return out
 }
 
 func (l *Loop) step(ctx context.Context, s plan.Step, shown progress.Step) error {

@@ -2,12 +2,14 @@ package converge
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
@@ -56,5 +58,19 @@ func TestFresh(t *testing.T) {
 	}
 	if fresh(nil, now) {
 		t.Error("no observation is fresh")
+	}
+}
+
+// Steps on different objects are carried out at once, those on one in order.
+func TestChains(t *testing.T) {
+	on := func(n cluster.MemberName) cluster.Host { return cluster.Host{Name: n} }
+	p := plan.Plan{Together: true, Steps: []plan.Step{
+		plan.InstallNode{Host: on("a")}, plan.InstallNode{Host: on("b")}, plan.StartMember{Host: on("c")}, plan.StartMember{Host: on("b")}}}
+	if got := fmt.Sprint(chains(p)); got != "[[0] [1 3] [2]]" {
+		t.Errorf("together: %s", got)
+	}
+	p.Together = false
+	if got := fmt.Sprint(chains(p)); got != "[[0 1 2 3]]" {
+		t.Errorf("in order: %s", got)
 	}
 }

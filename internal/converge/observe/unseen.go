@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -38,7 +39,7 @@ func unseen(ctx context.Context, spec cluster.Spec, w world.World, s cluster.Sta
 }
 
 // listed is the host of the member whose address record names an unseen place,
-// unless that member's host was seen elsewhere.
+// or whose name the place has, unless that member's host was seen elsewhere.
 func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, bool) {
 	set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT})
 	if !ok || p.Unknown == "" || len(set.Values) != 1 {
@@ -47,6 +48,9 @@ func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, 
 	marker, err := cluster.ParseMarker(set.Values[0])
 	if err != nil {
 		return cluster.Host{}, false
+	}
+	if p.Member != "" {
+		return byRecords(spec, s, marker, p)
 	}
 	for _, name := range marker.Members {
 		want := spec.HostRecord(name, p.Address)
@@ -58,4 +62,37 @@ func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, 
 		}
 	}
 	return cluster.Host{}, false
+}
+
+// byRecords is the host of a place that has a member's name: where it is and
+// where its member listens, the records of a sealed cluster say. With any of
+// them missing it stays a place.
+func byRecords(spec cluster.Spec, s cluster.State, m cluster.Marker, p cluster.Place) (cluster.Host, bool) {
+	h := cluster.Host{Name: p.Member, Ports: cluster.StandardPorts(), Token: m.Token, Node: cluster.Unknown[cluster.Node](p.Unknown)}
+	seen := slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == p.Member })
+	set, ok := s.Records.Value.Get(cluster.Key{Name: spec.HostName(p.Member) + ".", Type: cluster.A})
+	if seen || !ok || len(set.Values) != 1 || !m.Has(p.Member) {
+		return h, false
+	}
+	var err error
+	if h.Address, err = netip.ParseAddr(set.Values[0]); err != nil {
+		return h, false
+	}
+	for service, port := range map[string]*uint16{spec.ServerService(): &h.Ports.Peer, spec.ClientService(): &h.Ports.Client} {
+		if *port, ok = portOf(spec, s.Records.Value, service, p.Member); !ok {
+			return h, false
+		}
+	}
+	return h, true
+}
+
+// portOf is a member's port in a service.
+func portOf(spec cluster.Spec, r cluster.Records, service string, name cluster.MemberName) (uint16, bool) {
+	set, _ := r.Get(cluster.Key{Name: service, Type: cluster.SRV})
+	for _, v := range set.Values {
+		if s, err := cluster.ParseService(v); err == nil && s.Target == spec.HostName(name)+"." {
+			return s.Port, true
+		}
+	}
+	return 0, false
 }

@@ -17,7 +17,7 @@ const rollGrace = 10 * time.Second
 func (s situation) keep() Plan {
 	members, missing := s.members()
 	if evidence := s.otherCluster(members); evidence != nil && len(missing) == 0 {
-		return refuse(Refusal{Rule: "R8", What: "keep the cluster", Evidence: evidence,
+		return s.refuse(Refusal{Rule: "R8", What: "keep the cluster", Evidence: evidence,
 			Remedy: s.undo(members)})
 	}
 	refusals := append(s.resize(), s.lost(missing)...)
@@ -34,11 +34,10 @@ func (s situation) keep() Plan {
 	}
 	starts, unfits := s.restart(members, seen)
 	refusals = append(refusals, unfits...)
-	switch {
-	case len(repair) > 0:
-		return Plan{Steps: repair, Together: true, Refusals: refusals}
-	case len(starts) > 0:
-		return Plan{Steps: starts, Refusals: refusals}
+	// A repair may fail each time: starts do not wait for it, but for the
+	// installation on their own host.
+	if steps := append(repair, starts...); len(steps) > 0 {
+		return Plan{Steps: steps, Together: true, Refusals: refusals}
 	}
 	running := runningOf(seen)
 	if waiting := s.waiting(running); len(waiting) > 0 && len(running) >= cluster.Quorum(len(s.marker.Members)) {
@@ -130,9 +129,11 @@ func (s situation) restart(members, seen []cluster.Host) ([]Step, []Refusal) {
 		if h.Node.Value.Process.Running {
 			continue
 		}
-		if h.Node.Value.Installed == "" && len(members) < len(s.marker.Members) {
-			refusals = append(refusals, s.bare(h))
-			continue
+		if h.Node.Value.Installed == "" {
+			if len(members) < len(s.marker.Members) {
+				refusals = append(refusals, s.bare(h))
+			}
+			continue // until its node is installed
 		}
 		alive++
 		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it stands still" + died(h), Rules: []Rule{"R9", "R13"},

@@ -16,19 +16,21 @@
 // observation:
 //
 //	seen                                  planned
-//	name server of ours is down           start it
+//	name server of ours is down           start it, and what does not need it
 //	nothing at all                        make the CA, claim the marker
 //	marker bootstrapping, hosts missing   launch them (together)
 //	records or nodes not as wanted        publish A and server SRV; install nodes (together)
 //	members not running                   start them (in order)
 //	members not yet serving               await them
 //	all serve, one ID, full list          seal the marker, publish client SRV
-//	sealed, nodes not as wanted           install nodes (together)
-//	sealed, members not running           start them (in order)
+//	sealed, nodes or records not right    put them right, and
+//	sealed, members not running           start them (together)
 //	sealed, running with old flags        announce one on the marker, then stop it,
 //	                                      if the others are a quorum
 //	none left with old flags              take that off the marker
 //	agreement                             nothing
+//
+// Whatever of this is refused, sealed members that are not running are started.
 package plan
 
 import (
@@ -42,8 +44,10 @@ import (
 // Plan is the next batch of steps, and what was refused.
 type Plan struct {
 	Steps []Step
-	// Together says that the steps do not depend on each other; otherwise
-	// they are carried out in order, and the first error ends the batch.
+	// Together says that steps on different objects do not depend on each
+	// other and are carried out at once; those on one object are carried out
+	// in order. Otherwise all are. An error never keeps a later step from being
+	// tried.
 	Together bool
 	Refusals []Refusal
 }
@@ -96,6 +100,9 @@ type situation struct {
 // the records and the list of hosts nothing new is begun.
 func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal) {
 	sit := situation{spec: spec, state: s, records: s.Records.Value, hosts: s.Hosts.Value}
+	if stored, ok := sit.records.Get(markerKey(spec)); ok && s.Records.Known() {
+		sit.stored = &stored
+	}
 	var refusals []Refusal
 	if s.Control.Unreadable != "" {
 		return sit, []Refusal{{Rule: "R10", What: what,
@@ -119,12 +126,10 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 	if len(refusals) > 0 {
 		return sit, refusals
 	}
-	stored, ok := sit.records.Get(markerKey(spec))
-	if !ok {
+	if sit.stored == nil {
 		return sit, nil
 	}
-	sit.stored = &stored
-	m, refusal := ownMarker(spec, s.Control, stored, what)
+	m, refusal := ownMarker(spec, s.Control, *sit.stored, what)
 	if refusal != nil {
 		return sit, []Refusal{*refusal}
 	}

@@ -3,6 +3,8 @@ package plan
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -15,7 +17,7 @@ import (
 // events are what may befall a cluster, as in the stories; %s is a member.
 var events = []string{
 	"%s died killed", "%s wiped", "%s holds-foreign-data", "%s unreachable no answer", "%s gone",
-	"%s waits R3", "%s silent", "%s in-cluster 77", "%s lists-also etcd-zzz", "%s stalled no leader",
+	"%s waits R3", "%s unclaimed host.json is missing", "%s silent", "%s in-cluster 77", "%s lists-also etcd-zzz", "%s stalled no leader",
 	"no record _pleiad.dev.test. TXT", "no record _etcd-server-ssl._tcp.dev.test. SRV", "no record _etcd-client-ssl._tcp.dev.test. SRV",
 	"record _etcd-server._tcp.dev.test. SRV 0 0 2380 evil.dev.test.", "record etcd-aaaaaaa.dev.test. A 203.0.113.9",
 	"record _pleiad.dev.test. TXT hello", "records unknown timeout", "hosts unknown timeout", "owner them", "CA none",
@@ -149,6 +151,33 @@ func TestStopsKeepQuorum(t *testing.T) {
 			}
 			for _, s := range p.Steps {
 				state = s.Effect(spec, state)
+			}
+		}
+	})
+}
+
+// R9, R13: a sealed member that is not running and needs nothing but its host
+// is started by the very next batch, whatever else that holds or is refused.
+func TestNobodyIsLeftDown(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, state := draw(t)
+		p := Up(spec, state)
+		marker, ok := state.Records.Value.Get(markerKey(spec))
+		m, err := cluster.ParseMarker(strings.Join(marker.Values, ""))
+		known := state.Records.Known() && ok && err == nil
+		for _, h := range state.Hosts.Value {
+			n := h.Node.Value
+			own := spec
+			own.TLS = n.Certificate != nil
+			id := cluster.BootstrapMemberID(own.PeerURL(h.Name, h.Ports.Peer), h.Token)
+			switch {
+			case !state.Hosts.Known() || !h.Node.Known() || n.Process.Running || !n.Sealed || !n.Data.Present || n.Data.Member != id:
+				continue
+			case known && (m.Phase == cluster.Destroying || m.Token != h.Token || m.Owner != state.Control.Owner && state.Control.Unreadable == ""):
+				continue
+			}
+			if !slices.ContainsFunc(p.Steps, func(s Step) bool { start, ok := s.(StartMember); return ok && start.Host.Name == h.Name }) {
+				t.Fatalf("%s is left down:\n%s", h.Name, print(p))
 			}
 		}
 	})

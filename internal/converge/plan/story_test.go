@@ -43,6 +43,8 @@ func TestStories(t *testing.T) {
 type story struct {
 	spec  cluster.Spec
 	state cluster.State
+	// records are those that became unknown.
+	records cluster.Seen[cluster.Records]
 }
 
 func defaultSpec() cluster.Spec {
@@ -161,7 +163,10 @@ func (w *story) event(line string, f []string) error {
 	rest := func(n int) string { return strings.Join(f[n:], " ") }
 	switch {
 	case strings.HasPrefix(line, "records unknown"):
+		w.records = w.state.Records
 		w.state.Records, w.state.Denied = cluster.Unknown[cluster.Records](rest(2)), false
+	case strings.HasPrefix(line, "records known again"):
+		w.state.Records = w.records
 	case strings.HasPrefix(line, "records denied"):
 		w.state.Records, w.state.Denied = cluster.Unknown[cluster.Records](rest(2)), true
 	case strings.HasPrefix(line, "hosts unknown"):
@@ -198,6 +203,8 @@ func (w *story) event(line string, f []string) error {
 		w.state.Control.CA = strings.TrimPrefix(f[1], "none")
 	case strings.HasPrefix(line, "state directory unreadable"):
 		w.state.Control = cluster.Control{Unreadable: rest(3)}
+	case strings.HasPrefix(line, "state directory readable"):
+		w.state.Control.Unreadable = ""
 	case strings.HasPrefix(line, "name server "):
 		w.state.Server.Running = f[2] == "runs"
 	case strings.HasPrefix(line, "a year passes"):
@@ -225,6 +232,9 @@ func (w *story) event(line string, f []string) error {
 		})
 	case f[1] == "half-installed":
 		host(func(h *cluster.Host) { h.Node.Value.Installed, h.Node.Value.Sealed = "", false })
+	case f[1] == "unclaimed":
+		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
+		w.state.Places = append(slices.Clone(w.state.Places), cluster.Place{Member: member(f[0]), Unknown: rest(2), Lasting: true, Remedy: []string{"put it back"}})
 	case f[1] == "drifted":
 		host(func(h *cluster.Host) { h.Node.Value.Drift = []string{rest(2)} })
 	case f[1] == "gone":

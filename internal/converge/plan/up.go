@@ -7,17 +7,43 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
-// Up plans towards the spec.
+// Up plans towards the spec. A refusal stops only what depends on what is
+// refused: members that need nothing but their own host are started whatever
+// else is wrong; see [situation.revive].
 func Up(spec cluster.Spec, state cluster.State) Plan {
+	p := towards(spec, state)
 	if down(state.Server) {
-		return Plan{Steps: []Step{StartNameServer{Reason{Why: "the name server of this cluster does not run"}}}}
+		return p.withServer(StartNameServer{Reason{Why: "the name server of this cluster does not run"}})
 	}
+	return p
+}
+
+// withServer starts the name server, and beside it only what does not need it:
+// it may not start at all, with its port taken or its zone file damaged.
+func (p Plan) withServer(start StartNameServer) Plan {
+	steps := []Step{start}
+	for _, s := range p.Steps {
+		switch s := s.(type) {
+		case RenewOperator:
+			steps = append(steps, s)
+		case InstallNode:
+			if s.Node.Sealed {
+				steps = append(steps, s)
+			}
+		case StartMember:
+			if s.Marker == nil {
+				steps = append(steps, s)
+			}
+		}
+	}
+	return Plan{Steps: steps, Together: len(steps) > 1, Refusals: p.Refusals}
+}
+
+func towards(spec cluster.Spec, state cluster.State) Plan {
 	s, refusals := look(spec, state, "converge "+string(spec.Cluster))
 	switch {
-	case len(refusals) > 0 && state.Hosts.Known() && !state.Records.Known():
-		return Plan{Steps: s.restartWithoutDNS(), Refusals: refusals}
 	case len(refusals) > 0:
-		return Plan{Refusals: refusals}
+		return s.refuse(refusals...)
 	case s.marker == nil:
 		return s.begin()
 	case s.marker.Phase == cluster.Destroying:
@@ -26,7 +52,7 @@ func Up(spec cluster.Spec, state cluster.State) Plan {
 			Remedy:   remedies(FinishDestroy)})
 	}
 	if r := s.mismatch(); r != nil {
-		return refuse(*r)
+		return s.refuse(*r)
 	}
 	if s.marker.Phase == cluster.Bootstrapping {
 		return s.bootstrap()
@@ -37,7 +63,13 @@ func Up(spec cluster.Spec, state cluster.State) Plan {
 // down says that our own name server was looked for and does not run.
 func down(s cluster.NameServer) bool { return s.Managed && !s.Running && s.Unknown == "" }
 
+// refuse refuses, and does nothing else.
 func refuse(r ...Refusal) Plan { return Plan{Refusals: r} }
+
+// refuse refuses to converge, and starts what does not depend on that.
+func (s situation) refuse(r ...Refusal) Plan {
+	return Plan{Steps: s.revive(), Together: true, Refusals: r}
+}
 
 // begin starts the life of a cluster, if nothing at all speaks of a former one
 // (rule R1).
@@ -52,7 +84,7 @@ func (s situation) begin() Plan {
 		for _, h := range s.hosts {
 			r.Evidence = append(r.Evidence, "host "+string(h.Name)+" at "+h.Address.String()+" "+life(h))
 		}
-		return refuse(r)
+		return s.refuse(r)
 	}
 	if r := s.unseen(what); r != nil {
 		return refuse(r...)
@@ -184,9 +216,12 @@ func blind(hosts []cluster.Host, what string) []Refusal {
 func (s situation) unseen(what string) []Refusal {
 	var out []Refusal
 	for _, p := range s.state.Unseen() {
-		out = append(out, Refusal{Rule: "R1", What: what, Unknown: !p.Lasting,
-			Evidence: []string{p.Address.String() + " could not be looked into, and there may be a host of this cluster: " + p.Unknown},
-			Remedy:   append(PlaceSays.lines(p.Remedy...), ReachPlace.Say())})
+		remedy := PlaceSays.lines(p.Remedy...)
+		if p.Address.IsValid() {
+			remedy = append(remedy, ReachPlace.Say())
+		}
+		out = append(out, Refusal{Rule: "R1", What: what, Unknown: !p.Lasting, Remedy: remedy,
+			Evidence: []string{p.String() + " could not be looked into, and there may be a host of this cluster: " + p.Unknown}})
 	}
 	return out
 }
@@ -196,7 +231,7 @@ func (s situation) taken(what string) *Refusal {
 	r := Refusal{Rule: "R10", What: what, Remedy: remedies(OtherMachines)}
 	for _, p := range s.state.Places {
 		if p.Taken != "" {
-			r.Evidence = append(r.Evidence, p.Address.String()+": "+p.Taken)
+			r.Evidence = append(r.Evidence, p.String()+": "+p.Taken)
 			r.Remedy = append(r.Remedy, PlaceSays.lines(p.Remedy...)...)
 		}
 	}
@@ -222,22 +257,6 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 		return nil
 	}
 	return &r
-}
-
-// restartWithoutDNS starts members that stand still while the records cannot
-// be read: a sealed member needs no DNS (rule R9), and starting what was there
-// is the first answer to an outage (rule R13).
-func (s situation) restartWithoutDNS() []Step {
-	var steps []Step
-	for _, h := range s.hosts {
-		n := h.Node.Value
-		if h.Node.Known() && n.Installed != "" && n.Sealed && n.Data.Present && n.Data.Born && !n.Process.Running {
-			marker := cluster.Marker{Token: h.Token, Phase: cluster.Sealed}
-			steps = append(steps, StartMember{Host: h, Node: s.render(marker, s.hosts, h),
-				Reason: Reason{Why: "it stands still; a sealed member starts without DNS", Rules: []Rule{"R9", "R13"}}})
-		}
-	}
-	return steps
 }
 
 func (s situation) render(m cluster.Marker, members []cluster.Host, h cluster.Host) node.Node {

@@ -94,7 +94,7 @@ func (c *checker) hosts(m cluster.Marker, s cluster.State) {
 	}
 	for _, p := range s.Unseen() {
 		if missing {
-			c.say(p.Address.String(), "unknown: %s", p.Unknown)
+			c.say(p.String(), "unknown: %s", p.Unknown)
 		}
 	}
 	for _, h := range s.Hosts.Value {

@@ -212,7 +212,7 @@ func (s Status) text(p *paper) {
 		}
 	}
 	for _, place := range s.Places {
-		p.line("  %s is no host of this cluster: %s", place.Address, cmp.Or(place.Unknown, place.Taken, "free"))
+		p.line("  %s is no host of this cluster: %s", place, cmp.Or(place.Unknown, place.Taken, "free"))
 	}
 	if len(s.Drift) > 0 {
 		p.line("")

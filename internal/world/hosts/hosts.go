@@ -36,7 +36,9 @@ type Listing struct {
 	// Ports, Token and Paths set.
 	Hosts []cluster.Host
 	// Places are the machines given to the cluster on which no host of it was
-	// seen, sorted by address. Providers that make hosts at will have none.
+	// seen, sorted by address; and hosts that are there but cannot be read, by
+	// the name of their member. Providers that make hosts at will have only the
+	// latter.
 	Places []cluster.Place
 }
 

@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "obscure", "occupy", "deny", "stale", "lie", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "obscure", "lose claim", "occupy", "deny", "stale", "lie", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -53,6 +53,13 @@ func (w *World) Afflict(what string) bool {
 		w.zone.denied = true
 	case "outage":
 		done = w.outage()
+	case "stuck server":
+		done = w.stick()
+	case "lose claim":
+		done = !w.given() && w.strikeHost(what, func(h *host) bool { return !h.unclaimed }, func(h *host) {
+			h.unclaimed = true
+			w.after(w.between(time.Second, 90*time.Second), func() { h.unclaimed = false })
+		})
 	case "stale":
 		done = w.stale()
 	case "lie":
@@ -147,6 +154,66 @@ func (w *World) outage() bool {
 	return true
 }
 
+// stick takes our own name server down and lets it not start again for a while,
+// as when its port is taken or its zone file damaged.
+func (w *World) stick() bool {
+	if w.zone.theirs || w.zone.stuck {
+		return false
+	}
+	w.log("world", "stuck", theServer, "")
+	w.zone.running, w.zone.stuck, w.zone.damaged = false, true, w.chance.IntN(2) == 0
+	w.after(w.between(time.Second, 90*time.Second), func() { w.zone.stuck, w.zone.damaged = false, false })
+	return true
+}
+
+// Beset kills all members of a sealed cluster, and lets befall it at once much
+// of what must keep none of them down: a name server that does not start or
+// denies all changes, a marker that was deleted or overwritten, a host that
+// cannot be read or reached. It returns the members that must be started all
+// the same (rules R9, R13), and what ends all that.
+func (w *World) Beset() (able []cluster.MemberName, end func()) {
+	k := cluster.Key{Name: w.opts.Spec.MarkerName(), Type: cluster.TXT}
+	marker := w.zone.get(k)
+	hit := func() bool { return w.chance.IntN(2) == 0 }
+	w.count("fault: beset")
+	w.log("world", "beset", "", "")
+	if hit() {
+		w.stick()
+	}
+	w.zone.denied = hit()
+	switch w.chance.IntN(3) {
+	case 0:
+		w.zone.put(k, nil)
+	case 1:
+		garbage := cluster.NewRecordSet(k.Name, k.Type, "v=spf1 -all")
+		w.zone.put(k, &garbage)
+	}
+	ours := w.rules.ours()
+	for i, h := range ours {
+		if h.process != nil {
+			w.end(h, "signal: killed")
+		}
+		switch {
+		case i == 0 && hit() && !w.given():
+			h.unclaimed = true
+		case i == 1 && hit():
+			h.unreachable = true
+		case h.log != nil && h.node != nil && h.node.Sealed:
+			able = append(able, h.Name)
+		}
+	}
+	return able, func() {
+		w.zone.put(k, marker)
+		w.Heal()
+	}
+}
+
+// Running says whether a member runs.
+func (w *World) Running(name cluster.MemberName) bool {
+	h := w.host(w.opts.Spec.Cluster, name)
+	return h != nil && h.process != nil
+}
+
 // stale lets a host's resolver believe for a while what was true before, or
 // that there is nothing.
 func (w *World) stale() bool {
@@ -180,10 +247,10 @@ func (w *World) Blackout() {
 // Heal ends every fault that lasts. Caches stay as they are, and so do
 // strangers' records.
 func (w *World) Heal() {
-	w.rates, w.zone.denied = Rates{}, false
+	w.rates, w.zone.denied, w.zone.stuck, w.zone.damaged = Rates{}, false, false, false
 	clear(w.dark)
 	for _, h := range w.hosts {
-		h.unreachable, h.occupied, h.hidden = false, 0, false
+		h.unreachable, h.occupied, h.hidden, h.unclaimed = false, 0, false, false
 		if h.isolated {
 			h.isolated = false
 			if h.process != nil && h.process.of != nil {

@@ -35,6 +35,8 @@ type zone struct {
 	running bool
 	denied  bool // all credentials are refused
 	silent  bool // it takes requests and says nothing
+	stuck   bool // our own server does not start
+	damaged bool // our own server's file cannot be read
 }
 
 func newZone(theirs bool) zone {
@@ -92,7 +94,7 @@ func (z Zone) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, er
 	var out cluster.Records
 	err := z.c.call(ctx, &op{kind: read, verb: "read records", object: subject(keys), errs: dnsErrs()}, func(*op) error {
 		w := z.c.w
-		if !w.zone.running && w.zone.theirs {
+		if !w.zone.running && (w.zone.theirs || w.zone.damaged) {
 			return dnsErrs().failed // our own can be read from its file
 		}
 		if w.zone.silent {
@@ -231,6 +233,9 @@ func (s Server) Status(ctx context.Context) (cluster.NameServer, error) {
 // Start implements dns.Server.
 func (s Server) Start(ctx context.Context) error {
 	return s.c.call(ctx, &op{kind: write, verb: "start server", object: theServer, errs: serverErrs()}, func(*op) error {
+		if s.c.w.zone.stuck {
+			return errors.New("start name server: address already in use")
+		}
 		s.c.w.zone.running, s.c.w.zone.address = true, "127.64.0.53:53"
 		return nil
 	})

@@ -39,6 +39,7 @@ type host struct {
 	unreachable bool   // for controllers
 	isolated    bool   // for peers
 	hidden      bool   // for listings
+	unclaimed   bool   // what says whose it is cannot be read
 	occupied    uint16 // a port of its address that something else has
 	enabled     bool   // its init system starts the member by itself
 	puppet      *puppet
@@ -111,8 +112,12 @@ func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 			if h.of != p.of {
 				continue
 			}
+			if h.unclaimed {
+				given.Places = append(given.Places, cluster.Place{Member: h.Name, Unknown: "its claim cannot be read", Lasting: true})
+				continue
+			}
 			if h.hidden {
-				out = nil
+				out, given = nil, hosts.Listing{}
 				return fmt.Errorf("host %s may exist but cannot be listed", h.Name)
 			}
 			out = append(out, h.Host)
@@ -125,7 +130,7 @@ func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 	if p.places != nil {
 		return given, nil
 	}
-	return hosts.Listing{Hosts: out}, nil
+	return hosts.Listing{Hosts: out, Places: given.Places}, nil
 }
 
 // Launch implements hosts.Provider.
@@ -133,7 +138,7 @@ func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluste
 	return p.c.call(ctx, &op{kind: write, verb: "launch", object: hostName(name), errs: hostErrs()}, func(*op) error {
 		w := p.c.w
 		if h := w.host(p.of, name); h != nil {
-			if h.Token != token {
+			if h.Token != token || h.unclaimed {
 				return fmt.Errorf("launch host %s: %w", name, hosts.ErrForeign)
 			}
 			return nil
@@ -186,6 +191,8 @@ func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName, _ hosts.D
 		switch {
 		case h == nil:
 			return nil
+		case h.unclaimed:
+			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrForeign)
 		case h.process != nil:
 			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrBusy)
 		}

@@ -28,6 +28,9 @@ func (s *scenario) end() {
 			if !s.stop() && s.spec.DNS.Embedded == nil && s.chance.IntN(4) == 0 {
 				s.withoutDNS()
 			}
+			if !s.stop() && s.chance.IntN(4) == 0 {
+				s.beset()
+			}
 			if !s.stop() && s.chance.IntN(2) == 0 {
 				s.nothingLeft()
 			}
@@ -69,6 +72,25 @@ func (s *scenario) withoutDNS() {
 	s.w.Heal()
 	if r = s.do("up", s.spec, s.mine); r.err != nil || !r.out.Reached() {
 		s.fail("%s does not converge when DNS is back: %v %v", r.Name, r.err, r.out.Refusals)
+		return
+	}
+	s.agree()
+}
+
+// beset lets much go wrong at once: up starts all the same what needs nothing of
+// it (rules R9, R13).
+func (s *scenario) beset() {
+	able, end := s.w.Beset()
+	r := s.do("up", s.spec, s.mine)
+	for _, name := range able {
+		if !s.w.Running(name) {
+			s.fail("R13 violated: %s has not started %s, which needed nothing but its host: %v %v", r.Name, name, r.err, r.out.Refusals)
+			return
+		}
+	}
+	end()
+	if r = s.do("up", s.spec, s.mine); r.err != nil || !r.out.Reached() {
+		s.fail("%s does not converge when all is well again: %v %v", r.Name, r.err, r.out.Refusals)
 		return
 	}
 	s.agree()

@@ -108,7 +108,7 @@ func (c *campaign) covers(t *testing.T) {
 	}
 	for _, f := range slices.Concat(sim.Afflictions(), []string{"failed", "swallowed", "answer lost", "slow", "answered late",
 		"read failed", "read slow", "read answered late", "half-done install", "half-done create", "host dies while starting",
-		"crash", "companion", "another owner", "blackout"}) {
+		"crash", "companion", "another owner", "blackout", "beset"}) {
 		want = append(want, "fault: "+f)
 	}
 	for _, rule := range []int{1, 2, 3, 5, 6, 8, 10, 11, 12, 15} {

@@ -38,6 +38,8 @@ func TestTeeth(t *testing.T) {
 		{"R9", "members that cannot be seen are pinned no more", broken{planner: seenOnly}},
 		{"R10", "foreign values are withdrawn", broken{planner: foreignIsOurs}},
 		{"R12", "an unknown outcome is tried again", broken{world: blindly}},
+		{"R13", "what is refused stops the rest", broken{planner: refusalsStop}},
+		{"R13", "a name server that does not start stops the rest", broken{planner: serverFirst}},
 		{"R15", "an error tells a key", broken{world: talkative}},
 	} {
 		t.Run(c.rule+" "+c.defect, func(t *testing.T) {
@@ -176,6 +178,30 @@ func clientsAtOnce(next plan.Planner) plan.Planner {
 				}
 			}
 			p.Steps[i] = c
+		}
+		return p
+	}
+}
+
+// refusalsStop does nothing where anything is refused.
+func refusalsStop(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		if len(p.Refusals) > 0 {
+			p.Steps = nil
+		}
+		return p
+	}
+}
+
+// serverFirst does nothing before the name server runs.
+func serverFirst(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		for _, step := range p.Steps {
+			if _, ok := step.(plan.StartNameServer); ok {
+				return plan.Plan{Steps: []plan.Step{step}}
+			}
 		}
 		return p
 	}

@@ -171,7 +171,7 @@ func (p provider) List(ctx context.Context) (l hosts.Listing, err error) {
 			seen = append(seen, fmt.Sprintf("%s at %s", h.Name, h.Address))
 		}
 		for _, place := range l.Places {
-			seen = append(seen, fmt.Sprintf("place %s: %s", place.Address, cmp.Or(place.Unknown, place.Taken, "free")))
+			seen = append(seen, fmt.Sprintf("place %s: %s", place, cmp.Or(place.Unknown, place.Taken, "free")))
 		}
 		return fmt.Sprintf("%d: %s", len(l.Hosts), strings.Join(seen, ", "))
 	}, &err)

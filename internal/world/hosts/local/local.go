@@ -27,7 +27,7 @@
 // and whoever cleans such folders deletes the data of every host whose
 // host.json was lost by accident (rule R14). So a folder with data and without
 // host.json is never made by this package, and never removed by it either: it
-// makes List fail.
+// is one place of List that is unknown, as is a host.json that cannot be read.
 //
 // What it does not promise: a Terminate cannot be interrupted while the kernel
 // unlinks files; it looks at its context before each act.
@@ -92,22 +92,22 @@ func (p *Provider) removed(name cluster.MemberName) string {
 // List implements hosts.Provider. It takes no lock: claims appear and vanish
 // whole.
 func (p *Provider) List(ctx context.Context) (hosts.Listing, error) {
-	list, err := p.list(ctx)
+	l, err := p.list(ctx)
 	if err != nil {
 		return hosts.Listing{}, fmt.Errorf("list hosts in %s: %w", p.hosts(), err)
 	}
-	return hosts.Listing{Hosts: list}, nil
+	return l, nil
 }
 
-func (p *Provider) list(ctx context.Context) ([]cluster.Host, error) {
+func (p *Provider) list(ctx context.Context) (hosts.Listing, error) {
 	entries, err := os.ReadDir(p.hosts()) // sorted by name
 	if err != nil && !absent(err) {
-		return nil, err
+		return hosts.Listing{}, err
 	}
-	list := []cluster.Host{}
+	l := hosts.Listing{Hosts: []cluster.Host{}}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return hosts.Listing{}, err
 		}
 		name := cluster.MemberName(e.Name())
 		if strings.HasPrefix(e.Name(), ".") {
@@ -118,11 +118,13 @@ func (p *Provider) list(ctx context.Context) ([]cluster.Host, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			l.Places = append(l.Places, cluster.Place{Member: name, Unknown: err.Error(), Lasting: true,
+				Remedy: []string{"put " + filepath.Join(p.folder(name), claimFile) + " back, or move the folder away if nobody needs what it holds"}})
+			continue
 		}
-		list = append(list, p.host(c))
+		l.Hosts = append(l.Hosts, p.host(c))
 	}
-	return list, nil
+	return l, nil
 }
 
 func (p *Provider) host(c claim) cluster.Host {

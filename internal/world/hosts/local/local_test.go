@@ -331,8 +331,8 @@ func TestDataWithoutClaimIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := tree(t, folder)
-		if _, err := p.List(t.Context()); !errors.Is(err, hosts.ErrForeign) {
-			t.Errorf("%s: List: %v, want ErrForeign: whether there is a host is unknown", file, err)
+		if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 0 || len(l.Places) != 1 || l.Places[0].Member != name || !strings.Contains(l.Places[0].Unknown, "host.json") {
+			t.Errorf("%s: List: %+v, %v, want one place of %s that is unknown", file, l, err, name)
 		}
 		if err := p.Launch(t.Context(), name, token); !errors.Is(err, hosts.ErrForeign) {
 			t.Errorf("%s: Launch: %v, want ErrForeign", file, err)
@@ -370,9 +370,12 @@ func TestForeignClaim(t *testing.T) {
 			write(t, filepath.Join(root, "hosts", string(name), "host.json"), []byte(c.content))
 			write(t, filepath.Join(root, "hosts", string(name), "data", "x"), nil)
 			before := tree(t, filepath.Join(root, "hosts", string(name)))
-			_, listErr := p.List(t.Context())
+			l, listErr := p.List(t.Context())
+			if listErr != nil || len(l.Hosts) != 0 || len(l.Places) != 1 || l.Places[0].Member != name || !strings.Contains(l.Places[0].Unknown, c.want) {
+				t.Errorf("List: %+v, %v, want one place of %s that is unknown", l, listErr, name)
+			}
 			for act, err := range map[string]error{
-				"List": listErr, "Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData),
+				"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData),
 			} {
 				if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, hosts.ErrForeign) != c.foreign {
 					t.Errorf("%s: %v, want %q, ErrForeign %v", act, err, c.want, c.foreign)

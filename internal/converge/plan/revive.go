@@ -1,0 +1,52 @@
+package plan
+
+import "github.com/pleiad-etcd/pleiad/internal/cluster"
+
+// revive starts members that need nothing but their own host: sealed, with
+// their own data in place, and not running. It is what goes on where everything
+// else is refused: records that cannot be read, a marker that was deleted or
+// damaged, a state directory without its key, a spec that asks for what cannot
+// be had. Starting what was there is the first answer to an outage (rule R13),
+// and needs no DNS (rule R9).
+//
+// Only a marker that can be read forbids it; see [situation.givenUp].
+func (s situation) revive() []Step {
+	var steps []Step
+	for _, h := range s.hosts {
+		n := h.Node.Value
+		if !h.Node.Known() || n.Process.Running || n.Installed == "" || !n.Sealed || !n.Data.Present || !n.Data.Born || !s.holdsOwn(h) || s.givenUp(h) {
+			continue
+		}
+		marker := cluster.Marker{Token: h.Token, ID: n.Data.Cluster, Phase: cluster.Sealed}
+		steps = append(steps, StartMember{Host: h, Node: s.render(marker, s.hosts, h),
+			Reason: Reason{Why: "it is not running" + died(h) + "; a sealed member needs nothing but its host", Rules: []Rule{"R9", "R13"}}})
+	}
+	return steps
+}
+
+// holdsOwn says whether the data is of the host's own member (rule R6), under
+// either scheme: the spec's may be what is refused.
+func (s situation) holdsOwn(h cluster.Host) bool {
+	for _, tls := range []bool{true, false} {
+		spec := s.spec
+		spec.TLS = tls
+		if cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), h.Token) == h.Node.Value.Data.Member {
+			return true
+		}
+	}
+	return false
+}
+
+// givenUp says whether the marker can be read and leaves a host to somebody
+// else, to another life, or to a destroy.
+func (s situation) givenUp(h cluster.Host) bool {
+	if s.stored == nil || len(s.stored.Values) != 1 {
+		return false
+	}
+	m, err := cluster.ParseMarker(s.stored.Values[0])
+	if err != nil || m.Cluster != s.spec.Cluster {
+		return false
+	}
+	control := s.state.Control
+	return m.Token != h.Token || m.Phase == cluster.Destroying || control.Unreadable == "" && m.Owner != control.Owner
+}
