@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/process":  {},
 	"internal/durable":  {},
 	"internal/disk":     {},
+	"internal/given":    {},
 	"internal/pki":      {"internal/cluster"},
 	"internal/node":     {"internal/cluster"},
 	"internal/member":   {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/durable"},
@@ -38,12 +39,12 @@ var arrows = map[string][]string{
 	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
 	"internal/converge":         {"internal/cluster", "internal/progress", "internal/converge", "internal/world"},
 
-	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/world"},
+	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/given", "internal/world"},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
-	"internal/world/remote": {},
+	"internal/world/remote": {"internal/given"},
 	"internal/world/sim":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
 
-	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/member", "internal/agent", "internal/disk", "internal/ui", "discovery"},
+	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/member", "internal/agent", "internal/disk", "internal/given", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},
 	"discovery":   {"discovery"},
 	"bench":       {"internal", "discovery", "e2e/testbed", "e2e/site"},

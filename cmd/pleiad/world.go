@@ -45,7 +45,7 @@ func surroundings(ctx context.Context, spec cluster.Spec, h *home.Home, trace cl
 		}
 	}
 	if spec.DNS.RFC2136 != nil {
-		return withRFC2136(spec, sur)
+		return withRFC2136(ctx, spec, sur)
 	}
 	return withEmbedded(ctx, spec, h, self, sur)
 }
@@ -114,9 +114,9 @@ type lasting struct{ error }
 func (l lasting) Is(target error) bool { return target == hosts.ErrRefused }
 func (l lasting) Unwrap() error        { return l.error }
 
-func withRFC2136(spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, error) {
+func withRFC2136(ctx context.Context, spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, error) {
 	c := spec.DNS.RFC2136
-	zone, err := rfc2136.Open(rfc2136.Config{Server: c.Server, Zone: c.Zone}, c.KeyFile)
+	zone, err := rfc2136.Open(ctx, rfc2136.Config{Server: c.Server, Zone: c.Zone}, c.KeyFile)
 	if err != nil {
 		return sur, err
 	}

@@ -15,11 +15,13 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Bounds on what is handed to the YAML parser, which takes time and stack that
-// grow faster than its input. A spec with every key explained has 3 kB.
+// MaxSize is how long a spec may be, in bytes. This and maxDepth bound what is
+// handed to the YAML parser, which takes time and stack that grow faster than
+// its input. A spec with every key explained has 3 kB.
+const MaxSize = 16 << 10
+
 const (
-	maxSize  = 16 << 10 // bytes
-	maxDepth = 10       // brackets, or dashes on a line, within each other
+	maxDepth = 10 // brackets, or dashes on a line, within each other
 )
 
 // document is the one mapping that the file is, or nil with problems that say
@@ -62,8 +64,8 @@ func (r *reader) document(data []byte) *ast.MappingNode {
 // readable splits the file into lines and says whether it is text that YAML
 // can be read from.
 func (r *reader) readable(data []byte) bool {
-	if len(data) > maxSize {
-		r.problem(place{}, fmt.Sprintf("%d bytes long; expected a spec, of at most %d", len(data), maxSize))
+	if len(data) > MaxSize {
+		r.problem(place{}, fmt.Sprintf("%d bytes long; expected a spec, of at most %d", len(data), MaxSize))
 		return false
 	}
 	text := string(bytes.TrimPrefix(data, []byte("\ufeff"))) // the byte order mark that editors leave

@@ -48,7 +48,7 @@ place where no cluster looks for it.`,
 
 func (o *destroyOptions) run(ctx context.Context) error {
 	begun := time.Now()
-	t, err := o.known(o.system)
+	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return cannot("destroy the cluster", err)
 	}
@@ -57,7 +57,7 @@ func (o *destroyOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	if t, err = o.known(o.system); err != nil { // it may have changed while we waited
+	if t, err = o.known(ctx, o.system); err != nil { // it may have changed while we waited
 		return cannot(act, errors.Join(err, lock.Release()))
 	}
 	outcome, err := o.destroy(ctx, t, lock)

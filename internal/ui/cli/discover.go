@@ -100,7 +100,7 @@ func (o *discoverOptions) local(ctx context.Context) (string, error) {
 	domain := strings.ToLower(strings.TrimSuffix(o.domain, "."))
 	for _, name := range o.clusters(o.system) {
 		g := globals{flags: spec.Flags{Cluster: &name}, stateDir: root}
-		t, err := g.find(o.system)
+		t, err := g.find(ctx, o.system)
 		if err != nil || t.home == nil || t.spec.Domain != domain {
 			continue
 		}

@@ -36,7 +36,7 @@ that lasts. It exits 1 if something would keep up from working; warnings exit 0.
 }
 
 func (o *doctorOptions) run(ctx context.Context) error {
-	t, err := o.find(o.system)
+	t, err := o.find(ctx, o.system)
 	var unusable *home.Error
 	if errors.As(err, &unusable) && t.root != "" {
 		t.home = nil // that is a finding

@@ -32,7 +32,7 @@ func newEnv(s *System, g *globals, run func(context.Context, *envOptions) error)
 }
 
 func (o *envOptions) run(ctx context.Context) error {
-	t, err := o.known(o.system)
+	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return cannot("find the cluster", err)
 	}

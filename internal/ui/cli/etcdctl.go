@@ -41,7 +41,7 @@ of etcdctl. Variables ETCDCTL_… of the environment are not used.`,
 }
 
 func (o *etcdctlOptions) run(ctx context.Context) error {
-	t, err := o.known(o.system)
+	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return cannot("find the cluster", err)
 	}

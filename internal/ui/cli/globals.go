@@ -1,10 +1,10 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/given"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
@@ -27,6 +28,7 @@ type globals struct {
 	timeout  time.Duration
 	command  string // the one that runs
 	opened   []func() error
+	text     []byte // of the spec file, once it has been read
 }
 
 // Patience with a world that does not move, unless --timeout says otherwise.
@@ -171,13 +173,13 @@ type target struct {
 // find says which cluster a command line is about: what the file says; else
 // what was used last for the cluster of this name, changed by the flags; else
 // the defaults, changed by the flags.
-func (g *globals) find(s *System) (target, error) {
+func (g *globals) find(ctx context.Context, s *System) (target, error) {
 	var t target
 	var err error
 	if t.root, err = home.Root(g.stateDir, s.Env); err != nil {
 		return t, err
 	}
-	if t.spec, err = spec.FromFlags(g.flags, os.ReadFile); err != nil {
+	if t.spec, err = spec.FromFlags(g.flags, g.readOnce(ctx)); err != nil {
 		return t, badSpec(err)
 	}
 	// The spec is kept for commands that are typed elsewhere.
@@ -201,10 +203,22 @@ func (g *globals) find(s *System) (target, error) {
 	return t, g.contradiction(t)
 }
 
+// readOnce reads the spec's file once for a command, however often that looks
+// for its cluster: what comes through a pipe comes once.
+func (g *globals) readOnce(ctx context.Context) func(string) ([]byte, error) {
+	return func(file string) ([]byte, error) {
+		var err error
+		if g.text == nil {
+			g.text, err = given.Read(ctx, file, spec.MaxSize)
+		}
+		return g.text, err
+	}
+}
+
 // badSpec is a spec that cannot be read at all.
 func badSpec(err error) error {
 	var problems *spec.Error
-	if errors.As(err, &problems) {
+	if errors.As(err, &problems) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	var file *fs.PathError
@@ -273,8 +287,8 @@ func place(s cluster.Spec) string {
 }
 
 // known is find for commands that need a cluster to be there.
-func (g *globals) known(s *System) (target, error) {
-	t, err := g.find(s)
+func (g *globals) known(ctx context.Context, s *System) (target, error) {
+	t, err := g.find(ctx, s)
 	if err != nil || t.home != nil {
 		return t, err
 	}

@@ -38,7 +38,7 @@ is healthy, else 1.`,
 }
 
 func (o *healthOptions) run(ctx context.Context) error {
-	t, err := o.known(o.system)
+	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return cannot("find the cluster", err)
 	}

@@ -48,7 +48,7 @@ name will do. With -f it goes on with what is added, until interrupted.`,
 }
 
 func (o *logsOptions) run(ctx context.Context) error {
-	t, err := o.known(o.system)
+	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return cannot("find the cluster", err)
 	}
@@ -98,7 +98,7 @@ func choose(list []cluster.Host, name string) (cluster.Host, error) {
 // members are the names of all members, for completion; none if they cannot be
 // read.
 func (o *logsOptions) members(ctx context.Context) []string {
-	t, err := o.known(o.system)
+	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return nil
 	}

@@ -39,7 +39,7 @@ Names and addresses of hosts that do not exist yet are examples.`,
 }
 
 func (o *planOptions) run(ctx context.Context) error {
-	t, err := o.find(o.system)
+	t, err := o.find(ctx, o.system)
 	if err != nil {
 		return cannot("plan", err)
 	}

@@ -41,7 +41,7 @@ func (o *statusOptions) run(ctx context.Context) error {
 	if o.every <= 0 {
 		return &failure{act: "run pleiad status", err: fmt.Errorf("--every %s: expected a time above 0, such as 2s", o.every), exit: Usage}
 	}
-	t, err := o.known(o.system)
+	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return cannot("find the cluster", err)
 	}

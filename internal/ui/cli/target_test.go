@@ -66,7 +66,7 @@ func TestFind(t *testing.T) {
 			root := filepath.Join(t.TempDir(), "state")
 			put(t, root, blue)
 			g := &globals{flags: test.flags, stateDir: root}
-			found, err := g.find(&System{Streams: Streams{Env: os.Getenv}})
+			found, err := g.find(t.Context(), &System{Streams: Streams{Env: os.Getenv}})
 			if err != nil {
 				f := explain(context.Background(), g, cannot("find it", err))
 				if Exit(f.Exit) != test.exit || !strings.Contains(f.Error, test.want) {
@@ -96,7 +96,7 @@ func TestFindMachines(t *testing.T) {
 	t.Chdir(dir)
 	find := func() (target, error) {
 		g := &globals{flags: spec.Flags{File: "pleiad.yaml"}, stateDir: root}
-		return g.find(&System{Streams: Streams{Env: os.Getenv}})
+		return g.find(t.Context(), &System{Streams: Streams{Env: os.Getenv}})
 	}
 	found, err := find()
 	if err != nil {
@@ -131,7 +131,7 @@ func TestKnownSaysWhatThereIs(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "state")
 	put(t, root, "cluster: blue\ndomain: b.example\n")
 	g := &globals{stateDir: root}
-	_, err := g.known(&System{Streams: Streams{Env: os.Getenv}})
+	_, err := g.known(t.Context(), &System{Streams: Streams{Env: os.Getenv}})
 	f := explain(context.Background(), g, err)
 	if hints := strings.Join(f.Hints, "\n"); Exit(f.Exit) != NoCluster || !strings.Contains(hints, "--cluster blue") || !strings.Contains(hints, "pleiad up") {
 		t.Errorf("exit %s, hints %q", f.Name, hints)

@@ -84,7 +84,7 @@ func (o *upOptions) run(ctx context.Context) error {
 // is read again under the lock: another command may just have changed it.
 func (o *upOptions) begin(ctx context.Context) (target, *home.Lock, error) {
 	for {
-		t, err := o.find(o.system)
+		t, err := o.find(ctx, o.system)
 		if err != nil {
 			return t, nil, err
 		}
@@ -101,7 +101,7 @@ func (o *upOptions) begin(ctx context.Context) (target, *home.Lock, error) {
 		if err != nil {
 			return t, nil, err
 		}
-		if t, err = o.find(o.system); err == nil && t.home == nil {
+		if t, err = o.find(ctx, o.system); err == nil && t.home == nil {
 			err = fmt.Errorf("cluster %s: %w", t.spec.Cluster, home.ErrNone)
 		}
 		if err != nil {

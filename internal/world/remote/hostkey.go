@@ -3,11 +3,13 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/pleiad-etcd/pleiad/internal/given"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 )
@@ -112,8 +114,13 @@ func readHostKeys(name string, files, fingerprints []string) (*hostKeys, error) 
 	h := &hostKeys{name: name, files: files, fingerprints: fingerprints}
 	var there []string
 	for _, f := range files {
-		if _, err := os.Stat(f); err == nil || !os.IsNotExist(err) {
+		// Package knownhosts opens the files itself, however long they are and
+		// whatever opening them waits for.
+		switch err := given.Regular(f, given.List); {
+		case err == nil:
 			there = append(there, f)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, setupError("name another file with knownHosts: in the spec", "read known hosts: %w", err)
 		}
 	}
 	var err error

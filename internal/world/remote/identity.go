@@ -2,13 +2,13 @@ package remote
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
-	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/given"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 )
@@ -27,17 +27,16 @@ type identities struct {
 	hints    []string
 }
 
-// gather opens the agent, until the deadline, and reads the key files. closing
-// ends the talk with the agent, which signs until then.
-func gather(r route, deadline time.Time) (ids *identities, closing func()) {
+// gather opens the agent and reads the key files, until ctx ends. closing ends the talk with the agent, which signs until then.
+func gather(ctx context.Context, r route) (ids *identities, closing func()) {
 	ids = &identities{}
-	held, closing := ids.agent(r.agent, deadline)
+	held, closing := ids.agent(ctx, r.agent)
 	if !r.chosen {
 		ids.addAll(held)
 		held = nil
 	}
 	for _, file := range r.identities {
-		ids.addFile(file, r.chosen, held)
+		ids.addFile(ctx, file, r.chosen, held)
 	}
 	if r.chosen && !r.onlyThese {
 		ids.addAll(held)
@@ -47,15 +46,16 @@ func gather(r route, deadline time.Time) (ids *identities, closing func()) {
 
 // agent lists what the agent holds; a broken agent is no error, since other
 // keys may do.
-func (ids *identities) agent(socket string, deadline time.Time) (held []ssh.Signer, closing func()) {
+func (ids *identities) agent(ctx context.Context, socket string) (held []ssh.Signer, closing func()) {
 	if socket == "" {
 		return nil, func() {}
 	}
-	conn, err := net.DialTimeout("unix", socket, time.Until(deadline))
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
 	if err != nil {
 		ids.unusable = append(ids.unusable, "agent: "+err.Error())
 		return nil, func() {}
 	}
+	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
 	held, err = agent.NewClient(conn).Signers()
 	if err != nil {
@@ -96,8 +96,8 @@ func (ids *identities) has(k ssh.PublicKey) bool {
 // addFile adds the key in a file, and before it the certificate beside it. Of a
 // key whose private half is encrypted or elsewhere the public one is enough if
 // the agent holds it.
-func (ids *identities) addFile(file string, chosen bool, held []ssh.Signer) {
-	signer, public, err := readKey(file)
+func (ids *identities) addFile(ctx context.Context, file string, chosen bool, held []ssh.Signer) {
+	signer, public, err := readKey(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) && !chosen {
 		return
 	}
@@ -114,7 +114,7 @@ func (ids *identities) addFile(file string, chosen bool, held []ssh.Signer) {
 		}
 		return
 	}
-	if certified, err := withCertificate(signer, file+"-cert.pub"); err == nil {
+	if certified, err := withCertificate(ctx, signer, file+"-cert.pub"); err == nil {
 		ids.add(certified, file+"-cert.pub")
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		ids.unusable = append(ids.unusable, err.Error())
@@ -126,8 +126,8 @@ func (ids *identities) addFile(file string, chosen bool, held []ssh.Signer) {
 
 // readKey reads a private key. public is its public half, if that is known
 // though err is not nil.
-func readKey(file string) (signer ssh.Signer, public ssh.PublicKey, err error) {
-	b, err := os.ReadFile(file)
+func readKey(ctx context.Context, file string) (signer ssh.Signer, public ssh.PublicKey, err error) {
+	b, err := given.Read(ctx, file, given.Key)
 	if err == nil {
 		if signer, err = ssh.ParsePrivateKey(b); err == nil {
 			return signer, signer.PublicKey(), nil
@@ -139,13 +139,13 @@ func readKey(file string) (signer ssh.Signer, public ssh.PublicKey, err error) {
 		err = fmt.Errorf("%s: %w", file, err)
 	}
 	if public == nil {
-		public, _ = readPublic(file + ".pub") // only a help to find it in the agent
+		public, _ = readPublic(ctx, file+".pub") // only a help to find it in the agent
 	}
 	return nil, public, err
 }
 
-func readPublic(file string) (ssh.PublicKey, error) {
-	b, err := os.ReadFile(file)
+func readPublic(ctx context.Context, file string) (ssh.PublicKey, error) {
+	b, err := given.Read(ctx, file, given.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +156,8 @@ func readPublic(file string) (ssh.PublicKey, error) {
 	return key, nil
 }
 
-func withCertificate(s ssh.Signer, file string) (ssh.Signer, error) {
-	key, err := readPublic(file)
+func withCertificate(ctx context.Context, s ssh.Signer, file string) (ssh.Signer, error) {
+	key, err := readPublic(ctx, file)
 	if err != nil {
 		return nil, err
 	}

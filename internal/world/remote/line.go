@@ -84,7 +84,7 @@ func (l *line) attempt(a *attempt) {
 const maxHops = 8
 
 func (l *line) dial(ctx context.Context) (*connection, error) {
-	r, err := l.pool.route(l.target)
+	r, err := l.pool.route(ctx, l.target)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (l *line) dial(ctx context.Context) (*connection, error) {
 		if hops == maxHops {
 			return nil, setupError("write ProxyJump none for the last jump host", "more than %d jump hosts: the chain leads back to itself", maxHops)
 		}
-		if next, err = l.pool.route(*next.via); err != nil {
+		if next, err = l.pool.route(ctx, *next.via); err != nil {
 			return nil, err
 		}
 	}
@@ -155,8 +155,7 @@ func (l *line) handshake(ctx context.Context, r route, hop *connection, keys *ho
 			return refused
 		},
 		Auth: []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) {
-			deadline, _ := ctx.Deadline()
-			ids, closing = gather(r, deadline)
+			ids, closing = gather(ctx, r)
 			return ids.signers, nil
 		})},
 	})

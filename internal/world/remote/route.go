@@ -1,6 +1,8 @@
 package remote
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -34,7 +36,7 @@ type route struct {
 	knownHosts []string // files
 }
 
-func (p *Pool) route(t target) (route, error) {
+func (p *Pool) route(ctx context.Context, t target) (route, error) {
 	user, port := t.user, t.port
 	if !t.hop {
 		user = p.config.User
@@ -42,7 +44,9 @@ func (p *Pool) route(t target) (route, error) {
 			port = strconv.Itoa(int(p.config.Port))
 		}
 	}
-	s, err := readSettings(p.configFiles(), t.host, user)
+	reading, cancel := context.WithTimeoutCause(ctx, p.config.Timeout, fmt.Errorf("not read within %s", p.config.Timeout))
+	defer cancel()
+	s, err := readSettings(reading, p.configFiles(), t.host, user)
 	if err != nil {
 		return route{}, err
 	}

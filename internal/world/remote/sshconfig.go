@@ -1,8 +1,10 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"github.com/pleiad-etcd/pleiad/internal/given"
 	"io/fs"
 	"os"
 	"os/user"
@@ -28,6 +30,7 @@ type settings struct {
 	undecided string
 	folder    string // of the file that ssh would read first
 	depth     int
+	open      func(file string) ([]byte, error)
 }
 
 type setting struct {
@@ -42,8 +45,8 @@ var useful = []string{"hostname", "user", "port", "identityfile", "identitiesonl
 const noSSHConfig = "name a file with sshConfig: in the spec that has only what these hosts need, or sshConfig: none"
 
 // readSettings reads the files, those that exist, for a host.
-func readSettings(files []string, host, user string) (*settings, error) {
-	s := &settings{host: host, user: user, first: map[string]setting{}}
+func readSettings(ctx context.Context, files []string, host, user string) (*settings, error) {
+	s := &settings{open: func(file string) ([]byte, error) { return given.Read(ctx, file, given.Config) }, host: host, user: user, first: map[string]setting{}}
 	for _, f := range files {
 		s.folder = filepath.Dir(f)
 		if err := s.read(f, true); err != nil {
@@ -68,7 +71,7 @@ func (s *settings) read(file string, outer bool) error {
 		return setupError(noSSHConfig, "%s: included too deep", file)
 	}
 	defer func() { s.depth-- }()
-	b, err := os.ReadFile(file)
+	b, err := s.open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -17,7 +17,7 @@ func routeTo(t *testing.T, c Config, text string) (route, error) {
 	if err := os.WriteFile(c.SSHConfig, []byte(strings.ReplaceAll(text, "DIR", filepath.Dir(c.SSHConfig))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return New(c).route(target{host: "10.0.0.1"})
+	return New(c).route(t.Context(), target{host: "10.0.0.1"})
 }
 
 func TestRoute(t *testing.T) {
@@ -94,11 +94,11 @@ func TestInclude(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := New(Config{SSHConfig: filepath.Join(folder, "config")}).route(target{host: "10.0.0.1"})
+	r, err := New(Config{SSHConfig: filepath.Join(folder, "config")}).route(t.Context(), target{host: "10.0.0.1"})
 	if err != nil || r.user != "b" || r.address != "10.0.0.1:7" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	_, err = New(Config{SSHConfig: filepath.Join(folder, "loop")}).route(target{host: "10.0.0.1"})
+	_, err = New(Config{SSHConfig: filepath.Join(folder, "loop")}).route(t.Context(), target{host: "10.0.0.1"})
 	if !errors.Is(err, ErrSetup) {
 		t.Error(err)
 	}
@@ -144,7 +144,7 @@ func FuzzSettings(f *testing.F) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := readSettings([]string{file}, "a", "")
+		s, err := readSettings(t.Context(), []string{file}, "a", "")
 		if err != nil {
 			return
 		}

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pleiad-etcd/pleiad/internal/given"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
@@ -72,9 +73,16 @@ func (b *Builds) For(system, machine string) (Build, error) {
 	return o.build, o.err
 }
 
+// maxProgram is more than any build of pleiad has, in bytes.
+const maxProgram = 1 << 30
+
 func (b *Builds) pack(arch string) (Build, error) {
 	path := b.path(arch)
-	program, err := os.ReadFile(path)
+	var program []byte
+	err := given.Regular(path, maxProgram)
+	if err == nil {
+		program, err = os.ReadFile(path)
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		return Build{}, &remedied{fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), remedyFor(arch)}
 	}

@@ -119,7 +119,7 @@ func (p *Provider) Read(ctx context.Context, keys []cluster.Key) (cluster.Record
 		return cluster.Records{}, err
 	}
 	if status.Running {
-		client, err := p.client(status.Address)
+		client, err := p.client(ctx, status.Address)
 		if err != nil {
 			return cluster.Records{}, err
 		}
@@ -171,15 +171,15 @@ func (p *Provider) Apply(ctx context.Context, changes []cluster.Change) (dns.Rec
 	if !status.Running {
 		return "", fmt.Errorf("update zone %s: %w: the embedded name server does not run", p.zone, dns.ErrUnreachable)
 	}
-	client, err := p.client(status.Address)
+	client, err := p.client(ctx, status.Address)
 	if err != nil {
 		return "", err
 	}
 	return client.Apply(ctx, changes)
 }
 
-func (p *Provider) client(address string) (*rfc2136.Provider, error) {
-	key, err := tsig.ReadFile(filepath.Join(p.config.Dir, keyFile))
+func (p *Provider) client(ctx context.Context, address string) (*rfc2136.Provider, error) {
+	key, err := tsig.ReadFile(ctx, filepath.Join(p.config.Dir, keyFile))
 	if err != nil {
 		return nil, err
 	}

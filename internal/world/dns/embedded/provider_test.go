@@ -92,7 +92,7 @@ func TestConformance(t *testing.T) {
 		start(t, p)
 		server := stampOf(t, p)
 		address := running(t, p, true)
-		key, err := tsig.ReadFile(p.path(keyFile))
+		key, err := tsig.ReadFile(t.Context(), p.path(keyFile))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,8 +30,8 @@ type server struct {
 	writing sync.Mutex // held from reading the zone to replacing it
 }
 
-func openServer(dir string, set settings, log *slog.Logger) (*server, error) {
-	key, err := tsig.ReadFile(filepath.Join(dir, keyFile))
+func openServer(ctx context.Context, dir string, set settings, log *slog.Logger) (*server, error) {
+	key, err := tsig.ReadFile(ctx, filepath.Join(dir, keyFile))
 	if err != nil {
 		return nil, damaged(err)
 	}

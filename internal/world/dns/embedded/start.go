@@ -111,7 +111,7 @@ func (p *Provider) await(ctx context.Context, child process.Child) error {
 // answers asks the server for its own address. Only the server that has our
 // key can answer.
 func (p *Provider) answers(ctx context.Context, set settings) error {
-	client, err := p.client(set.Address)
+	client, err := p.client(ctx, set.Address)
 	if err != nil {
 		return err
 	}

@@ -287,7 +287,7 @@ func TestNew(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := rfc2136.Open(rfc2136.Config{Server: "a", Zone: zone}, filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := rfc2136.Open(t.Context(), rfc2136.Config{Server: "a", Zone: zone}, filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a key file that does not exist: no error")
 	}
 }

@@ -28,7 +28,7 @@ func serve(t *testing.T) (address string, key tsig.Key) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err = tsig.ReadFile(filepath.Join(dir, "tsig.key"))
+	key, err = tsig.ReadFile(t.Context(), filepath.Join(dir, "tsig.key"))
 	if err != nil {
 		t.Fatal(err)
 	}

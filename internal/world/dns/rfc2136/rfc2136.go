@@ -56,8 +56,8 @@ var _ dns.Zone = (*Provider)(nil)
 // Open is [New] with the key in a file as BIND's tsig-keygen writes it; it
 // takes the place of c.Key. The errors of such a provider have a method Remedy
 // that says, a line each, what a person types or changes against them.
-func Open(c Config, keyFile string) (*Provider, error) {
-	key, err := tsig.ReadFile(keyFile)
+func Open(ctx context.Context, c Config, keyFile string) (*Provider, error) {
+	key, err := tsig.ReadFile(ctx, keyFile)
 	if err != nil {
 		return nil, err
 	}

@@ -7,16 +7,17 @@
 package tsig
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	wire "github.com/miekg/dns"
+	"github.com/pleiad-etcd/pleiad/internal/given"
 )
 
 // Key is a named shared secret. Its zero value signs nothing.
@@ -54,8 +55,8 @@ func Generate(name string) (Key, error) {
 }
 
 // ReadFile reads the one key of a file in the format of BIND's tsig-keygen.
-func ReadFile(path string) (Key, error) {
-	text, err := os.ReadFile(path)
+func ReadFile(ctx context.Context, path string) (Key, error) {
+	text, err := given.Read(ctx, path, given.Key)
 	if err != nil {
 		return Key{}, fmt.Errorf("read TSIG key: %w", err)
 	}

@@ -88,11 +88,14 @@ func TestReadFile(t *testing.T) {
 	if err := os.WriteFile(path, k.Encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ReadFile(path); err != nil || got != k {
+	if got, err := ReadFile(t.Context(), path); err != nil || got != k {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := ReadFile(path + "x"); err == nil || !strings.Contains(err.Error(), path+"x") {
+	if _, err := ReadFile(t.Context(), path+"x"); err == nil || !strings.Contains(err.Error(), path+"x") {
 		t.Errorf("file that is not there: %v", err)
+	}
+	if _, err := ReadFile(t.Context(), "/dev/zero"); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("a file without end: %v", err)
 	}
 	if other, _ := Generate("pleiad"); other == k {
 		t.Error("two generated keys are the same")
