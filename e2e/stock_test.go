@@ -39,7 +39,7 @@ func TestStockEtcdctl(t *testing.T) {
 	etcdctl := func(args ...string) string {
 		t.Helper()
 		args = append([]string{"--discovery-srv", "stock.test", "--insecure-discovery=false",
-			"--cacert", filepath.Join(pki, "ca.crt"), "--cert", filepath.Join(pki, "client.crt"), "--key", filepath.Join(pki, "client.key")}, args...)
+			"--cacert", filepath.Join(pki, "client-ca.crt"), "--cert", filepath.Join(pki, "operator.crt"), "--key", filepath.Join(pki, "operator.key")}, args...)
 		cmd := b.withResolver("stock", "etcdctl", args...)
 		cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
 		out, err := cmd.CombinedOutput()
@@ -67,7 +67,7 @@ func TestStockPrometheus(t *testing.T) {
 scrape_configs:
 - job_name: etcd
   scheme: https
-  tls_config: {ca_file: %[1]s/ca.crt, cert_file: %[1]s/client.crt, key_file: %[1]s/client.key}
+  tls_config: {ca_file: %[1]s/client-ca.crt, cert_file: %[1]s/operator.crt, key_file: %[1]s/operator.key}
   dns_sd_configs:
   - {names: [_etcd-client-ssl._tcp.prom.test], type: SRV, refresh_interval: 1s}
 `, pki)

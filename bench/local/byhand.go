@@ -79,7 +79,7 @@ func certificates(dir string) (*http.Client, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	ca, err := pki.NewCA(rand.Reader, time.Now(), "byhand")
+	ca, err := pki.NewPeerCA(rand.Reader, time.Now(), "byhand")
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func certificates(dir string) (*http.Client, error) {
 	for i := range 3 {
 		names = append(names, address(i))
 	}
-	cert, err := ca.IssueMember(rand.Reader, time.Now(), key, cluster.MemberName("byhand"), names)
+	cert, err := ca.IssuePeer(rand.Reader, time.Now(), key, cluster.MemberName("byhand"), names)
 	if err != nil {
 		return nil, err
 	}

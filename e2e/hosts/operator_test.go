@@ -36,8 +36,8 @@ func (o operator) in(w *world) operator { return operator{w, o.Operator} }
 func (o operator) tls() transport.TLSInfo {
 	pki := filepath.Join(o.StateDir, site.Cluster, "pki")
 	return transport.TLSInfo{
-		TrustedCAFile: filepath.Join(pki, "ca.crt"),
-		CertFile:      filepath.Join(pki, "client.crt"), KeyFile: filepath.Join(pki, "client.key"),
+		TrustedCAFile: filepath.Join(pki, "client-ca.crt"),
+		CertFile:      filepath.Join(pki, "operator.crt"), KeyFile: filepath.Join(pki, "operator.key"),
 	}
 }
 

@@ -57,6 +57,6 @@ func (w *world) copy(ctx context.Context, h *bed.Host, file string) error {
 // etcdctl finds the cluster by SRV records through the host's own resolver.
 func (s stock) etcdctl(args ...string) string {
 	s.Helper()
-	return s.on(s.host, fmt.Sprintf("cd %s && ETCDCTL_API=3 ./etcdctl --discovery-srv %s --insecure-discovery=false --cacert ca.crt --cert client.crt --key client.key %s",
+	return s.on(s.host, fmt.Sprintf("cd %s && ETCDCTL_API=3 ./etcdctl --discovery-srv %s --insecure-discovery=false --cacert client-ca.crt --cert operator.crt --key operator.key %s",
 		stockFolder, site.Domain, strings.Join(args, " ")))
 }

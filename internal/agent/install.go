@@ -36,8 +36,10 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 	if n.Name != host.Name || n.Paths != host.Paths {
 		return fmt.Errorf("the node is of %s in %s, want %s in %s", n.Name, n.Paths.Config, host.Name, host.Paths.Config)
 	}
-	if creds != nil && (len(creds.CA) == 0 || len(creds.Cert) == 0 || len(creds.Key) == 0) {
-		return errors.New("credentials: want a CA certificate, a certificate and a key")
+	if creds != nil {
+		if err := creds.Complete(); err != nil {
+			return err
+		}
 	}
 	if i.user, err = i.User(ctx, true); err != nil {
 		return err
@@ -92,7 +94,7 @@ func (i *installing) folders(context.Context) error {
 		return err
 	}
 	return as(i.user, func() error {
-		return errors.Join(i.folder(config), i.folder(filepath.Dir(filepath.Join(config, node.KeyFile))))
+		return errors.Join(i.folder(config), i.folder(filepath.Dir(filepath.Join(config, node.PeerKeyFile))))
 	})
 }
 
@@ -125,17 +127,14 @@ func (i *installing) credentials(_ context.Context, creds *node.Credentials) err
 	if creds == nil {
 		return nil
 	}
-	files := []struct {
-		name    string
-		content []byte
-	}{{node.CAFile, creds.CA}, {node.KeyFile, creds.Key}, {node.CertFile, creds.Cert}}
+	files := creds.Files()
 	same := true
 	for _, f := range files {
-		have, err := os.ReadFile(filepath.Join(i.node.Paths.Config, f.name))
+		have, err := os.ReadFile(filepath.Join(i.node.Paths.Config, f.Name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		same = same && err == nil && bytes.Equal(have, f.content)
+		same = same && err == nil && bytes.Equal(have, f.Content)
 	}
 	if same {
 		return nil
@@ -144,7 +143,7 @@ func (i *installing) credentials(_ context.Context, creds *node.Credentials) err
 		return err
 	}
 	for _, f := range files {
-		if err := i.write(filepath.Join(i.node.Paths.Config, f.name), f.content); err != nil {
+		if err := i.write(filepath.Join(i.node.Paths.Config, f.Name), f.Content); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,8 @@ func (s *stage) rendered(variant int, edit ...func(*cluster.Spec)) node.Node {
 
 func credentials(variant int) *node.Credentials {
 	text := func(what string) []byte { return fmt.Appendf(nil, "%s %d", what, variant) }
-	return &node.Credentials{CA: text("ca"), Cert: text("cert"), Key: text("key")}
+	pair := func(what string) node.Pair { return node.Pair{Cert: text(what + " cert"), Key: text(what + " key")} }
+	return &node.Credentials{PeerCA: text("peer ca"), ClientCA: text("client ca"), Peer: pair("peer"), Server: pair("server"), Gateway: pair("gateway")}
 }
 
 func (s *stage) install(n node.Node, c *node.Credentials) []string {
@@ -69,10 +70,10 @@ func (s *stage) install(n node.Node, c *node.Credentials) []string {
 // wantInstalled fails unless the machine holds a node, and nothing drifts.
 func (s *stage) wantInstalled(n node.Node, c *node.Credentials) {
 	s.Helper()
-	for name, want := range map[string][]byte{node.FileName: n.Encode(), node.CAFile: c.CA, node.CertFile: c.Cert, node.KeyFile: c.Key} {
-		got, err := os.ReadFile(filepath.Join(n.Paths.Config, name))
-		if diff := cmp.Diff(string(want), string(got)); err != nil || diff != "" {
-			s.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+	for _, f := range append(c.Files(), node.CredentialFile{Name: node.FileName, Content: n.Encode()}) {
+		got, err := os.ReadFile(filepath.Join(n.Paths.Config, f.Name))
+		if diff := cmp.Diff(string(f.Content), string(got)); err != nil || diff != "" {
+			s.Errorf("%s: %v (-want +got):\n%s", f.Name, err, diff)
 		}
 	}
 	if drift := s.drift(); len(drift) > 0 {
@@ -85,7 +86,7 @@ func (s *stage) wantInstalled(n node.Node, c *node.Credentials) {
 func (s *stage) drift() []string {
 	s.Helper()
 	// Not a real certificate, which Inspect would read.
-	cert := filepath.Join(s.host.Paths.Config, node.CertFile)
+	cert := filepath.Join(s.host.Paths.Config, node.PeerCertFile)
 	kept, err := os.ReadFile(cert)
 	if err == nil {
 		defer os.WriteFile(cert, kept, 0o600)
@@ -118,7 +119,10 @@ func TestInstallSaysWhatItChanged(t *testing.T) {
 	s := newStage(t)
 	config := node.MachinePaths().Config
 	memberFile := config + "/" + node.FileName
-	pki := []string{config + "/" + node.CAFile, config + "/" + node.KeyFile, config + "/" + node.CertFile}
+	var pki []string
+	for _, f := range credentials(0).Files() {
+		pki = append(pki, config+"/"+f.Name)
+	}
 	first := s.rendered(0)
 	s.wantChanged("the first Install", s.install(first, credentials(0)), slices.Concat(
 		[]string{node.StateFolder, config, config + "/pki"}, pki, []string{node.HostsFile, node.UnitFile, wants, memberFile})...)
@@ -199,7 +203,7 @@ func TestInstallCutShort(t *testing.T) {
 		set  func(s *stage, cancel context.CancelCauseFunc)
 	}
 	var obstacles []obstacle
-	for _, file := range []string{node.FileName, node.CAFile, node.KeyFile, node.CertFile} {
+	for _, file := range []string{node.FileName, node.PeerCAFile, node.PeerKeyFile, node.PeerCertFile, node.ServerCertFile, node.GatewayCertFile} {
 		obstacles = append(obstacles, obstacle{"write " + file, 0, func(s *stage, _ context.CancelCauseFunc) {
 			s.obstruct(filepath.Join(s.host.Paths.Config, file))
 		}})
@@ -284,7 +288,7 @@ func TestInstallRefuses(t *testing.T) {
 			return err
 		},
 		"half of the credentials": func() error {
-			_, err := s.agent.Install(t.Context(), s.host, s.rendered(0), &node.Credentials{CA: []byte("ca")}, binary)
+			_, err := s.agent.Install(t.Context(), s.host, s.rendered(0), &node.Credentials{PeerCA: []byte("ca")}, binary)
 			return err
 		},
 	} {

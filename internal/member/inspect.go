@@ -49,7 +49,7 @@ func InspectPaths(paths cluster.Paths) (cluster.Node, error) {
 	if n != nil {
 		out.Installed, out.Sealed = n.Digest(), n.Sealed
 	}
-	if out.Certificate, err = readCertificate(filepath.Join(paths.Config, node.CertFile)); err != nil {
+	if out.Certificate, err = readCertificates(paths.Config); err != nil {
 		return cluster.Node{}, err
 	}
 	// The process before its data: what a running member does next can then
@@ -84,6 +84,22 @@ func readInstalled(configDir string) (*node.Node, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &n, nil
+}
+
+// readCertificates is the window of the member's certificate that is due first,
+// nil if not all are there: they are issued together.
+func readCertificates(configDir string) (*cluster.Certificate, error) {
+	var first *cluster.Certificate
+	for _, name := range node.CertFiles() {
+		c, err := readCertificate(filepath.Join(configDir, name))
+		if c == nil {
+			return nil, err
+		}
+		if first == nil || c.RenewAt.Before(first.RenewAt) {
+			first = c
+		}
+	}
+	return first, nil
 }
 
 func readCertificate(path string) (*cluster.Certificate, error) {

@@ -1,7 +1,6 @@
 package member
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -128,17 +127,16 @@ func TestInspectFindsDataWithoutAnyFileInTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestInspectCertificate(t *testing.T) {
+// The certificates are one as long as all are there, and the one that ends
+// first counts.
+func TestInspectCertificates(t *testing.T) {
 	t.Parallel()
-	ca, err := pki.NewCA(rand.Reader, time.Now(), "dev")
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := newKeys(t, "dev")
 	s := spec(1)
 	s.TLS = true
 	h := newHost(t, "etcd-a")
 	n := node.Render(s, marker(cluster.Sealed), []cluster.Host{h}, h, "")
-	issue(t, ca, n)
+	keys.issue(t, n)
 	got, err := Inspect(n.Paths.Config)
 	if err != nil || got.Certificate == nil {
 		t.Fatalf("certificate %v, %v", got.Certificate, err)
@@ -150,6 +148,24 @@ func TestInspectCertificate(t *testing.T) {
 	if got.Installed != "" {
 		t.Errorf("without a member file: installed %q", got.Installed)
 	}
+	for _, file := range node.CertFiles() {
+		path := filepath.Join(n.Paths.Config, file)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, keys.client(t, pki.Application{Name: "short"}, time.Hour).cert)
+		if got, err := Inspect(n.Paths.Config); err != nil || got.Certificate == nil || time.Until(got.Certificate.NotAfter) > time.Hour {
+			t.Errorf("%s ends in an hour: %v, %v", file, got.Certificate, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Inspect(n.Paths.Config); err != nil || got.Certificate != nil {
+			t.Errorf("%s is missing: certificate %v, %v, want none", file, got.Certificate, err)
+		}
+		write(t, path, whole)
+	}
 }
 
 // A file that is there and cannot be understood makes the node unknown, and is
@@ -158,7 +174,7 @@ func TestInspectNamesWhatItCannotRead(t *testing.T) {
 	files := map[string]func(n node.Node) string{
 		"member file": func(n node.Node) string { return filepath.Join(n.Paths.Config, node.FileName) },
 		"status":      func(n node.Node) string { return filepath.Join(n.Paths.Config, StatusFile) },
-		"certificate": func(n node.Node) string { return filepath.Join(n.Paths.Config, node.CertFile) },
+		"certificate": func(n node.Node) string { return filepath.Join(n.Paths.Config, node.PeerCertFile) },
 		"born file":   func(n node.Node) string { return bornPath(n.Paths.Data) },
 		"log of etcd": func(n node.Node) string {
 			return filepath.Join(walFolder(n.Paths.Data), "0000000000000000-0000000000000000.wal")

@@ -3,7 +3,6 @@ package member
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -20,7 +19,6 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
-	"github.com/pleiad-etcd/pleiad/internal/pki"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
@@ -188,16 +186,13 @@ func TestSealedClusterRestartsWithoutDNS(t *testing.T) {
 		records = append(records, strings.ReplaceAll(r, "_etcd-server.", "_etcd-server-ssl."))
 	}
 	dns := newNameServer(t, records...)
-	ca, err := pki.NewCA(rand.Reader, time.Now(), s.Cluster)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := newKeys(t, s.Cluster)
 	m := marker(cluster.Bootstrapping)
 	startAll := func(phase cluster.Phase) (all []*running) {
 		m.Phase = phase
 		for _, h := range members {
 			n := node.Render(s, m, members, h, dns.addr)
-			issue(t, ca, n)
+			keys.issue(t, n)
 			install(t, n)
 			r := launch(t, n)
 			all = append(all, r)
@@ -221,22 +216,6 @@ func TestSealedClusterRestartsWithoutDNS(t *testing.T) {
 	}
 	dns.close()
 	startAll(cluster.Sealed)
-}
-
-// issue puts a member's credentials where its node wants them.
-func issue(t *testing.T, ca pki.CA, n node.Node) {
-	t.Helper()
-	key, err := pki.NewKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := ca.IssueMember(rand.Reader, time.Now(), key, n.Name, n.Names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(n.Paths.Config, node.CAFile), ca.PEM())
-	write(t, filepath.Join(n.Paths.Config, node.CertFile), cert)
-	write(t, filepath.Join(n.Paths.Config, node.KeyFile), key.PEM())
 }
 
 // A first start that is killed before there is a log may be made again, with

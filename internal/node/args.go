@@ -59,11 +59,19 @@ func membership(spec cluster.Spec, marker cluster.Marker, members []cluster.Host
 
 // tlsArgs always name the trust files: without --peer-trusted-ca-file etcd
 // would verify the discovery domain at first boot and the host name later.
+//
+// The gateway's certificate is what etcd presents to itself: its JSON API
+// (/v3/…, which Patroni and APISIX use) calls the client port over TLS like any
+// client, with the certificate of --client-cert-file or, without that, of
+// --cert-file, which would then have to be a client's too.
 func tlsArgs(config string) []string {
-	ca, cert, key := path.Join(config, CAFile), path.Join(config, CertFile), path.Join(config, KeyFile)
+	file := func(flag, name string) string { return "--" + flag + "=" + path.Join(config, name) }
 	return []string{
-		"--cert-file=" + cert, "--key-file=" + key, "--trusted-ca-file=" + ca, "--client-cert-auth=true",
-		"--peer-cert-file=" + cert, "--peer-key-file=" + key, "--peer-trusted-ca-file=" + ca, "--peer-client-cert-auth=true",
+		file("cert-file", ServerCertFile), file("key-file", ServerKeyFile),
+		file("client-cert-file", GatewayCertFile), file("client-key-file", GatewayKeyFile),
+		file("trusted-ca-file", ClientCAFile), "--client-cert-auth=true",
+		file("peer-cert-file", PeerCertFile), file("peer-key-file", PeerKeyFile),
+		file("peer-trusted-ca-file", PeerCAFile), "--peer-client-cert-auth=true",
 	}
 }
 

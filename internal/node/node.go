@@ -25,13 +25,6 @@ const FileVersion = 1
 // FileName of a node, in the host's configuration folder (Paths.Config).
 const FileName = "member.json"
 
-// Names of the files with keys and certificates, below Paths.Config.
-const (
-	CAFile   = "pki/ca.crt"
-	CertFile = "pki/member.crt"
-	KeyFile  = "pki/member.key"
-)
-
 // Node is what `pleiad member` reads on a host. It is stored as JSON.
 type Node struct {
 	Version int                `json:"version"`
@@ -93,11 +86,6 @@ type Peer struct {
 	Target  string `json:"target"` // with trailing dot
 	Port    uint16 `json:"port"`
 	Address string `json:"address"`
-}
-
-// Credentials are a member's key and certificates in PEM; secret (rule R15).
-type Credentials struct {
-	CA, Cert, Key []byte
 }
 
 // Render makes the node of the member on host h. The members of the cluster

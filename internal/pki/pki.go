@@ -1,12 +1,23 @@
-// Package pki is the public key infrastructure of one cluster: a CA of its
-// own, a certificate for each member, and one for pleiad itself, the operator.
-// It stands beside the loop: the control side's home keeps the CA and issues
-// with it, delivery carries the results to hosts, and observation reads from
-// them how long they are valid ([Window]).
+// Package pki is the public key infrastructure of one cluster: two CAs of its
+// own and what they issue. It stands beside the loop: the control side's home
+// keeps the CAs and issues with them, delivery carries the results to hosts,
+// and observation reads from them how long they are valid ([Window]).
 //
-// [NewCA] first, then [NewKey] and [CA.IssueMember] for each member. Keys are
-// ECDSA on P-256, certificates and keys are PEM, and time and randomness come
-// from the caller; nothing here touches files. Since Go 1.26 the standard
+// There are two CAs because etcd asks only one question of a certificate, who
+// signed it: whoever is let in on the peer port speaks raft. So the [PeerCA]
+// signs members for each other and nothing else, and the [ClientCA] signs what
+// is used on the client port. The two are types of their own, so that none can
+// be taken for the other:
+//
+//	PeerCA    IssuePeer      a member to its peers, both ends of a connection
+//	ClientCA  IssueServer    a member to its clients; a server only
+//	          IssueGateway   etcd's JSON gateway to the member it is part of
+//	          IssueOperator  pleiad itself
+//	          IssueClient    an application
+//
+// [NewPeerCA] and [NewClientCA] first, then [NewKey] and one of the above. Keys
+// are ECDSA on P-256, certificates and keys are PEM, and time and randomness
+// come from the caller; nothing here touches files. Since Go 1.26 the standard
 // library makes keys and signatures from the system's own randomness whatever
 // reader it is given (crypto/ecdsa.GenerateKey), so the reader decides serial
 // numbers only; tests that need the same bytes twice use testing/cryptotest.
@@ -44,26 +55,46 @@ const (
 	skew = 5 * time.Minute
 )
 
-// OperatorName is the common name of the certificate that pleiad presents to
-// members. With etcd's authentication turned on it is the user's name.
-const OperatorName = "pleiad"
-
-// CA signs the certificates of one cluster.
+// CA signs certificates: what a [PeerCA] and a [ClientCA] have in common.
 type CA struct {
 	cert *x509.Certificate
 	pem  []byte
 	key  Key
 }
 
-// NewCA makes the CA of a cluster, valid for ten years. It may sign leaves
-// only, no further CAs.
-func NewCA(random io.Reader, now time.Time, name cluster.Name) (CA, error) {
+// PeerCA signs what members present to each other.
+type PeerCA struct{ CA }
+
+// ClientCA signs what is presented on the client port, by either side.
+type ClientCA struct{ CA }
+
+// What the common names of the CAs begin with. They tell the two apart where
+// files were mixed up; etcd does not look at them.
+const (
+	peerCA   = "pleiad peer CA of "
+	clientCA = "pleiad client CA of "
+)
+
+// NewPeerCA makes the CA of a cluster's peers, valid for ten years. It may sign
+// leaves only, no further CAs.
+func NewPeerCA(random io.Reader, now time.Time, name cluster.Name) (PeerCA, error) {
+	ca, err := newCA(random, now, peerCA+string(name))
+	return PeerCA{ca}, err
+}
+
+// NewClientCA makes the CA of a cluster's clients in the same way.
+func NewClientCA(random io.Reader, now time.Time, name cluster.Name) (ClientCA, error) {
+	ca, err := newCA(random, now, clientCA+string(name))
+	return ClientCA{ca}, err
+}
+
+func newCA(random io.Reader, now time.Time, name string) (CA, error) {
 	key, err := NewKey(random)
 	if err != nil {
 		return CA{}, err
 	}
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "pleiad CA of " + string(name)},
+		Subject:               pkix.Name{CommonName: name},
 		NotBefore:             now.Add(-skew),
 		NotAfter:              now.AddDate(caYears, 0, 0),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -73,31 +104,45 @@ func NewCA(random io.Reader, now time.Time, name cluster.Name) (CA, error) {
 	}
 	der, err := x509.CreateCertificate(random, template, template, key.private.Public(), key.private)
 	if err != nil {
-		return CA{}, fmt.Errorf("make CA of cluster %s: %w", name, err)
+		return CA{}, fmt.Errorf("make %s: %w", name, err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return CA{}, fmt.Errorf("make CA of cluster %s: %w", name, err)
+		return CA{}, fmt.Errorf("make %s: %w", name, err)
 	}
 	return CA{cert: cert, pem: encode(certificateBlock, der), key: key}, nil
 }
 
-// ParseCA reads a CA from its certificate and key in PEM. It is an error if
-// the two do not belong together or the certificate is no CA's.
-func ParseCA(cert, key []byte) (CA, error) {
-	c, err := ParseCertificate("CA certificate", cert)
+// ParsePeerCA reads a CA from its certificate and key in PEM. It is an error if
+// the two do not belong together or the certificate is not of a CA for peers.
+func ParsePeerCA(cert, key []byte) (PeerCA, error) {
+	ca, err := parseCA("peer CA", peerCA, cert, key)
+	return PeerCA{ca}, err
+}
+
+// ParseClientCA does the same for a CA for clients.
+func ParseClientCA(cert, key []byte) (ClientCA, error) {
+	ca, err := parseCA("client CA", clientCA, cert, key)
+	return ClientCA{ca}, err
+}
+
+func parseCA(what, name string, cert, key []byte) (CA, error) {
+	c, err := ParseCertificate(what+" certificate", cert)
 	if err != nil {
 		return CA{}, err
 	}
 	if !c.IsCA || !c.BasicConstraintsValid {
-		return CA{}, errors.New("CA certificate: it is not a CA's")
+		return CA{}, fmt.Errorf("%s certificate: it is not a CA's", what)
 	}
-	k, err := ParseKey("CA key", key)
+	if !strings.HasPrefix(c.Subject.CommonName, name) {
+		return CA{}, fmt.Errorf("%s certificate: it is of another CA, %q", what, c.Subject.CommonName)
+	}
+	k, err := ParseKey(what+" key", key)
 	if err != nil {
 		return CA{}, err
 	}
 	if !k.Matches(c) {
-		return CA{}, errors.New("CA key: it does not belong to the CA certificate")
+		return CA{}, fmt.Errorf("%s key: it does not belong to the certificate", what)
 	}
 	return CA{cert: c, pem: encode(certificateBlock, c.Raw), key: k}, nil
 }
@@ -105,7 +150,7 @@ func ParseCA(cert, key []byte) (CA, error) {
 // Certificate is the CA's certificate; not to be changed.
 func (ca CA) Certificate() *x509.Certificate { return ca.cert }
 
-// PEM is the CA's certificate as members and clients trust it.
+// PEM is the CA's certificate as it is trusted.
 func (ca CA) PEM() []byte { return slices.Clone(ca.pem) }
 
 // Key is the CA's key. It never leaves the control side (rule R15).
@@ -114,45 +159,41 @@ func (ca CA) Key() Key { return ca.key }
 // Issued says whether this CA signed a certificate.
 func (ca CA) Issued(cert *x509.Certificate) bool { return cert.CheckSignatureFrom(ca.cert) == nil }
 
-// IssueMember makes the certificate of a member, in PEM, valid for a year for
-// all the given host names and IP addresses. It serves for both ends of a
-// connection: a member is a server to clients and both to its peers.
-func (ca CA) IssueMember(random io.Reader, now time.Time, key Key, name cluster.MemberName, names []string) ([]byte, error) {
-	template := &x509.Certificate{
-		Subject:     pkix.Name{CommonName: string(name)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if err := setNames(template, names); err != nil {
-		return nil, fmt.Errorf("issue certificate of member %s: %w", name, err)
-	}
-	b, err := ca.issue(random, now, key, template)
-	if err != nil {
-		return nil, fmt.Errorf("issue certificate of member %s: %w", name, err)
-	}
-	return b, nil
+// IssuePeer makes the certificate of a member for its peers, in PEM, valid for
+// a year for all the given host names and IP addresses. It serves both ends of
+// a connection.
+func (ca PeerCA) IssuePeer(random io.Reader, now time.Time, key Key, name cluster.MemberName, names []string) ([]byte, error) {
+	return ca.issueNamed("peer certificate", random, now, key, name, names, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 }
 
-// IssueOperator makes the certificate of pleiad itself, in PEM, valid for a
-// year, good for nothing but being a client.
-func (ca CA) IssueOperator(random io.Reader, now time.Time, key Key) ([]byte, error) {
-	b, err := ca.issue(random, now, key, &x509.Certificate{
-		Subject:     pkix.Name{CommonName: OperatorName},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
+// IssueServer makes the certificate of a member for its clients, in PEM, valid
+// for a year for all the given host names and IP addresses. It is not a
+// client's: nobody is let in with it.
+func (ca ClientCA) IssueServer(random io.Reader, now time.Time, key Key, name cluster.MemberName, names []string) ([]byte, error) {
+	return ca.issueNamed("server certificate", random, now, key, name, names, x509.ExtKeyUsageServerAuth)
+}
+
+func (ca CA) issueNamed(what string, random io.Reader, now time.Time, key Key, name cluster.MemberName, names []string, usage ...x509.ExtKeyUsage) ([]byte, error) {
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: string(name)}, ExtKeyUsage: usage}
+	err := setNames(template, names)
+	var b []byte
+	if err == nil {
+		b, err = ca.issue(random, now, key, template, now.AddDate(leafYears, 0, 0))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("issue certificate of the operator: %w", err)
+		return nil, fmt.Errorf("issue %s of member %s: %w", what, name, err)
 	}
 	return b, nil
 }
 
 // issue signs a leaf. It never outlives the CA: a chain is valid only while
 // both are, and the renewal point must not lie beyond that.
-func (ca CA) issue(random io.Reader, now time.Time, key Key, template *x509.Certificate) ([]byte, error) {
+func (ca CA) issue(random io.Reader, now time.Time, key Key, template *x509.Certificate, until time.Time) ([]byte, error) {
 	if !now.Before(ca.cert.NotAfter) {
 		return nil, fmt.Errorf("the CA expired on %s", ca.cert.NotAfter.Format(time.DateOnly))
 	}
 	template.NotBefore = now.Add(-skew)
-	template.NotAfter = now.AddDate(leafYears, 0, 0)
+	template.NotAfter = until
 	if template.NotAfter.After(ca.cert.NotAfter) {
 		template.NotAfter = ca.cert.NotAfter
 	}
@@ -211,11 +252,12 @@ func Window(cert *x509.Certificate) cluster.Certificate {
 	return cluster.Certificate{NotAfter: cert.NotAfter, RenewAt: cert.NotBefore.Add(life / 3 * 2)}
 }
 
-// Fingerprint names a CA on the marker: the first 16 hexadecimal digits of the
-// SHA-256 over its certificate (DER). It tells CAs of one owner apart and is
-// no proof against somebody who makes certificates to collide.
-func Fingerprint(ca *x509.Certificate) string {
-	sum := sha256.Sum256(ca.Raw)
+// Fingerprint names the CAs of a cluster on the marker: the first 16
+// hexadecimal digits of the SHA-256 over both certificates (DER), peers first.
+// It tells the CAs of one owner apart and is no proof against somebody who
+// makes certificates to collide.
+func Fingerprint(peers PeerCA, clients ClientCA) string {
+	sum := sha256.Sum256(slices.Concat(peers.cert.Raw, clients.cert.Raw))
 	return hex.EncodeToString(sum[:8])
 }
 

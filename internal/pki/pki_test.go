@@ -22,9 +22,18 @@ var epoch = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 var memberNames = []string{"etcd-k3v9qd2m.dev.test", "dev.test", "127.71.0.1", "127.0.0.1"}
 
-func newCA(t testing.TB) CA {
+func newPeerCA(t testing.TB) PeerCA {
 	t.Helper()
-	ca, err := NewCA(rand.Reader, epoch, "dev")
+	ca, err := NewPeerCA(rand.Reader, epoch, "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func newClientCA(t testing.TB) ClientCA {
+	t.Helper()
+	ca, err := NewClientCA(rand.Reader, epoch, "dev")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,14 +49,11 @@ func newKey(t testing.TB) Key {
 	return k
 }
 
-// pair is a leaf as crypto/tls takes it, issued at a time.
-func pair(t testing.TB, ca CA, now time.Time, operator bool) tls.Certificate {
+// pair is a leaf as crypto/tls takes it.
+func pair(t testing.TB, issue func(Key) ([]byte, error)) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
-	cert, err := ca.IssueMember(rand.Reader, now, key, "etcd-k3v9qd2m", memberNames)
-	if operator {
-		cert, err = ca.IssueOperator(rand.Reader, now, key)
-	}
+	cert, err := issue(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,51 +64,101 @@ func pair(t testing.TB, ca CA, now time.Time, operator bool) tls.Certificate {
 	return p
 }
 
-func TestMemberCertificate(t *testing.T) {
-	ca, key := newCA(t), newKey(t)
-	pem, err := ca.IssueMember(rand.Reader, epoch, key, "etcd-k3v9qd2m", append(memberNames, "dev.test"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := ParseCertificate("member certificate", pem)
-	if err != nil {
-		t.Fatal(err)
-	}
+func peer(t testing.TB, ca PeerCA, now time.Time) tls.Certificate {
+	return pair(t, func(k Key) ([]byte, error) { return ca.IssuePeer(rand.Reader, now, k, "etcd-k3v9qd2m", memberNames) })
+}
+
+func server(t testing.TB, ca ClientCA, now time.Time) tls.Certificate {
+	return pair(t, func(k Key) ([]byte, error) { return ca.IssueServer(rand.Reader, now, k, "etcd-k3v9qd2m", memberNames) })
+}
+
+func operator(t testing.TB, ca ClientCA, now time.Time) tls.Certificate {
+	return pair(t, func(k Key) ([]byte, error) { return ca.IssueOperator(rand.Reader, now, k) })
+}
+
+// Which certificate says what about whom, and what it is good for.
+func TestCertificates(t *testing.T) {
+	peers, clients := newPeerCA(t), newClientCA(t)
 	type facts struct {
-		CN        string
-		DNS       []string
-		IP        []string
-		Usage     x509.KeyUsage
-		Extended  []x509.ExtKeyUsage
-		IsCA      bool
+		CN, O     string
+		DNS, IP   []string
+		Server    bool
+		Client    bool
 		NotBefore time.Time
 		NotAfter  time.Time
 	}
-	var ips []string
-	for _, ip := range cert.IPAddresses {
-		ips = append(ips, ip.String())
-	}
-	have := facts{cert.Subject.CommonName, cert.DNSNames, ips, cert.KeyUsage, cert.ExtKeyUsage, cert.IsCA, cert.NotBefore, cert.NotAfter}
-	want := facts{"etcd-k3v9qd2m", []string{"etcd-k3v9qd2m.dev.test", "dev.test"}, []string{"127.71.0.1", "127.0.0.1"},
-		x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, false,
-		epoch.Add(-5 * time.Minute), epoch.AddDate(1, 0, 0)}
-	if d := cmp.Diff(want, have); d != "" {
-		t.Errorf("member certificate (-want +have):\n%s", d)
-	}
-	if !ca.Issued(cert) || newCA(t).Issued(cert) || !key.Matches(cert) || newKey(t).Matches(cert) {
-		t.Error("the certificate is not taken for exactly its CA's and its key's")
+	start, year := epoch.Add(-5*time.Minute), epoch.AddDate(1, 0, 0)
+	dns, ip := []string{"etcd-k3v9qd2m.dev.test", "dev.test"}, []string{"127.71.0.1", "127.0.0.1"}
+	for _, c := range []struct {
+		what  string
+		ca    CA
+		issue func(Key) ([]byte, error)
+		want  facts
+	}{
+		{"peer", peers.CA, func(k Key) ([]byte, error) {
+			return peers.IssuePeer(rand.Reader, epoch, k, "etcd-k3v9qd2m", append(memberNames, "dev.test"))
+		}, facts{"etcd-k3v9qd2m", "", dns, ip, true, true, start, year}},
+		{"server", clients.CA, func(k Key) ([]byte, error) {
+			return clients.IssueServer(rand.Reader, epoch, k, "etcd-k3v9qd2m", append(memberNames, "dev.test"))
+		}, facts{"etcd-k3v9qd2m", "", dns, ip, true, false, start, year}},
+		{"gateway", clients.CA, func(k Key) ([]byte, error) { return clients.IssueGateway(rand.Reader, epoch, k, "etcd-k3v9qd2m") },
+			facts{"", "JSON gateway of etcd-k3v9qd2m", nil, nil, false, true, start, year}},
+		{"operator", clients.CA, func(k Key) ([]byte, error) { return clients.IssueOperator(rand.Reader, epoch, k) },
+			facts{"pleiad", "", nil, nil, false, true, start, year}},
+		{"application", clients.CA, func(k Key) ([]byte, error) {
+			return clients.IssueClient(rand.Reader, epoch, k, Application{Name: "patroni"}, time.Hour)
+		}, facts{"patroni", "", nil, nil, false, true, start, epoch.Add(time.Hour)}},
+		{"application without a user", clients.CA, func(k Key) ([]byte, error) {
+			return clients.IssueClient(rand.Reader, epoch, k, Application{Name: "patroni", NoUser: true}, time.Hour)
+		}, facts{"", "patroni", nil, nil, false, true, start, epoch.Add(time.Hour)}},
+	} {
+		cert := pair(t, c.issue).Leaf
+		have := facts{CN: cert.Subject.CommonName, O: strings.Join(cert.Subject.Organization, ","), DNS: cert.DNSNames, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+			Server: slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageServerAuth), Client: slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth)}
+		for _, ip := range cert.IPAddresses {
+			have.IP = append(have.IP, ip.String())
+		}
+		if d := cmp.Diff(c.want, have); d != "" {
+			t.Errorf("%s certificate (-want +have):\n%s", c.what, d)
+		}
+		if cert.IsCA || cert.KeyUsage != x509.KeyUsageDigitalSignature || len(cert.ExtKeyUsage) > 2 {
+			t.Errorf("%s certificate: CA %v, usage %v, %v", c.what, cert.IsCA, cert.KeyUsage, cert.ExtKeyUsage)
+		}
+		for other, ca := range map[string]CA{"peers": peers.CA, "clients": clients.CA, "another cluster": newClientCA(t).CA} {
+			if ca.Issued(cert) != (ca.cert == c.ca.cert) {
+				t.Errorf("%s certificate is taken for one of the CA of %s: %v", c.what, other, ca.Issued(cert))
+			}
+		}
 	}
 }
 
-func TestOperatorCertificate(t *testing.T) {
-	cert := pair(t, newCA(t), epoch, true).Leaf
-	if cert.Subject.CommonName != OperatorName || !slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) {
-		t.Errorf("operator's certificate is of %q for %v, want %q and clientAuth only", cert.Subject.CommonName, cert.ExtKeyUsage, OperatorName)
+// Names that would give an application another's rights, take another's file,
+// or mean something to a shell or a file system.
+func TestApplicationNames(t *testing.T) {
+	ca, key := newClientCA(t), newKey(t)
+	for _, name := range []string{"", "pleiad", "root", "ca", "a b", "-a", "a-", ".", "..", "a.", "a/b", "../a", "ä", "a\nb", strings.Repeat("a", 65)} {
+		for _, app := range []Application{{Name: name}, {Name: name, NoUser: true}} {
+			if pem, err := ca.IssueClient(rand.Reader, epoch, key, app, time.Hour); err == nil || !strings.Contains(err.Error(), "application name") {
+				t.Errorf("name %q: issued %d bytes, error %v", name, len(pem), err)
+			}
+		}
+	}
+	for _, name := range []string{"a", "patroni", "Prometheus_2", "svc.backup-1", strings.Repeat("a", 64)} {
+		app := Application{Name: name}
+		cert := pair(t, func(k Key) ([]byte, error) { return ca.IssueClient(rand.Reader, epoch, k, app, MaxLife) }).Leaf
+		if !app.Of(cert) || (Application{Name: name, NoUser: true}).Of(cert) || (Application{Name: "other"}).Of(cert) {
+			t.Errorf("the certificate of %s is not taken for exactly its own", name)
+		}
+	}
+	for _, life := range []time.Duration{0, -time.Hour, MaxLife + time.Second} {
+		if pem, err := ca.IssueClient(rand.Reader, epoch, key, Application{Name: "patroni"}, life); err == nil || !strings.Contains(err.Error(), "want at most 8760h") {
+			t.Errorf("life %s: issued %d bytes, error %v", life, len(pem), err)
+		}
 	}
 }
 
 func TestCACertificate(t *testing.T) {
-	cert := newCA(t).Certificate()
+	cert := newPeerCA(t).Certificate()
 	if !cert.IsCA || !cert.MaxPathLenZero || cert.MaxPathLen != 0 {
 		t.Errorf("IsCA %v, MaxPathLen %d (zero %v): want a CA of leaves only", cert.IsCA, cert.MaxPathLen, cert.MaxPathLenZero)
 	}
@@ -125,7 +181,9 @@ func handshake(ca CA, server, client tls.Certificate, name string, at time.Time)
 		a.Close()
 		done <- err
 	}()
-	c := tls.Client(b, &tls.Config{Certificates: []tls.Certificate{client}, RootCAs: pool, ServerName: name, Time: now})
+	// Of Certificates a client presents only what the server says it would accept.
+	present := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client, nil }
+	c := tls.Client(b, &tls.Config{GetClientCertificate: present, RootCAs: pool, ServerName: name, Time: now})
 	err := c.Handshake()
 	if err == nil {
 		_, err = c.Read(make([]byte, 1)) // with TLS 1.3 the server's verdict comes after the handshake
@@ -138,28 +196,32 @@ func handshake(ca CA, server, client tls.Certificate, name string, at time.Time)
 }
 
 func TestHandshake(t *testing.T) {
-	ca, other := newCA(t), newCA(t)
-	member, operator := pair(t, ca, epoch, false), pair(t, ca, epoch, true)
+	peers, clients, other := newPeerCA(t), newClientCA(t), newClientCA(t)
+	member, serving, operating := peer(t, peers, epoch), server(t, clients, epoch), operator(t, clients, epoch)
 	for _, c := range []struct {
 		what           string
+		ca             CA
 		server, client tls.Certificate
 		name           string
 		at             time.Time
 		want           string // in either end's error; empty for success
 	}{
-		{"operator to member by name", member, operator, "etcd-k3v9qd2m.dev.test", epoch, ""},
-		{"operator to member by domain", member, operator, "dev.test", epoch, ""},
-		{"operator to member by address", member, operator, "127.71.0.1", epoch, ""},
-		{"member to member", member, member, "etcd-k3v9qd2m.dev.test", epoch, ""},
-		{"member whose clock is behind", member, member, "dev.test", epoch.Add(-4 * time.Minute), ""},
-		{"clock too far behind", member, member, "dev.test", epoch.Add(-6 * time.Minute), "not yet valid"},
-		{"after a year", member, member, "dev.test", epoch.AddDate(1, 0, 1), "expired"},
-		{"another member's name", member, operator, "etcd-0000000.dev.test", epoch, "not etcd-0000000.dev.test"},
-		{"operator as server", operator, member, "dev.test", epoch, "x509"},
-		{"member of another CA", pair(t, other, epoch, false), operator, "dev.test", epoch, "unknown authority"},
-		{"operator of another CA", member, pair(t, other, epoch, true), "dev.test", epoch, "certificate"},
+		{"operator to member by name", clients.CA, serving, operating, "etcd-k3v9qd2m.dev.test", epoch, ""},
+		{"operator to member by domain", clients.CA, serving, operating, "dev.test", epoch, ""},
+		{"operator to member by address", clients.CA, serving, operating, "127.71.0.1", epoch, ""},
+		{"member to member", peers.CA, member, member, "etcd-k3v9qd2m.dev.test", epoch, ""},
+		{"member whose clock is behind", peers.CA, member, member, "dev.test", epoch.Add(-4 * time.Minute), ""},
+		{"clock too far behind", peers.CA, member, member, "dev.test", epoch.Add(-6 * time.Minute), "not yet valid"},
+		{"after a year", peers.CA, member, member, "dev.test", epoch.AddDate(1, 0, 1), "expired"},
+		{"another member's name", clients.CA, serving, operating, "etcd-0000000.dev.test", epoch, "not etcd-0000000.dev.test"},
+		{"operator as server", clients.CA, operating, operating, "dev.test", epoch, "x509"},
+		{"server as client", clients.CA, serving, serving, "dev.test", epoch, "incompatible key usage"},
+		{"operator to peers", peers.CA, member, operating, "dev.test", epoch, "unknown authority"},
+		{"peer to clients' port", clients.CA, serving, member, "dev.test", epoch, "unknown authority"},
+		{"member of another CA", clients.CA, server(t, other, epoch), operating, "dev.test", epoch, "unknown authority"},
+		{"operator of another CA", clients.CA, serving, operator(t, other, epoch), "dev.test", epoch, "unknown authority"},
 	} {
-		client, server := handshake(ca, c.server, c.client, c.name, c.at)
+		client, server := handshake(c.ca, c.server, c.client, c.name, c.at)
 		var text string
 		for _, err := range []error{client, server} {
 			if err != nil {
@@ -173,16 +235,16 @@ func TestHandshake(t *testing.T) {
 }
 
 func TestLeafNeverOutlivesTheCA(t *testing.T) {
-	ca := newCA(t)
+	ca := newPeerCA(t)
 	last := ca.Certificate().NotAfter
-	leaf := pair(t, ca, last.AddDate(0, -2, 0), false).Leaf
+	leaf := peer(t, ca, last.AddDate(0, -2, 0)).Leaf
 	if !leaf.NotAfter.Equal(last) {
 		t.Errorf("leaf is valid until %v, the CA until %v", leaf.NotAfter, last)
 	}
 	if w := Window(leaf); !w.RenewAt.Before(last) {
 		t.Errorf("renewal at %v is not before the end at %v", w.RenewAt, last)
 	}
-	_, err := ca.IssueMember(rand.Reader, last, newKey(t), "m", memberNames)
+	_, err := ca.IssuePeer(rand.Reader, last, newKey(t), "m", memberNames)
 	if err == nil || !strings.Contains(err.Error(), "the CA expired on 2036-11-23") {
 		t.Errorf("issue with an expired CA: %v", err)
 	}
@@ -199,34 +261,41 @@ func TestWindow(t *testing.T) {
 }
 
 func TestNamesThatCannotBeIssued(t *testing.T) {
-	ca, key := newCA(t), newKey(t)
+	ca, key := newPeerCA(t), newKey(t)
 	for _, names := range [][]string{nil, {""}, {"*.dev.test"}, {"dev.test."}, {"Dev.test"}, {"a b"}, {"-a.test"}, {"a..test"}, {"fe80::1%eth0x y"},
 		{strings.Repeat("a", 64) + ".test"}, {strings.Repeat("a.", 127) + "ab"}} {
-		if pem, err := ca.IssueMember(rand.Reader, epoch, key, "etcd-k3v9qd2m", names); err == nil || !strings.Contains(err.Error(), "etcd-k3v9qd2m") {
+		if pem, err := ca.IssuePeer(rand.Reader, epoch, key, "etcd-k3v9qd2m", names); err == nil || !strings.Contains(err.Error(), "etcd-k3v9qd2m") {
 			t.Errorf("names %q: issued %d bytes, error %v", names, len(pem), err)
 		}
 	}
 }
 
 func TestCARoundTrip(t *testing.T) {
-	ca := newCA(t)
-	again, err := ParseCA(ca.PEM(), ca.Key().PEM())
+	peers, clients := newPeerCA(t), newClientCA(t)
+	again, err := ParsePeerCA(peers.PEM(), peers.Key().PEM())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(again.PEM(), ca.PEM()) || !bytes.Equal(again.Key().PEM(), ca.Key().PEM()) {
+	also, err := ParseClientCA(clients.PEM(), clients.Key().PEM())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(again.PEM(), peers.PEM()) || !bytes.Equal(again.Key().PEM(), peers.Key().PEM()) || !bytes.Equal(also.PEM(), clients.PEM()) {
 		t.Error("a CA that was stored and read again is not the same")
 	}
-	id := Fingerprint(ca.Certificate())
-	if len(id) != 16 || strings.Trim(id, "0123456789abcdef") != "" || id != Fingerprint(again.Certificate()) || id == Fingerprint(newCA(t).Certificate()) {
-		t.Errorf("fingerprint %q: want 16 hexadecimal digits, the same for the same CA only", id)
+	id := Fingerprint(peers, clients)
+	if len(id) != 16 || strings.Trim(id, "0123456789abcdef") != "" || id != Fingerprint(again, also) {
+		t.Errorf("fingerprint %q: want 16 hexadecimal digits, the same for the same CAs", id)
+	}
+	if id == Fingerprint(newPeerCA(t), clients) || id == Fingerprint(peers, newClientCA(t)) {
+		t.Error("another CA for peers or clients has the same fingerprint")
 	}
 }
 
 func TestParseCASaysWhichFileAndWhy(t *testing.T) {
-	ca, other := newCA(t), newCA(t)
+	ca, other := newPeerCA(t), newPeerCA(t)
 	cert, key := ca.PEM(), []byte(ca.Key().PEM())
-	leaf, err := ca.IssueMember(rand.Reader, epoch, ca.Key(), "m", memberNames)
+	leaf, err := ca.IssuePeer(rand.Reader, epoch, ca.Key(), "m", memberNames)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,21 +311,22 @@ func TestParseCASaysWhichFileAndWhy(t *testing.T) {
 		cert, key []byte
 		want      string
 	}{
-		{nil, key, "CA certificate: empty"},
-		{cert[:len(cert)/2], key, "CA certificate: no PEM block"},
-		{key, key, `CA certificate: the PEM block is not of type "CERTIFICATE"`},
-		{slices.Concat(cert, cert), key, "CA certificate: more than one PEM block"},
-		{slices.Concat([]byte("x\n"), cert), key, "CA certificate: text before the PEM block"},
-		{encode(certificateBlock, []byte("x")), key, "CA certificate: x509: malformed certificate"},
-		{leaf, key, "CA certificate: it is not a CA's"},
-		{cert, nil, "CA key: empty"},
-		{cert, key[:len(key)-30], "CA key: no PEM block"},
-		{cert, cert, `CA key: the PEM block is not of type "PRIVATE KEY" (PKCS #8)`},
-		{cert, encode(keyBlock, []byte("x")), "CA key: the PEM block holds no PKCS #8 key"},
-		{cert, encode(keyBlock, der), "CA key: want an ECDSA key on P-256"},
-		{cert, other.Key().PEM(), "CA key: it does not belong to the CA certificate"},
+		{nil, key, "peer CA certificate: empty"},
+		{cert[:len(cert)/2], key, "peer CA certificate: no PEM block"},
+		{key, key, `peer CA certificate: the PEM block is not of type "CERTIFICATE"`},
+		{slices.Concat(cert, cert), key, "peer CA certificate: more than one PEM block"},
+		{slices.Concat([]byte("x\n"), cert), key, "peer CA certificate: text before the PEM block"},
+		{encode(certificateBlock, []byte("x")), key, "peer CA certificate: x509: malformed certificate"},
+		{leaf, key, "peer CA certificate: it is not a CA's"},
+		{newClientCA(t).PEM(), key, `peer CA certificate: it is of another CA, "pleiad client CA of dev"`},
+		{cert, nil, "peer CA key: empty"},
+		{cert, key[:len(key)-30], "peer CA key: no PEM block"},
+		{cert, cert, `peer CA key: the PEM block is not of type "PRIVATE KEY" (PKCS #8)`},
+		{cert, encode(keyBlock, []byte("x")), "peer CA key: the PEM block holds no PKCS #8 key"},
+		{cert, encode(keyBlock, der), "peer CA key: want an ECDSA key on P-256"},
+		{cert, other.Key().PEM(), "peer CA key: it does not belong to the certificate"},
 	} {
-		_, err := ParseCA(c.cert, c.key)
+		_, err := ParsePeerCA(c.cert, c.key)
 		if err == nil || err.Error() != c.want {
 			t.Errorf("have %v, want %s", err, c.want)
 		}
@@ -265,7 +335,7 @@ func TestParseCASaysWhichFileAndWhy(t *testing.T) {
 
 // A CA that may not sign CAs does not make one: MaxPathLen 0.
 func TestNoCABelowTheCA(t *testing.T) {
-	ca, sub := newCA(t), newKey(t)
+	ca, sub := newPeerCA(t), newKey(t)
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "sub"}, NotBefore: epoch, NotAfter: epoch.AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, sub.private.Public(), ca.key.private)
 	if err != nil {
@@ -275,7 +345,7 @@ func TestNoCABelowTheCA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf := pair(t, CA{cert: cert, key: sub}, epoch, false).Leaf
+	leaf := peer(t, PeerCA{CA{cert: cert, key: sub}}, epoch).Leaf
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(ca.cert)
 	between.AddCert(cert)
@@ -287,8 +357,8 @@ func TestNoCABelowTheCA(t *testing.T) {
 func TestSameRandomnessGivesTheSameBytes(t *testing.T) {
 	make := func() (out []byte) {
 		cryptotest.SetGlobalRandom(t, 7)
-		ca, key := newCA(t), newKey(t)
-		cert, err := ca.IssueMember(rand.Reader, epoch, key, "m", memberNames)
+		ca, key := newPeerCA(t), newKey(t)
+		cert, err := ca.IssuePeer(rand.Reader, epoch, key, "m", memberNames)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,10 +369,10 @@ func TestSameRandomnessGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-func BenchmarkIssueMember(b *testing.B) {
-	ca := newCA(b)
+func BenchmarkIssuePeer(b *testing.B) {
+	ca := newPeerCA(b)
 	for b.Loop() {
-		if _, err := ca.IssueMember(rand.Reader, epoch, newKey(b), "m", memberNames); err != nil {
+		if _, err := ca.IssuePeer(rand.Reader, epoch, newKey(b), "m", memberNames); err != nil {
 			b.Fatal(err)
 		}
 	}

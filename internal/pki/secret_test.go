@@ -12,7 +12,7 @@ import (
 
 // Rule R15: nothing that holds a key shows it, however it is printed.
 func TestPrintingShowsNoKey(t *testing.T) {
-	ca := newCA(t)
+	ca := newPeerCA(t)
 	scalar, err := ca.key.private.Bytes()
 	if err != nil {
 		t.Fatal(err)
@@ -26,8 +26,8 @@ func TestPrintingShowsNoKey(t *testing.T) {
 	if have := fmt.Sprintf("%v %#v %d %s %x", key, &key, key, pem, pem); have != strings.TrimSuffix(strings.Repeat(withheld+" ", 5), " ") {
 		t.Errorf("a key prints as %q", have)
 	}
-	for _, v := range []any{ca, &ca, key, &key, pem, &pem, []any{ca, key, pem}, struct {
-		CA  CA
+	for _, v := range []any{ca, &ca, ca.CA, &ca.CA, key, &key, pem, &pem, []any{ca, key, pem}, struct {
+		CA  PeerCA
 		Key Key
 		PEM Secret
 	}{ca, key, pem}} {

@@ -1,5 +1,6 @@
 // Package authority is the contract of the control side's own store: who this
-// control side is to a cluster, and the cluster's CA with what it issues. It
+// control side is to a cluster, and the cluster's CAs, one for peers and one for
+// clients, with what they issue. It
 // stands beside hosts, dns, deliver and etcd: observe reads from it, apply
 // acts on it. Package home keeps it in the state directory; package
 // authoritytest holds the suite that it and the simulator pass.
@@ -26,23 +27,24 @@ type Authority interface {
 	// is no certificate that fits its key and the CA.
 	Inspect(ctx context.Context) (cluster.Control, error)
 
-	// Create makes what is missing of the owner and, with tls, of the CA and
+	// Create makes what is missing of the owner and, with tls, of the CAs and
 	// the operator's certificate. What is there stays: a CA is never replaced.
 	// An owner other than the stored one is an error. If Create ends halfway,
-	// however it does, there is either no CA or a whole one, and calling it
-	// again completes it. The owner is stored last, so that a known owner
+	// however it does, there are either no CAs or both, and calling it again
+	// completes it. The owner is stored last, so that a known owner
 	// means that all of Create has been done.
 	Create(ctx context.Context, owner cluster.Owner, tls bool) error
 
 	// RenewOperator issues the operator's certificate anew. The former one
-	// stays valid, and stays in place if there is an error. There must be a CA.
+	// stays valid, and stays in place if there is an error. There must be CAs.
 	RenewOperator(ctx context.Context) error
 
-	// Issue makes a fresh key and certificate for a member, valid for these
-	// host names and IP addresses, and stores neither. There must be a CA.
+	// Issue makes the keys and certificates of a member afresh, those with its
+	// name valid for these host names and IP addresses, and stores none of them.
+	// They hold no key of a CA (rule R15). There must be CAs.
 	Issue(ctx context.Context, name cluster.MemberName, names []string) (node.Credentials, error)
 
-	// Forget removes the CA, the operator's certificate and, last, the owner:
+	// Forget removes the CAs, the operator's certificate and, last, the owner:
 	// Inspect then gives the zero Control. Nothing stored is no error. It is
 	// the end of a cluster; no member can be given a certificate after it.
 	Forget(ctx context.Context) error

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -28,12 +29,12 @@ func (h *Home) Inspect(ctx context.Context) (cluster.Control, error) {
 		return cluster.Control{}, err
 	}
 	control := cluster.Control{Owner: m.Owner}
-	ca, err := h.ca()
-	if err != nil || ca == nil {
+	cas, err := h.cas()
+	if err != nil || cas == nil {
 		return control, err
 	}
-	control.CA = pki.Fingerprint(ca.Certificate())
-	_, cert, err := h.operator(*ca)
+	control.CA = cas.fingerprint()
+	_, cert, err := h.operator(cas.clients)
 	if err != nil {
 		return cluster.Control{}, err
 	}
@@ -78,34 +79,85 @@ func (h *Home) RenewOperator(ctx context.Context) error {
 		return err
 	}
 	defer h.write.Unlock()
-	ca, err := h.mustCA()
+	cas, err := h.mustCAs()
 	if err != nil {
 		return fmt.Errorf("renew operator of cluster %s: %w", h.cluster, err)
 	}
-	if err := h.renewOperator(ca); err != nil {
+	if err := h.renewOperator(cas.clients); err != nil {
 		return fmt.Errorf("renew operator of cluster %s: %w", h.cluster, err)
 	}
 	return nil
 }
 
-// Issue implements authority.Authority.
+// Issue implements authority.Authority. Each certificate has a key of its own:
+// what one of them opens, the others do not.
 func (h *Home) Issue(ctx context.Context, name cluster.MemberName, names []string) (node.Credentials, error) {
 	if err := ctx.Err(); err != nil {
-		return node.Credentials{}, fmt.Errorf("issue certificate of member %s: %w", name, err)
+		return node.Credentials{}, fmt.Errorf("issue certificates of member %s: %w", name, err)
 	}
-	ca, err := h.mustCA()
+	cas, err := h.mustCAs()
 	if err != nil {
-		return node.Credentials{}, fmt.Errorf("issue certificate of member %s: %w", name, err)
+		return node.Credentials{}, fmt.Errorf("issue certificates of member %s: %w", name, err)
 	}
-	key, err := pki.NewKey(h.random)
+	out := node.Credentials{PeerCA: cas.peers.PEM(), ClientCA: cas.clients.PEM()}
+	now := h.now()
+	for _, one := range []struct {
+		pair  *node.Pair
+		issue func(pki.Key) ([]byte, error)
+	}{
+		{&out.Peer, func(k pki.Key) ([]byte, error) { return cas.peers.IssuePeer(h.random, now, k, name, names) }},
+		{&out.Server, func(k pki.Key) ([]byte, error) { return cas.clients.IssueServer(h.random, now, k, name, names) }},
+		{&out.Gateway, func(k pki.Key) ([]byte, error) { return cas.clients.IssueGateway(h.random, now, k, name) }},
+	} {
+		key, err := pki.NewKey(h.random)
+		if err != nil {
+			return node.Credentials{}, fmt.Errorf("issue certificates of member %s: %w", name, err)
+		}
+		if one.pair.Cert, err = one.issue(key); err != nil {
+			return node.Credentials{}, err
+		}
+		one.pair.Key = key.PEM()
+	}
+	return out, nil
+}
+
+// Client is what an application needs to be a client of the cluster, in PEM.
+type Client struct {
+	CA, Cert, Key []byte
+	// NotAfter is when the certificate ends.
+	NotAfter time.Time
+}
+
+// IssueClient makes the certificate of an application, with a fresh key or for
+// one in PEM that it has, and stores neither. There must be CAs.
+func (h *Home) IssueClient(ctx context.Context, app pki.Application, life time.Duration, key []byte) (Client, error) {
+	act := fmt.Sprintf("issue certificate of application %s", app.Name)
+	if err := ctx.Err(); err != nil {
+		return Client{}, fmt.Errorf("%s: %w", act, err)
+	}
+	cas, err := h.mustCAs()
 	if err != nil {
-		return node.Credentials{}, fmt.Errorf("issue certificate of member %s: %w", name, err)
+		return Client{}, fmt.Errorf("%s: %w", act, err)
 	}
-	cert, err := ca.IssueMember(h.random, h.now(), key, name, names)
+	var k pki.Key
+	if key == nil {
+		k, err = pki.NewKey(h.random)
+	} else {
+		k, err = pki.ParseKey("key", key)
+	}
 	if err != nil {
-		return node.Credentials{}, err
+		return Client{}, fmt.Errorf("%s: %w", act, err)
 	}
-	return node.Credentials{CA: ca.PEM(), Cert: cert, Key: key.PEM()}, nil
+	out := Client{CA: cas.clients.PEM(), Key: k.PEM()}
+	if out.Cert, err = cas.clients.IssueClient(h.random, h.now(), k, app, life); err != nil {
+		return Client{}, err
+	}
+	cert, err := pki.ParseCertificate("certificate", out.Cert)
+	if err != nil {
+		return Client{}, fmt.Errorf("%s: %w", act, err)
+	}
+	out.NotAfter = cert.NotAfter
+	return out, nil
 }
 
 // Forget implements authority.Authority.
@@ -151,11 +203,11 @@ func (h *Home) begin(ctx context.Context, act string) (meta, error) {
 
 // Operator is what pleiad presents to members.
 func (h *Home) Operator() (tls.Certificate, error) {
-	ca, err := h.mustCA()
+	cas, err := h.mustCAs()
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("operator of cluster %s: %w", h.cluster, err)
 	}
-	pair, _, err := h.operator(ca)
+	pair, _, err := h.operator(cas.clients)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("operator of cluster %s: %w", h.cluster, err)
 	}
@@ -166,9 +218,9 @@ func (h *Home) Operator() (tls.Certificate, error) {
 }
 
 // ClientTLS is how a client of the cluster talks to members: it presents the
-// operator's certificate and trusts the cluster's CA alone.
+// operator's certificate and trusts the cluster's CA for clients alone.
 func (h *Home) ClientTLS() (*tls.Config, error) {
-	ca, err := h.mustCA()
+	cas, err := h.mustCAs()
 	if err != nil {
 		return nil, fmt.Errorf("operator of cluster %s: %w", h.cluster, err)
 	}
@@ -177,7 +229,7 @@ func (h *Home) ClientTLS() (*tls.Config, error) {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
-	pool.AddCert(ca.Certificate())
+	pool.AddCert(cas.clients.Certificate())
 	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: []tls.Certificate{pair}}, nil
 }
 
@@ -186,5 +238,5 @@ type OperatorFiles struct{ CA, Cert, Key string }
 
 // OperatorFiles says where the operator's files are; there may be none yet.
 func (h *Home) OperatorFiles() OperatorFiles {
-	return OperatorFiles{CA: h.path(pkiFolder, caCert), Cert: h.path(pkiFolder, operatorCert), Key: h.path(pkiFolder, operatorKey)}
+	return OperatorFiles{CA: h.path(pkiFolder, clientCACert), Cert: h.path(pkiFolder, operatorCert), Key: h.path(pkiFolder, operatorKey)}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
 	"github.com/pleiad-etcd/pleiad/internal/world/authority"
 	"github.com/pleiad-etcd/pleiad/internal/world/authority/authoritytest"
@@ -32,12 +33,12 @@ func TestOperatorTalksToMember(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := tls.X509KeyPair(creds.Cert, creds.Key)
+	pair, err := tls.X509KeyPair(creds.Server.Cert, creds.Server.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(creds.CA)
+	pool.AppendCertsFromPEM(creds.ClientCA)
 	client, err := h.ClientTLS()
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func TestOperatorTalksToMember(t *testing.T) {
 	if _, err := tls.LoadX509KeyPair(files.Cert, files.Key); err != nil {
 		t.Errorf("operator's files: %v", err)
 	}
-	if b, err := os.ReadFile(files.CA); err != nil || string(b) != string(creds.CA) {
+	if b, err := os.ReadFile(files.CA); err != nil || string(b) != string(creds.ClientCA) {
 		t.Errorf("CA's file is not what members trust: %v", err)
 	}
 }
@@ -85,7 +86,7 @@ func TestRenewOperatorKeepsTheKey(t *testing.T) {
 	}
 	after := snapshot(t, h)
 	for name := range after {
-		if changed := before[name] != after[name]; changed != (name == "pki/client.crt") {
+		if changed := before[name] != after[name]; changed != (name == "pki/operator.crt") {
 			t.Errorf("%s changed: %v", name, changed)
 		}
 	}
@@ -95,7 +96,7 @@ func TestRenewOperatorKeepsTheKey(t *testing.T) {
 func snapshot(t testing.TB, h *Home) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, name := range []string{"home.json", "spec.yaml", "pki/ca.crt", "pki/ca.key", "pki/client.crt", "pki/client.key"} {
+	for _, name := range []string{"home.json", "spec.yaml", "pki/peer-ca.crt", "pki/peer-ca.key", "pki/client-ca.crt", "pki/client-ca.key", "pki/operator.crt", "pki/operator.key"} {
 		if b, err := os.ReadFile(h.path(name)); err == nil {
 			out[name] = string(b)
 		}
@@ -111,14 +112,16 @@ func TestOperatorIsMended(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, spoil := range map[string]func(t *testing.T, h *Home){
-		"no certificate":     func(t *testing.T, h *Home) { remove(t, h.path("pki/client.crt")) },
-		"no key":             func(t *testing.T, h *Home) { remove(t, h.path("pki/client.key")) },
-		"half a certificate": func(t *testing.T, h *Home) { write(t, h.path("pki/client.crt"), "-----BEGIN CERT") },
-		"half a key":         func(t *testing.T, h *Home) { write(t, h.path("pki/client.key"), "-----BEGIN PRIV") },
-		"another key":        func(t *testing.T, h *Home) { write(t, h.path("pki/client.key"), snapshot(t, other)["pki/client.key"]) },
+		"no certificate":     func(t *testing.T, h *Home) { remove(t, h.path("pki/operator.crt")) },
+		"no key":             func(t *testing.T, h *Home) { remove(t, h.path("pki/operator.key")) },
+		"half a certificate": func(t *testing.T, h *Home) { write(t, h.path("pki/operator.crt"), "-----BEGIN CERT") },
+		"half a key":         func(t *testing.T, h *Home) { write(t, h.path("pki/operator.key"), "-----BEGIN PRIV") },
+		"another key": func(t *testing.T, h *Home) {
+			write(t, h.path("pki/operator.key"), snapshot(t, other)["pki/operator.key"])
+		},
 		"another CA's": func(t *testing.T, h *Home) {
-			write(t, h.path("pki/client.key"), snapshot(t, other)["pki/client.key"])
-			write(t, h.path("pki/client.crt"), snapshot(t, other)["pki/client.crt"])
+			write(t, h.path("pki/operator.key"), snapshot(t, other)["pki/operator.key"])
+			write(t, h.path("pki/operator.crt"), snapshot(t, other)["pki/operator.crt"])
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -171,18 +174,27 @@ func TestDamagedCAIsNeverReplaced(t *testing.T) {
 		spoil func(t *testing.T, h *Home)
 		want  string
 	}{
-		{"no key", func(t *testing.T, h *Home) { remove(t, h.path("pki/ca.key")) }, "ca.key: missing"},
-		{"no certificate", func(t *testing.T, h *Home) { remove(t, h.path("pki/ca.crt")) }, "ca.crt: missing"},
+		{"no key", func(t *testing.T, h *Home) { remove(t, h.path("pki/client-ca.key")) }, "client-ca.key: missing"},
+		{"no key for peers", func(t *testing.T, h *Home) { remove(t, h.path("pki/peer-ca.key")) }, "peer-ca.key: missing"},
+		{"no CA for clients", func(t *testing.T, h *Home) {
+			remove(t, h.path("pki/client-ca.key"))
+			remove(t, h.path("pki/client-ca.crt"))
+		}, "client-ca.crt: missing"},
+		{"one CA in the other's place", func(t *testing.T, h *Home) {
+			write(t, h.path("pki/client-ca.crt"), snapshot(t, h)["pki/peer-ca.crt"])
+			write(t, h.path("pki/client-ca.key"), snapshot(t, h)["pki/peer-ca.key"])
+		}, `client CA certificate: it is of another CA, "pleiad peer CA of dev"`},
+		{"no certificate", func(t *testing.T, h *Home) { remove(t, h.path("pki/client-ca.crt")) }, "client-ca.crt: missing"},
 		{"half a key", func(t *testing.T, h *Home) {
-			write(t, h.path("pki/ca.key"), snapshot(t, h)["pki/ca.key"][:100])
-		}, "CA key: no PEM block"},
+			write(t, h.path("pki/client-ca.key"), snapshot(t, h)["pki/client-ca.key"][:100])
+		}, "client CA key: no PEM block"},
 		{"another's key", func(t *testing.T, h *Home) {
-			write(t, h.path("pki/ca.key"), snapshot(t, other)["pki/ca.key"])
-		}, "does not belong to the CA certificate"},
+			write(t, h.path("pki/client-ca.key"), snapshot(t, other)["pki/client-ca.key"])
+		}, "does not belong to the certificate"},
 		{"a leaf for a CA", func(t *testing.T, h *Home) {
-			write(t, h.path("pki/ca.crt"), snapshot(t, h)["pki/client.crt"])
+			write(t, h.path("pki/client-ca.crt"), snapshot(t, h)["pki/operator.crt"])
 		}, "it is not a CA's"},
-		{"key that others can read", func(t *testing.T, h *Home) { chmod(t, h.path("pki/ca.key"), 0o640) }, "others can read the key (mode 0640)"},
+		{"key that others can read", func(t *testing.T, h *Home) { chmod(t, h.path("pki/client-ca.key"), 0o640) }, "others can read the key (mode 0640)"},
 		{"folder that others can write", func(t *testing.T, h *Home) { chmod(t, h.path("pki"), 0o777) }, "others can write to it"},
 		{"folder that is a link", func(t *testing.T, h *Home) {
 			if err := os.Rename(h.path("pki"), h.path("..", "pki")); err != nil {
@@ -191,10 +203,10 @@ func TestDamagedCAIsNeverReplaced(t *testing.T) {
 			symlink(t, filepath.Join("..", "pki"), h.path("pki"))
 		}, "want a folder, not a symbolic link"},
 		{"key that is a link", func(t *testing.T, h *Home) {
-			if err := os.Rename(h.path("pki/ca.key"), h.path("..", "ca.key")); err != nil {
+			if err := os.Rename(h.path("pki/client-ca.key"), h.path("..", "client-ca.key")); err != nil {
 				t.Fatal(err)
 			}
-			symlink(t, filepath.Join("..", "..", "ca.key"), h.path("pki/ca.key"))
+			symlink(t, filepath.Join("..", "..", "client-ca.key"), h.path("pki/client-ca.key"))
 		}, "want a file, not a symbolic link"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -203,7 +215,7 @@ func TestDamagedCAIsNeverReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.spoil(t, h)
-			before, key := snapshot(t, h), snapshot(t, other)["pki/ca.key"]
+			before, key := snapshot(t, h), snapshot(t, other)["pki/client-ca.key"]
 			_, inspecting := h.Inspect(t.Context())
 			_, issuing := h.Issue(t.Context(), "m", []string{"m.dev.test"})
 			for what, err := range map[string]error{"Inspect": inspecting, "Issue": issuing, "Create": h.Create(t.Context(), owner, true), "RenewOperator": h.RenewOperator(t.Context())} {
@@ -212,7 +224,7 @@ func TestDamagedCAIsNeverReplaced(t *testing.T) {
 					t.Errorf("%s: have %v, want %q with a hint", what, err, c.want)
 					continue
 				}
-				for _, k := range []string{before["pki/ca.key"], key} {
+				for _, k := range []string{before["pki/client-ca.key"], key} {
 					if lines := strings.Split(k, "\n"); len(lines) > 1 && strings.Contains(err.Error()+e.Hint, lines[1]) {
 						t.Errorf("%s: the error shows the key", what)
 					}
@@ -249,12 +261,57 @@ func TestFingerprintIsTheCAs(t *testing.T) {
 	if err := h.Create(t.Context(), owner, true); err != nil {
 		t.Fatal(err)
 	}
-	cert, err := pki.ParseCertificate("CA certificate", []byte(snapshot(t, h)["pki/ca.crt"]))
+	files := snapshot(t, h)
+	peers, err := pki.ParsePeerCA([]byte(files["pki/peer-ca.crt"]), []byte(files["pki/peer-ca.key"]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := h.Inspect(t.Context()); err != nil || c.CA != pki.Fingerprint(cert) {
-		t.Errorf("Inspect: %+v, %v, want CA %s", c, err, pki.Fingerprint(cert))
+	clients, err := pki.ParseClientCA([]byte(files["pki/client-ca.crt"]), []byte(files["pki/client-ca.key"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := h.Inspect(t.Context()); err != nil || c.CA != pki.Fingerprint(peers, clients) {
+		t.Errorf("Inspect: %+v, %v, want CA %s", c, err, pki.Fingerprint(peers, clients))
+	}
+}
+
+// Rule R15: nothing that leaves the control machine holds a key of a CA.
+func TestIssuedHoldsNoKeyOfACA(t *testing.T) {
+	h := newHome(t, t.TempDir())
+	if err := h.Create(t.Context(), owner, true); err != nil {
+		t.Fatal(err)
+	}
+	creds, err := h.Issue(t.Context(), "etcd-k3v9qd2m", []string{"etcd-k3v9qd2m.dev.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := h.IssueClient(t.Context(), pki.Application{Name: "patroni"}, time.Hour, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaving := append(creds.Files(), node.CredentialFile{Name: "application's key", Content: app.Key},
+		node.CredentialFile{Name: "application's certificate", Content: app.Cert}, node.CredentialFile{Name: "application's CA", Content: app.CA})
+	for _, secret := range []string{"pki/peer-ca.key", "pki/client-ca.key", "pki/operator.key"} {
+		key := strings.Split(snapshot(t, h)[secret], "\n")[1] // of the base64 in the PEM block
+		for _, f := range leaving {
+			if strings.Contains(string(f.Content), key) {
+				t.Errorf("%s holds %s", f.Name, secret)
+			}
+		}
+	}
+}
+
+// A home with one CA for all is told as that, and neither used nor replaced.
+func TestFormerCA(t *testing.T) {
+	h := newHome(t, t.TempDir())
+	write(t, h.path("pki", "ca.key"), "x")
+	chmod(t, h.path("pki"), 0o700)
+	_, inspecting := h.Inspect(t.Context())
+	for what, err := range map[string]error{"Inspect": inspecting, "Create": h.Create(t.Context(), owner, true)} {
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != ErrDamaged || !strings.Contains(e.Problem, "one CA") || !strings.Contains(e.Hint, "pleiad up") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

@@ -184,7 +184,7 @@ func TestEveryActSurvivesEveryFault(t *testing.T) {
 }
 
 func full() []string {
-	return []string{"home.json", "pki/ca.crt", "pki/ca.key", "pki/client.crt", "pki/client.key"}
+	return []string{"home.json", "pki/client-ca.crt", "pki/client-ca.key", "pki/operator.crt", "pki/operator.key", "pki/peer-ca.crt", "pki/peer-ca.key"}
 }
 
 func ownerLast(_, now cluster.Control) string {
@@ -273,7 +273,7 @@ func checkEnd(t *testing.T, where string, h *Home, end cluster.Control, want []s
 	if d := cmp.Diff(want, have); d != "" {
 		t.Errorf("%s: files (-want +have):\n%s", where, d)
 	}
-	if complete := slices.Contains(want, "pki/ca.key"); complete != (end.CA != "" && end.Operator != nil && end.Owner == owner) {
+	if complete := slices.Contains(want, "pki/client-ca.key"); complete != (end.CA != "" && end.Operator != nil && end.Owner == owner) {
 		t.Errorf("%s: at the end %+v", where, end)
 	}
 }

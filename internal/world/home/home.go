@@ -1,14 +1,14 @@
 // Package home keeps the state directory of one cluster on the control side.
 // It is where every command starts: it says which clusters are known here,
 // lets one command at a time work on each ([Home.Lock]), and is the authority
-// of the cluster (package authority): who we are to it, and its CA.
+// of the cluster (package authority): who we are to it, and its CAs.
 //
 // [Root] says where the homes are, [Open] finds one, [Create] makes one.
 //
 //	ROOT/CLUSTER/           0700, ours alone
 //	  home.json             which cluster this is, and its owner
 //	  spec.yaml             the spec that was used last
-//	  pki/                  ca.crt ca.key client.crt client.key, 0600
+//	  pki/                  peer-ca, client-ca, operator: .crt and .key, 0600
 //	  lock, lock.json       held while a command works; who that is
 //	  dns/, hosts/          belong to the providers that keep things here
 //

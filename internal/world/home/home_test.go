@@ -111,7 +111,8 @@ func TestCreateAndOpen(t *testing.T) {
 		t.Errorf("opened %s of cluster %s on %s", opened.Dir(), opened.Cluster(), opened.Domain())
 	}
 	want := []string{"drwx------ .", "-rw------- home.json", "-rw------- lock", "drwx------ pki",
-		"-rw------- pki/ca.crt", "-rw------- pki/ca.key", "-rw------- pki/client.crt", "-rw------- pki/client.key"}
+		"-rw------- pki/client-ca.crt", "-rw------- pki/client-ca.key", "-rw------- pki/operator.crt", "-rw------- pki/operator.key",
+		"-rw------- pki/peer-ca.crt", "-rw------- pki/peer-ca.key"}
 	if d := cmp.Diff(want, tree(t, h.Dir())); d != "" {
 		t.Errorf("files (-want +have):\n%s", d)
 	}
@@ -239,7 +240,7 @@ func TestOpenRefuses(t *testing.T) {
 		}, ErrNewer, "version 2, this pleiad reads version 1"},
 		{"half a file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "home.json"), meta[:20]) }, ErrDamaged, "not readable as JSON"},
 		{"another file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "home.json"), "{}") }, ErrDamaged, "version or cluster is missing"},
-		{"home.json is gone", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "pki", "ca.key"), "") }, ErrDamaged, "home.json: missing, but there is pki"},
+		{"home.json is gone", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "pki", "peer-ca.key"), "") }, ErrDamaged, "home.json: missing, but there is pki"},
 		{"somebody's folder", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "thesis.tex"), "") }, ErrForeign, "no state of a cluster: it holds thesis.tex"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -313,7 +314,7 @@ func TestRootThatCannotBeWritten(t *testing.T) {
 // something that the next one can build on.
 func TestCreateOverWhatMayBeLeft(t *testing.T) {
 	root := t.TempDir()
-	for _, name := range []string{"lock", "lock.json", "home.json.new", "pki.new/ca.key", "hosts/etcd-k3v9qd2m/kept", "dns/zone"} {
+	for _, name := range []string{"lock", "lock.json", "home.json.new", "pki.new/peer-ca.key", "hosts/etcd-k3v9qd2m/kept", "dns/zone"} {
 		write(t, filepath.Join(root, "dev", name), "x")
 	}
 	h := newHome(t, root)

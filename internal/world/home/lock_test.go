@@ -188,7 +188,7 @@ func TestRemove(t *testing.T) {
 	if err := h.Create(t.Context(), owner, true); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"hosts/etcd-k3v9qd2m/kept", "notes", "home.json.new", "pki.new/ca.key", "pki.gone/ca.key"} {
+	for _, name := range []string{"hosts/etcd-k3v9qd2m/kept", "notes", "home.json.new", "pki.new/peer-ca.key", "pki.gone/peer-ca.key"} {
 		write(t, h.path(name), "x")
 	}
 	if err := os.Mkdir(h.path("dns"), 0o700); err != nil {

@@ -14,49 +14,85 @@ import (
 
 // Files in pki/.
 const (
-	caCert       = "ca.crt"
-	caKey        = "ca.key"
-	operatorCert = "client.crt"
-	operatorKey  = "client.key"
+	peerCACert   = "peer-ca.crt"
+	peerCAKey    = "peer-ca.key"
+	clientCACert = "client-ca.crt"
+	clientCAKey  = "client-ca.key"
+	operatorCert = "operator.crt"
+	operatorKey  = "operator.key"
 )
 
-// mustCA is the stored CA, or an error.
-func (h *Home) mustCA() (pki.CA, error) {
-	ca, err := h.ca()
-	if err == nil && ca == nil {
+// authorities are the two CAs of a cluster. They are made together and go
+// together.
+type authorities struct {
+	peers   pki.PeerCA
+	clients pki.ClientCA
+}
+
+func (a authorities) fingerprint() string { return pki.Fingerprint(a.peers, a.clients) }
+
+// mustCAs are the stored CAs, or an error.
+func (h *Home) mustCAs() (authorities, error) {
+	cas, err := h.cas()
+	if err == nil && cas == nil {
 		err = &Error{Path: h.path(pkiFolder), Problem: "there is no CA", Hint: "one is made by: pleiad up, unless the spec says tls: off"}
 	}
 	if err != nil {
-		return pki.CA{}, err
+		return authorities{}, err
 	}
-	return *ca, nil
+	return *cas, nil
 }
 
-// ca reads the stored CA; nil if there is none. One of its two files without
-// the other is damage, never absence: nothing we do leaves that behind.
-func (h *Home) ca() (*pki.CA, error) {
-	cert, key, err := h.pair(caCert, caKey)
-	if err != nil || cert == nil && key == nil {
+// cas reads the stored CAs; nil if there are none. Some of their four files
+// without the others is damage, never absence: nothing we do leaves that behind.
+func (h *Home) cas() (*authorities, error) {
+	var files [4][]byte // in the order of the names below
+	var err error
+	if files[0], files[1], err = h.pair(peerCACert, peerCAKey); err != nil {
 		return nil, err
 	}
-	if cert == nil || key == nil {
-		missing := caCert
-		if key == nil {
-			missing = caKey
-		}
-		return nil, &Error{Path: h.path(pkiFolder, missing), Problem: "missing, but the other half of the CA is there",
-			Hint: restore + ", and members trust that CA", Kind: ErrDamaged}
+	if files[2], files[3], err = h.pair(clientCACert, clientCAKey); err != nil {
+		return nil, err
 	}
-	ca, err := pki.ParseCA(cert, key)
+	missing, found := "", false
+	for i, name := range []string{peerCACert, peerCAKey, clientCACert, clientCAKey} {
+		found = found || files[i] != nil
+		if files[i] == nil && missing == "" {
+			missing = name
+		}
+	}
+	switch {
+	case !found:
+		return nil, h.checkFormer()
+	case missing != "":
+		return nil, &Error{Path: h.path(pkiFolder, missing), Problem: "missing, but the rest of the CAs is there",
+			Hint: restore + ", and members trust those CAs", Kind: ErrDamaged}
+	}
+	var cas authorities
+	if cas.peers, err = pki.ParsePeerCA(files[0], files[1]); err == nil {
+		cas.clients, err = pki.ParseClientCA(files[2], files[3])
+	}
 	if err != nil {
 		return nil, &Error{Path: h.path(pkiFolder), Problem: err.Error(), Hint: restore, Kind: ErrDamaged}
 	}
-	return &ca, nil
+	return &cas, nil
+}
+
+// formerCAKey was the key of the one CA that signed for peers and clients
+// alike. Members trust it on both ports, so it cannot become one of two.
+const formerCAKey = "ca.key"
+
+func (h *Home) checkFormer() error {
+	if there, err := exists(h.path(pkiFolder, formerCAKey)); err != nil || !there {
+		return err
+	}
+	return &Error{Path: h.path(pkiFolder, formerCAKey), Problem: "of a cluster whose one CA signs for peers and clients alike; this pleiad keeps a CA for each",
+		Hint: "take the cluster down with the pleiad that made it (save its data first: pleiad etcdctl -- snapshot save FILE), then: pleiad up", Kind: ErrDamaged}
 }
 
 // operator reads the operator's pair; nil if it is missing, unreadable as
 // such, or another CA's. It can be issued again at any time.
-func (h *Home) operator(ca pki.CA) (*tls.Certificate, *x509.Certificate, error) {
+func (h *Home) operator(ca pki.ClientCA) (*tls.Certificate, *x509.Certificate, error) {
 	certPEM, keyPEM, err := h.pair(operatorCert, operatorKey)
 	if err != nil {
 		return nil, nil, err
@@ -91,19 +127,19 @@ func (h *Home) pair(cert, key string) (certPEM, keyPEM []byte, err error) {
 	return certPEM, keyPEM, nil
 }
 
-// createPKI makes pki/ with a CA and the operator's pair in one rename, or,
-// where there is a CA, just what is missing of the operator.
+// createPKI makes pki/ with the CAs and the operator's pair in one rename, or,
+// where there are CAs, just what is missing of the operator.
 func (h *Home) createPKI() error {
-	ca, err := h.ca()
+	cas, err := h.cas()
 	if err != nil {
 		return err
 	}
-	if ca != nil {
-		pair, _, err := h.operator(*ca)
+	if cas != nil {
+		pair, _, err := h.operator(cas.clients)
 		if err != nil || pair != nil {
 			return err
 		}
-		return h.renewOperator(*ca)
+		return h.renewOperator(cas.clients)
 	}
 	if err := h.checkEmpty(); err != nil {
 		return err
@@ -139,9 +175,13 @@ type file struct {
 	data []byte
 }
 
-// newPKI makes a CA and an operator.
+// newPKI makes the CAs and an operator.
 func (h *Home) newPKI() ([]file, error) {
-	ca, err := pki.NewCA(h.random, h.now(), h.cluster)
+	peers, err := pki.NewPeerCA(h.random, h.now(), h.cluster)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := pki.NewClientCA(h.random, h.now(), h.cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -149,11 +189,12 @@ func (h *Home) newPKI() ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := ca.IssueOperator(h.random, h.now(), key)
+	cert, err := clients.IssueOperator(h.random, h.now(), key)
 	if err != nil {
 		return nil, err
 	}
-	return []file{{caCert, ca.PEM()}, {caKey, ca.Key().PEM()}, {operatorCert, cert}, {operatorKey, key.PEM()}}, nil
+	return []file{{peerCACert, peers.PEM()}, {peerCAKey, peers.Key().PEM()}, {clientCACert, clients.PEM()}, {clientCAKey, clients.Key().PEM()},
+		{operatorCert, cert}, {operatorKey, key.PEM()}}, nil
 }
 
 // placePKI writes pki/ beside its place and renames it.
@@ -194,7 +235,7 @@ func (h *Home) fill(dir string, files []file) error {
 // replaced, and no moment exists in which key and certificate do not fit. A
 // new key goes first; until its certificate follows there is no operator, as
 // there was none before.
-func (h *Home) renewOperator(ca pki.CA) error {
+func (h *Home) renewOperator(ca pki.ClientCA) error {
 	_, keyPEM, err := h.pair(operatorCert, operatorKey)
 	if err != nil {
 		return err
@@ -246,7 +287,7 @@ func (h *Home) removePKI() error {
 // pkiFiles are all names that we make in pki/, keys first.
 func pkiFiles() []string {
 	var names []string
-	for _, n := range []string{caKey, operatorKey, caCert, operatorCert} {
+	for _, n := range []string{peerCAKey, clientCAKey, operatorKey, peerCACert, clientCACert, operatorCert} {
 		names = append(names, n, n+fresh)
 	}
 	return names

@@ -115,7 +115,10 @@ func (a Authority) Issue(ctx context.Context, name cluster.MemberName, _ []strin
 		}
 		n := a.c.w.number()
 		until := time.Now().AddDate(1, 0, 0).Format(time.RFC3339)
-		out = node.Credentials{CA: []byte(c.CA), Cert: fmt.Appendf(nil, "certificate %d until %s", n, until), Key: fmt.Appendf(nil, "%s %d", secret, n)}
+		pair := func(of string) node.Pair {
+			return node.Pair{Cert: fmt.Appendf(nil, "certificate %d of %s until %s", n, of, until), Key: fmt.Appendf(nil, "%s %d of %s", secret, n, of)}
+		}
+		out = node.Credentials{PeerCA: []byte("peer " + c.CA), ClientCA: []byte("client " + c.CA), Peer: pair("peer"), Server: pair("server"), Gateway: pair("gateway")}
 		return nil
 	})
 	if err != nil {

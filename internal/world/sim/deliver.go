@@ -70,10 +70,10 @@ func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cre
 			return fmt.Errorf("install %s: this is the node of %s", h.Name, n.Name)
 		}
 		if creds != nil {
-			if !bytes.Contains(creds.Key, []byte(secret)) {
+			if !bytes.Contains(creds.Peer.Key, []byte(secret)) {
 				return fmt.Errorf("install %s: this is no key", h.Name)
 			}
-			c, err := window(creds.Cert)
+			c, err := window(creds.Peer.Cert)
 			if err != nil {
 				return fmt.Errorf("install %s: %w", h.Name, err)
 			}

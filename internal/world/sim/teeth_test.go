@@ -255,7 +255,7 @@ type chatty struct{ deliver.Deliverer }
 func (d chatty) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
 	err := d.Deliverer.Install(ctx, h, n, creds)
 	if err != nil && creds != nil {
-		return fmt.Errorf("install %s: %w", creds.Key, err)
+		return fmt.Errorf("install %s: %w", creds.Peer.Key, err)
 	}
 	return err
 }

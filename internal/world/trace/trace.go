@@ -262,7 +262,7 @@ func (k keeper) RenewOperator(ctx context.Context) (err error) {
 }
 
 func (k keeper) Issue(ctx context.Context, name cluster.MemberName, names []string) (creds node.Credentials, err error) {
-	defer k.done(time.Now(), store, fmt.Sprintf("issue certificate of %s for %s", name, strings.Join(names, ", ")), ok, &err)
+	defer k.done(time.Now(), store, fmt.Sprintf("issue certificates of %s for %s", name, strings.Join(names, ", ")), ok, &err)
 	return k.Authority.Issue(ctx, name, names)
 }
 

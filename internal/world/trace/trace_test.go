@@ -82,7 +82,9 @@ func host() cluster.Host {
 }
 
 func secret() node.Credentials {
-	return node.Credentials{CA: []byte("TOPSECRET"), Cert: []byte("TOPSECRET"), Key: []byte("TOPSECRET")}
+	top := []byte("TOPSECRET")
+	pair := node.Pair{Cert: top, Key: top}
+	return node.Credentials{PeerCA: top, ClientCA: top, Peer: pair, Server: pair, Gateway: pair}
 }
 
 // everything makes each call of every contract once and returns what came back.

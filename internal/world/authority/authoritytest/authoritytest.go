@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -140,13 +141,23 @@ func issue(t *testing.T, a authority.Authority) {
 		})
 	}
 	all.Wait()
+	seen := map[string]string{}
 	for i, c := range creds {
-		if len(c.CA) == 0 || len(c.Cert) == 0 || len(c.Key) == 0 || !bytes.Equal(c.CA, creds[0].CA) {
-			t.Errorf("credentials %d lack something or name another CA", i)
+		if err := c.Complete(); err != nil {
+			t.Errorf("credentials %d: %v", i, err)
 		}
-		for _, o := range creds[:i] {
-			if bytes.Equal(c.Key, o.Key) || bytes.Equal(c.Cert, o.Cert) {
-				t.Errorf("credentials %d are another member's", i)
+		if !bytes.Equal(c.PeerCA, creds[0].PeerCA) || !bytes.Equal(c.ClientCA, creds[0].ClientCA) {
+			t.Errorf("credentials %d name other CAs", i)
+		}
+		if bytes.Equal(c.PeerCA, c.ClientCA) {
+			t.Errorf("credentials %d have one CA for peers and clients", i)
+		}
+		for _, p := range []node.Pair{c.Peer, c.Server, c.Gateway} {
+			for _, content := range [][]byte{p.Cert, p.Key} {
+				if other, ok := seen[string(content)]; ok {
+					t.Errorf("credentials %d hold what credentials %s hold", i, other)
+				}
+				seen[string(content)] = fmt.Sprint(i)
 			}
 		}
 	}

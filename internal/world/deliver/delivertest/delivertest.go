@@ -477,5 +477,6 @@ func credentials(t *testing.T, notAfter time.Time) *node.Credentials {
 		t.Fatal(err)
 	}
 	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	return &node.Credentials{CA: public, Cert: public, Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})}
+	pair := node.Pair{Cert: public, Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})}
+	return &node.Credentials{PeerCA: public, ClientCA: public, Peer: pair, Server: pair, Gateway: pair}
 }

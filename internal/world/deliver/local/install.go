@@ -48,17 +48,16 @@ func install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Crede
 	return replace(durable.Private(memberFile, n.Encode()))
 }
 
-// installCredentials writes keys and certificates if they differ. The three
+// installCredentials writes keys and certificates if they differ. The
 // files cannot change in one instant: a handshake just then may fail, and is
 // tried again by the peer.
 func installCredentials(ctx context.Context, config, memberFile string, creds node.Credentials) error {
-	if len(creds.CA) == 0 || len(creds.Cert) == 0 || len(creds.Key) == 0 {
-		return errors.New("credentials: want a CA certificate, a certificate and a key")
+	if err := creds.Complete(); err != nil {
+		return err
 	}
-	files := []durable.File{
-		durable.Private(filepath.Join(config, node.CAFile), creds.CA),
-		durable.Private(filepath.Join(config, node.KeyFile), creds.Key),
-		durable.Private(filepath.Join(config, node.CertFile), creds.Cert),
+	var files []durable.File
+	for _, f := range creds.Files() {
+		files = append(files, durable.Private(filepath.Join(config, f.Name), f.Content))
 	}
 	same, err := hold(files)
 	if err != nil || same {

@@ -40,7 +40,9 @@ func install(t *testing.T, h cluster.Host, creds *node.Credentials) error {
 }
 
 func creds(s string) *node.Credentials {
-	return &node.Credentials{CA: []byte("ca " + s), Cert: []byte("cert " + s), Key: []byte("key " + s)}
+	of := func(what string) []byte { return []byte(what + " " + s) }
+	pair := func(what string) node.Pair { return node.Pair{Cert: of(what + " cert"), Key: of(what + " key")} }
+	return &node.Credentials{PeerCA: of("peer CA"), ClientCA: of("client CA"), Peer: pair("peer"), Server: pair("server"), Gateway: pair("gateway")}
 }
 
 // files are all files below a host's config folder with their content.
@@ -65,15 +67,22 @@ func files(t *testing.T, h cluster.Host) map[string]string {
 	return out
 }
 
+// delivered are all files of a host that got the credentials of this name.
+func delivered(h cluster.Host, name string) map[string]string {
+	return map[string]string{
+		"member.json": string(rendered(h).Encode()), "pki/peer-ca.crt": "peer CA " + name, "pki/client-ca.crt": "client CA " + name,
+		"pki/peer.crt": "peer cert " + name, "pki/peer.key": "peer key " + name, "pki/server.crt": "server cert " + name,
+		"pki/server.key": "server key " + name, "pki/gateway.crt": "gateway cert " + name, "pki/gateway.key": "gateway key " + name,
+	}
+}
+
 func TestInstallWritesExactlyThis(t *testing.T) {
 	t.Parallel()
 	h := freeHost(t)
 	if err := install(t, h, creds("1")); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{
-		"member.json": string(rendered(h).Encode()), "pki/ca.crt": "ca 1", "pki/member.crt": "cert 1", "pki/member.key": "key 1",
-	}
+	want := delivered(h, "1")
 	if got := files(t, h); !maps.Equal(got, want) {
 		t.Errorf("files are %v, want %v", got, want)
 	}
@@ -125,13 +134,13 @@ func TestInstallComparesFirst(t *testing.T) {
 	if c := changed(first, look()); len(c) > 0 {
 		t.Errorf("the same again has written %v", c)
 	}
-	if err := os.Chmod(filepath.Join(h.Paths.Config, node.KeyFile), 0o644); err != nil {
+	if err := os.Chmod(filepath.Join(h.Paths.Config, node.PeerKeyFile), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := install(t, h, creds("1")); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(filepath.Join(h.Paths.Config, node.KeyFile)); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(h.Paths.Config, node.PeerKeyFile)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("a key open to others stays %v, %v", info.Mode(), err)
 	}
 }
@@ -142,7 +151,7 @@ func TestInstallComparesFirst(t *testing.T) {
 // belongs, stands for a full disk: unlike permissions it also stops root.
 func TestInstallCutShort(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{"pki/ca.crt.new", "pki/member.key.new", "pki/member.crt.new", "member.json.new"} {
+	for _, at := range []string{"pki/peer-ca.crt.new", "pki/client-ca.crt.new", "pki/peer.key.new", "pki/server.crt.new", "pki/gateway.crt.new", "member.json.new"} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			h := freeHost(t)
@@ -168,7 +177,7 @@ func TestInstallCutShort(t *testing.T) {
 			if err := install(t, h, creds("2")); err != nil {
 				t.Fatalf("the next Install: %v", err)
 			}
-			if got := files(t, h); got["pki/member.key"] != "key 2" || got["pki/member.crt"] != "cert 2" || got["pki/ca.crt"] != "ca 2" || got["member.json"] == "" {
+			if got := files(t, h); !maps.Equal(got, delivered(h, "2")) {
 				t.Errorf("the next Install left %v", got)
 			}
 		})
@@ -232,7 +241,7 @@ func TestInstallWhereNothingCanBeWritten(t *testing.T) {
 	if strings.Contains(err.Error(), "key 1") {
 		t.Errorf("Install: %v holds the key", err)
 	}
-	if err := install(t, freeHost(t), &node.Credentials{CA: []byte("ca"), Key: []byte("key")}); err == nil {
+	if err := install(t, freeHost(t), &node.Credentials{PeerCA: []byte("ca"), Peer: node.Pair{Key: []byte("key")}}); err == nil {
 		t.Error("Install of credentials without a certificate: nil, want an error")
 	}
 }

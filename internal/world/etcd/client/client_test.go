@@ -60,7 +60,7 @@ func TestWhoIsNotTheMember(t *testing.T) {
 	t.Parallel()
 	b := newTestbed(t, 1, true)
 	ready(t, b)
-	stranger, err := pki.NewCA(rand.Reader, time.Now(), "other")
+	stranger, err := pki.NewClientCA(rand.Reader, time.Now(), "other")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 type testbed struct {
 	spec    cluster.Spec
 	hosts   []cluster.Host
-	ca      pki.CA
+	ca      pki.ClientCA
 	tls     *tls.Config // the operator's; nil without TLS
 	dir     string
 	running []*member
@@ -109,28 +109,38 @@ func newHost(t testing.TB, name string) cluster.Host {
 
 func (b *testbed) makePKI(t testing.TB) {
 	t.Helper()
-	var err error
-	if b.ca, err = pki.NewCA(rand.Reader, time.Now(), b.spec.Cluster); err != nil {
+	peers, err := pki.NewPeerCA(rand.Reader, time.Now(), b.spec.Cluster)
+	if err == nil {
+		b.ca, err = pki.NewClientCA(rand.Reader, time.Now(), b.spec.Cluster)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	b.write(t, "ca.crt", b.ca.PEM())
+	b.write(t, "peer-ca.crt", peers.PEM())
+	b.write(t, "client-ca.crt", b.ca.PEM())
 	for _, h := range b.hosts {
-		key, err := pki.NewKey(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
+		names := []string{b.spec.HostName(h.Name), b.spec.Domain, h.Address.String(), "127.0.0.1"}
+		for use, issue := range map[string]func(pki.Key) ([]byte, error){
+			"peer":   func(k pki.Key) ([]byte, error) { return peers.IssuePeer(rand.Reader, time.Now(), k, h.Name, names) },
+			"server": func(k pki.Key) ([]byte, error) { return b.ca.IssueServer(rand.Reader, time.Now(), k, h.Name, names) },
+		} {
+			key, err := pki.NewKey(rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert, err := issue(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.write(t, string(h.Name)+"-"+use+".crt", cert)
+			b.write(t, string(h.Name)+"-"+use+".key", key.PEM())
 		}
-		cert, err := b.ca.IssueMember(rand.Reader, time.Now(), key, h.Name, []string{b.spec.HostName(h.Name), b.spec.Domain, h.Address.String(), "127.0.0.1"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.write(t, string(h.Name)+".crt", cert)
-		b.write(t, string(h.Name)+".key", key.PEM())
 	}
 	b.tls = operator(t, b.ca, b.ca)
 }
 
 // operator is a client's side of TLS: trusting one CA, issued by another.
-func operator(t testing.TB, trusted, issuer pki.CA) *tls.Config {
+func operator(t testing.TB, trusted, issuer pki.ClientCA) *tls.Config {
 	t.Helper()
 	key, err := pki.NewKey(rand.Reader)
 	if err != nil {
@@ -180,9 +190,10 @@ func (b *testbed) args(h cluster.Host) []string {
 		"--heartbeat-interval=25", "--election-timeout=250", "--unsafe-no-fsync", "--log-outputs=stderr",
 	}
 	if b.spec.TLS {
-		cert, key, ca := file(string(h.Name)+".crt"), file(string(h.Name)+".key"), file("ca.crt")
-		a = append(a, "--cert-file="+cert, "--key-file="+key, "--trusted-ca-file="+ca, "--client-cert-auth",
-			"--peer-cert-file="+cert, "--peer-key-file="+key, "--peer-trusted-ca-file="+ca, "--peer-client-cert-auth")
+		of := func(use, end string) string { return file(string(h.Name) + "-" + use + end) }
+		a = append(a, "--cert-file="+of("server", ".crt"), "--key-file="+of("server", ".key"), "--trusted-ca-file="+file("client-ca.crt"), "--client-cert-auth",
+			"--peer-cert-file="+of("peer", ".crt"), "--peer-key-file="+of("peer", ".key"), "--peer-trusted-ca-file="+file("peer-ca.crt"), "--peer-client-cert-auth",
+			"--enable-grpc-gateway=false") // it would need a certificate of its own
 	}
 	return a
 }
