@@ -27,10 +27,11 @@ var arrows = map[string][]string{
 	"internal/durable":  {},
 	"internal/disk":     {},
 	"internal/given":    {},
+	"internal/bound":    {},
 	"internal/pki":      {"internal/cluster"},
 	"internal/node":     {"internal/cluster"},
-	"internal/member":   {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/durable"},
-	"internal/agent":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/durable", "internal/disk"},
+	"internal/member":   {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/durable", "internal/bound"},
+	"internal/agent":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/durable", "internal/disk", "internal/bound"},
 
 	"internal/converge/spec":    {"internal/cluster", "internal/node"},
 	"internal/converge/plan":    {"internal/cluster", "internal/node"},
@@ -39,7 +40,7 @@ var arrows = map[string][]string{
 	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
 	"internal/converge":         {"internal/cluster", "internal/progress", "internal/converge", "internal/world"},
 
-	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/given", "internal/world"},
+	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/given", "internal/bound", "internal/world"},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
 	"internal/world/remote": {"internal/given"},
 	"internal/world/sim":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},

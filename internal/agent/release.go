@@ -19,14 +19,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
 // Limits of a download: a tarball of etcd is about 25 MB, the program 25 MB.
 const (
 	downloadTimeout = 90 * time.Second
-	maxTarball      = 200 << 20
-	maxProgram      = 200 << 20
+	maxTarball      = 64 << 20
+	maxProgram      = 64 << 20
 )
 
 // digestFile beside a release says of which tarball it is.
@@ -111,7 +112,7 @@ func download(ctx context.Context, url string) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("fetch %s: %s", url, resp.Status)
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxTarball))
+	b, err := bound.ReadAll(resp.Body, maxTarball)
 	if err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", url, err)
 	}
@@ -136,7 +137,7 @@ func unpack(tarball []byte) ([]byte, error) {
 			if h.Size > maxProgram {
 				return nil, fmt.Errorf("its etcd has %d bytes, want no more than %d", h.Size, maxProgram)
 			}
-			return io.ReadAll(t)
+			return bound.ReadAll(t, maxProgram)
 		}
 	}
 }

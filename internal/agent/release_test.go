@@ -159,6 +159,19 @@ func TestReleaseIsRefused(t *testing.T) {
 		_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(url+"/wrong", runtime.GOARCH, sum(good))), credentials(0), binary)
 		s.wantNoRelease(err, url+"/wrong", "404")
 	})
+	t.Run("without an end", func(t *testing.T) {
+		t.Parallel()
+		endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			piece := make([]byte, 1<<20)
+			for err := error(nil); err == nil; {
+				_, err = w.Write(piece) // until the other side hangs up
+			}
+		}))
+		defer endless.Close()
+		s := newStage(t)
+		_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(endless.URL, runtime.GOARCH, sum(good))), credentials(0), binary)
+		s.wantNoRelease(err, endless.URL, "too long")
+	})
 	t.Run("nobody there", func(t *testing.T) {
 		t.Parallel()
 		gone := httptest.NewServer(http.NotFoundHandler())

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
@@ -18,6 +19,13 @@ import (
 // after the other. The agent begins with a greeting; then each request is
 // answered by one response, in any order.
 const Version = 1
+
+// Bounds of one message in each direction. A host cannot be trusted to stop
+// (rule R1 wants an answer of unknown then); a request holds a node and keys.
+const (
+	maxAnswer  = 1 << 20
+	maxRequest = 4 << 20
+)
 
 // greeting is the agent's first word. Where there is no agent to start, a shell
 // says so in its place, with version 0.
@@ -73,7 +81,7 @@ func Serve(ctx context.Context, h *Host, in io.Reader, out io.Writer) error {
 	}
 	var busy sync.WaitGroup
 	defer busy.Wait()
-	d := json.NewDecoder(in)
+	d := bound.NewDecoder(in, maxRequest)
 	for {
 		var q request
 		if err := d.Decode(&q); err != nil {
@@ -161,7 +169,7 @@ type Client struct {
 // waits for its greeting; to give up on that, close the stream. Close ends the
 // agent.
 func NewClient(stream io.ReadWriteCloser) (*Client, error) {
-	d := json.NewDecoder(stream)
+	d := bound.NewDecoder(stream, maxAnswer)
 	var g greeting
 	if err := d.Decode(&g); err != nil {
 		return nil, fmt.Errorf("greet agent: %w", err)
@@ -194,12 +202,15 @@ func (c *Client) Ended() bool {
 	}
 }
 
-func (c *Client) read(d *json.Decoder) {
+func (c *Client) read(d *bound.Decoder) {
 	defer close(c.done)
 	for {
 		var a response
 		err := d.Decode(&a)
 		c.mu.Lock()
+		if _, asked := c.waiting[a.ID]; err == nil && !asked {
+			err = errors.New("the agent sent an answer that nobody asked for")
+		}
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = errors.New("the agent has ended")
@@ -215,9 +226,7 @@ func (c *Client) read(d *json.Decoder) {
 		w := c.waiting[a.ID]
 		delete(c.waiting, a.ID)
 		c.mu.Unlock()
-		if w != nil {
-			w <- a
-		}
+		w <- a
 	}
 }
 

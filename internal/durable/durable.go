@@ -71,6 +71,9 @@ func (f File) Holds() (bool, error) {
 	if otherMode || f.UID >= 0 && uid != f.UID || f.GID >= 0 && gid != f.GID {
 		return false, nil
 	}
+	if info.Size() != int64(len(f.Content)) { // it may be of any size
+		return false, nil
+	}
 	b, err := os.ReadFile(f.Path)
 	return bytes.Equal(b, f.Content), err
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 )
 
 // disk is every effect that a home has on its folder, so that tests can let
@@ -73,6 +75,10 @@ func discard(d disk, path string) error {
 	return nil
 }
 
+// maxOwn is more than any file of ours has; the lock is written by any command
+// that can.
+const maxOwn = 1 << 20
+
 // readOwn reads a file that must be a file: not a link to one elsewhere.
 func readOwn(path string) ([]byte, error) {
 	info, err := os.Lstat(path)
@@ -85,7 +91,7 @@ func readOwn(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &Error{Path: path, Problem: fmt.Sprintf("want a file, not a %s", kind(info)), Hint: restore, Kind: ErrForeign}
 	}
-	b, err := os.ReadFile(path)
+	b, err := bound.ReadFile(path, maxOwn)
 	if errors.Is(err, fs.ErrNotExist) { // removed since we looked
 		return nil, err
 	}

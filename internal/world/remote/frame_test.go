@@ -3,9 +3,11 @@ package remote_test
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,11 +19,11 @@ import (
 func logins(t *testing.T, f func(t *testing.T, m *remote.Machine)) {
 	for _, user := range users {
 		for name, login := range map[string]string{
-			"a line":            "echo welcome",
-			"no line end":       "printf welcome",
-			"much":              "i=0; while [ $i -lt 2000 ]; do echo '{\"pleiadAgent\":1}' line $i; i=$((i+1)); done",
-			"one long line":     "head -c 100000 /dev/zero",
-			"errors":            "echo 'welcome: not found' >&2",
+			"a line":        "echo welcome",
+			"no line end":   "printf welcome",
+			"much":          "i=0; while [ $i -lt 2000 ]; do echo '{\"pleiadAgent\":1}' line $i; i=$((i+1)); done",
+			"one long line": "head -c 100000 /dev/zero",
+			"errors":        "echo 'welcome: not found' >&2",
 		} {
 			t.Run(user+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -156,6 +158,41 @@ func TestEndlessOutput(t *testing.T) {
 	})
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %s", took)
+	}
+}
+
+// A server that sends without end before the login costs the timeout at most.
+func TestEndlessBanner(t *testing.T) {
+	t.Parallel()
+	for name, piece := range map[string]string{
+		"one line":        strings.Repeat("x", 1<<16),
+		"lines":           strings.Repeat("welcome\r\n", 1<<12),
+		"after a version": "SSH-2.0-OpenSSH_9.2\r\n" + strings.Repeat("\x00\x00\xff\xff", 1<<14),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var serving sync.WaitGroup
+			serving.Go(func() {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				for err == nil {
+					_, err = io.WriteString(conn, piece)
+				}
+			})
+			defer serving.Wait()
+			defer l.Close()
+			c := remote.Config{SSHConfig: "none", Port: uint16(l.Addr().(*net.TCPAddr).Port), KnownHosts: "none", Timeout: time.Second}
+			if _, err := pool(t, c).Machine(addr("127.0.0.1")).Run(t.Context(), "true", nil); !errors.Is(err, remote.ErrUnreachable) {
+				t.Errorf("%v, want that it is unreachable", err)
+			}
+		})
 	}
 }
 

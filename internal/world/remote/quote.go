@@ -64,7 +64,9 @@ exit $s`) + " " + Quote(command)
 // pipe. Where dd cannot do that, all of it counts as swallowed at once.
 //
 // It is for sh, whose processes are cheaper to start than those of a login
-// shell, but which does not run the command's EXIT trap when a signal ends it.
+// shell, but which does not run the command's EXIT trap when a signal ends it. SIGPIPE
+// is one of them: sh says on stderr that what it waited for was terminated, and
+// by then sshd may have closed that.
 func fed(command string, size int) string {
 	return `exec sh -c ` + Quote(fmt.Sprintf(`exec 3>&1
 {
@@ -72,5 +74,5 @@ func fed(command string, size int) string {
 	while [ $i -lt %[1]d ] && dd bs=%[2]d count=1 iflag=fullblock status=none 2>/dev/null; do echo >&3; i=$((i + 1)); done
 	while [ $i -lt %[1]d ]; do echo >&3; i=$((i + 1)); done
 	cat 2>/dev/null
-} | sh -c "$0" >/dev/null 3>&-`, size/mouthful, mouthful)) + " " + Quote("trap 'exit 143' HUP INT TERM\n"+command)
+} | sh -c "$0" >/dev/null 3>&-`, size/mouthful, mouthful)) + " " + Quote("trap 'exit 143' HUP INT TERM PIPE\n"+command)
 }

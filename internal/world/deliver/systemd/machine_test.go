@@ -143,7 +143,9 @@ func (m *machine) Follow(ctx context.Context, command string, w io.Writer) error
 	if err == nil {
 		_, err = w.Write(out)
 	}
-	<-ctx.Done()
+	if strings.Contains(command, "--follow") {
+		<-ctx.Done()
+	}
 	return err
 }
 

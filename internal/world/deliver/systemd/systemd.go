@@ -41,7 +41,8 @@ type Machine interface {
 	Send(ctx context.Context, command string, data []byte) error
 	// Open starts a command and returns its stdin and stdout as a stream.
 	Open(ctx context.Context, command string) (io.ReadWriteCloser, error)
-	// Follow copies what a command prints until ctx ends, which is no error.
+	// Follow copies what a command prints until it ends, or ctx does, which is no
+	// error.
 	Follow(ctx context.Context, command string, w io.Writer) error
 }
 
@@ -178,16 +179,11 @@ func (d *Deliverer) Probe(ctx context.Context, addr netip.Addr, q agent.Question
 // follow, what is added until ctx ends.
 func (d *Deliverer) Logs(ctx context.Context, h cluster.Host, follow bool, w io.Writer) error {
 	command := "journalctl --unit=" + node.UnitName + " --output=cat --no-pager --quiet"
-	var err error
 	if follow {
-		err = d.machine(h.Address).Follow(ctx, command+" --follow --lines=100", w)
-	} else {
-		var out []byte
-		if out, err = d.machine(h.Address).Run(ctx, command, nil); err == nil {
-			_, err = w.Write(out)
-		}
+		command += " --follow --lines=100"
 	}
-	if err != nil {
+	// A journal has no bound, and so passes through without being kept.
+	if err := d.machine(h.Address).Follow(ctx, command, w); err != nil {
 		return fmt.Errorf("read the log of %s: %w", h.Name, err)
 	}
 	return nil

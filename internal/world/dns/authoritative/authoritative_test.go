@@ -3,6 +3,7 @@ package authoritative
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,23 @@ func TestUnlearnedServersAreAnError(t *testing.T) {
 				t.Errorf("the resolver was asked %q", asked)
 			}
 		})
+	}
+}
+
+// A zone cannot make us ask thousands of servers.
+func TestServersAreBounded(t *testing.T) {
+	set, _ := members(1)
+	var names, addresses []string
+	for i := range 65 {
+		names = append(names, fmt.Sprintf("twindb.test. 60 IN NS ns%d.twindb.test.", i))
+		addresses = append(addresses, fmt.Sprintf("ns.twindb.test. 60 IN A 192.0.2.%d", i+1))
+	}
+	for want, lines := range map[string][]string{"65 name servers": names, "more than 64 addresses": append(addresses, "twindb.test. 60 IN NS ns.twindb.test.")} {
+		primary := serve(t, "127.0.0.1", "0", nil, lines...)
+		_, err := comparer(t, Config{Primary: "127.0.0.1:" + primary.port, Resolver: "127.0.0.1:" + primary.port}).Compare(t.Context(), []cluster.Key{set.Key}, cluster.Records{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
 

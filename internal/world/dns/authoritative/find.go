@@ -36,11 +36,17 @@ func (s *Servers) names(ctx context.Context) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
+// maxServers bounds whom we ask: a large zone has a dozen name servers.
+const maxServers = 64
+
 // addressed are the name servers with each of their addresses, still to be
 // asked, and notes on those without and on a primary that is not among them.
 // The primary knows the addresses that lie in its own zones; the others are
 // asked of the resolver.
 func (s *Servers) addressed(ctx context.Context, names []string) (v cluster.Visibility, err error) {
+	if len(names) > maxServers {
+		return v, fmt.Errorf("the zone has %d name servers, more than %d", len(names), maxServers)
+	}
 	var questions []wire.Question
 	for _, name := range names {
 		questions = append(questions, question(name, wire.TypeA), question(name, wire.TypeAAAA))
@@ -61,6 +67,9 @@ func (s *Servers) addressed(ctx context.Context, names []string) (v cluster.Visi
 	lookups.Wait()
 	hidden := !slices.Contains(names, wire.CanonicalName(s.host))
 	for i, name := range names {
+		if len(v.Servers)+len(addresses[i]) > maxServers {
+			return v, fmt.Errorf("the zone's name servers have more than %d addresses", maxServers)
+		}
 		for _, address := range addresses[i] {
 			v.Servers = append(v.Servers, cluster.AuthoritativeServer{Name: name, Address: address})
 			hidden = hidden && address != primary

@@ -1,6 +1,7 @@
 package rfc2136_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -258,6 +260,42 @@ func TestTimeout(t *testing.T) {
 	_, err = p.Read(context.Background(), []cluster.Key{set.Key})
 	if !errors.Is(err, dns.ErrUnreachable) || !strings.Contains(err.Error(), "no answer within 500ms") {
 		t.Error(err)
+	}
+}
+
+// A server that sends without end costs one message, not the timeout.
+func TestEndlessServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer conn.Close()
+				for err := error(nil); err == nil; {
+					_, err = conn.Write(bytes.Repeat([]byte{0xff}, 1<<16))
+				}
+			})
+		}
+	})
+	defer serving.Wait()
+	defer l.Close()
+	p, err := rfc2136.New(rfc2136.Config{Server: l.Addr().String(), Zone: zone, Key: generate(t), Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := cluster.NewRecordSet("_pleiad."+zone+".", cluster.TXT, "v=1")
+	if _, err := p.Read(t.Context(), []cluster.Key{set.Key}); err == nil || strings.Contains(err.Error(), "within") {
+		t.Errorf("Read: %v, want what is wrong with the answer", err)
+	}
+	if _, err = p.Apply(t.Context(), []cluster.Change{{Key: set.Key, New: &set}}); err == nil || strings.Contains(err.Error(), "within") {
+		t.Errorf("Apply: %v, want what is wrong with the answer", err)
 	}
 }
 

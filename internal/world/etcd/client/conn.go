@@ -36,6 +36,13 @@ type conn struct {
 	dialErr error // why the last attempt to connect failed; nil if it did not
 }
 
+// maxAnswer bounds an answer of a member, and maxHeader what it sends before
+// one. A list of a hundred members has some 20 kB.
+const (
+	maxAnswer = 1 << 20
+	maxHeader = 64 << 10
+)
+
 // open makes a connection to an endpoint; it connects with the first call. The
 // host name in the endpoint is what the member's certificate must be valid for.
 func open(endpoint string, config *tls.Config, dial Dial) (*conn, error) {
@@ -59,6 +66,7 @@ func open(endpoint string, config *tls.Config, dial Dial) (*conn, error) {
 	// The resolver "passthrough" asks no DNS; a dialer of our own keeps proxies
 	// out of it.
 	c.grpc, err = grpc.NewClient("passthrough:///"+u.Host, grpc.WithTransportCredentials(creds),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)), grpc.WithMaxHeaderListSize(maxHeader),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			nc, err := dial(ctx, address)
 			c.mu.Lock()

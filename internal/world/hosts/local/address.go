@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
 
@@ -154,7 +155,7 @@ func (p *Provider) claimed() []place {
 	for _, r := range roots {
 		folders, _ := os.ReadDir(filepath.Join(beside, r.Name(), "hosts"))
 		for _, f := range folders {
-			b, err := os.ReadFile(filepath.Join(beside, r.Name(), "hosts", f.Name(), claimFile))
+			b, err := bound.ReadFile(filepath.Join(beside, r.Name(), "hosts", f.Name(), claimFile), maxClaim)
 			var c claim
 			if err == nil && json.Unmarshal(b, &c) == nil {
 				places = append(places, place{c.Address, c.Ports})

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
@@ -18,6 +19,8 @@ import (
 const (
 	claimFile    = "host.json"
 	claimVersion = 1
+	// maxClaim bounds what is read of one.
+	maxClaim = 4 << 10
 )
 
 // claim is host.json: whose host a folder is, and where it listens. It never
@@ -72,7 +75,7 @@ func evidence(folder string) (string, error) {
 
 func (p *Provider) readClaim(name cluster.MemberName) (claim, error) {
 	file := filepath.Join(p.folder(name), claimFile)
-	b, err := os.ReadFile(file)
+	b, err := bound.ReadFile(file, maxClaim)
 	if err != nil {
 		return claim{}, err
 	}

@@ -100,7 +100,7 @@ func (s *Server) session(ctx context.Context, user string, n ssh.NewChannel) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	signals := make(chan string, 1)
+	signals, ended := make(chan signal), make(chan struct{})
 	started := false
 	for r := range requests {
 		switch {
@@ -111,15 +111,20 @@ func (s *Server) session(ctx context.Context, user string, n ssh.NewChannel) {
 			r.Reply(true, nil)
 			s.serving.Go(func() {
 				status := s.command(Command{Ctx: ctx, User: user, Line: payload.Command, Stdin: channel, Stdout: channel, Stderr: channel.Stderr()}, signals)
+				close(ended)
 				channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
 				channel.Close()
 			})
 		case r.Type == "signal":
 			var payload struct{ Signal string }
 			ssh.Unmarshal(r.Payload, &payload)
-			select {
-			case signals <- payload.Signal:
-			default:
+			if started { // sshd has sent it before it reads on, such as the channel's end
+				s := signal{payload.Signal, make(chan struct{})}
+				select {
+				case signals <- s:
+					<-s.sent
+				case <-ended:
+				}
 			}
 		default:
 			r.Reply(false, nil)
@@ -127,18 +132,22 @@ func (s *Server) session(ctx context.Context, user string, n ssh.NewChannel) {
 	}
 }
 
+// signal is one for a command; sent is closed when it was sent.
+type signal struct {
+	name string
+	sent chan struct{}
+}
+
 // grace is how long a command may take to end when the test has.
 const grace = 200 * time.Millisecond
 
 // command runs a command and returns its status.
-func (s *Server) command(c Command, signals <-chan string) int {
+func (s *Server) command(c Command, signals <-chan signal) int {
 	s.mu.Lock()
 	s.lines = append(s.lines, c.Line)
 	s.mu.Unlock()
-	if s.options.Handle != nil {
-		if status, handled := s.options.Handle(c); handled {
-			return status
-		}
+	if status, handled := s.handle(c, signals); handled {
+		return status
 	}
 	line := c.Line
 	if s.options.Rewrite != nil {
@@ -169,8 +178,9 @@ func (s *Server) command(c Command, signals <-chan string) int {
 	s.serving.Go(func() {
 		for {
 			select {
-			case name := <-signals:
-				signalGroup(cmd, name)
+			case sig := <-signals:
+				signalGroup(cmd, sig.name)
+				close(sig.sent)
 			case <-s.ending:
 				// What heeds the end of its input ends all that it started.
 				select {
@@ -187,6 +197,26 @@ func (s *Server) command(c Command, signals <-chan string) int {
 	cmd.Wait() // the status tells
 	close(ended)
 	return exitStatus(cmd.ProcessState)
+}
+
+// handle leaves a command to the test, which knows no signals.
+func (s *Server) handle(c Command, signals <-chan signal) (status int, handled bool) {
+	if s.options.Handle == nil {
+		return 0, false
+	}
+	over := make(chan struct{})
+	defer close(over)
+	s.serving.Go(func() {
+		for {
+			select {
+			case sig := <-signals:
+				close(sig.sent)
+			case <-over:
+				return
+			}
+		}
+	})
+	return s.options.Handle(c)
 }
 
 func (s *Server) forward(n ssh.NewChannel) {

@@ -1,0 +1,83 @@
+package bound
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// endless sends the same byte for ever, and counts.
+type endless struct {
+	letter byte
+	sent   int
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = e.letter
+	}
+	e.sent += len(b)
+	return len(b), nil
+}
+
+func TestReadAll(t *testing.T) {
+	for text, long := range map[string]bool{"": false, "1234": false, "12345": true} {
+		b, err := ReadAll(strings.NewReader(text), 4)
+		if errors.Is(err, ErrTooLong) != long || !long && (err != nil || string(b) != text) || long && b != nil {
+			t.Errorf("%q: %q, %v", text, b, err)
+		}
+	}
+	e := &endless{letter: 'x'}
+	if _, err := ReadAll(e, 1000); !errors.Is(err, ErrTooLong) || e.sent > 1001 {
+		t.Errorf("%v after %d bytes", err, e.sent)
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if _, err := ReadFile(path, 4); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	for text, long := range map[string]bool{"": false, "1234": false, "12345": true} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := ReadFile(path, 4)
+		if errors.Is(err, ErrTooLong) != long || !long && (err != nil || string(b) != text) {
+			t.Errorf("%q: %q, %v", text, b, err)
+		}
+	}
+	if _, err := ReadFile(filepath.Dir(path), 4); err == nil {
+		t.Error("a folder was read")
+	}
+	if runtime.GOOS != "windows" {
+		if _, err := ReadFile("/dev/zero", 4); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("a device: %v", err)
+		}
+	}
+}
+
+func TestDecoder(t *testing.T) {
+	small := strings.Repeat(`{"a":"12345678"}`+"\n", 100)
+	d := NewDecoder(strings.NewReader(small), 32)
+	for i := range 100 {
+		var v struct{ A string }
+		if err := d.Decode(&v); err != nil || v.A != "12345678" {
+			t.Fatalf("value %d: %+v, %v: the bound is for each value", i, v, err)
+		}
+	}
+	if err := d.Decode(&struct{}{}); err != io.EOF {
+		t.Errorf("at the end: %v", err)
+	}
+	for _, letter := range []byte(`x" [{`) {
+		e := &endless{letter: letter}
+		d := NewDecoder(io.MultiReader(strings.NewReader(`{"a":"`), e), 1<<16)
+		if err := d.Decode(&struct{ A string }{}); err == nil || e.sent > 1<<16 {
+			t.Errorf("%q without end: %v after %d bytes", letter, err, e.sent)
+		}
+	}
+}
