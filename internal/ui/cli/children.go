@@ -43,7 +43,7 @@ func newAgent(s *System) *cobra.Command {
 		Short:  "Do on this machine what a pleiad elsewhere asks for, over stdin and stdout",
 		Hidden: true,
 		Args:   noArgs,
-		RunE:   func(cmd *cobra.Command, _ []string) error { return s.Agent(cmd.Context(), s.In, s.Out) },
+		RunE:   func(cmd *cobra.Command, _ []string) error { return s.Agent(cmd.Context(), s.In, s.raw.out) },
 	}
 }
 

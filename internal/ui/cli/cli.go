@@ -29,6 +29,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
@@ -67,6 +68,9 @@ type Streams struct {
 	Out, Err io.Writer
 	// Interactive says that a person can answer at In.
 	Interactive bool
+	// raw is where package render and the agent's protocol write; whatever else
+	// is written to Out and Err cannot steer a terminal.
+	raw struct{ out, err io.Writer }
 	// Size returns columns and lines of the terminal that Out is; nil if it is
 	// none.
 	Size func() (columns, lines int)
@@ -109,6 +113,7 @@ func Run(s *System, args []string) Exit {
 
 func run(ctx context.Context, s *System, args []string) Exit {
 	g := &globals{}
+	s = s.shielded()
 	root := newRoot(s, g)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -123,9 +128,18 @@ func run(ctx context.Context, s *System, args []string) Exit {
 		return Exit(quiet)
 	}
 	fault := explain(ctx, g, err)
-	p := render.Printer{Format: g.format(), Screen: render.Screen{W: s.Err}}
+	p := render.Printer{Format: g.format(), Screen: render.Screen{W: s.raw.err}}
 	_ = p.Show(fault) // there is nobody left to tell
 	return Exit(fault.Exit)
+}
+
+// shielded is the same system, where all that is printed is harmless, whoever
+// wrote it.
+func (s *System) shielded() *System {
+	shielded := *s
+	shielded.raw.out, shielded.raw.err = s.Out, s.Err
+	shielded.Out, shielded.Err = foreign.Writer(s.Out), foreign.Writer(s.Err)
+	return &shielded
 }
 
 // quietExit ends a command whose output has already said it all.

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 
+	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 )
 
@@ -22,7 +22,7 @@ func consent(ctx context.Context, s *System, g *globals, command string, endange
 		return &failure{act: act, err: errors.New("it destroys hosts or data, and there is nobody to ask"), exit: Usage, hints: []string{"consent to it: " + g.again(command) + " --yes"}}
 	}
 	for _, e := range endangered {
-		fmt.Fprintln(s.Err, printable(e))
+		fmt.Fprintln(s.Err, foreign.Text(e))
 	}
 	fmt.Fprint(s.Err, "go on? Type yes: ")
 	// The reader outlives a cancelled context: a read from a terminal cannot be
@@ -45,14 +45,4 @@ func consent(ctx context.Context, s *System, g *globals, command string, endange
 		}
 		return &failure{act: act, err: errors.New("you did not say yes; nothing was done"), exit: Usage}
 	}
-}
-
-// printable replaces what could steer a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }

@@ -106,7 +106,7 @@ func (g *globals) format() render.Format {
 
 // printer prints what was asked for.
 func (g *globals) printer(s *System) render.Printer {
-	screen := render.Screen{W: s.Out}
+	screen := render.Screen{W: s.raw.out}
 	if s.Size != nil {
 		screen.Color = s.Env("NO_COLOR") == "" && s.Env("TERM") != "dumb"
 		if s.Env("TERM") != "dumb" && !g.verbose { // what -v prints would tear a picture apart

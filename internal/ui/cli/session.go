@@ -11,6 +11,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/progress"
+	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/trace"
@@ -22,7 +23,7 @@ func (g *globals) lock(ctx context.Context, s *System, h *home.Home, command str
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(g.timeout, patienceHere))
 	defer cancel()
 	return h.LockWait(ctx, command, func(who home.Holder) {
-		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", who, h.Cluster())
+		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", foreign.Text(who.String()), h.Cluster())
 	})
 }
 
@@ -64,7 +65,7 @@ func teller(s *System) func(string) {
 	return func(call string) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Fprintf(s.Err, "+%.3fs %s\n", time.Since(begun).Seconds(), printable(call))
+		fmt.Fprintf(s.Err, "+%.3fs %s\n", time.Since(begun).Seconds(), foreign.Text(call))
 	}
 }
 

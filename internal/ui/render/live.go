@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/progress"
+	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 )
 
 // live shows a stream of events on a terminal: a line for each thing that is
@@ -180,10 +181,10 @@ func (l *live) draw(now time.Time) {
 	rows := l.fitting(height)
 	name := 0
 	for _, r := range rows {
-		name = max(name, len(clean(r.name)))
+		name = max(name, len(foreign.Text(r.name)))
 	}
 	for _, r := range rows {
-		p.WriteString(string(p.paint(r.mark.tint, r.mark.sign)) + " " + clip(pad(clean(r.name), name)+"  "+r.words(now), columns-3) + "\x1b[K\n")
+		p.WriteString(string(p.paint(r.mark.tint, r.mark.sign)) + " " + clip(pad(foreign.Text(r.name), name)+"  "+r.words(now), columns-3) + "\x1b[K\n")
 	}
 	foot := fmt.Sprintf("  %s, %s done", span(now.Sub(l.begun)), count(l.done, "step"))
 	if !l.ended && !slices.ContainsFunc(l.rows, func(r *row) bool { return r.mark == working() }) {
@@ -225,9 +226,9 @@ func (r *row) words(now time.Time) string {
 	if r.mark == working() {
 		took = now.Sub(r.since)
 	}
-	text := clean(r.what) + "  " + span(max(0, took))
+	text := foreign.Text(r.what) + "  " + span(max(0, took))
 	if r.detail != "" {
-		text += "  " + clean(r.detail)
+		text += "  " + foreign.Text(r.detail)
 	}
 	return text
 }

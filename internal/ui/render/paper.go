@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/clipperhouse/displaywidth"
+
+	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 )
 
 // tint is how a piece of text stands out, as parameters of the escape sequence
@@ -59,7 +60,7 @@ func phrase(format string, args []any) string {
 		case ink, int:
 			cleaned[i] = a
 		default:
-			cleaned[i] = clean(fmt.Sprint(a))
+			cleaned[i] = foreign.Text(fmt.Sprint(a))
 		}
 	}
 	return fmt.Sprintf(format, cleaned...)
@@ -85,7 +86,7 @@ func (p *paper) folded(indent string, format string, args ...any) {
 // where a terminal is too narrow for it, so that it stays in its column.
 func (p *paper) hanging(column int, text string) {
 	at := column
-	for i, word := range strings.Split(clean(text), " ") {
+	for i, word := range strings.Split(foreign.Text(text), " ") {
 		width := displaywidth.String(word)
 		switch {
 		case i == 0:
@@ -123,7 +124,7 @@ func (p *paper) table(rows [][]cell, keep int) {
 	var widths []int
 	for _, row := range rows {
 		for i := range row {
-			row[i].text = clean(row[i].text)
+			row[i].text = foreign.Text(row[i].text)
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
@@ -147,17 +148,6 @@ func (p *paper) table(rows [][]cell, keep int) {
 		}
 		p.WriteString(strings.TrimRight(b.String(), " ") + "\n")
 	}
-}
-
-// clean replaces what could steer a terminal: values may come from anybody's
-// DNS. A tab is harmless, and stands in lines of files that are shown.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\t' || unicode.In(r, unicode.Bidi_Control) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }
 
 // clip cuts a cleaned line to a width in columns.

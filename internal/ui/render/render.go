@@ -13,9 +13,9 @@
 // changed or removed ([JSONVersion]).
 //
 // It promises about text: no colours and no cursor movement unless Screen says
-// that there is a terminal; colour never carries meaning alone; control
-// characters in values, which may come from anybody's DNS, never reach the
-// terminal.
+// that there is a terminal; colour never carries meaning alone; what is in
+// values, which may come from anybody's DNS, does nothing to the terminal
+// (package foreign).
 //
 // Why no TUI library: lipgloss asks tmux about its colours by running it, when
 // it is merely imported, and a member of the cluster is this same binary. What
@@ -27,6 +27,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 )
 
 // JSONVersion is the version of the JSON form of all values.
@@ -95,7 +97,7 @@ func writeJSON(w io.Writer, kind string, v any) error {
 	if !bytes.HasPrefix(fields, []byte("}")) {
 		line = append(line, ',')
 	}
-	if _, err := w.Write(append(line, fields...)); err != nil {
+	if _, err := w.Write(foreign.JSON(append(line, fields...))); err != nil {
 		return fmt.Errorf("print %s: %w", kind, err)
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/clipperhouse/displaywidth"
+
+	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 )
 
 // Endpoints are where clients reach a cluster.
@@ -135,7 +137,7 @@ func (Findings) Kind() string { return "findings" }
 func (f Findings) text(p *paper) {
 	checks, host := 0, ""
 	for _, one := range f.Findings {
-		checks = max(checks, displaywidth.String(clean(one.Check)))
+		checks = max(checks, displaywidth.String(foreign.Text(one.Check)))
 	}
 	for _, one := range f.Findings {
 		if one.Host != host {
@@ -150,10 +152,10 @@ func (f Findings) text(p *paper) {
 // text prints a finding beside others whose checks have names as wide as that.
 // What is to be typed stays on one line.
 func (f Finding) text(p *paper, checks int) {
-	grade := clean(string(f.Grade))
+	grade := foreign.Text(string(f.Grade))
 	width := len(Warning) + 2 + checks + 2
 	tone := map[Grade]tint{Fine: green, Warning: yellow, Broken: red}[f.Grade]
-	p.WriteString(string(p.paint(tone, grade)) + strings.Repeat(" ", max(0, len(Warning)-len(grade))+2) + pad(clean(f.Check), checks) + "  ")
+	p.WriteString(string(p.paint(tone, grade)) + strings.Repeat(" ", max(0, len(Warning)-len(grade))+2) + pad(foreign.Text(f.Check), checks) + "  ")
 	p.hanging(width, f.Found)
 	label := "remedy: "
 	for line := range strings.Lines(f.Remedy) {
