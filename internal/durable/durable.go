@@ -57,6 +57,43 @@ func Replace(f File) (changed bool, err error) {
 	return true, nil
 }
 
+// Create makes a file that is not there yet, as a whole or not at all. The error
+// is fs.ErrExist if anything is in its place, be it a link to nowhere.
+func Create(f File) error {
+	folder := filepath.Dir(f.Path)
+	w, err := os.CreateTemp(folder, ".pleiad-*") // readable by us alone
+	if err != nil {
+		return err
+	}
+	defer os.Remove(w.Name())
+	_, err = w.Write(f.Content)
+	if err == nil {
+		err = w.Chmod(f.Mode)
+	}
+	if err = errors.Join(err, w.Sync(), w.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(w.Name(), f.Path); err != nil { // unlike a rename it replaces nothing
+		return err
+	}
+	return SyncFolders(folder)
+}
+
+// Like is a file with the mode and owner of the one that is there, for new
+// content. A link stands for what it leads to.
+func Like(path string) (File, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return File{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return File{}, err
+	}
+	uid, gid := owner(info)
+	return File{Path: path, Mode: info.Mode().Perm(), UID: uid, GID: gid}, nil
+}
+
 // Holds says whether the file is what it is to be.
 func (f File) Holds() (bool, error) {
 	info, err := os.Lstat(f.Path)

@@ -1,6 +1,8 @@
 package durable
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,5 +69,62 @@ func TestReplaceErrors(t *testing.T) {
 	}
 	if changed, err := Remove(path); changed || err != nil {
 		t.Errorf("Remove of what is not there: %t, %v", changed, err)
+	}
+}
+
+// Create replaces nothing, not even a link to nowhere, and leaves nothing beside.
+func TestCreate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	if err := Create(Private(path, []byte("one"))); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"file", "link"} {
+		if err := Create(Private(filepath.Join(dir, name), []byte("two"))); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("Create over %s: %v", name, err)
+		}
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "one" {
+		t.Errorf("holds %q, %v", b, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("left %v, %v, want the file and the link", left, err)
+	}
+	if err := Create(Private(filepath.Join(dir, "absent", "file"), nil)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Create in an absent folder: %v", err)
+	}
+}
+
+// Like keeps a file's mode and owner, and follows a link to it.
+func TestLike(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	if err := os.WriteFile(path, []byte("one"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("file", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Like(filepath.Join(dir, "link"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Content = []byte("two")
+	if _, err := Replace(f); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode() != 0o640 {
+		t.Errorf("mode %v, %v, want a file as it was", info.Mode(), err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "two" {
+		t.Errorf("holds %q, %v", b, err)
 	}
 }

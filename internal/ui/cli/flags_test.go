@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/pki"
 )
 
 // parse runs a command line whose commands only note their options.
@@ -29,6 +30,7 @@ func parse(t *testing.T, args ...string) (options any, exit Exit, stderr string)
 		newDestroy(s, g, func(_ context.Context, o *destroyOptions) error { return note(o) }),
 		newDiscover(s, g, func(_ context.Context, o *discoverOptions) error { return note(o) }),
 		newEtcdctl(s, g, func(_ context.Context, o *etcdctlOptions) error { return note(o) }),
+		newCertificate(s, g, func(_ context.Context, o *certificateOptions) error { return note(o) }),
 		newLogs(s, g, func(_ context.Context, o *logsOptions) error { return note(o) }),
 		newInit(s, g, func(_ context.Context, o *initOptions) error { return note(o) }),
 	)
@@ -71,6 +73,14 @@ func TestFlags(t *testing.T) {
 		"logs a --file a.y": func(o any) bool { return !o.(*logsOptions).follow && o.(*logsOptions).flags.File == "a.y" },
 		"init --dns rfc2136 -f -": func(o any) bool {
 			return o.(*initOptions).dns == "rfc2136" && o.(*initOptions).hosts == "local" && o.(*initOptions).flags.File == "-"
+		},
+		"certificate patroni": func(o any) bool {
+			c := o.(*certificateOptions)
+			return c.app == pki.Application{Name: "patroni"} && c.days == 90 && c.folder == "." && !c.renew
+		},
+		"certificate a --no-user --days 7 --to b --renew": func(o any) bool {
+			c := o.(*certificateOptions)
+			return c.app == pki.Application{Name: "a", NoUser: true} && c.days == 7 && c.folder == "b" && c.renew
 		},
 		"init --hosts ssh": func(o any) bool {
 			return o.(*initOptions).dns == "" && o.(*initOptions).hosts == "ssh" && o.(*initOptions).flags.File == ""

@@ -122,10 +122,7 @@ func (g *globals) again(command string) string {
 	command, theirs, more := strings.Cut(command, " -- ")
 	words := []string{"pleiad", command}
 	add := func(flag, value string) {
-		if strings.ContainsAny(value, " \t'\"$\\&;|<>()*?[]#~") {
-			value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
-		}
-		words = append(words, flag, value)
+		words = append(words, flag, word(value))
 	}
 	if g.flags.File != "" {
 		add("-f", g.flags.File)
@@ -140,6 +137,14 @@ func (g *globals) again(command string) string {
 		words = append(words, "--", theirs)
 	}
 	return strings.Join(words, " ")
+}
+
+// word is a text as a word of a shell's command line.
+func word(text string) string {
+	if strings.ContainsAny(text, " \t'\"$\\&;|<>()*?[]#~") {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	return text
 }
 
 // clusters are the names of those that are known here, for completion and

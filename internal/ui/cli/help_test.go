@@ -24,7 +24,7 @@ func TestJSONPageIsComplete(t *testing.T) {
 			t.Errorf("kind %s is not on the page", k.name)
 		}
 	}
-	for _, v := range []render.Value{render.Road{}, render.Outcome{}, render.Health{}, render.Status{}, render.Endpoints{}, render.Variables{}, render.Findings{}, render.Version{}, render.Fault{}} {
+	for _, v := range []render.Value{render.Road{}, render.Outcome{}, render.Health{}, render.Status{}, render.Endpoints{}, render.Variables{}, render.Certificate{}, render.Findings{}, render.Version{}, render.Fault{}} {
 		if got := fields(reflect.TypeOf(v)); !reflect.DeepEqual(got, sorted(documented[v.Kind()])) {
 			t.Errorf("kind %s has fields %v, documented are %v", v.Kind(), got, sorted(documented[v.Kind()]))
 		}

@@ -82,6 +82,7 @@ func at(ms int) time.Time {
 func TestValues(t *testing.T) {
 	refusal := plan.Refusal{Rule: "R6", What: "start member etcd-a", Evidence: []string{"/x/data is empty, but member 1f once had data"},
 		Remedy: []plan.Remedy{plan.PutDataBack.Say(), plan.StartOver.Say()}}
+	files := CertificateFiles{CA: "/home/o'neil/a b/ca.crt", Cert: "/home/o'neil/a b/patroni.crt", Key: "/home/o'neil/a b/patroni.key"}
 	for name, v := range map[string]Value{
 		"fault": Fault{Error: "cannot destroy dev: there is no such cluster", Hints: []string{"see what there is: pleiad status"}, Exit: 6, Name: "no-cluster"},
 		"outcome-up": Outcome{Command: "up", Cluster: "dev", Domain: "dev.test", Members: 3, Reached: true, Steps: 15, Took: 712 * time.Millisecond,
@@ -97,6 +98,10 @@ func TestValues(t *testing.T) {
 			{URL: "https://etcd-a.dev.test:2379", Host: "etcd-a.dev.test", Port: 2379, TLS: true, Addresses: []string{"127.71.0.11"}}}},
 		"environment": Variables{Note: []string{"for sh"}, Variables: []Variable{{"ETCDCTL_ENDPOINTS", "https://127.71.0.11:2379"},
 			{"ETCDCTL_CACERT", "/home/o'neil/a b/ca.crt"}, {"ETCDCTL_USER", ""}}},
+		"certificate": Certificate{Cluster: "dev", Name: "patroni", User: "patroni", NotAfter: time.Date(2027, 2, 25, 12, 30, 0, 0, time.UTC), Files: files,
+			Settings: files.Settings(Finder{Domain: "dev.test", DiscoveryName: "c2", Service: "_etcd-client-ssl-c2._tcp.dev.test."}, true)},
+		"certificate-local": Certificate{Cluster: "dev", Name: "batch", NotAfter: time.Date(2027, 2, 25, 12, 30, 0, 0, time.UTC), Files: files,
+			Settings: files.Settings(Finder{Domain: "dev.test", Service: "_etcd-client-ssl._tcp.dev.test.", Endpoints: []string{"127.71.0.2:2379", "127.71.0.3:2379"}}, false)},
 		"version": Version{Release: "(devel)", Revision: "abcdef0+changes", Etcd: "3.7.3", Go: "go1.26.8", Platform: "linux/amd64"},
 		"findings": Findings{Worst: Warning, Findings: []Finding{{Check: "state directory", Grade: Fine, Found: "/x is writable"},
 			{Check: "disk", Grade: Warning, Found: "fdatasync p99 14ms", Remedy: "keep the state on a faster disk"}}},

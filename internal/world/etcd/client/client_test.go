@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/authpb"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -262,5 +263,41 @@ func BenchmarkView(b *testing.B) {
 		if _, err := i.View(b.Context(), bed.hosts[0]); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// With etcd's authentication on, a view needs a certificate that names a user,
+// and no rights: not even that there is such a user.
+func TestAuthentication(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t, 1, true)
+	ready(t, b)
+	h := b.hosts[0]
+	config := b.tls.Clone()
+	config.ServerName = b.spec.HostName(h.Name)
+	c, err := grpc.NewClient(strings.TrimPrefix(b.url(h, h.Ports.Client), "https://"), grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	auth := pb.NewAuthClient(c)
+	_, adding := auth.UserAdd(t.Context(), &pb.AuthUserAddRequest{Name: "root", Options: &authpb.UserAddOptions{NoPassword: true}})
+	_, granting := auth.UserGrantRole(t.Context(), &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"})
+	_, enabling := auth.AuthEnable(t.Context(), &pb.AuthEnableRequest{})
+	if err := errors.Join(adding, granting, enabling); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.UserList(t.Context(), &pb.AuthUserListRequest{}); err == nil {
+		t.Error("the operator has rights that nobody gave it")
+	}
+	v, err := b.inspector().View(t.Context(), h)
+	if err != nil || !v.Healthy() || len(v.Members) != 1 {
+		t.Errorf("View: %+v, %v, want a healthy member", v, err)
+	}
+	dial := func(ctx context.Context, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", h.Address, h.Ports.Client))
+	}
+	if err := client.Check(t.Context(), b.spec.ClientURL(h.Name, h.Ports.Client), b.tls, dial); err != nil {
+		t.Errorf("Check: %v", err)
 	}
 }
