@@ -49,7 +49,7 @@ func kinds() []kind {
 		{"status", "status", []string{"at", "cluster", "domain", "phase", "id", "tls", "members", "nameServer", "hosts", "places [{address, taken, unknown, remedy, lasting}]", "drift [{where, what}]", "expiry {of, notAfter, renewAt}"}},
 		{"endpoints", "discover", []string{"domain", "service", "endpoints [{url, host, port, tls, addresses, error}]"}},
 		{"environment", "env", []string{"variables [{name, value}]; an empty value is to be unset"}},
-		{"certificate", "certificate", []string{"cluster", "name", "user", "notAfter", "files {ca, cert, key}", "settings [{client, text}]"}},
+		{"certificate", "certificate", []string{"cluster", "name", "user", "notAfter", "files {ca, cert, key}", "settings [{client, lines}]"}},
 		{"findings", "doctor", []string{"worst (ok, warning, fault)", "findings [{check, grade, found, remedy, host}]"}},
 		{"version", "version", []string{"release", "revision", "etcd", "go", "platform"}},
 		{"error", "any command, on stderr", []string{"error", "detail", "hints", "exit", "name"}},

@@ -28,10 +28,10 @@ type CertificateFiles struct {
 	Key  string `json:"key"`
 }
 
-// Setting is what to paste for one kind of client.
+// Setting is what to paste for one kind of client, line by line.
 type Setting struct {
-	Client string `json:"client"`
-	Text   string `json:"text"`
+	Client string   `json:"client"`
+	Lines  []string `json:"lines"`
 }
 
 // Kind implements Value.
@@ -52,8 +52,8 @@ func (c Certificate) text(p *paper) {
 	for _, s := range c.Settings {
 		p.line("")
 		p.line("# %s", s.Client)
-		for l := range strings.Lines(s.Text) {
-			p.line("%s", strings.TrimSuffix(l, "\n"))
+		for _, l := range s.Lines {
+			p.line("%s", l)
 		}
 	}
 }
@@ -70,7 +70,8 @@ type Finder struct {
 
 // Settings are those for etcdctl, Patroni and Prometheus.
 func (f CertificateFiles) Settings(by Finder, user bool) []Setting {
-	return []Setting{{"etcdctl", f.etcdctl(by)}, {"Patroni", f.patroni(by, user)}, {"Prometheus", f.prometheus(by)}}
+	lines := func(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
+	return []Setting{{"etcdctl", lines(f.etcdctl(by))}, {"Patroni", lines(f.patroni(by, user))}, {"Prometheus", lines(f.prometheus(by))}}
 }
 
 func (f CertificateFiles) etcdctl(by Finder) string {

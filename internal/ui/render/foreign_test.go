@@ -81,7 +81,7 @@ func fill(v reflect.Value, depth int) {
 
 // values are pointers to all kinds of values there are.
 func values() []any {
-	return []any{new(Status), new(Fault), new(Health), new(Road), new(Endpoints), new(Variables), new(Version), new(Findings), new(Outcome)}
+	return []any{new(Status), new(Fault), new(Health), new(Road), new(Endpoints), new(Variables), new(Certificate), new(Version), new(Findings), new(Outcome)}
 }
 
 func TestNoKindOfValueIsLeftOut(t *testing.T) {
