@@ -10,6 +10,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
+	"github.com/pleiad-etcd/pleiad/internal/world/handout"
 )
 
 // parse runs a command line whose commands only note their options.
@@ -76,11 +77,11 @@ func TestFlags(t *testing.T) {
 		},
 		"certificate patroni": func(o any) bool {
 			c := o.(*certificateOptions)
-			return c.app == pki.Application{Name: "patroni"} && c.days == 90 && c.folder == "." && !c.renew
+			return c.request == handout.Request{Application: pki.Application{Name: "patroni"}, Folder: "."} && c.days == 90
 		},
 		"certificate a --no-user --days 7 --to b --renew": func(o any) bool {
 			c := o.(*certificateOptions)
-			return c.app == pki.Application{Name: "a", NoUser: true} && c.days == 7 && c.folder == "b" && c.renew
+			return c.request == handout.Request{Application: pki.Application{Name: "a", NoUser: true}, Folder: "b", Renew: true} && c.days == 7
 		},
 		"init --hosts ssh": func(o any) bool {
 			return o.(*initOptions).dns == "" && o.(*initOptions).hosts == "ssh" && o.(*initOptions).flags.File == ""
