@@ -11,6 +11,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -40,6 +41,13 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 		if err := creds.Complete(); err != nil {
 			return err
 		}
+	}
+	found, err := member.Delivered(host.Paths)
+	if err != nil {
+		return err
+	}
+	if err := member.Deliverable(found, n); err != nil {
+		return err
 	}
 	if i.user, err = i.User(ctx, true); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -62,7 +63,7 @@ type response struct {
 
 // kinds are the errors that keep their identity on the way.
 func kinds() map[string]error {
-	return map[string]error{"occupied": ErrOccupied, "busy": ErrBusy, "not blank": ErrNotBlank}
+	return map[string]error{"occupied": ErrOccupied, "busy": ErrBusy, "not blank": ErrNotBlank, "contradicted": member.ErrContradicted}
 }
 
 // Serve answers requests until in ends. Then what is under way is given up, and

@@ -160,6 +160,9 @@ type Node struct {
 	Installed string `json:"installed,omitempty"`
 	// Sealed says that the installed node is of a sealed cluster.
 	Sealed bool `json:"sealed,omitempty"`
+	// Made is what the installed node was made from; zero if nothing is
+	// installed.
+	Made Made `json:"made,omitzero"`
 	// Drift is what else on the host is no longer as it was delivered: its
 	// unit, its pinned peers, its binary.
 	Drift []string `json:"drift,omitempty"`
@@ -169,6 +172,21 @@ type Node struct {
 	Data Data `json:"data"`
 	// Process is the member's process.
 	Process Process `json:"process"`
+}
+
+// Made is what a node was made from, and so what its host knows of the cluster
+// whatever the marker says now.
+type Made struct {
+	Token Token `json:"token"`
+	// Member and ID are the member's and the cluster's IDs, computed at
+	// bootstrap: those that its data must carry.
+	Member MemberID `json:"member"`
+	ID     ID       `json:"id"`
+	// Members are the members of the cluster, sorted.
+	Members []MemberName `json:"members"`
+	// Generation is the marker's at delivery: a marker with a lower one is
+	// older than the host.
+	Generation uint64 `json:"generation,omitempty"`
 }
 
 // Data is what a data directory holds, and what it once held (rule R6).
@@ -182,6 +200,9 @@ type Data struct {
 	Member  MemberID `json:"member,omitempty"`
 	Cluster ID       `json:"cluster,omitempty"`
 }
+
+// Own says whether the data is that of the member that a node was made for.
+func (d Data) Own(m Made) bool { return d.Present && d.Member == m.Member && d.Cluster == m.ID }
 
 // Process is a member's process on its host.
 type Process struct {

@@ -41,13 +41,9 @@ func Inspect(configDir string) (cluster.Node, error) {
 // What is not there is absent from the result. A file that is there and cannot
 // be read or understood is an error that names it, and the node is unknown.
 func InspectPaths(paths cluster.Paths) (cluster.Node, error) {
-	var out cluster.Node
-	n, err := readInstalled(paths.Config)
+	out, err := inspectInstalled(paths.Config)
 	if err != nil {
 		return cluster.Node{}, err
-	}
-	if n != nil {
-		out.Installed, out.Sealed = n.Digest(), n.Sealed
 	}
 	if out.Certificate, err = readCertificates(paths.Config); err != nil {
 		return cluster.Node{}, err
@@ -61,12 +57,38 @@ func InspectPaths(paths cluster.Paths) (cluster.Node, error) {
 	if out.Process, err = inspectProcess(s, paths.Log); err != nil {
 		return cluster.Node{}, err
 	}
-	if paths.Data != "" {
-		if out.Data, err = readData(paths.Data); err != nil {
-			return cluster.Node{}, err
-		}
+	if out.Data, err = inspectData(paths.Data); err != nil {
+		return cluster.Node{}, err
 	}
 	return out, nil
+}
+
+// Delivered is the part of [InspectPaths] that a new delivery must not
+// contradict: the installed node and the data.
+func Delivered(paths cluster.Paths) (cluster.Node, error) {
+	out, err := inspectInstalled(paths.Config)
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	if out.Data, err = inspectData(paths.Data); err != nil {
+		return cluster.Node{}, err
+	}
+	return out, nil
+}
+
+func inspectInstalled(configDir string) (cluster.Node, error) {
+	n, err := readInstalled(configDir)
+	if err != nil || n == nil {
+		return cluster.Node{}, err
+	}
+	return cluster.Node{Installed: n.Digest(), Sealed: n.Sealed, Made: n.Made()}, nil
+}
+
+func inspectData(dataDir string) (cluster.Data, error) {
+	if dataDir == "" {
+		return cluster.Data{}, nil
+	}
+	return readData(dataDir)
 }
 
 // readInstalled is the member file in a folder, or nil if there is none.

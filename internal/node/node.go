@@ -34,6 +34,9 @@ type Node struct {
 	// Sealed says that the cluster's bootstrap is over, or given up: a missing
 	// data directory then means lost data, never a first start (rules R1, R6).
 	Sealed bool `json:"sealed"`
+	// Generation is the marker's at delivery. It is not part of the digest: no
+	// node is delivered again for it.
+	Generation uint64 `json:"generation,omitempty"`
 	// Member and ID are the IDs that the data directory must carry: the ID of
 	// a member that bootstraps, and the cluster's, which stays what it was at
 	// bootstrap however its members change.
@@ -100,6 +103,7 @@ func Render(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h 
 		Token:       marker.Token,
 		Name:        h.Name,
 		Sealed:      marker.Phase != cluster.Bootstrapping,
+		Generation:  marker.Generation,
 		Member:      cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), marker.Token),
 		ID:          marker.ID,
 		Paths:       h.Paths,
@@ -180,7 +184,20 @@ func Decode(b []byte) (Node, error) {
 }
 
 // Digest tells whether a host holds this very node.
-func (n Node) Digest() string { return digest(n.Encode()) }
+func (n Node) Digest() string {
+	n.Generation = 0
+	return digest(n.Encode())
+}
+
+// Made is what the node was made from.
+func (n Node) Made() cluster.Made {
+	m := cluster.Made{Token: n.Token, Member: n.Member, ID: n.ID, Generation: n.Generation}
+	for _, p := range n.Gate.Peers {
+		name, _, _ := strings.Cut(p.Target, ".")
+		m.Members = append(m.Members, cluster.MemberName(name))
+	}
+	return m
+}
 
 // Flags is the digest of what a running etcd was started with and could only
 // change by a restart: its flags, less those that a started member ignores.

@@ -87,7 +87,8 @@ func read(ctx context.Context, w world.World, keys []cluster.Key) (r cluster.See
 }
 
 // addresses adds the address records of every name that the marker, a service
-// or a host speaks of.
+// or a host speaks of. The marker is read again: a host that was given something
+// after the first look would seem to know better than the marker.
 func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State) {
 	if !s.Records.Known() {
 		return
@@ -102,19 +103,21 @@ func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster
 		}
 	}
 	slices.Sort(members)
-	var keys []cluster.Key
+	if len(members) == 0 {
+		return
+	}
+	marker := cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}
+	keys := []cluster.Key{marker}
 	for _, m := range slices.Compact(members) {
 		name := spec.HostName(m) + "."
 		keys = append(keys, cluster.Key{Name: name, Type: cluster.A}, cluster.Key{Name: name, Type: cluster.AAAA})
-	}
-	if len(keys) == 0 {
-		return
 	}
 	more, denied := read(ctx, w, keys)
 	if !more.Known() {
 		s.Records, s.Denied = more, denied
 		return
 	}
+	s.Records.Value = s.Records.Value.With([]cluster.Change{{Key: marker}})
 	for _, set := range more.Value.Sets {
 		s.Records.Value = s.Records.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
 	}

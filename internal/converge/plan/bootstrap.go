@@ -105,6 +105,9 @@ func (s situation) install(members []cluster.Host) []Step {
 	for _, h := range visible(members) {
 		n, found := s.render(*s.marker, members, h), h.Node.Value
 		issue := s.spec.TLS && (found.Certificate == nil || found.Certificate.Due(s.state.At))
+		if found.Data.Present && !found.Data.Own(n.Made()) {
+			continue // refused where its start is planned
+		}
 		step, other := InstallNode{Host: h, Node: n, Issue: issue}, found.Installed != n.Digest()
 		switch {
 		case found.Installed == "":

@@ -32,9 +32,12 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	case s.marker == nil:
 		return s.stampAgain()
 	}
+	if s.otherLife() != nil {
+		return refuse(*s.behind(what))
+	}
 	// What was made goes, not what the spec says now.
 	s.spec.TLS = s.marker.CA != ""
-	if s.marker.Phase != cluster.Destroying || s.clients() != nil {
+	if s.marker.Phase != cluster.Destroying || s.clients() != nil || len(s.unlisted()) > 0 {
 		return s.stamp()
 	}
 	if r := s.formerLife(); r != nil {
@@ -60,22 +63,41 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 // stamp says on the marker that this cluster goes, before anything of it does,
 // and sends clients away from members that are about to stop (rule R8).
 func (s situation) stamp() Plan {
-	changes := append(s.clients(), s.advance(func(m *cluster.Marker) { m.Phase = cluster.Destroying }))
+	changes := append(s.clients(), s.advance(func(m *cluster.Marker) {
+		m.Phase, m.Members = cluster.Destroying, append(m.Members, s.unlisted()...)
+	}))
 	return Plan{Steps: []Step{ChangeRecords{Purpose: "stamp", Changes: changes,
 		Reason: Reason{Why: "from here on this cluster is only ever destroyed, and clients find it no more", Rules: []Rule{"R2", "R8"}}}}}
 }
 
-// clients takes our members off the client SRV set; nil if none is on it.
+// unlisted are hosts of this incarnation that are not on the marker's list. They
+// are its members all the same, and go with the rest.
+func (s situation) unlisted() []cluster.MemberName {
+	var out []cluster.MemberName
+	for _, h := range s.hosts {
+		if h.Token == s.marker.Token && !s.marker.Has(h.Name) {
+			out = append(out, h.Name)
+		}
+	}
+	return out
+}
+
+// clients takes our members off the client SRV set; nil if none is on it. The
+// set of the other scheme counts too: a marker that lost its CA does not know
+// how the cluster was made.
 func (s situation) clients() []cluster.Change {
-	set, ok := s.records.Get(cluster.Key{Name: s.spec.ClientService(), Type: cluster.SRV})
-	if !ok {
-		return nil
+	var out []cluster.Change
+	for _, tls := range []bool{true, false} {
+		s.spec.TLS = tls
+		set, ok := s.records.Get(cluster.Key{Name: s.spec.ClientService(), Type: cluster.SRV})
+		if !ok {
+			continue
+		}
+		if left, ours := s.without(set); ours {
+			out = append(out, cluster.Change{Key: set.Key, Old: &set, New: left})
+		}
 	}
-	left, ours := s.without(set)
-	if !ours {
-		return nil
-	}
-	return []cluster.Change{{Key: set.Key, Old: &set, New: left}}
+	return out
 }
 
 // stampAgain writes the marker of a cluster that lost it, for the sake of its
@@ -165,7 +187,7 @@ func (s situation) without(set cluster.RecordSet) (*cluster.RecordSet, bool) {
 func (s situation) wrote(k cluster.Key, value string) bool {
 	switch k.Type {
 	case cluster.SRV:
-		return (k.Name == s.spec.ServerService() || k.Name == s.spec.ClientService()) && s.ourService(value)
+		return s.ourService(value)
 	case cluster.A, cluster.AAAA:
 		m, ok := s.spec.MemberOf(k.Name)
 		if !ok || !s.marker.Has(m) {

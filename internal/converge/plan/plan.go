@@ -131,6 +131,11 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 	}
 	m, refusal := ownMarker(spec, s.Control, *sit.stored, what)
 	if refusal != nil {
+		// Whoever has the cluster's CA made it, whatever the marker says now.
+		if m.Token != "" && m.CA != "" && m.CA == s.Control.CA {
+			sit.marker = &m
+			refusal.Remedy = append(sit.putBack(), refusal.Remedy...)
+		}
 		return sit, []Refusal{*refusal}
 	}
 	sit.marker = &m
@@ -173,9 +178,10 @@ func markerKey(spec cluster.Spec) cluster.Key {
 	return cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}
 }
 
-// named is the host of a member, if there is one.
+// named is the host of a member, if there is one. A host of another incarnation
+// is none.
 func (s situation) named(name cluster.MemberName) (cluster.Host, bool) {
-	i := slices.IndexFunc(s.hosts, func(h cluster.Host) bool { return h.Name == name })
+	i := slices.IndexFunc(s.hosts, func(h cluster.Host) bool { return h.Name == name && h.Token == s.marker.Token })
 	if i < 0 {
 		return cluster.Host{}, false
 	}

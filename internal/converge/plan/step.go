@@ -231,7 +231,7 @@ func (l LaunchHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 // Effect implements Step.
 func (i InstallNode) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return edit(s, i.Host.Name, func(h *cluster.Host) {
-		h.Node.Value.Installed, h.Node.Value.Sealed = i.Node.Digest(), i.Node.Sealed
+		h.Node.Value.Installed, h.Node.Value.Sealed, h.Node.Value.Made = i.Node.Digest(), i.Node.Sealed, i.Node.Made()
 		if i.Issue {
 			h.Node.Value.Certificate = &cluster.Certificate{NotAfter: s.At.AddDate(1, 0, 0), RenewAt: s.At.AddDate(0, 8, 0)}
 		}

@@ -195,6 +195,8 @@ func (w *story) event(line string, f []string) error {
 	case strings.HasPrefix(line, "record "):
 		set := cluster.NewRecordSet(f[1], cluster.RecordType(f[2]), strings.Split(rest(3), " | ")...)
 		w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
+	case strings.HasPrefix(line, "marker "):
+		return w.edit(f[1:])
 	case strings.HasPrefix(line, "no record "):
 		w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: cluster.Key{Name: f[2], Type: cluster.RecordType(f[3])}}})
 	case strings.HasPrefix(line, "owner "):
@@ -231,7 +233,9 @@ func (w *story) event(line string, f []string) error {
 			h.View = cluster.Unknown[cluster.View](rest(2))
 		})
 	case f[1] == "half-installed":
-		host(func(h *cluster.Host) { h.Node.Value.Installed, h.Node.Value.Sealed = "", false })
+		host(func(h *cluster.Host) {
+			h.Node.Value.Installed, h.Node.Value.Sealed, h.Node.Value.Made = "", false, cluster.Made{}
+		})
 	case f[1] == "unclaimed":
 		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
 		w.state.Places = append(slices.Clone(w.state.Places), cluster.Place{Member: member(f[0]), Unknown: rest(2), Lasting: true, Remedy: []string{"put it back"}})
@@ -259,6 +263,26 @@ func (w *story) event(line string, f []string) error {
 	default:
 		return fmt.Errorf("no such event")
 	}
+	return nil
+}
+
+// edit changes fields of the marker; one without a value is taken away.
+func (w *story) edit(fields []string) error {
+	key := markerKey(w.spec)
+	set, ok := w.state.Records.Value.Get(key)
+	if !ok {
+		return fmt.Errorf("there is no marker")
+	}
+	text := strings.Fields(set.Values[0])
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, "=")
+		text = slices.DeleteFunc(text, func(have string) bool { return strings.HasPrefix(have, name+"=") })
+		if value != "" {
+			text = append(text, f)
+		}
+	}
+	changed := cluster.NewRecordSet(key.Name, key.Type, strings.Join(text, " "))
+	w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: key, New: &changed}})
 	return nil
 }
 

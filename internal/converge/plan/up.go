@@ -46,12 +46,19 @@ func towards(spec cluster.Spec, state cluster.State) Plan {
 		return s.refuse(refusals...)
 	case s.marker == nil:
 		return s.begin()
-	case s.marker.Phase == cluster.Destroying:
+	}
+	if r := s.behind("converge " + string(spec.Cluster)); r != nil {
+		return s.refuse(*r)
+	}
+	if s.marker.Phase == cluster.Destroying {
 		return refuse(Refusal{Rule: "R2", What: "converge " + string(spec.Cluster),
 			Evidence: []string{"the marker says that this cluster is being destroyed"},
 			Remedy:   remedies(FinishDestroy)})
 	}
-	if r := s.mismatch(); r != nil {
+	if r := s.scheme(); r != nil {
+		return s.refuse(*r)
+	}
+	if r := s.authority(); r != nil {
 		return s.refuse(*r)
 	}
 	if s.marker.Phase == cluster.Bootstrapping {
@@ -77,7 +84,7 @@ func (s situation) begin() Plan {
 	const what = "bootstrap"
 	if len(s.hosts) > 0 {
 		r := Refusal{Rule: "R1", What: what, Remedy: remedies(DestroyUnwanted)}
-		if m, whole := s.formerMarker(); whole {
+		if m, whole := s.rightMarker(); whole {
 			r.Remedy = append(PutMarkerBack.lines("if the marker was deleted by mistake, put this record back:", m), r.Remedy...)
 		}
 		r.Evidence = append(r.Evidence, "there is no marker on "+s.spec.MarkerName()+", but this cluster has lived:")
@@ -131,45 +138,36 @@ func life(h cluster.Host) string {
 	return "holds no data"
 }
 
-// formerMarker is the marker that the hosts speak of, in the syntax of a zone
-// file, for a person to put back; and whether it is whole: the hosts are all
-// there were, for the cluster ID in their data is the one that follows from
-// their names, and there is an owner to name.
-func (s situation) formerMarker() (record string, whole bool) {
-	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.state.Control.Owner, Generation: 1_000_000, Token: s.hosts[0].Token, Phase: cluster.Bootstrapping}
-	if s.spec.TLS {
-		m.CA = s.state.Control.CA
+// scheme refuses to change TLS, which cannot be done in this version.
+func (s situation) scheme() *Refusal {
+	made := s.marker.CA != ""
+	if made == s.spec.TLS {
+		return nil
 	}
-	m.Members, m.ID = names(s.hosts), node.ClusterID(s.spec, m.Token, s.hosts)
-	for _, h := range s.hosts {
-		if h.Node.Value.Sealed {
-			m.Phase = cluster.Sealed
-		}
-		whole = whole || h.Node.Value.Data.Cluster == m.ID
-	}
-	whole = whole && m.Owner != "" && (m.CA != "") == s.spec.TLS
-	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String()), whole
+	return &Refusal{Rule: "R2", What: "change TLS",
+		Evidence: []string{fmt.Sprintf("the cluster was made with tls %s, the spec says tls %s", onOff(made), onOff(s.spec.TLS))},
+		Remedy:   remedies(SetTLSBack)}
 }
 
-// mismatch refuses what cannot be reached from the marker in this version:
-// another size, another scheme, a CA that is not here.
-func (s situation) mismatch() *Refusal {
+// authority refuses to act for a cluster whose CA is not here.
+func (s situation) authority() *Refusal {
 	ca := s.state.Control.CA
-	switch {
-	case (s.marker.CA != "") != s.spec.TLS:
-		return &Refusal{Rule: "R2", What: "change TLS",
-			Evidence: []string{fmt.Sprintf("the cluster was made with tls %s, the spec says tls %s", onOff(s.marker.CA != ""), onOff(s.spec.TLS))},
-			Remedy:   remedies(SetTLSBack)}
-	case s.spec.TLS && ca != s.marker.CA:
-		here := "there is no CA key"
-		if ca != "" {
-			here = "the CA is " + ca
-		}
-		return &Refusal{Rule: "R15", What: "act for this cluster",
-			Evidence: []string{fmt.Sprintf("the cluster's CA is %s; in this state directory %s", s.marker.CA, here)},
-			Remedy:   remedies(OwnersDirectory)}
+	if !s.spec.TLS || ca == s.marker.CA {
+		return nil
 	}
-	return nil
+	here := "there is no CA key"
+	if ca != "" {
+		here = "the CA is " + ca
+	}
+	r := Refusal{Rule: "R15", What: "act for this cluster", Remedy: remedies(OwnersDirectory),
+		Evidence: []string{fmt.Sprintf("the cluster's CA is %s; in this state directory %s", s.marker.CA, here)}}
+	for _, h := range s.hosts {
+		if ca != "" && h.View.Known() {
+			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s accepts a certificate of the CA that is here", h.Name))
+			r.Remedy = s.putBack()
+		}
+	}
+	return &r
 }
 
 func onOff(b bool) string {
@@ -247,7 +245,7 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	d := h.Node.Value.Data
 	r := Refusal{Rule: "R6", What: "start member " + string(h.Name)}
 	switch {
-	case d.Present && (d.Member != n.Member || d.Cluster != n.ID):
+	case d.Present && !d.Own(n.Made()):
 		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
 		r.Remedy = remedies(PutDataBack)
 	case !d.Present && (d.Born || n.Sealed):

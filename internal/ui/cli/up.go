@@ -62,6 +62,9 @@ func (o *upOptions) run(ctx context.Context) error {
 	} else {
 		err = errors.Join(err, lock.Release())
 	}
+	if err != nil && len(outcome.Refusals) > 0 { // what was refused may be the reason
+		err = errors.Join(err, o.printer(o.system).Show(outcome))
+	}
 	if err != nil {
 		return cannot(act, err)
 	}

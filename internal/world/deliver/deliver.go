@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -24,7 +25,9 @@ type Deliverer interface {
 	// writes, replaces each file atomically, and writes member.json last, so
 	// that a half-delivered node is seen as not delivered. Keys and
 	// certificates are written only if creds is not nil. It neither starts nor
-	// stops the member and never touches the data directory.
+	// stops the member and never touches the data directory. Before it changes
+	// anything it makes sure that what is on the host does not contradict the
+	// node: else it returns ErrContradicted.
 	Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error
 
 	// Start starts the member's process unless it runs. It returns nil as soon
@@ -46,6 +49,10 @@ type Deliverer interface {
 var (
 	// ErrOccupied: something else listens on the member's address.
 	ErrOccupied = errors.New("address already in use")
+	// ErrContradicted: the host knows better than whoever made the node. It
+	// holds the data of another member, or a node of another incarnation, of
+	// a sealed cluster, or of a newer marker.
+	ErrContradicted = member.ErrContradicted
 	// ErrUnsupported: the host cannot run what would be delivered. A person
 	// must act.
 	ErrUnsupported = errors.New("not supported")

@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "obscure", "lose claim", "occupy", "deny", "stale", "lie", "delete marker", "delete address", "delete service", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "obscure", "lose claim", "occupy", "deny", "stale", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -66,6 +66,14 @@ func (w *World) Afflict(what string) bool {
 		done = w.lie()
 	case "delete marker":
 		done = w.spoil(w.opts.Spec.MarkerName())
+	case "restore zone":
+		done = w.restoreZone()
+		if done && w.chance.IntN(3) == 0 { // whoever restores backups has lost more than records
+			w.strikeHost("vanish", func(*host) bool { return true }, func(h *host) { w.vanish(h, "vanishes") })
+			w.count("fault: vanish")
+		}
+	case "edit marker":
+		done = w.editMarker()
 	case "delete address":
 		done = w.spoil("etcd-")
 	case "delete service":

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
@@ -49,26 +50,36 @@ func (d Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, e
 	var out cluster.Node
 	err := d.on(ctx, read, "inspect", h, func(_ *op, h *host) error {
 		d.c.w.rules.reads(d.c, nodeName(h.Name))
-		out = cluster.Node{Installed: h.digest, Certificate: h.certificate, Data: h.data(), Process: cluster.Process{Exit: h.exit}}
-		if h.node != nil {
-			out.Sealed = h.node.Sealed
-		}
-		if p := h.process; p != nil {
-			out.Process = cluster.Process{Running: true, PID: p.pid, Since: p.since, Flags: p.flags, Gate: p.gate}
-		}
+		out = h.inspect()
 		return nil
 	})
 	return out, err
+}
+
+// inspect is what member.InspectPaths would say.
+func (h *host) inspect() cluster.Node {
+	out := cluster.Node{Installed: h.digest, Certificate: h.certificate, Data: h.data(), Process: cluster.Process{Exit: h.exit}}
+	if h.node != nil {
+		out.Sealed, out.Made = h.node.Sealed, h.node.Made()
+	}
+	if p := h.process; p != nil {
+		out.Process = cluster.Process{Running: true, PID: p.pid, Since: p.since, Flags: p.flags, Gate: p.gate}
+	}
+	return out
 }
 
 // Install implements deliver.Deliverer.
 func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
 	return d.on(ctx, write, "install", h, func(o *op, h *host) error {
 		w := d.c.w
-		w.rules.installs(d.c, n)
 		if n.Name != h.Name {
 			return fmt.Errorf("install %s: this is the node of %s", h.Name, n.Name)
 		}
+		if err := member.Deliverable(h.inspect(), n); err != nil && !w.opts.NoIdentity {
+			w.count("the host knows better")
+			return fmt.Errorf("install %s: %w", h.Name, err)
+		}
+		w.rules.installs(d.c, h, n)
 		if creds != nil {
 			if !bytes.Contains(creds.Peer.Key, []byte(secret)) {
 				return fmt.Errorf("install %s: this is no key", h.Name)
@@ -86,6 +97,9 @@ func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cre
 			return fmt.Errorf("install %s: no space left on device", h.Name)
 		}
 		h.node, h.digest = &n, n.Digest()
+		if n.Sealed && h.known == 0 {
+			h.known = w.moment()
+		}
 		return nil
 	})
 }

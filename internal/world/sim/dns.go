@@ -23,6 +23,9 @@ type zone struct {
 	serial int
 	// former are values that sets once had, for resolvers that are behind.
 	former map[cluster.Key][]*cluster.RecordSet
+	// past are what our names were after each change, while nothing on them was
+	// a stranger's.
+	past []cluster.Records
 	// foreign are sets that strangers wrote or spoiled, with the values that
 	// are theirs.
 	foreign map[cluster.Key][]string
@@ -164,6 +167,9 @@ func (z Zone) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt,
 		w.zone.serial++
 		receipt = dns.Receipt(fmt.Sprint(w.zone.serial))
 		w.rules.changed(z.c, changes, before)
+		if len(w.zone.foreign) == 0 {
+			w.zone.past = append(w.zone.past, w.zone.snapshot())
+		}
 		return nil
 	})
 	if err != nil {

@@ -22,6 +22,10 @@ type host struct {
 	made         int  // the moment of its launch
 	late         bool // launched when the marker did not ask for it any more
 
+	// known is the moment since which it knows of the cluster what outranks any
+	// marker: that its list was published, or that it is sealed. 0: never.
+	known int
+
 	node        *node.Node // nil: nothing was delivered, or only half
 	digest      string     // of node
 	certificate *cluster.Certificate

@@ -36,6 +36,9 @@ type rules struct {
 // life is what is known of one incarnation.
 type life struct {
 	ids map[cluster.ID]bool
+	// members are the IDs that had data, names those of their hosts.
+	members map[cluster.MemberID]bool
+	names   map[cluster.MemberName]bool
 	// served are the clusters that its members have served in.
 	served map[cluster.MemberName]cluster.ID
 }
@@ -50,7 +53,7 @@ func (w *World) Violations() []string { return w.rules.violations }
 
 func (r *rules) life(t cluster.Token) *life {
 	if r.lives[t] == nil {
-		r.lives[t] = &life{ids: map[cluster.ID]bool{}, served: map[cluster.MemberName]cluster.ID{}}
+		r.lives[t] = &life{ids: map[cluster.ID]bool{}, members: map[cluster.MemberID]bool{}, names: map[cluster.MemberName]bool{}, served: map[cluster.MemberName]cluster.ID{}}
 	}
 	return r.lives[t]
 }
@@ -160,6 +163,11 @@ func (r *rules) turns(c *Controller, was, is *cluster.Marker) {
 		r.must("R11", is.Generation == was.Generation+1, "%s writes generation %d after %d", c.Name, is.Generation, was.Generation)
 		r.must("R2", is.Token == was.Token, "%s turns token %s into %s", c.Name, was.Token, is.Token)
 		r.must("R2", order(is.Phase) >= order(was.Phase), "%s turns %s into %s", c.Name, was.Phase, is.Phase)
+		r.must("R2", was.ID == 0 || is.ID == was.ID, "%s turns cluster %s into %s", c.Name, was.ID, is.ID)
+		for _, h := range r.ours() {
+			sealed := h.node != nil && h.node.Sealed && h.node.Token == is.Token && h.known <= c.listed
+			r.must("R2", !sealed || is.Phase != cluster.Bootstrapping, "%s writes that the cluster is %s although %s knows that it is sealed", c.Name, is.Phase, h.Name)
+		}
 		r.must("R10", is.Owner == was.Owner, "%s takes the cluster of owner %s for owner %s", c.Name, was.Owner, is.Owner)
 		if was.Phase != is.Phase && is.Phase == cluster.Sealed {
 			r.seals(c, *is)
@@ -277,8 +285,17 @@ func (r *rules) publishes(c *Controller, m *cluster.Marker, changes []cluster.Ch
 }
 
 // installs: a node holds no key (rule R15), and once the cluster is sealed it
-// pins every member, itself included (rule R9).
-func (r *rules) installs(c *Controller, n node.Node) {
+// pins every member, itself included (rule R9). What a host knows is never taken from it (rule R2), and its own data is not
+// given to another member (R6).
+func (r *rules) installs(c *Controller, h *host, n node.Node) {
+	if h.of == r.w.opts.Spec.Cluster {
+		if h.node != nil {
+			r.must("R2", n.Sealed || !h.node.Sealed, "%s unseals the node of %s", c.Name, h.Name)
+			r.must("R2", n.Token == h.node.Token, "%s installs a node of token %s over one of %s on %s", c.Name, n.Token, h.node.Token, h.Name)
+			r.must("R2", n.Generation >= h.node.Generation, "%s installs a node of generation %d over one of %d on %s", c.Name, n.Generation, h.node.Generation, h.Name)
+		}
+		r.must("R6", h.log == nil || *h.log == identity{n.Member, n.ID}, "%s installs the node of member %s of cluster %s beside data of %v on %s", c.Name, n.Member, n.ID, h.log, h.Name)
+	}
 	if m := r.now(); m != nil && n.Sealed && m.Token == n.Token && m.Phase == cluster.Sealed {
 		for _, name := range m.Members {
 			_, pinned := n.Pins[r.w.opts.Spec.HostName(name)]

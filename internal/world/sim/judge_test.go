@@ -122,25 +122,30 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return ""
 	}
 	text := r.String()
+	damage := had("delete marker", "restore zone", "edit marker")
 	switch {
 	case r.Unknown:
 		return ""
+	case strings.Contains(text, "is not the one that the hosts of this cluster know"):
+		return had("restore zone", "edit marker")
+	case damage != "" && (r.Rule == "R2" || r.Rule == "R6" && strings.HasPrefix(r.What, "launch")):
+		return damage
 	case r.Rule == "R6" && (strings.HasPrefix(r.What, "start member") || strings.HasPrefix(r.What, "trust member")):
 		return had("wipe", "misplace")
 	case r.Rule == "R6":
 		return had("vanish", "host dies while starting")
 	case r.Rule == "R9": // a lost host's address is in no node that is made now
-		return had("vanish", "host dies while starting")
+		return had("vanish", "host dies while starting", "restore zone", "edit marker")
 	case strings.Contains(text, "belongs to owner"):
 		return had("another owner", "companion")
 	case r.Rule == "R10" && strings.Contains(text, "did not write") && had("companion") != "":
-		return had("foreign value", "vanish", "host dies while starting") // and was made again elsewhere
+		return had("foreign value", "vanish", "host dies while starting", "restore zone") // and was made again elsewhere
 	case r.Rule == "R10":
-		return had("foreign value", "foreign marker", "delete marker")
+		return had("foreign value", "foreign marker", "delete marker", "restore zone", "edit marker")
 	case r.Rule == "R1" && strings.Contains(text, "of another life"):
-		return had("delete marker", "crossing")
+		return had("delete marker", "restore zone", "edit marker", "crossing")
 	case r.Rule == "R1" && r.What == "bootstrap":
-		return had("delete marker", "crossing")
+		return had("delete marker", "restore zone", "edit marker", "crossing")
 	case r.Rule == "R2" && strings.Contains(text, "being destroyed") && s.destroyed:
 		return "destroy"
 	case s.mistaken && (r.What == "change TLS" || strings.HasPrefix(r.What, "change the cluster")):
@@ -150,7 +155,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case r.Rule == "R5" && s.mistaken:
 		return "mistake"
 	case r.Rule == "R5": // what must be mended first is refused beside it
-		return had("vanish", "host dies while starting", "wipe", "misplace", "foreign value")
+		return had("vanish", "host dies while starting", "wipe", "misplace", "foreign value", "restore zone", "edit marker")
 	}
 	return ""
 }
@@ -158,12 +163,19 @@ func (s *scenario) excuse(r plan.Refusal) string {
 // heed does what refusals advise.
 func (s *scenario) heed(refusals []plan.Refusal) {
 	s.w.Tidy()
+	for _, r := range refusals {
+		if s.chance.IntN(2) == 0 && s.restore(r) {
+			return
+		}
+	}
+	if slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return record(r) != "" }) {
+		s.takeDown(s.maker())
+		return
+	}
 	s.w.Sweep(s.spec)
 	for _, r := range refusals {
 		text := r.String()
 		switch {
-		case r.Rule == "R1" && r.What == "bootstrap" && s.restore(r):
-			return
 		case strings.Contains(text, "belongs to owner"):
 			for _, store := range s.stores {
 				if store.Owner() != "" && strings.Contains(text, "belongs to owner "+string(store.Owner())) {
@@ -197,13 +209,23 @@ func (s *scenario) maker() *sim.Store {
 	return s.mine
 }
 
-// restore puts back the marker that a refusal prints, if the seed wills.
+// record is the marker that a refusal prints to be put back.
+func record(r plan.Refusal) string {
+	for _, m := range r.Remedy {
+		if m.Way() == plan.PutMarkerBack && strings.Contains(m.String(), " TXT ") {
+			return m.String()
+		}
+	}
+	return ""
+}
+
+// restore puts back the marker that a refusal prints, if it prints one.
 func (s *scenario) restore(r plan.Refusal) bool {
-	i := slices.IndexFunc(r.Advice(), func(line string) bool { return strings.Contains(line, " TXT ") })
-	if i < 0 || s.chance.IntN(2) == 0 {
+	line := record(r)
+	if line == "" {
 		return false
 	}
-	if err := s.w.Restore(r.Advice()[i]); err != nil {
+	if err := s.w.Restore(line); err != nil {
 		s.fail("%v", err)
 	}
 	return true
@@ -214,7 +236,7 @@ func (s *scenario) takeDown(store *sim.Store) {
 	for range 3 {
 		r := s.do("destroy", s.spec, store)
 		if r.err == nil && r.out.Reached() {
-			if s.w.Counts()["fault: delete marker"] > 0 {
+			if c := s.w.Counts(); c["fault: delete marker"]+c["fault: restore zone"]+c["fault: edit marker"] > 0 {
 				s.w.Clear(s.spec) // without the marker nobody knew that they were ours
 			}
 			return
@@ -222,6 +244,9 @@ func (s *scenario) takeDown(store *sim.Store) {
 		if r.err != nil {
 			s.fail("%s ends with an error although nothing fails any more: %v", r.Name, r.err)
 			return
+		}
+		if s.restore(r.out.Refusals[0]) {
+			continue
 		}
 		s.w.Tidy()
 		s.w.Sweep(s.spec)

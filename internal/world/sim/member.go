@@ -82,6 +82,7 @@ func (w *World) gate(p *process) {
 	p.gate = ""
 	if h := p.host; !h.begun {
 		h.begun, h.born, h.fresh = true, false, true
+		h.known = w.moment()
 	}
 	list, self := discover(p, answers)
 	if self == nil {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -11,11 +12,34 @@ func (r *rules) launched(c *Controller, h *host) {
 	if h.of != r.w.opts.Spec.Cluster {
 		return
 	}
+	if r.used[h.Name] && !r.remembered(c, h.Token) {
+		// All that could know of this life is gone: nothing of it is left that
+		// a second one could harm.
+		r.w.count("a life that nobody knows of begins again")
+		r.forget(h.Token)
+	}
 	r.must("R6", !r.used[h.Name], "%s launches host %s again", c.Name, h.Name)
 	if m := r.now(); m == nil || m.Phase != cluster.Bootstrapping || m.Token != h.Token {
 		r.w.count("fault: crossing") // with another controller's destroy
 		h.late = true
 	}
+}
+
+// remembered says whether a host could have told a controller that a life has
+// begun.
+func (r *rules) remembered(c *Controller, t cluster.Token) bool {
+	return slices.ContainsFunc(r.ours(), func(h *host) bool { return h.Token == t && h.known != 0 && h.known <= c.listed })
+}
+
+// forget forgets a life that left nothing behind.
+func (r *rules) forget(t cluster.Token) {
+	for id := range r.life(t).members {
+		delete(r.living, id)
+	}
+	for n := range r.life(t).names {
+		delete(r.used, n)
+	}
+	delete(r.lives, t)
 }
 
 // terminates: hosts go only when the marker says so (rule R2).
@@ -68,13 +92,14 @@ func (r *rules) founds(p *process, id cluster.MemberID, formed cluster.ID, list 
 	r.must("R6", !r.living[id], "member %s on %s begins again without its data", id, n.Name)
 	r.hollow[id] = r.living[id]
 	r.living[id], r.used[n.Name] = true, true
+	l.members[id], l.names[n.Name] = true, true
 	for _, h := range r.ours() {
 		r.must("R1", h.Token == n.Token || h.log == nil, "%s begins a life although %s holds data of token %s", n.Name, h.Name, h.Token)
 	}
 	if m := r.now(); m != nil && m.Token == n.Token {
 		r.must("R2", m.Phase != cluster.Sealed, "%s begins a life in a cluster that is %s", n.Name, m.Phase)
 		// A marker that was stamped again names only the hosts that were left.
-		again := m.Phase == cluster.Destroying && r.spoiledMarker()
+		again := r.spoiledMarker()
 		r.must("R3", again || m.Has(n.Name) && len(m.Members) == len(list), "%s founds a cluster of %d members, the marker has %s", n.Name, len(list), cluster.JoinMembers(m.Members))
 	}
 }

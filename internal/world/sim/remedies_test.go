@@ -31,6 +31,8 @@ type remedy struct {
 	verb  string
 	asked func(*cluster.Spec)
 	as    *Store
+	// also are other situations that lead to the same remedy.
+	also []func(*stage)
 	// follow does what is printed, given as its lines; more than one where the
 	// text offers a choice. Each is tried in a world of its own.
 	follow []func(*stage, []string)
@@ -52,21 +54,23 @@ func TestRemedies(t *testing.T) {
 		case r.elsewhere == "" && len(r.follow) == 0:
 			t.Errorf("remedy %q has a case that does nothing", way)
 		}
-		for i, follow := range r.follow {
-			t.Run(fmt.Sprintf("%s/%d", way, i), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) { r.try(t, way, follow) })
-			})
+		for i, befall := range append([]func(*stage){r.befall}, r.also...) {
+			for j, follow := range r.follow {
+				t.Run(fmt.Sprintf("%s/%d.%d", way, i, j), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) { r.try(t, way, befall, follow) })
+				})
+			}
 		}
 	}
 }
 
-func (r remedy) try(t *testing.T, way plan.Way, follow func(*stage, []string)) {
+func (r remedy) try(t *testing.T, way plan.Way, befall func(*stage), follow func(*stage, []string)) {
 	s := newStage(t, r.spec)
 	if !r.fresh {
 		s.reach("up")
 	}
-	r.befall(s)
+	befall(s)
 	asked, store := s.spec, s.mine
 	if r.asked != nil {
 		r.asked(&asked)
@@ -218,6 +222,16 @@ func (s *stage) put(name string, kind cluster.RecordType, values ...string) {
 	s.w.intrude(set)
 }
 
+// edit changes the marker.
+func (s *stage) edit(change func(*cluster.Marker)) {
+	m := *s.w.rules.now()
+	m.Members = slices.Clone(m.Members)
+	change(&m)
+	set := cluster.NewRecordSet(s.spec.MarkerName(), cluster.TXT, m.String())
+	s.w.zone.put(set.Key, &set)
+	s.w.zone.spoiled[set.Key] = true
+}
+
 // restore puts back the record that is among the printed lines.
 func (s *stage) restore(lines []string) {
 	i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, " TXT ") })
@@ -305,10 +319,54 @@ var tried = map[plan.Way]remedy{
 	},
 	plan.PutMarkerBack: {
 		befall: func(s *stage) { s.put(s.spec.MarkerName(), cluster.TXT) },
+		also: []func(*stage){
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Phase = cluster.Bootstrapping }) },
+			func(s *stage) {
+				s.edit(func(m *cluster.Marker) { m.Phase, m.ID, m.Generation = cluster.Bootstrapping, 0, 1 })
+			},
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Generation = 1 }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Token = "0ther" }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.ID++ }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Members = m.Members[1:] }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Members = append(m.Members, "etcd-zzzzzzz") }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Owner = "them" }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Cluster = "c9" }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.CA = "" }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.CA = "0ther" }) },
+			func(s *stage) { // the zone of a former life
+				former := s.w.zone.snapshot()
+				s.reach("destroy")
+				s.mine.control.Owner = s.w.rules.marker(former).Owner // as if it had been kept
+				s.reach("up")
+				for _, set := range former.Sets {
+					if set.Name == s.spec.MarkerName() {
+						m := *s.w.rules.marker(former)
+						m.CA = s.mine.control.CA
+						set.Values = []string{m.String()}
+						s.w.zone.put(set.Key, &set)
+						s.w.zone.spoiled[set.Key] = true
+					}
+				}
+			},
+			func(s *stage) { // all members down, nothing installed anew
+				for _, h := range s.w.rules.ours() {
+					s.stop(h)
+				}
+				s.edit(func(m *cluster.Marker) { m.Token = "0ther" })
+			},
+		},
 		follow: []func(*stage, []string){(*stage).restore},
 	},
 	plan.DestroyUnwanted: {
 		befall: func(s *stage) { s.put(s.spec.MarkerName(), cluster.TXT) },
+		also: []func(*stage){
+			func(s *stage) {
+				s.edit(func(m *cluster.Marker) { m.Phase, m.ID, m.Generation = cluster.Bootstrapping, 0, 1 })
+			},
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Members = m.Members[1:] }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.ID++ }) },
+			func(s *stage) { s.edit(func(m *cluster.Marker) { m.CA = "" }) },
+		},
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.reach("destroy") }},
 		end:    (*stage).destroyed,
 	},

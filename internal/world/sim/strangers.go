@@ -29,6 +29,63 @@ func (w *World) spoil(prefix string) bool {
 	return true
 }
 
+// restoreZone puts our names back to what they were after an earlier change, as
+// a backup of the zone has them: of the same owner, perhaps of another life.
+func (w *World) restoreZone() bool {
+	now := w.rules.now()
+	if now == nil || len(w.zone.foreign) > 0 {
+		return false
+	}
+	var able []cluster.Records
+	for _, past := range w.zone.past {
+		if m := w.rules.marker(past); m != nil && m.Owner == now.Owner && m.CA == now.CA && m.String() != now.String() {
+			able = append(able, past)
+		}
+	}
+	if len(able) == 0 {
+		return false
+	}
+	past := able[w.chance.IntN(len(able))]
+	w.log("stranger", "restores", "the zone", w.rules.marker(past).String())
+	for _, k := range w.zone.keys() {
+		if _, ok := past.Get(k); !ok && dns.Owns(w.opts.Spec, k) {
+			w.zone.spoiled[k] = true
+			w.zone.put(k, nil)
+		}
+	}
+	for _, set := range past.Sets {
+		w.zone.spoiled[set.Key] = true
+		w.zone.put(set.Key, &set)
+	}
+	return true
+}
+
+// editMarker changes one field of the marker.
+func (w *World) editMarker() bool {
+	m := w.rules.now()
+	if m == nil || len(w.zone.foreign) > 0 || m.Phase == cluster.Destroying {
+		return false
+	}
+	switch w.chance.IntN(4) {
+	case 0:
+		m.Token += "x"
+	case 1:
+		m.ID++
+	case 2:
+		m.Members = m.Members[1:]
+	case 3:
+		m.Phase = cluster.Bootstrapping
+	}
+	set := cluster.NewRecordSet(w.opts.Spec.MarkerName(), cluster.TXT, m.String())
+	if w.zone.get(set.Key).Equal(set) {
+		return false
+	}
+	w.log("stranger", "edits", set.Name, m.String())
+	w.zone.spoiled[set.Key] = true
+	w.zone.put(set.Key, &set)
+	return true
+}
+
 // foreignValue puts a record that is not ours on one of our names.
 func (w *World) foreignValue() bool {
 	spec := w.opts.Spec
@@ -93,12 +150,34 @@ func (w *World) Sweep(spec cluster.Spec) {
 			w.remove(h)
 		}
 	}
+	w.weed(spec)
 	for _, k := range w.zone.keys() {
 		n, ok := spec.MemberOf(k.Name)
 		if h := w.host(spec.Cluster, n); ok && h != nil && !w.zone.get(k).Equal(spec.HostRecord(n, h.Address)) {
 			w.log("person", "removes", k.Name, "")
 			w.zone.put(k, nil)
 		}
+	}
+}
+
+// weed is a person who takes services off our names that are no member's: a
+// zone from the past has those of another life.
+func (w *World) weed(spec cluster.Spec) {
+	m := w.rules.now()
+	for _, k := range w.zone.keys() {
+		if m == nil || k.Type != cluster.SRV || !dns.Owns(spec, k) || !w.zone.spoiled[k] {
+			continue
+		}
+		set := w.zone.get(k)
+		set.Values = slices.DeleteFunc(set.Values, func(v string) bool {
+			s, _ := cluster.ParseService(v)
+			n, _ := spec.MemberOf(s.Target)
+			return !m.Has(n)
+		})
+		if len(set.Values) == 0 {
+			set = nil
+		}
+		w.zone.put(k, set)
 	}
 }
 

@@ -31,8 +31,12 @@ func TestTeeth(t *testing.T) {
 		{"R1", "unknown counts as absent", broken{planner: unknownIsAbsent}},
 		{"R1", "a machine that cannot be seen counts as free", broken{planner: darkIsFree}},
 		{"R2", "the marker goes before the hosts", broken{planner: markerFirst}},
+		{"R2", "a marker from the past unseals nodes", broken{planner: markerObeyed, noIdentity: true}},
+		{"R2", "a marker from the past is carried on", broken{planner: markerObeyed}},
 		{"R3", "members start without a gate", broken{noGate: true}},
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
+		{"R6", "a marker from the past launches lost hosts again", broken{planner: markerObeyed}},
+		{"R6", "nodes are put beside another member's data", broken{planner: deliverAnyway, noIdentity: true}},
 		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
 		{"R8", "clients are sent to members before they serve", broken{planner: clientsAtOnce}},
 		{"R9", "members that cannot be seen are pinned no more", broken{planner: seenOnly}},
@@ -71,6 +75,54 @@ func unknownIsAbsent(next plan.Planner) plan.Planner {
 			}
 		}
 		return p
+	}
+}
+
+// markerObeyed takes from hosts what they know, so that only the marker counts.
+func markerObeyed(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		hosts := slices.Clone(s.Hosts.Value)
+		for i := range hosts {
+			n := &hosts[i].Node.Value
+			n.Sealed, n.Made, n.Data = false, cluster.Made{}, cluster.Data{}
+		}
+		seen := s.Hosts.Value
+		s.Hosts.Value = hosts
+		return asFound(next(spec, s), seen)
+	}
+}
+
+// asFound gives the hosts in starts back what was found on them, so that apply
+// finds it again.
+func asFound(p plan.Plan, hosts []cluster.Host) plan.Plan {
+	for i, step := range p.Steps {
+		start, ok := step.(plan.StartMember)
+		if !ok {
+			continue
+		}
+		for _, h := range hosts {
+			if h.Name == start.Host.Name {
+				start.Host.Node = h.Node
+			}
+		}
+		p.Steps[i] = start
+	}
+	return p
+}
+
+// deliverAnyway delivers to hosts whose data is another member's.
+func deliverAnyway(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		hosts := slices.Clone(s.Hosts.Value)
+		for i := range hosts {
+			n := &hosts[i].Node.Value
+			if n.Data.Present && n.Made.Token != "" {
+				n.Data.Member, n.Data.Cluster = n.Made.Member, n.Made.ID
+			}
+		}
+		seen := s.Hosts.Value
+		s.Hosts.Value = hosts
+		return asFound(next(spec, s), seen)
 	}
 }
 

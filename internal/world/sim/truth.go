@@ -67,7 +67,13 @@ func (w *World) Disagreements(spec cluster.Spec) []string {
 // orphan says whether a record set is the address of a host that vanished in a
 // life whose marker a stranger deleted: nothing says any more that it was ours.
 func (w *World) orphan(k cluster.Key) bool {
-	return w.trace.counts["fault: delete marker"] > 0 && w.rules.hostless(k)
+	return w.damagedMarker() && w.rules.hostless(k)
+}
+
+// damagedMarker says whether a stranger took from the marker what only it knew.
+func (w *World) damagedMarker() bool {
+	c := w.trace.counts
+	return c["fault: delete marker"]+c["fault: restore zone"]+c["fault: edit marker"] > 0
 }
 
 // Silent are the members that do not serve.

@@ -76,6 +76,8 @@ func Run(t *testing.T, world func(*testing.T) World) {
 		{"Install writes keys and certificates only if given", testCredentials},
 		{"Install neither starts nor stops nor touches data", testInstallBeside},
 		{"Install refuses another host's node", testInstallOther},
+		{"Install refuses what the host's node contradicts", testContradicted},
+		{"Install refuses what the host's data contradicts", testContradictedByData},
 		{"Start returns when the peer port answers, without a quorum", testStart},
 		{"Start returns when the gate waits", testGate},
 		{"Start says why the process ended", testRefused},
@@ -246,6 +248,54 @@ func testInstallOther(t *testing.T, w World) {
 	if n := s.inspect(); n.Installed != "" {
 		t.Errorf("installed is %q, want nothing", n.Installed)
 	}
+}
+
+func testContradicted(t *testing.T, w World) {
+	s := newStage(t, w, Behaviour{})
+	sealed := rendered(s.host, 0)
+	sealed.Sealed, sealed.Generation = true, 7
+	contradicted := func(when string, change func(*node.Node)) {
+		t.Helper()
+		before, n := s.inspect(), sealed
+		change(&n)
+		err := s.d.Install(t.Context(), s.host, n, credentials(t, time.Now().Add(3*time.Hour)))
+		if !errors.Is(err, deliver.ErrContradicted) || !strings.Contains(err.Error(), string(s.host.Name)) {
+			t.Errorf("Install of a node %s: %v, want ErrContradicted with the host", when, err)
+		}
+		wantSame(t, "host after a node "+when, s.inspect(), before)
+	}
+	all := func() {
+		t.Helper()
+		contradicted("that is not sealed", func(n *node.Node) { n.Sealed = false })
+		contradicted("of another incarnation", func(n *node.Node) { n.Token = "0123456789abcdef" })
+		contradicted("of an older marker", func(n *node.Node) { n.Generation-- })
+	}
+	s.install(sealed, credentials(t, time.Now().Add(time.Hour)))
+	all()
+	// A newer marker alone is no other node, but is remembered.
+	newer := sealed
+	newer.Generation++
+	s.install(newer, nil)
+	if got := s.inspect(); got.Installed != sealed.Digest() || got.Made.Generation != newer.Generation {
+		t.Errorf("after a node of a newer marker: %+v, want the same node with its generation", got)
+	}
+	contradicted("of an older marker", func(*node.Node) {})
+}
+
+func testContradictedByData(t *testing.T, w World) {
+	s, before := started(t, w)
+	s.stop()
+	for _, change := range []func(*node.Node){
+		func(n *node.Node) { n.Member++ },
+		func(n *node.Node) { n.ID++ },
+	} {
+		n := rendered(s.host, 0)
+		change(&n)
+		if err := s.d.Install(t.Context(), s.host, n, nil); !errors.Is(err, deliver.ErrContradicted) {
+			t.Errorf("Install beside data of another member: %v, want ErrContradicted", err)
+		}
+	}
+	wantSame(t, "installed", s.inspect().Installed, before.Installed)
 }
 
 func testStart(t *testing.T, w World) {

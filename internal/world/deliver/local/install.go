@@ -10,6 +10,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -31,6 +32,13 @@ func install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Crede
 		return fmt.Errorf("the node is of %s in %s, want %s in %s", n.Name, n.Paths.Config, h.Name, h.Paths.Config)
 	}
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	found, err := member.Delivered(h.Paths)
+	if err != nil {
+		return err
+	}
+	if err := member.Deliverable(found, n); err != nil {
 		return err
 	}
 	if err := makeFolder(h.Paths.Config); err != nil {

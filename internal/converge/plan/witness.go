@@ -1,0 +1,207 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// What any host of a cluster knows outranks the marker (rule R2). A zone that
+// was restored from a backup, or a marker that somebody edited, is damage and
+// never an order: what a host was given, and what it holds, was not given in
+// vain.
+
+// behind refuses to act on a marker that contradicts the hosts of its cluster;
+// nil if none does. A destroy goes on whatever hosts knew before it.
+func (s situation) behind(what string) *Refusal {
+	remedy := s.putBack()
+	evidence := s.otherLife()
+	switch {
+	case evidence != nil && remedy == nil:
+		remedy = remedies(RemoveHost)
+	case evidence == nil && s.marker.Phase != cluster.Destroying:
+		evidence, remedy = s.contradictions(), append(remedy, DestroyUnwanted.Say())
+	}
+	if evidence == nil {
+		return nil
+	}
+	return &Refusal{Rule: "R2", What: what, Remedy: remedy,
+		Evidence: append([]string{fmt.Sprintf("the marker on %s is not the one that the hosts of this cluster know; it says: %s", s.spec.MarkerName(), s.marker)}, evidence...)}
+}
+
+// putBack is the right marker as a remedy; none if it is not whole.
+func (s situation) putBack() []Remedy {
+	record, whole := s.rightMarker()
+	if !whole {
+		return nil
+	}
+	return PutMarkerBack.lines("the marker was restored from a backup, or edited: put this record in its place:", record)
+}
+
+// lived says whether a host has more than a claim: a node, or data.
+func lived(h cluster.Host) bool {
+	n := h.Node.Value
+	return h.Node.Known() && (n.Installed != "" || n.Data.Present || n.Data.Born)
+}
+
+// otherLife is what hosts of another incarnation say, where there is none at
+// all of the marker's: then it is the marker that is of another life.
+func (s situation) otherLife() []string {
+	var out []string
+	for _, h := range s.hosts {
+		if h.Token == s.marker.Token {
+			return nil
+		}
+		if lived(h) {
+			out = append(out, fmt.Sprintf("host %s at %s is of incarnation %s and %s", h.Name, h.Address, h.Token, life(h)))
+		}
+	}
+	return out
+}
+
+// contradictions are what hosts of the marker's incarnation know better.
+func (s situation) contradictions() []string {
+	var out []string
+	for _, h := range s.hosts {
+		if h.Token != s.marker.Token {
+			continue
+		}
+		if wrong := s.knowsBetter(h); wrong != nil {
+			out = append(out, fmt.Sprintf("host %s at %s %s", h.Name, h.Address, strings.Join(wrong, ", ")))
+		}
+	}
+	if id, all := s.computedID(); all && s.marker.ID != 0 && s.marker.ID != id {
+		out = append(out, fmt.Sprintf("the hosts on the list make cluster %s", id))
+	}
+	return out
+}
+
+// knowsBetter is what one host knows better than the marker.
+func (s situation) knowsBetter(h cluster.Host) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	m, n := s.marker, h.Node.Value
+	if !m.Has(h.Name) {
+		say("is of this incarnation, but not on the list")
+	}
+	if n.Sealed && m.Phase == cluster.Bootstrapping {
+		say("holds a node of the sealed cluster")
+	}
+	if (n.Data.Present || n.Data.Born) && m.ID == 0 {
+		say("once had data, which is after the list was published")
+	}
+	if n.Made.Token != m.Token {
+		return out
+	}
+	if n.Made.Generation > m.Generation {
+		say("was given its node at generation %d", n.Made.Generation)
+	}
+	// Before a first start, other ports of another host may change the ID.
+	if m.ID != 0 && n.Made.ID != m.ID && (n.Sealed || n.Data.Present || n.Data.Born) {
+		say("holds a node of cluster %s", n.Made.ID)
+	}
+	if !slices.Equal(n.Made.Members, m.Members) {
+		say("holds a node of members %s", cluster.JoinMembers(n.Made.Members))
+	}
+	return out
+}
+
+// computedID is the cluster ID that follows from the hosts on the list, if all
+// of them are there.
+func (s situation) computedID() (id cluster.ID, all bool) {
+	members, missing := s.members()
+	if len(missing) > 0 || len(members) == 0 {
+		return 0, false
+	}
+	return s.idOf(members, s.marker.Token, s.marker.CA != ""), true
+}
+
+func (s situation) idOf(members []cluster.Host, token cluster.Token, tls bool) cluster.ID {
+	s.spec.TLS = tls
+	return node.ClusterID(s.spec, token, members)
+}
+
+// rightMarker is the marker that the hosts know, as a record in the syntax of a
+// zone file for a person to put back; and whether it is whole: there is an
+// owner to name, and the cluster ID is one that a host was given, or holds.
+func (s situation) rightMarker() (record string, whole bool) {
+	hosts := s.witnesses()
+	if len(hosts) == 0 {
+		return "", false
+	}
+	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.state.Control.Owner, Phase: cluster.Bootstrapping,
+		Token: hosts[0].Token, Generation: s.newest(hosts) + 1_000_000}
+	if s.marker != nil && s.marker.Token == m.Token {
+		m.Phase, m.Turn = s.marker.Phase, s.marker.Turn
+	}
+	var made cluster.Made
+	for _, h := range hosts {
+		n := h.Node.Value
+		if h.Token != m.Token {
+			return "", false
+		}
+		if n.Sealed {
+			m.Phase = cluster.Sealed
+		}
+		if len(n.Made.Members) > 0 && n.Made.Generation >= made.Generation {
+			made = n.Made
+		}
+	}
+	tls := s.speaksTLS(hosts, m.Token, made.ID)
+	if tls {
+		m.CA = s.state.Control.CA
+	}
+	m.Members, m.ID = made.Members, made.ID
+	if m.ID == 0 {
+		m.Members, m.ID = names(hosts), s.idOf(hosts, m.Token, tls)
+	}
+	for _, h := range hosts {
+		whole = whole || made.ID != 0 || h.Node.Value.Data.Cluster == m.ID
+	}
+	if !m.Has(m.Turn) {
+		m.Turn = ""
+	}
+	whole = whole && m.Owner != "" && (m.CA != "") == tls
+	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String()), whole
+}
+
+// speaksTLS says whether the members of a cluster speak TLS: what the spec says,
+// unless the cluster ID follows from the hosts the other way only.
+func (s situation) speaksTLS(hosts []cluster.Host, token cluster.Token, id cluster.ID) bool {
+	if id != 0 && s.idOf(hosts, token, !s.spec.TLS) == id {
+		return !s.spec.TLS
+	}
+	return s.spec.TLS
+}
+
+// witnesses are the hosts that can speak of the right marker: those of the
+// marker's incarnation if there are any, else all that lived.
+func (s situation) witnesses() []cluster.Host {
+	var same, other []cluster.Host
+	for _, h := range s.hosts {
+		if s.marker != nil && h.Token == s.marker.Token {
+			same = append(same, h)
+		} else if lived(h) {
+			other = append(other, h)
+		}
+	}
+	if same != nil {
+		return same
+	}
+	return other
+}
+
+// newest is the highest generation that anybody knows.
+func (s situation) newest(hosts []cluster.Host) uint64 {
+	var g uint64
+	if s.marker != nil {
+		g = s.marker.Generation
+	}
+	for _, h := range hosts {
+		g = max(g, h.Node.Value.Made.Generation)
+	}
+	return g
+}
