@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"internal/process":  {},
 	"internal/durable":  {},
 	"internal/disk":     {},
-	"internal/given":    {},
+	"internal/given":    {"internal/bound"},
 	"internal/bound":    {},
 	"internal/pki":      {"internal/cluster"},
 	"internal/node":     {"internal/cluster"},

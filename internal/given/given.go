@@ -12,10 +12,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 )
 
 // Sizes that no file of a kind reaches: the largest RSA keys have 13 kB, and a
@@ -51,12 +52,9 @@ func Read(ctx context.Context, path string, limit int) ([]byte, error) {
 	// Where this has no effect a read does not wait.
 	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	b, err := io.ReadAll(io.LimitReader(patient(f), int64(limit)+1))
-	switch {
-	case err != nil:
+	b, err := bound.ReadAll(patient(f), int64(limit))
+	if err != nil {
 		return fail("read", err)
-	case len(b) > limit:
-		return fail("read", fmt.Errorf("more than %d bytes long", limit))
 	}
 	return b, nil
 }
@@ -76,7 +74,7 @@ func Regular(path string, limit int64) error {
 	case !info.Mode().IsRegular():
 		return &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
 	case info.Size() > limit:
-		return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("more than %d bytes long", limit)}
+		return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w: more than %d bytes", bound.ErrTooLong, limit)}
 	}
 	return nil
 }

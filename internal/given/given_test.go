@@ -51,7 +51,7 @@ func write(t *testing.T, path string, parts ...string) {
 }
 
 func TestRead(t *testing.T) {
-	for text, want := range map[string]string{"": "", "abc": "abc", "abcd": "more than 3 bytes long"} {
+	for text, want := range map[string]string{"": "", "abc": "abc", "abcd": "more than 3 bytes"} {
 		b, err := Read(t.Context(), file(t, text), 3)
 		if (err != nil) != (len(text) > 3) || err == nil && string(b) != want || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v", text, b, err)

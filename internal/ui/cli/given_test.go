@@ -57,7 +57,7 @@ func TestSpecThatIsNoRegularFile(t *testing.T) {
 
 	g = &globals{flags: spec.Flags{File: "/dev/zero"}, stateDir: t.TempDir()}
 	_, err := find(t.Context(), g)
-	if f := explain(t.Context(), g, cannot("find it", err)); Exit(f.Exit) != BadSpec || !strings.Contains(f.Error, "/dev/zero: more than 16384 bytes long") {
+	if f := explain(t.Context(), g, cannot("find it", err)); Exit(f.Exit) != BadSpec || !strings.Contains(f.Error, "/dev/zero: too long: more than 16384 bytes") {
 		t.Errorf("/dev/zero: exit %s: %s", f.Name, f.Error)
 	}
 

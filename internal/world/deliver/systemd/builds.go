@@ -17,7 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/pleiad-etcd/pleiad/internal/given"
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
@@ -78,11 +78,7 @@ const maxProgram = 1 << 30
 
 func (b *Builds) pack(arch string) (Build, error) {
 	path := b.path(arch)
-	var program []byte
-	err := given.Regular(path, maxProgram)
-	if err == nil {
-		program, err = os.ReadFile(path)
-	}
+	program, err := bound.ReadFile(path, maxProgram)
 	if errors.Is(err, os.ErrNotExist) {
 		return Build{}, &remedied{fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), remedyFor(arch)}
 	}
