@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 )
 
 // Address is a loopback address for a server of a test: one of its own where
@@ -57,7 +59,11 @@ func NewProxy(t *testing.T, target string) *Proxy {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Proxy{Addr: l.Addr().String(), target: target, ctx: ctx, down: func() { l.Close() }}
+	p := &Proxy{Addr: l.Addr().String(), target: target, ctx: ctx, down: func() {
+		if err := processtest.Close(l); err != nil {
+			t.Error(err)
+		}
+	}}
 	p.wg.Go(func() { p.accept(l) })
 	t.Cleanup(func() {
 		cancel()
