@@ -68,7 +68,7 @@ func (s *Site) serve(ctx context.Context, dir string) error {
 }
 
 // Resolve has the hosts' resolver ask the name server. It knows nothing by
-// heart then: what pleiad published before lives for a minute.
+// heart then, where it would for a second.
 func (s *Site) Resolve(ctx context.Context) error {
 	return s.Forward(ctx, Zone+".", s.Server.Addr().Addr())
 }

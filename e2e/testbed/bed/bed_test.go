@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -152,7 +153,9 @@ func TestNames(t *testing.T) {
 	}
 
 	here := netip.MustParseAddr("192.0.2.7")
-	server := serve(t, b, here)
+	var answer atomic.Pointer[netip.Addr]
+	answer.Store(&here)
+	server := serve(t, b, answer.Load)
 	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err == nil {
 		t.Errorf("nobody knows the zone yet, but the host sees %q", out)
 	}
@@ -178,10 +181,27 @@ func TestNames(t *testing.T) {
 	if out, err := h.Exec(t.Context(), "getent hosts a.zone.example"); err != nil || !strings.HasPrefix(out, here.String()) {
 		t.Errorf("after the silence the host sees %q, %v", out, err)
 	}
+
+	// The forwarder does not remember an answer for as long as it might.
+	there := netip.MustParseAddr("192.0.2.8")
+	answer.Store(&there)
+	for end := time.Now().Add(ttl / 2); ; {
+		out, err := h.Exec(t.Context(), "getent hosts a.zone.example")
+		if err == nil && strings.HasPrefix(out, there.String()) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s after the change the host still sees %q, %v", ttl/2, out, err)
+		}
+	}
 }
 
-// serve starts a name server in the test that has one answer to everything.
-func serve(t *testing.T, b *bed.Bed, answer netip.Addr) netip.Addr {
+// ttl of all answers of [serve].
+const ttl = time.Minute
+
+// serve starts a name server in the test that has one answer to everything at a
+// time.
+func serve(t *testing.T, b *bed.Bed, answer func() *netip.Addr) netip.Addr {
 	t.Helper()
 	at, err := b.Address(t.Context())
 	must(t, err)
@@ -190,7 +210,7 @@ func serve(t *testing.T, b *bed.Bed, answer netip.Addr) netip.Addr {
 	server := &wire.Server{PacketConn: conn, Handler: wire.HandlerFunc(func(w wire.ResponseWriter, asked *wire.Msg) {
 		m := new(wire.Msg).SetReply(asked)
 		if q := asked.Question[0]; q.Qtype == wire.TypeA {
-			m.Answer = []wire.RR{&wire.A{Hdr: wire.RR_Header{Name: q.Name, Rrtype: wire.TypeA, Class: wire.ClassINET}, A: answer.AsSlice()}}
+			m.Answer = []wire.RR{&wire.A{Hdr: wire.RR_Header{Name: q.Name, Rrtype: wire.TypeA, Class: wire.ClassINET, Ttl: uint32(ttl.Seconds())}, A: answer().AsSlice()}}
 		}
 		_ = w.WriteMsg(m)
 	})}
