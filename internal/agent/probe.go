@@ -55,6 +55,9 @@ type Machine struct {
 	// and answer spent on their way. Known to [Client] alone.
 	Ahead  time.Duration `json:"-"`
 	Margin time.Duration `json:"-"`
+	// Root is how long a command takes to begin there as root, by login and
+	// sudo. Known to who reaches the machine alone.
+	Root time.Duration `json:"-"`
 }
 
 // Disk is the disk of etcd's data.

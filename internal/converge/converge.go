@@ -120,7 +120,7 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 		if round == 0 && fresh(l.Seen, time.Now()) {
 			out.State = *l.Seen
 		} else {
-			out.State = observe.Observe(ctx, l.Spec, l.World)
+			out.State = observe.Observe(ctx, l.Spec, l.World, observe.Steady)
 		}
 		if ctx.Err() != nil {
 			return out, context.Cause(ctx)

@@ -22,30 +22,62 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
+// Patience is how long each host may take, once to be found and once to be
+// looked at. Hosts are asked at once, so that one that is slow delays the others
+// and never hides them.
+type Patience time.Duration
+
+// What a look may cost. Glance is for a person who waits for a table: a machine
+// that answers at all takes a fraction of it, also on a busy controller. Steady
+// is for whoever acts on what is seen: sudo on a machine whose name server is
+// mute takes 10 s (resolv.conf(5): two attempts of 5 s), and a member there can
+// still be started.
+const (
+	Glance = Patience(3 * time.Second)
+	Steady = Patience(15 * time.Second)
+)
+
 // Limits on each question. A fresh member accepts connections and answers only
 // when it has joined its peers, which takes up to a second or two: asking for
 // that long is how the loop waits for it.
 const (
 	askDNS  = 5 * time.Second
-	askHost = 4 * time.Second
 	askEtcd = 2 * time.Second
 	askZone = 3 * time.Second
-	// askUnseen is for the member of a host that cannot be looked into: it may
+	// askUnseen is for the member of a host that could not be inspected: it may
 	// serve all the same, but waiting for it is not worth as much.
 	askUnseen = time.Second
 )
 
-// Observe reads the state of one cluster.
-func Observe(ctx context.Context, spec cluster.Spec, w world.World) cluster.State {
+// Observe reads the state of one cluster. What takes long is done at once: the
+// hosts that were found are looked at while the records are read, and those that
+// only the records know are asked meanwhile.
+func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) cluster.State {
 	s := cluster.State{At: time.Now(), Fresh: w.Fresh(spec.Members)}
+	found := make(chan struct{}) // closed when s.Hosts and s.Places are settled
+	var looked []cluster.Host    // s.Hosts, each with what is on it
+	var store cluster.Control
 	var all sync.WaitGroup
-	all.Go(func() { s.Hosts, s.Places = hosts(ctx, w) })
-	all.Go(func() { s.Control = control(ctx, w) })
-	all.Go(func() { names(ctx, spec, w, &s) })
-	all.Wait()
+	all.Go(func() {
+		s.Hosts, s.Places = list(ctx, w, patience)
+		looked = slices.Clone(s.Hosts.Value)
+		close(found)
+		lookAt(ctx, w, looked, patience)
+	})
+	all.Go(func() { store = control(ctx, w) })
+	names(ctx, spec, w, &s)
+	<-found
 	addresses(ctx, spec, w, &s)
+	dark, places := unseen(spec, s)
+	all.Go(func() { ask(ctx, w, dark) })
 	s.Visibility = visibility(ctx, spec, w, s.Records)
-	return unseen(ctx, spec, w, s)
+	all.Wait()
+	s.Control, s.Places = store, places
+	if s.Hosts.Known() {
+		s.Hosts.Value = append(looked, dark...)
+		slices.SortFunc(s.Hosts.Value, byName)
+	}
+	return s
 }
 
 func control(ctx context.Context, w world.World) cluster.Control {
@@ -140,28 +172,34 @@ func mentioned(spec cluster.Spec, kind cluster.RecordType, value string) []clust
 	return nil
 }
 
-func hosts(ctx context.Context, w world.World) (cluster.Seen[[]cluster.Host], []cluster.Place) {
-	listing, cancel := context.WithTimeoutCause(ctx, askHost, fmt.Errorf("no answer within %s", askHost))
+func list(ctx context.Context, w world.World, patience Patience) (cluster.Seen[[]cluster.Host], []cluster.Place) {
+	listing, cancel := patience.bound(ctx)
 	defer cancel()
 	found, err := w.Hosts.List(listing)
 	if err != nil {
 		return cluster.Unknown[[]cluster.Host](reason(listing, err)), nil
 	}
-	list := found.Hosts
-	slices.SortFunc(list, byName)
+	slices.SortFunc(found.Hosts, byName)
+	return cluster.Known(found.Hosts), found.Places
+}
+
+func (p Patience) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, time.Duration(p), fmt.Errorf("no answer within %s", time.Duration(p)))
+}
+
+func lookAt(ctx context.Context, w world.World, hosts []cluster.Host, patience Patience) {
 	var all sync.WaitGroup
-	for i := range list {
-		all.Go(func() { look(ctx, w, &list[i]) })
+	for i := range hosts {
+		all.Go(func() { look(ctx, w, &hosts[i], patience) })
 	}
 	all.Wait()
-	return cluster.Known(list), found.Places
 }
 
 func byName(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) }
 
 // look finds out what is on one host and what its member says.
-func look(ctx context.Context, w world.World, h *cluster.Host) {
-	inspecting, cancel := context.WithTimeoutCause(ctx, askHost, fmt.Errorf("no answer within %s", askHost))
+func look(ctx context.Context, w world.World, h *cluster.Host, patience Patience) {
+	inspecting, cancel := patience.bound(ctx)
 	defer cancel()
 	n, err := w.Deliver.Inspect(inspecting, *h)
 	if err != nil {

@@ -10,16 +10,14 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world"
 )
 
-// unseen adds the hosts that are on places which could not be looked into: the
-// one list in DNS says whose address that is. Such a host is there, and only
-// what is on it is unknown; its member is asked all the same, for it may serve.
-// A place that the list does not name stays as it is.
-func unseen(ctx context.Context, spec cluster.Spec, w world.World, s cluster.State) cluster.State {
+// unseen are the hosts on places that could not be inspected, and the places
+// that are left: the one list in DNS says whose address one is. Such a host is
+// there, and only what is on it is unknown. A place that the list does not name
+// stays as it is.
+func unseen(spec cluster.Spec, s cluster.State) (found []cluster.Host, rest []cluster.Place) {
 	if !s.Hosts.Known() || !s.Records.Known() {
-		return s
+		return nil, s.Places
 	}
-	var found []cluster.Host
-	var rest []cluster.Place
 	for _, p := range s.Places {
 		if h, ok := listed(spec, s, p); ok {
 			found = append(found, h)
@@ -27,15 +25,16 @@ func unseen(ctx context.Context, spec cluster.Spec, w world.World, s cluster.Sta
 			rest = append(rest, p)
 		}
 	}
+	return found, rest
+}
+
+// ask asks the members of hosts that could not be inspected: they may serve.
+func ask(ctx context.Context, w world.World, hosts []cluster.Host) {
 	var all sync.WaitGroup
-	for i := range found {
-		all.Go(func() { found[i].View = view(ctx, w, found[i], askUnseen) })
+	for i := range hosts {
+		all.Go(func() { hosts[i].View = view(ctx, w, hosts[i], askUnseen) })
 	}
 	all.Wait()
-	s.Hosts = cluster.Known(append(slices.Clone(s.Hosts.Value), found...))
-	slices.SortFunc(s.Hosts.Value, byName)
-	s.Places = rest
-	return s
 }
 
 // listed is the host of the member whose address record names an unseen place,

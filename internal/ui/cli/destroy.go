@@ -120,7 +120,7 @@ func (o *destroyOptions) consent(ctx context.Context, t target, sur Surroundings
 	if o.yes {
 		return nil
 	}
-	state := observe.Observe(ctx, t.spec, sur.World)
+	state := observe.Observe(ctx, t.spec, sur.World, observe.Steady)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

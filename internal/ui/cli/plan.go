@@ -52,7 +52,7 @@ func (o *planOptions) run(ctx context.Context) error {
 	if o.destroy {
 		next = plan.Destroy
 	}
-	state := observe.Observe(ctx, t.spec, sur.World)
+	state := observe.Observe(ctx, t.spec, sur.World, observe.Steady)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -51,7 +51,7 @@ func (o *statusOptions) run(ctx context.Context) error {
 		return cannot(act, err)
 	}
 	for {
-		state := observe.Observe(ctx, t.spec, sur.World)
+		state := observe.Observe(ctx, t.spec, sur.World, observe.Glance)
 		if ctx.Err() != nil {
 			return o.end(ctx)
 		}

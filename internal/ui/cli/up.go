@@ -128,7 +128,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	loop.Patience = o.patience(t.spec)
 	loop.Boundary = breakpoint(o.system)
 
-	state := observe.Observe(ctx, t.spec, loop.World)
+	state := observe.Observe(ctx, t.spec, loop.World, observe.Steady)
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}

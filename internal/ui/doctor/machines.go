@@ -115,7 +115,7 @@ func broken(check string, err error, remedy string) render.Finding {
 
 // judge grades what was found out about a machine.
 func judge(s Subject, m agent.Machine) []render.Finding {
-	out := []render.Finding{judgeSystem(m), judgeClock(m), judgePorts(m)}
+	out := []render.Finding{judgeSystem(m), judgeRoot(m), judgeClock(m), judgePorts(m)}
 	if !m.Disk.Known() {
 		return append(out, render.Finding{Check: "disk", Grade: render.Broken, Found: m.Disk.Unknown, Remedy: "see what is wrong with the disk there, with: dmesg; df -h " + node.StateFolder}, judgeResolver(s, m))
 	}
@@ -137,6 +137,22 @@ const (
 	apartABit = time.Second
 	apart     = 5 * time.Minute
 )
+
+// slowRoot is when a look at a cluster begins to suffer: status gives a machine
+// 3 s to be found and as many to be looked at.
+const slowRoot = time.Second
+
+// judgeRoot grades how long it takes to become root, which each command does
+// anew. sudo asks for the machine's own name; where that is left to a name
+// server that does not answer, it takes 10 s or more.
+func judgeRoot(m agent.Machine) render.Finding {
+	out := render.Finding{Check: "root", Grade: render.Fine, Found: "a command begins as root within " + short(m.Root)}
+	if m.Root > slowRoot {
+		out.Grade, out.Found = render.Warning, fmt.Sprintf("a command takes %s to begin as root: status may show the host as unknown", short(m.Root))
+		out.Remedy = "see there whether it is sudo: time sudo -n true\nif so, put the machine's own name into its /etc/hosts: echo \"127.0.1.1 $(hostname)\" | sudo tee -a /etc/hosts\nelse see what takes so long in the start files of the login shell"
+	}
+	return out
+}
 
 func judgeClock(m agent.Machine) render.Finding {
 	word, by := "ahead of", m.Ahead

@@ -78,7 +78,7 @@ func TestMachines(t *testing.T) {
 		}
 		checks = append(checks, strings.TrimSpace(f.Host+" "+f.Check))
 	}
-	each := []string{"host", "system", "clock", "ports", "disk space", "disk latency", "resolver"}
+	each := []string{"host", "system", "root", "clock", "ports", "disk space", "disk latency", "resolver"}
 	wanted := []string{"answer size"}
 	for i := range 3 {
 		for _, check := range each {
@@ -185,6 +185,8 @@ func TestJudge(t *testing.T) {
 		text  string
 	}{
 		"no systemd":       {func(m *agent.Machine) { m.Systemd = false }, "system", render.Broken, "without systemd"},
+		"root at once":     {func(m *agent.Machine) { m.Root = 300 * time.Millisecond }, "root", render.Fine, "within 300ms"},
+		"sudo is slow":     {func(m *agent.Machine) { m.Root = 10 * time.Second }, "root", render.Warning, "10s to begin as root"},
 		"clocks agree":     {clock(time.Millisecond, 2*time.Millisecond), "clock", render.Fine, "as this machine's, within 3ms"},
 		"a clock is fast":  {clock(1900*time.Millisecond, time.Millisecond), "clock", render.Warning, "1.9s ahead of this machine's, give or take 1ms"},
 		"a clock is slow":  {clock(-1900*time.Millisecond, time.Millisecond), "clock", render.Warning, "1.9s behind this machine's"},
@@ -278,7 +280,7 @@ func TestMachinesAtOnce(t *testing.T) {
 		all.Wait() // one after the other would never end
 		return p.probe(ctx, a, q)
 	}
-	if found := machines(t.Context(), s); len(found) != 1+3*7 {
+	if found := machines(t.Context(), s); len(found) != 1+3*8 {
 		t.Errorf("%+v, want all machines looked into", found)
 	}
 }

@@ -204,6 +204,21 @@ func TestStatus(t *testing.T) {
 	blind.Records = cluster.Unknown[cluster.Records]("no answer within 5s")
 	blind.Hosts.Value[1].Node = cluster.Unknown[cluster.Node]("permission denied")
 	golden(t, "status-unknown.golden", show(t, NewStatus(spec3(), blind)))
+	unlisted := living()
+	unlisted.Hosts = cluster.Unknown[[]cluster.Host]("no answer within 3s")
+	golden(t, "status-unlisted.golden", show(t, NewStatus(spec3(), unlisted)))
+	dark := living()
+	dark.Hosts.Value = append(dark.Hosts.Value, cluster.Host{Name: "etcd-ccccccc"})
+	for i := range dark.Hosts.Value {
+		dark.Hosts.Value[i].Node = cluster.Unknown[cluster.Node]("no answer within 3s")
+	}
+	places := living()
+	places.Hosts, places.Places = cluster.Known[[]cluster.Host](nil), []cluster.Place{{Address: netip.MustParseAddr("192.0.2.1"), Unknown: "no answer within 3s"}}
+	for what, state := range map[string]cluster.State{"the list": unlisted, "every host": dark, "every place": places} {
+		if text := show(t, NewStatus(spec3(), state)); !strings.Contains(text, "members not seen") || strings.Contains(text, " of 3 ") {
+			t.Errorf("%s was not seen, and health is told:\n%s", what, text)
+		}
+	}
 }
 
 type brokenWriter struct{}

@@ -26,6 +26,9 @@ type Status struct {
 	Members    int                `json:"members"`
 	NameServer cluster.NameServer `json:"nameServer"`
 	Hosts      []HostStatus       `json:"hosts"`
+	// HostsUnknown is why the hosts could not be listed; Hosts are then those
+	// that the marker names.
+	HostsUnknown string `json:"hostsUnknown,omitempty"`
 	// Places are the machines given to the cluster on which no host of it was
 	// seen; absent where hosts are made at will.
 	Places []cluster.Place `json:"places,omitempty"`
@@ -70,7 +73,7 @@ type Expiry struct {
 // NewStatus puts a state together for reading.
 func NewStatus(spec cluster.Spec, s cluster.State) Status {
 	out := Status{At: s.At, Cluster: spec.Cluster, Domain: spec.Domain, TLS: spec.TLS, Members: spec.Members,
-		NameServer: s.Server, Hosts: []HostStatus{}, Places: s.Places, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
+		NameServer: s.Server, Hosts: []HostStatus{}, HostsUnknown: s.Hosts.Unknown, Places: s.Places, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
 	var marker cluster.Marker
 	switch set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}); {
 	case !s.Records.Known():
@@ -87,9 +90,9 @@ func NewStatus(spec cluster.Spec, s cluster.State) Status {
 		out.Hosts = append(out.Hosts, hostStatus(spec, s.Records, h))
 	}
 	for _, name := range marker.Members {
-		if s.Hosts.Known() && !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name }) {
+		if !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name }) {
 			health := "gone"
-			if len(s.Unseen()) > 0 { // it may be there
+			if !s.Hosts.Known() || len(s.Unseen()) > 0 { // it may be there
 				health = "unknown"
 			}
 			out.Hosts = append(out.Hosts, HostStatus{Name: name, Health: health, Records: published(spec, s.Records, name)})
@@ -239,21 +242,15 @@ func (s Status) drifts(h HostStatus) bool {
 }
 
 func (s Status) heading(p *paper) {
-	healthy := 0
-	for _, h := range s.Hosts {
-		if h.Health == "healthy" {
-			healthy++
-		}
-	}
 	phase := s.Phase
 	if phase == "" {
 		phase = "does not exist"
 	}
 	tone := green
-	if len(s.Drift) > 0 || healthy < s.Members {
+	if len(s.Drift) > 0 || s.count("healthy") < s.Members {
 		tone = yellow
 	}
-	p.line("cluster %s on %s: %s, %s", s.Cluster, s.Domain, phase, p.paint(tone, fmt.Sprintf("%d of %s healthy", healthy, count(s.Members, "member"))))
+	p.line("cluster %s on %s: %s, %s", s.Cluster, s.Domain, phase, p.paint(tone, s.tally()))
 	if s.ID != "" {
 		p.line("cluster ID %s", s.ID)
 	}
@@ -263,6 +260,37 @@ func (s Status) heading(p *paper) {
 	case s.NameServer.Managed:
 		p.tinted(yellow, "name server does not run: pleiad up")
 	}
+}
+
+// tally is how many members are healthy, which says nothing of those that could
+// not be seen.
+func (s Status) tally() string {
+	unseen := s.count("unknown")
+	seen := len(s.Hosts) - unseen
+	for _, p := range s.Places {
+		if p.Unknown != "" {
+			unseen++
+		}
+	}
+	text := fmt.Sprintf("%d of %s healthy", s.count("healthy"), count(s.Members, "member"))
+	switch {
+	case s.HostsUnknown != "" || unseen > 0 && seen == 0:
+		return "members not seen"
+	case unseen > 0:
+		return fmt.Sprintf("%s, %d not seen", text, unseen)
+	}
+	return text
+}
+
+// count is how many hosts have a health.
+func (s Status) count(health string) int {
+	n := 0
+	for _, h := range s.Hosts {
+		if h.Health == health {
+			n++
+		}
+	}
+	return n
 }
 
 func (h HostStatus) cells(at time.Time) []cell {

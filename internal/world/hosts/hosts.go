@@ -15,7 +15,8 @@ import (
 type Provider interface {
 	// List returns all hosts that carry this cluster's claim. A list is whole
 	// or unknown: a host that may exist but cannot be seen makes List fail, or
-	// leaves the one place where it could be unknown.
+	// leaves the one place where it could be unknown. So does a place that has
+	// not answered by ctx's deadline, where the others have.
 	List(ctx context.Context) (Listing, error)
 
 	// Launch makes a host of this name exist for this incarnation. It is

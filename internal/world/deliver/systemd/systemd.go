@@ -164,6 +164,11 @@ func (d *Deliverer) Clear(ctx context.Context, h cluster.Host, fate hosts.DataFa
 // Probe measures a machine for the doctor. What it needs there it takes away
 // again.
 func (d *Deliverer) Probe(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error) {
+	began := time.Now()
+	if _, err := d.machine(addr).Run(ctx, "true", nil); err != nil {
+		return agent.Machine{}, fmt.Errorf("probe %s: %w", addr, err)
+	}
+	root := time.Since(began)
 	a, err := d.line(addr).agent(ctx)
 	var absent *agent.Absent
 	if errors.As(err, &absent) {
@@ -172,7 +177,9 @@ func (d *Deliverer) Probe(ctx context.Context, addr netip.Addr, q agent.Question
 	if err != nil {
 		return agent.Machine{}, fmt.Errorf("probe %s: %w", addr, err)
 	}
-	return a.Probe(ctx, q)
+	m, err := a.Probe(ctx, q)
+	m.Root = root
+	return m, err
 }
 
 // Logs writes the log of a host's member: what the journal has of it and, with

@@ -93,6 +93,10 @@ func (p *Provider) lookAt(ctx context.Context, addr netip.Addr) sight {
 	out, err := p.Machine(addr).Run(ctx, look, nil)
 	if err != nil {
 		remedy, lasting := p.Trouble(err)
+		if remedy == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			remedy = []string{fmt.Sprintf("see what takes so long: time ssh %s true; if the user is not root: time ssh %s sudo -n true", addr, addr),
+				"where sudo alone is slow: put the machine's own name into its /etc/hosts, or mend its name server"}
+		}
 		return sight{place: cluster.Place{Address: addr, Unknown: err.Error(), Remedy: remedy, Lasting: lasting}}
 	}
 	return p.read(addr, string(out))

@@ -69,11 +69,12 @@ func New(c Config) *Provider {
 	return &Provider{Config: c, places: places}
 }
 
-// List implements hosts.Provider. A name that is claimed on two machines makes
+// List implements hosts.Provider. A place that does not answer before ctx's
+// deadline is unknown, and the others are as they were seen. A name that is claimed on two machines makes
 // it fail.
 func (p *Provider) List(ctx context.Context) (hosts.Listing, error) {
 	l, err := listing(p.look(ctx))
-	if err == nil {
+	if err == nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = ctx.Err()
 	}
 	if err != nil {

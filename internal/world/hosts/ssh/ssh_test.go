@@ -31,11 +31,12 @@ type fleet struct {
 
 	mu   sync.Mutex
 	dark map[netip.Addr]error // machines that cannot be reached
+	slow map[netip.Addr]bool  // machines that do not answer in time
 	busy map[netip.Addr]bool  // machines on which a member runs
 }
 
 func newFleet(t *testing.T) *fleet {
-	return &fleet{T: t, root: t.TempDir(), dark: map[netip.Addr]error{}, busy: map[netip.Addr]bool{}}
+	return &fleet{T: t, root: t.TempDir(), dark: map[netip.Addr]error{}, slow: map[netip.Addr]bool{}, busy: map[netip.Addr]bool{}}
 }
 
 func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 5, 1, byte(i)}) }
@@ -63,8 +64,12 @@ type machine struct {
 
 func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
 	m.mu.Lock()
-	dark := m.dark[m.addr]
+	dark, slow := m.dark[m.addr], m.slow[m.addr]
 	m.mu.Unlock()
+	if slow {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
 	if dark != nil {
 		return nil, dark
 	}
@@ -271,6 +276,30 @@ func TestClaimFails(t *testing.T) {
 	f.put(address(1), "/etc/pleiad", "") // in the way of the folder
 	if err := p.Launch(t.Context(), name, token); err == nil || !strings.Contains(err.Error(), "exit status") {
 		t.Errorf("Launch: %v, want why the claim could not be made", err)
+	}
+}
+
+// One machine that does not answer in time hides none of the others.
+func TestSlowMachine(t *testing.T) {
+	f := newFleet(t)
+	p := f.provider("dev", 3)
+	if err := p.Launch(t.Context(), name, token); err != nil {
+		t.Fatal(err)
+	}
+	f.slow[address(2)] = true
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errSilent)
+	defer cancel()
+	l, err := p.List(ctx)
+	if err != nil || len(l.Hosts) != 1 || len(l.Places) != 2 {
+		t.Fatalf("List = %+v, %v, want a host and two places", l, err)
+	}
+	if slow := l.Places[0]; slow.Address != address(2) || slow.Unknown == "" || slow.Lasting || slow.Remedy == nil || !l.Places[1].Free() {
+		t.Errorf("places are %+v, want the slow one unknown and the other free", l.Places)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if l, err := p.List(gone); err == nil {
+		t.Errorf("List = %+v after its caller gave up, want an error", l)
 	}
 }
 

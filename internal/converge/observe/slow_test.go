@@ -1,0 +1,183 @@
+package observe_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/authority"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+// fleet is nine machines of one sealed cluster. What each takes to answer is in
+// listing, inspecting and serving.
+type fleet struct {
+	dns.Zone
+	authority.Authority
+	spec                         cluster.Spec
+	listing, inspecting, serving map[cluster.MemberName]time.Duration
+}
+
+func names() (out []cluster.MemberName) {
+	for i := range 9 {
+		out = append(out, cluster.MemberName(fmt.Sprintf("etcd-%d", i)))
+	}
+	return out
+}
+
+func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 5, 1, byte(i)}) }
+
+// after waits, or fails when ctx ends.
+func after(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (f *fleet) world() world.World {
+	return world.World{DNS: f, Authority: f, Hosts: fleetHosts{f: f}, Deliver: fleetDeliver{f: f}, Etcd: fleetEtcd{f},
+		Fresh: func(int) cluster.Fresh { return cluster.Fresh{} }}
+}
+
+func (f *fleet) Inspect(context.Context) (cluster.Control, error) { return cluster.Control{}, nil }
+
+func (f *fleet) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, error) {
+	marker := cluster.Marker{Cluster: f.spec.Cluster, Owner: "us", Generation: 3, Token: "t", Phase: cluster.Sealed, Members: names()}
+	all := []cluster.RecordSet{cluster.NewRecordSet(f.spec.MarkerName(), cluster.TXT, marker.String())}
+	for i, name := range names() {
+		all = append(all, f.spec.HostRecord(name, address(i)))
+	}
+	var found cluster.Records
+	for _, set := range all {
+		if slices.Contains(keys, set.Key) {
+			found.Sets = append(found.Sets, set)
+		}
+	}
+	return found, after(ctx, 20*time.Millisecond)
+}
+
+type fleetHosts struct {
+	hosts.Provider
+	f *fleet
+}
+
+// List is that of machines in the spec: it asks all of them at once.
+func (h fleetHosts) List(ctx context.Context) (hosts.Listing, error) {
+	var l hosts.Listing
+	var slowest time.Duration
+	for i, name := range names() {
+		slowest = max(slowest, h.f.listing[name])
+		end, _ := ctx.Deadline()
+		if h.f.listing[name] >= time.Until(end) {
+			l.Places = append(l.Places, cluster.Place{Address: address(i), Unknown: "slow to list"})
+			continue
+		}
+		l.Hosts = append(l.Hosts, cluster.Host{Name: name, Address: address(i), Token: "t"})
+	}
+	_ = after(ctx, slowest)
+	return l, nil
+}
+
+type fleetDeliver struct {
+	deliver.Deliverer
+	f *fleet
+}
+
+func (d fleetDeliver) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error) {
+	if err := after(ctx, d.f.inspecting[h.Name]); err != nil {
+		return cluster.Node{}, fmt.Errorf("inspect %s: %w", h.Name, err)
+	}
+	return cluster.Node{Process: cluster.Process{Running: true}}, nil
+}
+
+type fleetEtcd struct{ f *fleet }
+
+var _ etcd.Inspector = fleetEtcd{}
+
+func (e fleetEtcd) View(ctx context.Context, h cluster.Host) (cluster.View, error) {
+	return cluster.View{ID: 1, Leader: 1}, after(ctx, e.f.serving[h.Name])
+}
+
+// A look at nine machines of which one is slow to log in, one is dead and one
+// takes ten seconds for sudo has the other six whole and a reason for each of
+// the three, within five seconds.
+func TestSlowHostsHideNobody(t *testing.T) {
+	for _, at := range []string{"listing", "inspecting"} {
+		t.Run(at, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow := map[cluster.MemberName]time.Duration{"etcd-1": 6 * time.Second, "etcd-4": time.Hour, "etcd-7": 10 * time.Second}
+				f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9}, serving: map[cluster.MemberName]time.Duration{"etcd-4": time.Hour}}
+				if at == "listing" {
+					f.listing = slow
+				} else {
+					f.inspecting = slow
+				}
+				began := time.Now()
+				s := observe.Observe(t.Context(), f.spec, f.world(), observe.Glance)
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("it took %s, want at most 5s", took)
+				}
+				if !s.Hosts.Known() || len(s.Hosts.Value) != 9 || len(s.Places) != 0 {
+					t.Fatalf("hosts are %+v, places %+v; want all nine", s.Hosts, s.Places)
+				}
+				for i, h := range s.Hosts.Value {
+					_, isSlow := slow[h.Name]
+					if h.Name != names()[i] || h.Node.Known() == isSlow || isSlow && h.Node.Unknown == "" {
+						t.Errorf("%s: node %+v, want it known %t", h.Name, h.Node, !isSlow)
+					}
+					if dead := h.Name == "etcd-4"; h.View.Known() == dead {
+						t.Errorf("%s: view %+v, want it known %t", h.Name, h.View, !dead)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Whoever acts waits for what is only slow.
+func TestSteadyWaitsForSudo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9},
+			listing: map[cluster.MemberName]time.Duration{"etcd-7": 10 * time.Second}, inspecting: map[cluster.MemberName]time.Duration{"etcd-7": 10 * time.Second}}
+		s := observe.Observe(t.Context(), f.spec, f.world(), observe.Steady)
+		for _, h := range s.Hosts.Value {
+			if !h.Node.Known() || !h.View.Known() {
+				t.Errorf("%s is unknown: %+v", h.Name, h)
+			}
+		}
+	})
+}
+
+// A list that fails does not keep the records from being seen, nor the time.
+func TestUnlisted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9}}
+		w := f.world()
+		w.Hosts = failing{}
+		s := observe.Observe(t.Context(), f.spec, w, observe.Glance)
+		if s.Hosts.Known() || !strings.Contains(s.Hosts.Unknown, "denied") || !s.Records.Known() {
+			t.Errorf("hosts %+v, records %+v", s.Hosts, s.Records)
+		}
+	})
+}
+
+type failing struct{ hosts.Provider }
+
+func (failing) List(context.Context) (hosts.Listing, error) {
+	return hosts.Listing{}, errors.New("denied")
+}
