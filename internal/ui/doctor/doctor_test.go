@@ -283,7 +283,7 @@ func TestExamine(t *testing.T) {
 		names = append(names, f.Check)
 	}
 	if got, wanted := strings.Join(names, ", "), "state directory, clock, name server, key file, TSIG key, update right, excess rights, authoritatives, "+
-		"answer size, host, system, clock, ports, disk space, disk latency, resolver"; got != wanted {
+		"answer size, host, system, root, clock, ports, disk space, disk latency, resolver"; got != wanted {
 		t.Errorf("checks %s, want %s", got, wanted)
 	}
 	for _, test := range []struct {
