@@ -26,7 +26,7 @@ const hostsBefore = "127.0.0.1\tlocalhost\r\n\n# mine\n10.0.0.1 printer"
 // lived is a machine on which a member has run, and what was there before.
 func lived(t *testing.T, edit ...func(*cluster.Spec)) (s *stage, before map[string]string) {
 	s = newStage(t)
-	s.Write(t, node.HostsFile, hostsBefore)
+	s.Write(t, node.SystemHosts, hostsBefore)
 	s.Write(t, wants+"/../other.service", "somebody else's")
 	before = s.Files(t)
 	s.install(s.rendered(0, edit...), credentials(0))
@@ -161,13 +161,13 @@ func TestClearRefusesARunningMember(t *testing.T) {
 // Clear takes away what is left, whatever somebody took away before.
 func TestClearOfWhatIsHalfThere(t *testing.T) {
 	t.Parallel()
-	for _, gone := range []string{node.UnitFile, node.HostsFile, wants, node.StateFolder, node.StateFolder + "/config", node.StateFolder + "/data"} {
+	for _, gone := range []string{node.UnitFile, node.HostsFile, node.SystemHosts, wants, node.StateFolder, node.StateFolder + "/config", node.StateFolder + "/data"} {
 		s, before := lived(t)
 		if err := os.RemoveAll(s.Path(gone)); err != nil {
 			t.Fatal(err)
 		}
 		s.clear(false)
-		if gone == node.HostsFile { // somebody else's loss
+		if gone == node.SystemHosts { // somebody else's loss
 			delete(before, gone)
 		}
 		if gone == node.StateFolder { // nothing says that systemd knows more than there is

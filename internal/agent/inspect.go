@@ -71,11 +71,11 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 		return nil, err
 	}
 	out = append(out, missing...)
-	file, err := os.ReadFile(h.path(node.HostsFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	holds, err := h.hostsFile(n).Holds()
+	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(file, n.PinHosts(file)) {
+	if !holds {
 		out = append(out, node.HostsFile+" does not hold the pinned peers")
 	}
 	if n.Sealed {

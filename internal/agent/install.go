@@ -57,7 +57,7 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 		i.volume,
 		i.release,
 		func(ctx context.Context) error { return i.credentials(ctx, creds) },
-		i.pins,
+		i.hosts,
 		i.unitFile,
 		func(context.Context) error { return i.write(filepath.Join(n.Paths.Config, node.FileName), n.Encode()) },
 	} {
@@ -156,36 +156,6 @@ func (i *installing) credentials(_ context.Context, creds *node.Credentials) err
 		}
 	}
 	return nil
-}
-
-// pins puts the peers' addresses into the hosts file, whose owner and mode stay
-// as they are.
-func (i *installing) pins(context.Context) error {
-	changed, err := i.rewriteHosts(i.node.PinHosts)
-	i.note(changed, node.HostsFile)
-	return err
-}
-
-// rewriteHosts changes the hosts file in one instant.
-func (h *Host) rewriteHosts(change func([]byte) []byte) (bool, error) {
-	path := h.path(node.HostsFile)
-	// A link leads somewhere that may have its own keeper; write where it leads.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	have, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	want := change(have)
-	if bytes.Equal(have, want) {
-		return false, nil
-	}
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode()
-	}
-	return durable.Replace(durable.File{Path: path, Content: want, Mode: mode, UID: -1, GID: -1})
 }
 
 // unitFile writes the member's unit. What stands in a unit counts only once systemd

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -208,9 +209,13 @@ func TestInstallCutShort(t *testing.T) {
 			s.obstruct(filepath.Join(s.host.Paths.Config, file))
 		}})
 	}
-	for _, file := range []string{node.UnitFile, node.HostsFile} {
-		obstacles = append(obstacles, obstacle{"write " + file, 0, func(s *stage, _ context.CancelCauseFunc) { s.obstruct(s.Path(file)) }})
-	}
+	obstacles = append(obstacles, obstacle{"write " + node.UnitFile, 0, func(s *stage, _ context.CancelCauseFunc) { s.obstruct(s.Path(node.UnitFile)) }},
+		obstacle{"write " + node.HostsFile, 0, func(s *stage, _ context.CancelCauseFunc) {
+			if err := os.Remove(s.Path(node.HostsFile)); err != nil && !errors.Is(err, os.ErrNotExist) { // one that is there is written in place
+				s.Fatal(err)
+			}
+			s.obstruct(s.Path(node.HostsFile))
+		}})
 	for call := range 2 { // show before and after a first unit is written
 		obstacles = append(obstacles,
 			obstacle{fmt.Sprintf("program %d fails", call), call, func(s *stage, _ context.CancelCauseFunc) { s.failAt(call, func() error { return cut }) }},
@@ -321,6 +326,10 @@ func TestDrift(t *testing.T) {
 			return os.WriteFile(s.Path(node.HostsFile), []byte(strings.ReplaceAll(string(b), "10.5.1.100", "10.5.1.9")), 0o644)
 		}, node.HostsFile + " does not hold the pinned peers"},
 		{"hosts file gone", func(s *stage) error { return os.Remove(s.Path(node.HostsFile)) }, node.HostsFile + " does not hold the pinned peers"},
+		{"hosts file closed to the member", func(s *stage) error { return os.Chmod(s.Path(node.HostsFile), 0o600) }, node.HostsFile + " does not hold the pinned peers"},
+		{"hosts file a link", func(s *stage) error {
+			return errors.Join(os.Remove(s.Path(node.HostsFile)), os.Symlink(s.Path(node.SystemHosts), s.Path(node.HostsFile)))
+		}, node.HostsFile + " does not hold the pinned peers"},
 		{"disabled", func(s *stage) error { return os.Remove(s.Path(wants)) }, node.UnitName + " is not enabled: it would not start after a reboot"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -349,17 +358,50 @@ func TestDrift(t *testing.T) {
 			t.Errorf("drift (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("line of somebody else", func(t *testing.T) {
+	t.Run("the machine's own hosts file", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
+		before := hostsOf(s)
 		s.install(s.rendered(0), credentials(0))
-		if err := appendTo(s.Path(node.HostsFile), "1.2.3.4 printer\n"); err != nil {
+		if now := hostsOf(s); now != before {
+			t.Errorf("Install wrote it: %q, was %q", now, before)
+		}
+		if err := os.Remove(s.Path(node.SystemHosts)); err != nil {
 			t.Fatal(err)
 		}
 		if drift := s.drift(); len(drift) > 0 {
-			t.Errorf("drift is %q, want none: the line is not ours", drift)
+			t.Errorf("drift is %q, want none: it is not ours", drift)
 		}
 	})
+}
+
+func hostsOf(s *stage) string {
+	s.Helper()
+	b, err := os.ReadFile(s.Path(node.SystemHosts))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return string(b)
+}
+
+// A member that runs has its hosts file mounted: what is delivered must reach
+// that very file.
+func TestHostsFileIsWrittenInPlace(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.install(s.rendered(0), credentials(0))
+	mounted, err := os.Open(s.Path(node.HostsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mounted.Close()
+	for _, n := range []node.Node{s.rendered(1), func() node.Node { n := s.rendered(1); n.Pins = nil; return n }()} { // other pins; fewer
+		s.install(n, nil)
+		got, err := io.ReadAll(io.NewSectionReader(mounted, 0, 1<<20))
+		if err != nil || string(got) != string(n.Hosts()) {
+			t.Errorf("the member sees %q, %v, want %q", got, err, n.Hosts())
+		}
+	}
 }
 
 func appendTo(path, text string) error {

@@ -16,10 +16,10 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
-// Answers are what the host's resolver says, asked just as etcd will ask.
+// Answers are what the host's resolver says.
 type Answers struct {
-	// Services is the SRV set that etcd will read, Rival the one of the other
-	// scheme, which etcd would read too and mix in.
+	// Services is the SRV set of the members, Rival the one of the other
+	// scheme, which whoever looks for them reads too and mixes in.
 	Services, Rival cluster.Seen[[]cluster.Service]
 	// Hosts are the addresses of every name asked for; see [hostNames].
 	Hosts map[string]cluster.Seen[[]netip.Addr]
@@ -118,18 +118,25 @@ func hostNames(target string) []string { return []string{target, strings.TrimSuf
 
 // RivalService is the SRV name of the other scheme (etcd
 // server/embed/config.go, GetDNSClusterNames), empty if the gate's own name is
-// not etcd's. Only a node with TLS has certificate names.
+// not etcd's.
 func RivalService(n node.Node) string {
-	plain, tls := "_etcd-server", "_etcd-server-ssl"
-	ours, other := plain, tls
-	if len(n.Names) > 0 {
-		ours, other = tls, plain
+	ours, other := "_etcd-server", "_etcd-server-ssl"
+	if scheme(n) == "https" {
+		ours, other = other, ours
 	}
 	rest, ok := strings.CutPrefix(n.Gate.Service, ours)
 	if !ok {
 		return ""
 	}
 	return other + rest
+}
+
+// scheme is that of the node's URLs. Only a node with TLS has certificate names.
+func scheme(n node.Node) string {
+	if len(n.Names) > 0 {
+		return "https"
+	}
+	return "http"
 }
 
 // Times of the gate.

@@ -37,7 +37,8 @@ func (r *Refusal) Error() string { return r.Rule + ": " + r.Why + "; " + r.Do }
 //
 //	data dir   IDs in it   once had data   sealed   decision
 //	present    ours        any             any      Restart
-//	present    others'     any             any      refused
+//	present    others'     any             any      refused; said to have been founded wrongly if
+//	                                                it once had data and is not sealed
 //	empty      -           yes             any      refused
 //	empty      -           no              yes      refused
 //	empty      -           no              no       FirstStart
@@ -47,6 +48,12 @@ func (r *Refusal) Error() string { return r.Rule + ": " + r.Why + "; " + r.Do }
 // vote again.
 func Identity(n node.Node, found cluster.Data) (Decision, error) {
 	switch {
+	case found.Present && found.Born && !n.Sealed && found.Cluster != n.ID:
+		return Refuse, &Refusal{
+			Rule: "R3",
+			Why:  fmt.Sprintf("%s founded cluster %s, not %s: it did not see the whole list of members", n.Name, found.Cluster, n.ID),
+			Do:   "nobody has data in a cluster that is not sealed: pleiad destroy, then pleiad up",
+		}
 	case found.Present && (found.Member != n.Member || found.Cluster != n.ID):
 		return Refuse, &Refusal{
 			Rule: "R6",

@@ -135,20 +135,33 @@ func start(ctx context.Context, j *journal, n node.Node, etcd starter, log *logg
 		if err := beginFirstStart(n, time.Now()); err != nil {
 			return err
 		}
-	} else {
-		if err := installResolver(n.Resolver, n.Pins); err != nil {
-			return err
-		}
-		if err := setBorn(n, time.Now()); err != nil {
-			log.line("error", err.Error()) // no reason to keep good data from serving; awaitBirth tries on
-		}
+		return etcd.start(ctx, n, log)
+	}
+	pins := n.Pins
+	if !n.Sealed { // it founded its cluster and is not sealed yet
+		pins = verified(n.Gate)
+	}
+	if err := installResolver(n.Resolver, pins); err != nil {
+		return err
+	}
+	for _, wrong := range misled(ctx, net.DefaultResolver, pins) {
+		log.line("error", "R9: "+wrong+"; remove the line from /etc/hosts")
+	}
+	if err := setBorn(n, time.Now()); err != nil {
+		log.line("error", err.Error()) // no reason to keep good data from serving; awaitBirth tries on
 	}
 	return etcd.start(ctx, n, log)
 }
 
-// passGate installs the resolver and asks through it, so that the gate sees
-// what etcd will see. Pins stay out of it: they would hide what DNS says.
+// passGate installs the resolver and asks through it until it shows the exact
+// truth. Pins stay out of it: they would hide what DNS says. Once the truth was
+// seen, it is all that this process ever sees: etcd has its list in its flags,
+// and its peers' addresses are pinned to what the gate has verified. There is no
+// second look in which DNS could say something else (rule R3).
 func passGate(ctx context.Context, j *journal, n node.Node, log *logger) error {
+	if err := checkFounding(n); err != nil {
+		return err
+	}
 	if err := installResolver(n.Resolver, nil); err != nil {
 		return err
 	}
@@ -160,8 +173,36 @@ func passGate(ctx context.Context, j *journal, n node.Node, log *logger) error {
 	if err != nil {
 		return err
 	}
+	if err := installResolver(n.Resolver, verified(n.Gate)); err != nil {
+		return err
+	}
 	tellSystemd("the start gate has opened: its resolver shows the exact list of members")
 	return j.note(func(s *Status) { s.Gate = "" })
+}
+
+// checkFounding refuses to found a cluster other than the one that was computed
+// before any member started: the one that etcd makes of its flags, and the one
+// that the gate is about to see in DNS, must both be it.
+func checkFounding(n node.Node) error {
+	const again = "run pleiad up, which delivers it again"
+	flags, self, err := n.Founds()
+	if err != nil {
+		return &Refusal{Rule: "R3", Why: err.Error(), Do: again}
+	}
+	if seen := n.Gate.Founds(scheme(n), n.Token); flags != n.ID || seen != n.ID || self != n.Member {
+		return &Refusal{Rule: "R3", Why: fmt.Sprintf("%s would found cluster %s as member %s, and its gate looks for cluster %s, want cluster %s and member %s",
+			node.FileName, flags, self, seen, n.ID, n.Member), Do: again}
+	}
+	return nil
+}
+
+// verified are the pins that a gate has verified when it has passed.
+func verified(g node.Gate) map[string]string {
+	pins := map[string]string{}
+	for _, p := range g.Peers {
+		pins[p.Target] = p.Address
+	}
+	return pins
 }
 
 // tellSystemd puts a word into `systemctl status`, where systemd has started
@@ -171,12 +212,8 @@ func tellSystemd(word string) {
 }
 
 // installResolver replaces the process's resolver. Without a name server of
-// its own a host resolves as its operating system does, where peers are pinned
-// in /etc/hosts.
+// its own a host asks those of its operating system.
 func installResolver(server string, pins map[string]string) error {
-	if server == "" {
-		return nil
-	}
 	r, err := newResolver(server, pins)
 	if err != nil {
 		return fmt.Errorf("%s: %w", node.FileName, err)

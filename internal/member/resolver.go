@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,15 +17,18 @@ import (
 )
 
 // resolver answers Go's own DNS client inside the process: pinned names from
-// memory, everything else from one name server. etcd looks up everything
-// through net.DefaultResolver (SRV, peers, its gRPC client), so that replacing
-// that once, before etcd starts, is enough; the operating system's
-// configuration stays as it is.
+// memory, everything else from a name server. etcd looks up everything through
+// net.DefaultResolver (peers, its gRPC client), so that replacing that once,
+// before etcd starts, is enough; the operating system's configuration stays as
+// it is.
 //
-// /etc/hosts still wins over it, because Go reads that file before it asks any
-// name server; and the search list of resolv.conf still applies to names
-// without a final dot.
+// Go reads a hosts file before it asks any name server. On a machine of its own
+// the member has one of its own (node.Node.Hosts); elsewhere a wrong line there
+// wins over a pin, which [misled] finds. The search list of resolv.conf still
+// applies to names without a final dot.
 type resolver struct {
+	// server is asked for what is not pinned; the zero value leaves the choice
+	// to Go, which reads resolv.conf.
 	server netip.AddrPort
 	// pins maps names, lower case with final dot, to addresses that need no
 	// DNS (rule R9).
@@ -31,12 +36,15 @@ type resolver struct {
 }
 
 // newResolver checks server, host:port with an IP address (a name would be
-// looked up through the very resolver), and the pins of a node.
+// looked up through the very resolver) or empty for those of the system, and
+// the pins of a node.
 func newResolver(server string, pins map[string]string) (*resolver, error) {
 	r := &resolver{pins: map[string]netip.Addr{}}
 	var err error
-	if r.server, err = netip.ParseAddrPort(server); err != nil {
-		return nil, fmt.Errorf("resolver %q: want IP address and port: %w", server, err)
+	if server != "" {
+		if r.server, err = netip.ParseAddrPort(server); err != nil {
+			return nil, fmt.Errorf("resolver %q: want IP address and port: %w", server, err)
+		}
 	}
 	for name, text := range pins {
 		addr, err := netip.ParseAddr(text)
@@ -48,26 +56,47 @@ func newResolver(server string, pins map[string]string) (*resolver, error) {
 	return r, nil
 }
 
-// network is the resolver as the net package takes it.
+// network is the resolver as the net package takes it, which chooses a name
+// server, with resolv.conf's times and order, before it dials.
 func (r *resolver) network() *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, chosen string) (net.Conn, error) {
+		server := chosen
+		if r.server.IsValid() {
+			network, server = "udp", r.server.String()
+		}
 		ctx, cancel := context.WithCancel(ctx)
-		return &conn{ctx: ctx, cancel: cancel, answer: r.answer}, nil
+		return &conn{ctx: ctx, cancel: cancel, answer: func(ctx context.Context, query []byte) ([]byte, error) {
+			return r.answer(ctx, network, server, query)
+		}}, nil
 	}}
 }
 
 // answer answers one DNS message with another. The error is for the net
 // package, which reports it as a failed lookup and may ask again.
-func (r *resolver) answer(ctx context.Context, query []byte) ([]byte, error) {
+func (r *resolver) answer(ctx context.Context, network, server string, query []byte) ([]byte, error) {
 	local, err := r.pinned(query)
 	if err != nil || local != nil {
 		return local, err
 	}
-	answer, err := exchange(ctx, "udp", r.server, query)
-	if err == nil && truncated(answer) {
-		answer, err = exchange(ctx, "tcp", r.server, query)
+	answer, err := exchange(ctx, network, server, query)
+	if err == nil && truncated(answer) && !strings.HasPrefix(network, "tcp") {
+		answer, err = exchange(ctx, "tcp", server, query)
 	}
 	return answer, err
+}
+
+// misled are the pinned names for which r, in which the pins are, says something
+// else: only the operating system's hosts file comes before them.
+func misled(ctx context.Context, r *net.Resolver, pins map[string]string) []string {
+	ctx, cancel := context.WithTimeout(ctx, gateRound)
+	defer cancel()
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(pins)) {
+		if bad := checkAddress(name, pins[name], askAddresses(ctx, r, "", name)); bad != "" {
+			out = append(out, bad)
+		}
+	}
+	return out
 }
 
 // pinned answers an address query for a pinned name, and nil for everything
@@ -133,9 +162,9 @@ func answers(message, query []byte) bool {
 
 // exchange asks the name server once, over a socket of its own as the net
 // package would; ctx bounds it.
-func exchange(ctx context.Context, network string, server netip.AddrPort, query []byte) ([]byte, error) {
+func exchange(ctx context.Context, network, server string, query []byte) ([]byte, error) {
 	var d net.Dialer
-	c, err := d.DialContext(ctx, network, server.String())
+	c, err := d.DialContext(ctx, network, server)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +176,7 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, query 
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if network == "tcp" {
+	if strings.HasPrefix(network, "tcp") {
 		if _, err := c.Write(frame(query)); err != nil {
 			return nil, err
 		}

@@ -87,7 +87,7 @@ func TestSearchListBehindAPinNeedsNoServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := r.answer(t.Context(), query)
+	b, err := r.answer(t.Context(), "udp", nobody, query)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +149,42 @@ func strange(t *testing.T, reply func(query []byte) [][]byte) string {
 	})
 	t.Cleanup(func() { c.Close(); wg.Wait() })
 	return c.LocalAddr().String()
+}
+
+// Without a name server of its own it asks the one that Go has chosen from
+// resolv.conf, in the way that Go has chosen; pinned names ask nobody.
+func TestTheSystemsNameServerIsAsked(t *testing.T) {
+	t.Parallel()
+	s := newNameServer(t, "etcd-c.dev.test. 60 IN A 127.1.2.4")
+	r := mustResolver(t, "", pinned).network()
+	for _, network := range []string{"udp", "tcp"} {
+		for name, want := range map[string]string{"etcd-c.dev.test.": "127.1.2.4", "etcd-a.dev.test.": "127.1.2.3"} {
+			c, err := r.Dial(t.Context(), network, s.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var q, a dns.Msg
+			q.SetQuestion(name, dns.TypeA)
+			query, err := q.Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Write(frame(query)); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := readFrame(c, query)
+			if err != nil || a.Unpack(answer) != nil || len(a.Answer) != 1 || a.Answer[0].(*dns.A).A.String() != want {
+				t.Errorf("%s over %s: %v, %v, want %s", name, network, &a, err, want)
+			}
+			c.Close()
+		}
+	}
+	if asked := s.questions(); !slices.Equal(asked, []string{"A etcd-c.dev.test.", "A etcd-c.dev.test."}) {
+		t.Errorf("asked %q", asked)
+	}
+	if got, err := r.LookupNetIP(t.Context(), "ip", "etcd-a.dev.test"); err != nil || !slices.Equal(addrTexts(got), []string{"127.1.2.3"}) {
+		t.Errorf("pinned: %v, %v", got, err)
+	}
 }
 
 func TestStrayAnswersAreIgnored(t *testing.T) {

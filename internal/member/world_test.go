@@ -263,7 +263,14 @@ type nameServer struct {
 	mu      sync.Mutex
 	records []dns.RR
 	asked   []string
+	then    *turn
 	closing func()
+}
+
+// turn is what a name server shows once a whole list was read from it.
+type turn struct {
+	left    map[string]int // questions still to be answered first, by text
+	records []dns.RR
 }
 
 func newNameServer(t *testing.T, records ...string) *nameServer {
@@ -316,6 +323,14 @@ func (s *nameServer) close() { s.closing() }
 // set replaces all records, given in presentation format.
 func (s *nameServer) set(t *testing.T, records ...string) {
 	t.Helper()
+	all := parse(t, records)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records, s.then = all, nil
+}
+
+func parse(t *testing.T, records []string) []dns.RR {
+	t.Helper()
 	var all []dns.RR
 	for _, text := range records {
 		rr, err := dns.NewRR(text)
@@ -324,9 +339,33 @@ func (s *nameServer) set(t *testing.T, records ...string) {
 		}
 		all = append(all, rr)
 	}
+	return all
+}
+
+// turnAfter shows other records as soon as each of these questions was answered
+// as often as it is listed.
+func (s *nameServer) turnAfter(t *testing.T, questions []string, records ...string) {
+	t.Helper()
+	next := turn{left: map[string]int{}, records: parse(t, records)}
+	for _, q := range questions {
+		next.left[q]++
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.records = all
+	s.then = &next
+}
+
+// answered counts down to the turn.
+func (s *nameServer) answered(question string) {
+	if s.then == nil {
+		return
+	}
+	if s.then.left[question]--; s.then.left[question] <= 0 {
+		delete(s.then.left, question)
+	}
+	if len(s.then.left) == 0 {
+		s.records, s.then = s.then.records, nil
+	}
 }
 
 func (s *nameServer) questions() []string {
@@ -340,7 +379,9 @@ func (s *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	question := q.Question[0]
-	s.asked = append(s.asked, dns.TypeToString[question.Qtype]+" "+question.Name)
+	text := dns.TypeToString[question.Qtype] + " " + question.Name
+	s.asked = append(s.asked, text)
+	defer s.answered(text)
 	var a dns.Msg
 	a.SetReply(q)
 	a.Authoritative, a.Rcode = true, dns.RcodeNameError

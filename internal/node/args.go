@@ -24,7 +24,7 @@ func args(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h cl
 		"--listen-metrics-urls=http://" + metrics(h),
 		"--initial-advertise-peer-urls=" + spec.PeerURL(h.Name, h.Ports.Peer),
 		"--advertise-client-urls=" + spec.ClientURL(h.Name, h.Ports.Client),
-		"--initial-cluster-token=" + string(marker.Token),
+		initialToken + string(marker.Token),
 	}
 	a = append(a, membership(spec, marker, members)...)
 	if spec.TLS {
@@ -39,22 +39,25 @@ func args(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h cl
 	return a
 }
 
-// membership is how a starting member learns of its peers: from DNS on first
-// boot; from its own data, without any DNS, once the cluster is sealed (rules
-// R1, R9). --initial-cluster is then unread by etcd and stands for people.
+// membership is the list of members, always in full: etcd must not look for it
+// by itself. With --discovery-srv it would ask DNS once more, a moment after the
+// start gate did, and skip what does not resolve at that moment; the gate has
+// compared DNS with this very list (rule R3). A sealed member starts from its
+// own data (rules R1, R9), and the list then stands for people.
+//
+// etcd compares its own URL in the list with the one it advertises. They are
+// equal letter by letter, so that it looks up neither (etcd pkg/netutil; the
+// releases that look up both can refuse to start, and found nothing else).
 func membership(spec cluster.Spec, marker cluster.Marker, members []cluster.Host) []string {
+	list := make([]string, len(members))
+	for i, m := range members {
+		list[i] = string(m.Name) + "=" + spec.PeerURL(m.Name, m.Ports.Peer)
+	}
+	state := "new"
 	if marker.Phase != cluster.Bootstrapping {
-		list := make([]string, len(members))
-		for i, m := range members {
-			list[i] = string(m.Name) + "=" + spec.PeerURL(m.Name, m.Ports.Peer)
-		}
-		return []string{"--initial-cluster=" + strings.Join(list, ","), "--initial-cluster-state=existing"}
+		state = "existing"
 	}
-	a := []string{"--initial-cluster-state=new", "--discovery-srv=" + spec.Domain}
-	if spec.DiscoveryName != "" {
-		a = append(a, "--discovery-srv-name="+spec.DiscoveryName)
-	}
-	return a
+	return []string{initialCluster + strings.Join(list, ","), "--initial-cluster-state=" + state}
 }
 
 // tlsArgs always name the trust files: without --peer-trusted-ca-file etcd

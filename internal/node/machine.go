@@ -29,8 +29,12 @@ const (
 	// named after the folder.
 	MountName = "var-lib-pleiad-data.mount"
 	MountFile = "/etc/systemd/system/" + MountName
-	// HostsFile is where peers are pinned.
-	HostsFile = "/etc/hosts"
+	// HostsFile is what the member sees in place of the machine's own hosts
+	// file; root's. See [Node.Hosts].
+	HostsFile = ClaimFolder + "/hosts"
+	// SystemHosts is the machine's own hosts file, in which earlier versions
+	// of pleiad kept a block.
+	SystemHosts = "/etc/hosts"
 	// MachineUser runs the member.
 	MachineUser = "pleiad"
 )
@@ -96,7 +100,7 @@ func (n Node) Unit(binary string, openFiles uint64) []byte {
 	// would not be known by its stamp. Without capabilities it can tune nothing
 	// anyway.
 	for _, setting := range []string{
-		"ProtectSystem=strict", "ReadWritePaths=" + StateFolder, "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
+		"ProtectSystem=strict", "ReadWritePaths=" + StateFolder, "BindReadOnlyPaths=-" + HostsFile + ":" + SystemHosts, "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
 		"ProtectKernelLogs=yes", "ProtectKernelModules=yes",
 		"ProtectClock=yes", "ProtectHostname=yes", "NoNewPrivileges=yes", "CapabilityBoundingSet=",
 		"AmbientCapabilities=", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK", "RestrictNamespaces=yes",
@@ -130,33 +134,30 @@ WantedBy=multi-user.target
 `, n.Name, n.Cluster, uuid, n.Paths.Data)
 }
 
-// The lines around what pleiad writes into /etc/hosts.
+// Hosts is a hosts file (hosts(5)) for the member alone: its unit mounts it over
+// the machine's, which others write too. Once the cluster is sealed it holds the
+// pins, so that an etcd which is another program needs no DNS either (rule R9);
+// before, it holds none: they would hide from the start gate what DNS says.
+func (n Node) Hosts() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Written by pleiad for " + UnitName + ", which sees this file as " + SystemHosts + ".\n")
+	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
+	for _, name := range slices.Sorted(maps.Keys(n.Pins)) {
+		fmt.Fprintf(&b, "%s %s\n", n.Pins[name], name)
+	}
+	return b.Bytes()
+}
+
+// The lines around what earlier versions of pleiad wrote into the machine's
+// hosts file.
 const (
 	hostsBegin = "# BEGIN pleiad: addresses of etcd's peers, which start without DNS; do not edit"
 	hostsEnd   = "# END pleiad"
 )
 
-// PinHosts is a hosts file (hosts(5)) with the node's pins in it, in place of
-// what was there of ours; without pins it is the file as it was before us. All
-// other lines stay as they are, byte by byte. Ours come first, so that nothing
-// need be known of how the file ends.
-func (n Node) PinHosts(file []byte) []byte {
-	rest := UnpinHosts(file)
-	if len(n.Pins) == 0 {
-		return rest
-	}
-	var b bytes.Buffer
-	b.WriteString(hostsBegin + "\n")
-	for _, name := range slices.Sorted(maps.Keys(n.Pins)) {
-		fmt.Fprintf(&b, "%s %s\n", n.Pins[name], name)
-	}
-	b.WriteString(hostsEnd + "\n")
-	return append(b.Bytes(), rest...)
-}
-
-// UnpinHosts is a hosts file without what pleiad wrote: the first block that is
-// whole. A beginning whose end was cut off is not known to be ours and stays,
-// with all that follows it. An editor may have changed how lines end.
+// UnpinHosts is a hosts file without the block of an earlier version: the first
+// one that is whole. A beginning whose end was cut off is not known to be ours
+// and stays, with all that follows it. An editor may have changed how lines end.
 func UnpinHosts(file []byte) []byte {
 	begin, at := -1, 0
 	for line := range bytes.Lines(file) {

@@ -46,7 +46,7 @@ func TestUnits(t *testing.T) {
 		"unit-release": machine(released).Unit(binary, 4096),
 		"unit-volume":  machine(onVolume).Unit(binary, 1<<20),
 		"mount":        machine(onVolume).Mount("1d0c5d0e-5b1c-4c55-8f0e-1d3d6f1f9b53"),
-		"hosts":        machine(func(*cluster.Spec) {}).PinHosts([]byte("127.0.0.1 localhost\n")),
+		"hosts":        machine(func(*cluster.Spec) {}).Hosts(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join("testdata", "machine-"+name+".golden")
@@ -66,10 +66,19 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// Before the cluster is sealed the file must not hide what DNS says.
+func TestHostsBeforeTheSeal(t *testing.T) {
+	list := machines()
+	n := Render(dev(func(*cluster.Spec) {}), cluster.Marker{Cluster: "dev", Token: "t0k3n", Phase: cluster.Bootstrapping}, list, list[0], "")
+	if got := string(n.Hosts()); strings.Contains(got, "dev.test") || !strings.Contains(got, "127.0.0.1 localhost\n") {
+		t.Errorf("hosts file before the seal:\n%s", got)
+	}
+}
+
 // drawHostsFile draws a hosts file of lines of others and blocks of ours, whole
 // and cut off, as people, editors and crashes leave it.
 func drawHostsFile(t *rapid.T) []byte {
-	ours := strings.Split(strings.TrimSuffix(string(machine(func(*cluster.Spec) {}).PinHosts(nil)), "\n"), "\n")
+	ours := []string{hostsBegin, "10.5.1.81 etcd-a.dev.test", "10.5.1.82 etcd-b.dev.test", hostsEnd}
 	end := rapid.SampledFrom([]string{"\n", "\r\n"})
 	var b bytes.Buffer
 	for range rapid.IntRange(0, 6).Draw(t, "parts") {
@@ -95,30 +104,19 @@ func drawHostsFile(t *rapid.T) []byte {
 	return file
 }
 
-func TestPinHosts(t *testing.T) {
-	n := machine(func(*cluster.Spec) {})
-	fewer := n
-	fewer.Pins = map[string]string{"etcd-7h2mq9x.dev.test": "10.5.1.81"}
-	none := n
-	none.Pins = nil
+// A block that an earlier version put on top goes, and nothing else does.
+func TestUnpinHosts(t *testing.T) {
+	block := []byte(hostsBegin + "\n10.5.1.81 etcd-a.dev.test\n" + hostsEnd + "\n")
 	rapid.Check(t, func(t *rapid.T) {
 		file := drawHostsFile(t)
 		before := slices.Clone(file)
-		rest, pinned := UnpinHosts(file), n.PinHosts(file)
-		same := func(what string, got, want []byte) {
-			t.Helper()
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Fatalf("%s (-want +got):\n%s", what, diff)
-			}
+		if got := UnpinHosts(slices.Concat(block, file)); !bytes.Equal(got, file) {
+			t.Fatalf("unpinned is %q, want %q", got, file)
 		}
-		same("unpinned after pinning", UnpinHosts(pinned), rest)
-		same("pinned again", n.PinHosts(pinned), pinned)
-		same("pinned with fewer, then as before", n.PinHosts(fewer.PinHosts(pinned)), pinned)
-		same("pinned without pins", none.PinHosts(file), rest)
-		if !bytes.HasSuffix(pinned, rest) {
-			t.Fatalf("pinned is %q, want it to end with the other lines, %q", pinned, rest)
+		UnpinHosts(file)
+		if !bytes.Equal(file, before) {
+			t.Fatalf("the caller's bytes are now %q, were %q", file, before)
 		}
-		same("the caller's bytes", file, before)
 	})
 }
 

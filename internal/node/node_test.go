@@ -63,7 +63,7 @@ func stories() []story {
 		remote[i].Paths = cluster.Paths{Config: "/etc/pleiad", Data: "/var/lib/etcd"}
 	}
 	return []story{
-		{"bootstrapping", "A first boot: the member finds its peers through DNS, once the gate has seen all of them.",
+		{"bootstrapping", "A first boot: the gate compares DNS with the list, and etcd is given that list.",
 			dev(same), cluster.Bootstrapping, localHosts(), embedded},
 		{"sealed", "The same member once the cluster is sealed: it needs no DNS to start, and its peers are pinned.",
 			dev(same), cluster.Sealed, localHosts(), embedded},
@@ -71,7 +71,7 @@ func stories() []story {
 			dev(same), cluster.Destroying, localHosts(), embedded},
 		{"tls-off", "Without TLS: plain SRV names, http everywhere, no certificates.",
 			dev(func(s *cluster.Spec) { s.TLS = false }), cluster.Bootstrapping, localHosts(), embedded},
-		{"discovery-name", "Several clusters on one domain: the SRV names and etcd's flags carry the name.",
+		{"discovery-name", "Several clusters on one domain: the SRV names carry the name.",
 			dev(func(s *cluster.Spec) { s.DiscoveryName = "c2" }), cluster.Bootstrapping, localHosts(), embedded},
 		{"ports", "One address for all: each member has ports of its own, which SRV carries.",
 			dev(same), cluster.Bootstrapping, onePerPort, "127.0.0.1:23853"},
@@ -252,4 +252,33 @@ func TestLogPathSurvivesEtcd(t *testing.T) {
 			t.Fatalf("etcd would log to %q, want %q", got, file)
 		}
 	})
+}
+
+// The cluster that etcd founds with its flags is the one that the marker names
+// and the gate looks for (rule R3), and etcd is never sent to look for its peers
+// by itself.
+func TestFounds(t *testing.T) {
+	for _, s := range stories() {
+		n := s.render()
+		id, self, err := n.Founds()
+		if err != nil || id != n.ID || self != n.Member {
+			t.Errorf("%s: founds %s as member %s, %v, want %s as %s", s.name, id, self, err, n.ID, n.Member)
+		}
+		if got := n.Gate.Founds(s.spec.Scheme(), n.Token); got != n.ID {
+			t.Errorf("%s: the gate's peers are cluster %s, want %s", s.name, got, n.ID)
+		}
+	}
+	n := stories()[0].render()
+	for name, args := range map[string][]string{
+		"DNS is asked again":   append(slices.Clone(n.Args), "--discovery-srv=dev.test"),
+		"no list":              {initialToken + "t0k3n"},
+		"no token":             {initialCluster + "etcd-7h2mq9x=https://etcd-7h2mq9x.dev.test:2380"},
+		"nothing at all":       nil,
+		"an empty member list": {initialCluster, initialToken + "t0k3n"},
+	} {
+		n.Args = args
+		if id, _, err := n.Founds(); err == nil {
+			t.Errorf("%s: founds %s, want an error", name, id)
+		}
+	}
 }

@@ -63,12 +63,12 @@ type Device struct {
 	Made      int      // how often a file system was made
 }
 
-// New is a machine that has just been set up. What runs on it ends with the
+// New is a machine that has just been set up and claimed. What runs on it ends with the
 // test.
 func New(t testing.TB) *Machine {
 	m := &Machine{Root: t.TempDir(), Devices: map[string]*Device{}}
-	m.Write(t, node.HostsFile, "127.0.0.1 localhost\n")
-	for _, dir := range []string{"/run/systemd/system", filepath.Dir(node.UnitFile), filepath.Dir(node.StateFolder), filepath.Dir(node.BinaryFolder)} {
+	m.Write(t, node.SystemHosts, "127.0.0.1 localhost\n")
+	for _, dir := range []string{"/run/systemd/system", node.ClaimFolder, filepath.Dir(node.UnitFile), filepath.Dir(node.StateFolder), filepath.Dir(node.BinaryFolder)} {
 		if err := os.MkdirAll(m.Path(dir), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -240,11 +240,17 @@ func (s situation) taken(what string) *Refusal {
 }
 
 // unfit refuses to start a member whose data is lost or somebody else's (rule
-// R6); nil if the data fits the node.
+// R6), or whose etcd founded another cluster than the one that was computed
+// (rule R3); nil if the data fits the node.
 func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	d := h.Node.Value.Data
 	r := Refusal{Rule: "R6", What: "start member " + string(h.Name)}
 	switch {
+	case d.Present && d.Born && !n.Sealed && !h.Node.Value.Sealed && d.Cluster != n.ID:
+		r.Rule = "R3"
+		r.Evidence = []string{fmt.Sprintf("it founded cluster %s, not %s: it did not see the whole list of members", d.Cluster, n.ID),
+			"this cluster is not sealed: nobody has data in it yet"}
+		r.Remedy = remedies(StartOver)
 	case d.Present && !d.Own(n.Made()):
 		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
 		r.Remedy = remedies(PutDataBack)

@@ -253,7 +253,7 @@ func TestVisitor(t *testing.T) {
 				t.Error("a visitor that arrived half: nil, want an error")
 			}
 			for path := range m.Files(t) {
-				if strings.Contains(path, "pleiad") && path != node.StateFolder+"/" {
+				if strings.Contains(path, "pleiad") && path != node.StateFolder+"/" && path != node.ClaimFolder+"/" {
 					t.Errorf("%s is left", path)
 				}
 			}
