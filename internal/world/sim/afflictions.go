@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "obscure", "lose claim", "occupy", "deny", "stale", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -62,6 +62,8 @@ func (w *World) Afflict(what string) bool {
 		})
 	case "stale":
 		done = w.stale()
+	case "waver":
+		done = w.waver()
 	case "lie":
 		done = w.lie()
 	case "delete marker":
@@ -225,6 +227,19 @@ func (w *World) Running(name cluster.MemberName) bool {
 // stale lets a host's resolver believe for a while what was true before, or
 // that there is nothing.
 func (w *World) stale() bool {
+	k, answer := w.formerly()
+	return w.strikeHost("stale", func(*host) bool { return true }, func(h *host) { h.resolver[k] = answer })
+}
+
+// waver lets a host's resolver say for a while now this and now that of a name.
+func (w *World) waver() bool {
+	k, answer := w.formerly()
+	return w.strikeHost("waver", func(*host) bool { return true }, func(h *host) { h.wavers = wavering{k, answer} })
+}
+
+// formerly draws a name of the cluster and what was once true of it, or that
+// there is nothing.
+func (w *World) formerly() (cluster.Key, remembered) {
 	spec := w.opts.Spec
 	keys := []cluster.Key{{Name: spec.ServerService(), Type: cluster.SRV}}
 	for _, h := range w.hosts {
@@ -234,8 +249,7 @@ func (w *World) stale() bool {
 	}
 	k := keys[w.chance.IntN(len(keys))]
 	former := append([]*cluster.RecordSet{nil}, w.zone.former[k]...)
-	answer := remembered{set: former[w.chance.IntN(len(former))], until: time.Now().Add(w.between(time.Second, longestMemory))}
-	return w.strikeHost("stale", func(*host) bool { return true }, func(h *host) { h.resolver[k] = answer })
+	return k, remembered{set: former[w.chance.IntN(len(former))], until: time.Now().Add(w.between(time.Second, longestMemory))}
 }
 
 // Blackout takes somebody else's name server down for good, has all resolvers
@@ -246,6 +260,7 @@ func (w *World) Blackout() {
 	w.zone.running = false
 	for _, h := range w.rules.ours() {
 		clear(h.resolver)
+		h.wavers = wavering{}
 		if h.process != nil {
 			w.end(h, "signal: killed")
 		}
@@ -258,7 +273,7 @@ func (w *World) Heal() {
 	w.rates, w.zone.denied, w.zone.stuck, w.zone.damaged = Rates{}, false, false, false
 	clear(w.dark)
 	for _, h := range w.hosts {
-		h.unreachable, h.occupied, h.hidden, h.unclaimed = false, 0, false, false
+		h.unreachable, h.occupied, h.hidden, h.unclaimed, h.wavers = false, 0, false, false, wavering{}
 		if h.isolated {
 			h.isolated = false
 			if h.process != nil && h.process.of != nil {

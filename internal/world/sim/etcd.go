@@ -105,12 +105,15 @@ func (w *World) settle(e *etcd) {
 	}
 }
 
-// finds says whether a member can look its peer up: pinned when it was started
-// sealed (rule R9), or else through its resolver.
+// finds says whether a member can look its peer up: as its gate has verified, or
+// pinned when it was started sealed (rule R9), or else through its resolver.
 func (w *World) finds(p, peer *process) bool {
 	want := peer.host.Address
 	if pinned, ok := p.node.Pins[peer.self.host]; ok {
 		return pinned == want.String()
+	}
+	if seen, ok := expected(p.node.Gate).Hosts[peer.self.host+"."]; ok && !p.node.Sealed {
+		return slices.Contains(seen.Value, want)
 	}
 	seen := w.addresses(p.host, p.node.Resolver, peer.self.host+".")
 	return seen.Known() && slices.Contains(seen.Value, want)

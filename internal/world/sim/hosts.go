@@ -40,6 +40,7 @@ type host struct {
 	exit    string // why the last process ended
 
 	resolver    map[cluster.Key]remembered
+	wavers      wavering
 	unreachable bool   // for controllers
 	isolated    bool   // for peers
 	hidden      bool   // for listings

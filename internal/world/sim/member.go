@@ -21,6 +21,7 @@ type process struct {
 	pid   int
 	since time.Time
 	gate  string        // what the start gate waits for
+	shown string        // what was wrong with DNS when the gate let it pass
 	pause time.Duration // until it asks again
 
 	listening  bool // its peer port answers: it is etcd now
@@ -62,12 +63,12 @@ func (w *World) start(h *host) {
 }
 
 // gate asks the host's resolver until it shows the exact truth (rule R3), as
-// member.waitAtGate does. What etcd then reads is what the gate has seen.
+// member.waitAtGate does.
 func (w *World) gate(p *process) {
 	if p.host.process != p {
 		return
 	}
-	answers, wrong := w.seen(p)
+	_, wrong := w.seen(p)
 	if wrong != "" && !w.opts.NoGate {
 		if text := "R3: " + wrong; text != p.gate {
 			w.log(string(p.host.Name), "waits", "", text)
@@ -79,10 +80,24 @@ func (w *World) gate(p *process) {
 		p.pause = min(2*p.pause, 500*time.Millisecond)
 		return
 	}
-	p.gate = ""
+	p.gate, p.shown = "", wrong
 	if h := p.host; !h.begun {
 		h.begun, h.born, h.fresh = true, false, true
 		h.known = w.moment()
+	}
+	// etcd begins a moment later, and DNS does not wait for it.
+	w.after(w.between(time.Millisecond, 50*time.Millisecond), func() { w.read(p) })
+}
+
+// read is etcd learning of its peers: from its flags, which hold the list that
+// the gate has compared with DNS, unless it is to ask DNS itself.
+func (w *World) read(p *process) {
+	if p.host.process != p {
+		return
+	}
+	answers := expected(p.node.Gate)
+	if w.opts.AskTwice && p.host.puppet == nil {
+		answers, _ = w.seen(p)
 	}
 	list, self := discover(p, answers)
 	if self == nil {
@@ -105,15 +120,12 @@ func (w *World) seen(p *process) (member.Answers, string) {
 // discover is what etcd makes of DNS when it has no data (facts about etcd
 // 3.7.3, client/pkg/srv/srv.go and server/embed/config.go): both SRV sets are
 // read and mixed, targets that do not resolve are skipped without a word, and
-// the own entry is the one that resolves to the own address and port. A sealed
-// member takes the list from its flags instead.
+// the own entry is the one that resolves to the own address and port. Of the
+// answers that a gate expects it makes the list of the flags.
 func discover(p *process, a member.Answers) (list []*listed, self *listed) {
 	scheme, other := "http://", "https://"
 	if strings.HasPrefix(p.node.Gate.Service, "_etcd-server-ssl") {
 		scheme, other = other, scheme
-	}
-	if p.node.Sealed {
-		a = expected(p.node.Gate)
 	}
 	urls, at := map[string][]string{}, map[string]netip.Addr{}
 	add := func(scheme string, services []cluster.Service) {

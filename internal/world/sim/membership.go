@@ -77,14 +77,15 @@ func (r *rules) stops(c *Controller, h *host) {
 	r.must("R5", rest >= cluster.Quorum(voters), "%s stops %s: %s", c.Name, h.Name, cluster.Arithmetic(rest, voters))
 }
 
-// founds checks a member that begins a life without data: the list is the
-// expected one (rules R2, R3), it never had data (R6), and no other life of
+// founds checks a member that begins a life without data: its resolver has shown
+// the whole list, and what it founds is that (rules R2, R3), it never had data (R6), and no other life of
 // this cluster exists (R1).
 func (r *rules) founds(p *process, id cluster.MemberID, formed cluster.ID, list []cluster.MemberID) {
 	if p.host.of != r.w.opts.Spec.Cluster {
 		return
 	}
 	n := p.node
+	r.must("R3", p.shown == "", "%s founds a cluster although its resolver shows: %s", n.Name, p.shown)
 	r.must("R3", formed == n.ID, "%s founds cluster %s of %d members, expected %s of %d", n.Name, formed, len(list), n.ID, len(n.Gate.Peers))
 	l := r.life(n.Token)
 	l.ids[formed] = true

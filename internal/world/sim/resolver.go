@@ -19,6 +19,13 @@ type remembered struct {
 	until time.Time
 }
 
+// wavering is a name of which a host's resolver now says what is true and now
+// something else: of two name servers one is stale, or the record comes and goes.
+type wavering struct {
+	key cluster.Key
+	remembered
+}
+
 // longestMemory is the most that a resolver keeps an answer, whatever its TTL:
 // less than the loop's patience, as with any resolver that obeys our TTL.
 const longestMemory = 40 * time.Second
@@ -27,6 +34,9 @@ const longestMemory = 40 * time.Second
 // else the host's own resolver, which remembers answers. The error says why
 // nobody knows.
 func (w *World) resolve(h *host, server string, k cluster.Key) (*cluster.RecordSet, error) {
+	if v := h.wavers; v.key == k && time.Now().Before(v.until) && w.chance.IntN(2) == 0 {
+		return v.set, nil
+	}
 	if server == "" {
 		if r, ok := h.resolver[k]; ok && time.Now().Before(r.until) {
 			return r.set, nil

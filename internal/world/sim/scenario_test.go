@@ -20,6 +20,7 @@ type broken struct {
 	planner            func(plan.Planner) plan.Planner
 	world              func(world.World) world.World
 	noGate, noIdentity bool
+	askTwice           bool
 }
 
 // scenario is the life of a world, from a seed: a sequence of runs under
@@ -60,7 +61,7 @@ func play(seed uint64, b broken) result {
 	s := &scenario{broken: b, chance: rand.New(rand.NewPCG(seed, 0)), mine: &sim.Store{}}
 	s.stores = []*sim.Store{s.mine, {}}
 	s.spec = s.drawSpec()
-	s.w = sim.New(sim.Options{Seed: seed, Spec: s.spec, Idle: synctest.Wait, NoGate: b.noGate, NoIdentity: b.noIdentity,
+	s.w = sim.New(sim.Options{Seed: seed, Spec: s.spec, Idle: synctest.Wait, NoGate: b.noGate, NoIdentity: b.noIdentity, AskTwice: b.askTwice,
 		Negative: time.Duration(5+s.chance.IntN(35)) * time.Second})
 	s.mix = s.drawMix()
 	s.w.SetRates(s.mix.rates)

@@ -67,6 +67,8 @@ type Options struct {
 	// NoGate and NoIdentity take a member's own safety away (rules R3 and R6),
 	// to show that the invariants see what it prevents.
 	NoGate, NoIdentity bool
+	// AskTwice lets etcd look for its peers in DNS by itself, after the gate.
+	AskTwice bool
 }
 
 // World is one simulated world. Only the goroutine in [World.Run] touches it;
