@@ -128,7 +128,7 @@ const destroyGrace = time.Second
 func (s situation) stopAll() Plan {
 	p := Plan{Together: true}
 	for _, h := range runningOf(s.hosts) {
-		p.Steps = append(p.Steps, StopMember{Host: h, Grace: destroyGrace, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
+		p.Steps = append(p.Steps, StopMember{Host: h, Marker: s.stored, Grace: destroyGrace, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
 	}
 	return p
 }

@@ -29,8 +29,9 @@ type rules struct {
 	// struck is when a fault last befell a member or its host: who looked
 	// before that could not know.
 	struck map[cluster.MemberName]time.Time
-	// unmarked is when a controller last deleted the marker.
-	unmarked int
+	// unmarked is when a controller last deleted the marker, damaged when a
+	// stranger last changed it: who looked before could not know.
+	unmarked, damaged int
 }
 
 // life is what is known of one incarnation.

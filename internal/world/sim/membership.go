@@ -63,7 +63,7 @@ func (r *rules) stops(c *Controller, h *host) {
 		r.must("R8", !sent || r.w.zone.spoiled[k], "%s stops %s while clients are still sent to it", c.Name, h.Name)
 		return
 	}
-	if p.of == nil {
+	if p.of == nil || r.damaged > c.listed {
 		return
 	}
 	rest := 0

@@ -46,6 +46,7 @@ func (w *World) restoreZone() bool {
 		return false
 	}
 	past := able[w.chance.IntN(len(able))]
+	w.rules.damaged = w.moment()
 	w.log("stranger", "restores", "the zone", w.rules.marker(past).String())
 	for _, k := range w.zone.keys() {
 		if _, ok := past.Get(k); !ok && dns.Owns(w.opts.Spec, k) {
@@ -81,6 +82,7 @@ func (w *World) editMarker() bool {
 		return false
 	}
 	w.log("stranger", "edits", set.Name, m.String())
+	w.rules.damaged = w.moment()
 	w.zone.spoiled[set.Key] = true
 	w.zone.put(set.Key, &set)
 	return true
