@@ -4,15 +4,16 @@
 // host and starts `pleiad member` there, which is [Run]; observation reads with
 // [InspectPaths] what came of it.
 //
-//	lock ─▶ status ─▶ identity ─┬─ own data ───────▶ resolver with pins ─────────▶ etcd
-//	                            ├─ never had data ─▶ resolver ─▶ gate ─▶ begin ─▶ etcd ─▶ born
+//	lock ─▶ status ─▶ identity ─┬─ own data ───────▶ resolver with pins ─────────────────▶ etcd
+//	                            ├─ never had data ─▶ resolver ─▶ gate ─▶ pins ─▶ begin ─▶ etcd ─▶ born
 //	                            └─ else: refused
 //
 // # What it promises
 //
 // A member never starts with an empty or foreign data directory under an ID
 // that once had data (rule R6); never for the first time unless the host's own
-// resolver shows all expected peers, exactly (rule R3); and with data of its
+// resolver shows all expected peers, exactly, and then with that very list and
+// those addresses, whatever DNS says a moment later (rule R3); and with data of its
 // own and pinned peers it asks no name server at all (rule R9). What it
 // refuses is in its status and its log before the process ends. Two members
 // never run from one configuration folder.
