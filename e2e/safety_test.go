@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+
+	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 )
 
 // R3: an address that vanishes between publishing and starting keeps every
@@ -53,17 +57,37 @@ func TestNoMemberStartsWithoutTheWholeList(t *testing.T) {
 }
 
 // R3, said to the person: a list that stays incomplete ends up with an error
-// that names the rule and the name.
+// that names the rule and the name. Each time the list is repaired the members
+// do not run until it is incomplete again: one that saw it whole would be right
+// to start.
 func TestGateIsExplained(t *testing.T) {
 	b := newBed(t)
 	cmd := b.command("up", "--cluster", "gate", "--timeout", "3s")
 	var victim string
+	remove := func() { b.nsupdate("gate", "update delete "+victim+".gate.test. A") }
 	socket := breakpoints(t, func(line string) {
 		if member, ok := strings.CutPrefix(line, "before start member "); ok && victim == "" {
 			victim = member
+			remove()
 		}
-		if victim != "" && (strings.HasPrefix(line, "before start member") || strings.HasPrefix(line, "after publish")) {
-			b.nsupdate("gate", "update delete "+victim+".gate.test. A")
+		if victim == "" {
+			return
+		}
+		members, _ := b.children("gate")
+		switch line {
+		case "before publish records of gate.test":
+			for _, m := range members {
+				if err := processtest.Stop(m.stamp.PID); err != nil {
+					t.Error(err)
+				}
+			}
+		case "after publish records of gate.test":
+			remove()
+			for _, m := range members {
+				if err := m.stamp.Signal(syscall.SIGCONT); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 	})
 	cmd.Env = append(cmd.Environ(), "PLEIAD_BREAKPOINT="+socket)
@@ -72,6 +96,76 @@ func TestGateIsExplained(t *testing.T) {
 		t.Fatalf("want an error with R3 and %s, got %s", victim, r)
 	}
 	b.must("up", "--cluster", "gate")
+}
+
+// R3: an address that goes and comes back all the time while the members start
+// makes them wait, or start; it never makes a cluster of the others.
+func TestAddressThatComesAndGoes(t *testing.T) {
+	b := newBed(t)
+	cmd := b.command("up", "--cluster", "flap")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	socket := breakpoints(t, func(line string) {
+		member, ok := strings.CutPrefix(line, "before start member ")
+		if !ok {
+			return
+		}
+		once.Do(func() {
+			var host struct{ Address string }
+			readJSON(b, filepath.Join(b.state, "flap", "hosts", member, "host.json"), &host)
+			off, on := "update delete "+member+".flap.test. A", "update add "+member+".flap.test. 60 A "+host.Address
+			b.nsupdate("flap", off)
+			go func() {
+				defer close(stopped)
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						b.nsupdate("flap", on+"\nsend\n"+off+"\nsend\n"+on+"\nsend\n"+off+"\nsend\n"+on)
+					}
+				}
+			}()
+		})
+	})
+	cmd.Env = append(cmd.Environ(), "PLEIAD_BREAKPOINT="+socket)
+	r := b.finish(cmd)
+	close(stop)
+	<-stopped
+	if r.says("R2", "in cluster") || r.says("founded cluster") {
+		t.Errorf("a cluster was founded wrongly: %s", r)
+	}
+	b.must("up", "--cluster", "flap")
+	b.must("health", "--cluster", "flap")
+}
+
+// R3: a member with another cluster's data before the seal, as etcd left it that
+// looked for its peers by itself, is told as that, and the way out works.
+func TestFoundedWrongly(t *testing.T) {
+	b := newBed(t)
+	b.must("up", "--cluster", "other", "--members", "1")
+	cmd := b.command("up", "--cluster", "wrong")
+	socket := breakpoints(t, func(line string) {
+		if line == "before seal records of wrong.test" {
+			if err := processtest.Kill(cmd.Process.Pid); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	cmd.Env = append(cmd.Environ(), "PLEIAD_BREAKPOINT="+socket)
+	b.finish(cmd)
+	others, _ := b.children("other")
+	members, _ := b.children("wrong")
+	others[0].kill(t)
+	members[0].kill(t)
+	data := filepath.Join(members[0].dir, "data")
+	if err := errors.Join(os.RemoveAll(data), os.CopyFS(data, os.DirFS(filepath.Join(others[0].dir, "data")))); err != nil {
+		t.Fatal(err)
+	}
+	b.refuses(5, []string{"R3", members[0].name, "founded cluster", "pleiad destroy", "pleiad up"}, "up", "--cluster", "wrong")
+	b.must("destroy", "--cluster", "wrong", "--yes")
+	b.must("up", "--cluster", "wrong")
+	b.must("health", "--cluster", "wrong")
 }
 
 // R6: a wiped data directory is never started again.
