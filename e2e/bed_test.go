@@ -28,7 +28,8 @@ var binary string
 
 func TestMain(m *testing.M) {
 	os.Exit(tier.Main(m, tier.Needs{Binary: &binary, Tools: map[string]string{
-		"etcdctl": "etcd-client", "prometheus": "prometheus", "nsupdate": "bind9-dnsutils", "unshare": "util-linux",
+		"etcdctl": "etcd-client", "prometheus": "prometheus", "nsupdate": "bind9-dnsutils", "unshare": "util-linux", "curl": "curl",
+		"patroni": "patroni python3-etcd python3-idna postgresql",
 	}}))
 }
 
