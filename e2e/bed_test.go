@@ -1,6 +1,6 @@
 // Package e2e holds the end-to-end tests: the built binary, real etcd, stock
 // clients that nobody here wrote. They need root on Linux and Debian's
-// etcd-client, prometheus and bind9-dnsutils, and run only with PLEIAD_E2E=1;
+// etcd-client, prometheus, patroni, postgresql and bind9-dnsutils, and run only with PLEIAD_E2E=1;
 // with that set, none of them may be skipped.
 package e2e
 
