@@ -59,6 +59,15 @@ func withLocalHosts(spec cluster.Spec, h *home.Home, self string, sur *cli.Surro
 	sur.Hosts, sur.Deliver = hosts, deliverer
 	sur.Block = localhosts.Block(h.Dir(), spec.Cluster, 0)
 	sur.Logs, sur.Sweep = deliverer.Logs, hosts.Sweep
+	sur.TakeOver = hosts.TakeOver
+	sur.Living = func(ctx context.Context) (map[int]string, error) {
+		members, err := hosts.Living(ctx)
+		out := map[int]string{}
+		for name, pid := range members {
+			out[pid] = "member " + string(name)
+		}
+		return out, err
+	}
 	return nil
 }
 
@@ -150,6 +159,16 @@ func withEmbedded(ctx context.Context, spec cluster.Spec, h *home.Home, self str
 		return sur, err
 	}
 	sur.DNS, sur.World.Server = dns.Guard(spec, server), server
+	takeOver, living := sur.TakeOver, sur.Living // there are local hosts
+	sur.TakeOver = func(ctx context.Context) error { return errors.Join(takeOver(ctx), server.TakeOver()) }
+	sur.Living = func(ctx context.Context) (map[int]string, error) {
+		out, err := living(ctx)
+		pid, missed := server.Living()
+		if pid != 0 && out != nil {
+			out[pid] = "the name server"
+		}
+		return out, errors.Join(err, missed)
+	}
 	sur.Resolver = server.Resolver()
 	sur.Server = netip.AddrPortFrom(ip, embedded.Port)
 	return sur, nil

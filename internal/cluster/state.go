@@ -103,6 +103,9 @@ type Control struct {
 	Owner Owner `json:"owner,omitempty"`
 	// Unreadable says why the store could not be read. Nothing is ours then.
 	Unreadable string `json:"unreadable,omitempty"`
+	// Copy says that the store is a copy, and of what. Whatever it says was said
+	// of another: it is only looked at.
+	Copy string `json:"copy,omitempty"`
 	// CA is the fingerprint of the CA whose key is stored here; empty if none.
 	CA string `json:"ca,omitempty"`
 	// Operator is the certificate that pleiad itself presents to members.
@@ -139,6 +142,9 @@ type Host struct {
 	Token Token `json:"token"`
 	// Paths are where things lie on the host.
 	Paths Paths `json:"paths"`
+	// Copy says that the host is a copy of the one that was made; its data may
+	// be older than what its member acknowledged (rule R6).
+	Copy string `json:"copy,omitempty"`
 	// Node is what is on the host.
 	Node Seen[Node] `json:"node"`
 	// View is what the member on the host says; asked only while it runs.

@@ -19,6 +19,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 
+	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
@@ -75,10 +76,14 @@ func open(configDir string) (*journal, node.Node, error) {
 	if err != nil {
 		return nil, node.Node{}, fmt.Errorf("start member: %w", err)
 	}
+	here, err := folder.Of(configDir)
+	if err != nil {
+		return nil, node.Node{}, fmt.Errorf("start member: %w", err)
+	}
 	n, wrong := readNode(configDir)
 	j := &journal{path: filepath.Join(configDir, StatusFile)}
 	err = j.note(func(s *Status) {
-		*s = Status{Version: StatusVersion, Process: self, Since: time.Now().UTC()}
+		*s = Status{Version: StatusVersion, Process: self, Folder: here, Since: time.Now().UTC()}
 		if wrong != nil {
 			s.Exit = wrong.Error()
 			return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
@@ -33,6 +34,9 @@ const StatusVersion = 1
 type Status struct {
 	Version int           `json:"version"`
 	Process process.Stamp `json:"process"`
+	// Folder is the configuration folder whose lock the process holds. A status
+	// in another folder was copied there; its process is none of that folder's.
+	Folder folder.ID `json:"folder,omitempty"`
 	// Since is when the process began.
 	Since time.Time `json:"since"`
 	// Flags is the digest of the flags it runs with (node.Node.Flags).
@@ -72,7 +76,9 @@ func encode(v any) []byte {
 }
 
 // ReadStatus is what the last process in a configuration folder said of itself;
-// the zero value if none ever ran there.
+// the zero value if none ever ran there. What the folder's lock says is not asked
+// (see Running), but that the process holds the lock of this very folder is: a
+// pid alone, in a copied file, would make the original's member ours.
 func ReadStatus(configDir string) (Status, error) {
 	path := filepath.Join(configDir, StatusFile)
 	b, err := os.ReadFile(path)
@@ -86,8 +92,14 @@ func ReadStatus(configDir string) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("read %s: %w", path, err)
 	}
+	if !s.Folder.Is(configDir) {
+		s.Process, s.Gate, s.Exit = process.Stamp{}, "", copied
+	}
 	return s, nil
 }
+
+// copied is the exit of a process that never ran here.
+const copied = "none has run here: the folder is a copy of the one it ran in"
 
 // Running says whether the status is that of a living member. The lock need
 // not be asked, and must not be: trying it would take it for a moment, and a

@@ -16,10 +16,13 @@ func Destroy(spec cluster.Spec, state cluster.State) Plan { return destroy(spec,
 func DestroyButData(spec cluster.Spec, state cluster.State) Plan { return destroy(spec, state, true) }
 
 func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
+	what := "destroy " + string(spec.Cluster)
+	if r := copied(state.Control, what); r != nil {
+		return refuse(*r)
+	}
 	if down(state.Server) && (state.Server.Address != "" || len(state.Hosts.Value) > 0) {
 		return Plan{Steps: []Step{StartNameServer{Reason{Why: "records can only be withdrawn where they are served"}}}}
 	}
-	what := "destroy " + string(spec.Cluster)
 	s, refusals := look(spec, state, what)
 	switch {
 	case len(refusals) > 0:

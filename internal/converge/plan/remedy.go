@@ -39,6 +39,10 @@ const (
 	OtherDomain
 	NewerPleiad
 	OwnersDirectory
+	UseOriginal
+	TakeOver
+	PutFolderBack
+	TrustCopy
 	FinishDestroy
 	PutMarkerBack
 	DestroyUnwanted
@@ -68,7 +72,11 @@ var texts = [...]string{
 	RemoveValues:    "remove the values that are not pleiad's",
 	OtherDomain:     "if the records are somebody else's, give this cluster another domain or a discoveryName",
 	NewerPleiad:     "if a newer pleiad wrote it, use that",
-	OwnersDirectory: "work from the state directory that made the cluster, or copy it here",
+	OwnersDirectory: "work from the state directory that made the cluster; to move it here, copy all of it and then: pleiad take-over",
+	UseOriginal:     "work from the original",
+	TakeOver:        "if this one is to take the place of the original: pleiad take-over",
+	PutFolderBack:   "put the original folder back, if it was moved",
+	TrustCopy:       "if no member ran when the copy was made: pleiad take-over && pleiad up",
 	FinishDestroy:   "finish that first: pleiad destroy",
 	PutMarkerBack:   "%s",
 	DestroyUnwanted: "if the cluster is not wanted: pleiad destroy",

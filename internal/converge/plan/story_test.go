@@ -207,6 +207,10 @@ func (w *story) event(line string, f []string) error {
 		w.state.Control = cluster.Control{Unreadable: rest(3)}
 	case strings.HasPrefix(line, "state directory readable"):
 		w.state.Control.Unreadable = ""
+	case strings.HasPrefix(line, "state directory copied from "):
+		w.state.Control.Copy = "the state directory /copy/c1 is a copy of " + rest(4)
+	case strings.HasPrefix(line, "state directory original"):
+		w.state.Control.Copy = ""
 	case strings.HasPrefix(line, "name server "):
 		w.state.Server.Running = f[2] == "runs"
 	case strings.HasPrefix(line, "a year passes"):
@@ -219,6 +223,12 @@ func (w *story) event(line string, f []string) error {
 	case f[1] == "died":
 		host(func(h *cluster.Host) {
 			h.Node.Value.Process = cluster.Process{Exit: rest(2)}
+			h.View = cluster.Unknown[cluster.View]("not running")
+		})
+	case f[1] == "copied":
+		host(func(h *cluster.Host) {
+			h.Copy = "its folder is a copy of the one that was made"
+			h.Node.Value.Process = cluster.Process{}
 			h.View = cluster.Unknown[cluster.View]("not running")
 		})
 	case f[1] == "wiped":

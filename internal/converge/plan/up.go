@@ -11,6 +11,9 @@ import (
 // refused: members that need nothing but their own host are started whatever
 // else is wrong; see [situation.revive].
 func Up(spec cluster.Spec, state cluster.State) Plan {
+	if r := copied(state.Control, "converge "+string(spec.Cluster)); r != nil {
+		return refuse(*r)
+	}
 	p := towards(spec, state)
 	if down(state.Server) {
 		return p.withServer(StartNameServer{Reason{Why: "the name server of this cluster does not run"}})
@@ -65,6 +68,15 @@ func towards(spec cluster.Spec, state cluster.State) Plan {
 		return s.bootstrap()
 	}
 	return s.keep()
+}
+
+// copied refuses to act from a copy of a state directory: the hosts and processes
+// that it speaks of are the original's, and so is the right to change them.
+func copied(c cluster.Control, what string) *Refusal {
+	if c.Copy == "" {
+		return nil
+	}
+	return &Refusal{Rule: "R15", What: what, Evidence: []string{c.Copy}, Remedy: remedies(UseOriginal, TakeOver)}
 }
 
 // down says that our own name server was looked for and does not run.
@@ -251,6 +263,9 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 		r.Evidence = []string{fmt.Sprintf("it founded cluster %s, not %s: it did not see the whole list of members", d.Cluster, n.ID),
 			"this cluster is not sealed: nobody has data in it yet"}
 		r.Remedy = remedies(StartOver)
+	case h.Copy != "":
+		r.Evidence = []string{h.Copy + ": started so, it could lose writes that it has acknowledged"}
+		r.Remedy = remedies(PutFolderBack, TrustCopy)
 	case d.Present && !d.Own(n.Made()):
 		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
 		r.Remedy = remedies(PutDataBack)

@@ -27,6 +27,9 @@ func (d Difference) String() string { return d.Where + ": " + d.What }
 // Check lists all differences; none means that the cluster is as it should be.
 func Check(spec cluster.Spec, s cluster.State) []Difference {
 	var c checker
+	if s.Control.Copy != "" {
+		c.say("state directory", "%s; it is only looked at", s.Control.Copy)
+	}
 	switch {
 	case !s.Records.Known():
 		return c.say("records of "+spec.Domain, "unknown: %s", s.Records.Unknown)
@@ -98,6 +101,9 @@ func (c *checker) hosts(m cluster.Marker, s cluster.State) {
 		}
 	}
 	for _, h := range s.Hosts.Value {
+		if h.Copy != "" {
+			c.say(string(h.Name), "%s", h.Copy)
+		}
 		if !h.Node.Known() {
 			c.say(string(h.Name), "what is on its host is unknown: %s", h.Node.Unknown)
 		}

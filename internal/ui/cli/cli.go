@@ -96,6 +96,11 @@ type Surroundings struct {
 	// both nil where pleiad runs the name server itself.
 	NameServers dns.Authoritatives
 	Try         func(ctx context.Context, k cluster.Key) error
+	// Living says what runs on this machine from folders of which those of the
+	// state directory are copies, by pid; TakeOver makes the copies the folders
+	// they stand for. Both are nil where nothing is kept on this machine.
+	Living   func(ctx context.Context) (map[int]string, error)
+	TakeOver func(ctx context.Context) error
 	// Sweep removes what crashes left of hosts that are gone.
 	Sweep func(ctx context.Context) error
 	// Close ends what was opened on the way; nil where nothing is.
@@ -173,7 +178,7 @@ func newRoot(s *System, g *globals) *cobra.Command {
 	g.register(root, s)
 	root.AddCommand(
 		newUp(s, g, nil), newPlan(s, g, nil), newStatus(s, g, nil), newHealth(s, g, nil), newDestroy(s, g, nil),
-		newDiscover(s, g, nil), newEtcdctl(s, g, nil), newEnv(s, g, nil), newCertificate(s, g, nil), newLogs(s, g, nil), newDoctor(s, g, nil),
+		newDiscover(s, g, nil), newEtcdctl(s, g, nil), newEnv(s, g, nil), newCertificate(s, g, nil), newLogs(s, g, nil), newDoctor(s, g, nil), newTakeOver(s, g, nil),
 		newInit(s, g, nil), newSchema(s), newVersion(s, g),
 		newMember(s), newAgent(s), newNameServer(s), helpExitCodes(), helpJSON(),
 	)

@@ -19,7 +19,11 @@ func consent(ctx context.Context, s *System, g *globals, command string, endange
 	}
 	act := "run pleiad " + command
 	if !s.Interactive || g.format() == render.JSON {
-		return &failure{act: act, err: errors.New("it destroys hosts or data, and there is nobody to ask"), exit: Usage, hints: []string{"consent to it: " + g.again(command) + " --yes"}}
+		why := "it destroys hosts or data"
+		if command == "take-over" {
+			why = "it is safe only if the original is not used any more"
+		}
+		return &failure{act: act, err: errors.New(why + ", and there is nobody to ask"), exit: Usage, hints: []string{"consent to it: " + g.again(command) + " --yes"}}
 	}
 	for _, e := range endangered {
 		fmt.Fprintln(s.Err, foreign.Text(e))

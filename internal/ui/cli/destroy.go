@@ -80,7 +80,7 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 	out := render.NewOutcome("destroy", t.spec)
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err == nil {
-		err = o.consent(ctx, t, sur)
+		err = o.look(ctx, t, sur)
 	}
 	if err != nil {
 		return out, errors.Join(err, lock.Release())
@@ -115,15 +115,23 @@ func (o *destroyOptions) planner() plan.Planner {
 	return plan.Destroy
 }
 
-// consent says what goes and asks.
-func (o *destroyOptions) consent(ctx context.Context, t target, sur Surroundings) error {
-	if o.yes {
+// look sees that the cluster is where the spec says, and asks for consent.
+func (o *destroyOptions) look(ctx context.Context, t target, sur Surroundings) error {
+	if o.yes && t.stored != nil && server(*t.stored) == server(t.spec) {
 		return nil
 	}
 	state := observe.Observe(ctx, t.spec, sur.World, observe.Steady)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := o.sameZone(t, state, o.command); err != nil || o.yes {
+		return err
+	}
+	return o.consent(ctx, t, state)
+}
+
+// consent says what goes and asks.
+func (o *destroyOptions) consent(ctx context.Context, t target, state cluster.State) error {
 	goes := []string{fmt.Sprintf("this destroys cluster %s on %s:", t.spec.Cluster, t.spec.Domain)}
 	for _, h := range state.Hosts.Value {
 		data := dataOf(t.spec, h)

@@ -200,8 +200,8 @@ func (g *globals) find(ctx context.Context, s *System) (target, error) {
 	if t.stored, err = stored(t.home); err != nil {
 		return t, err
 	}
-	if g.flags.File == "" && t.stored != nil {
-		if t.spec, err = g.flags.Apply(*t.stored); err != nil {
+	if g.flags.File == "" {
+		if err := g.recall(&t); err != nil {
 			return t, err
 		}
 	}
@@ -246,24 +246,94 @@ func stored(h *home.Home) (*cluster.Spec, error) {
 	return &s, nil
 }
 
+// recall makes the spec of what was used last, changed by the flags. Of a home
+// in which nothing was stored yet, where the cluster was to live is known. An
+// owner without a spec is never a fresh start: a cluster was begun from here, and
+// the defaults would begin another one beside it, or let a destroy look for it
+// in the wrong place, find nothing, and forget its CA.
+func (g *globals) recall(t *target) (err error) {
+	switch seat := t.home.Seat(); {
+	case t.stored != nil:
+		t.spec, err = g.flags.Apply(*t.stored)
+	case t.home.Claimed():
+		return &failure{act: "tell what was asked for of cluster " + string(t.spec.Cluster), err: lostSpec(t.home), hints: []string{
+			"else say it again, with what the cluster had: " + g.again(g.command) + " -f pleiad.yaml",
+			"a file to start from: " + template(seat)}}
+	case g.flags.Domain == nil:
+		t.spec.Domain = seat.Domain
+	}
+	return err
+}
+
+func lostSpec(h *home.Home) *home.Error {
+	seat := h.Seat()
+	problem := fmt.Sprintf("missing, but there is an owner: cluster %s on %s was begun from here", h.Cluster(), seat.Domain)
+	if seat.Hosts != "" {
+		problem += fmt.Sprintf(", with hosts of kind %s and its records in zone %s (%s)", seat.Hosts, seat.Zone, seat.DNS)
+	}
+	return &home.Error{Path: filepath.Join(h.Dir(), "spec.yaml"), Problem: problem, Hint: "restore it from a backup, if there is one", Kind: home.ErrDamaged}
+}
+
+// template is the command that prints a spec for a seat.
+func template(seat home.Seat) string {
+	command := "pleiad init"
+	if seat.Hosts != "" {
+		command += " --hosts " + seat.Hosts + " --dns " + seat.DNS
+	}
+	return command + " -f pleiad.yaml"
+}
+
+// sameZone refuses a name server on which the cluster does not stand, where it
+// is another one than before, or where before is not known. The address of a
+// server says nothing about what it serves; the marker does.
+func (g *globals) sameZone(t target, s cluster.State, command string) error {
+	if t.home == nil || !t.home.Claimed() || t.home.Copied() != "" || !s.Records.Known() || t.stored != nil && server(*t.stored) == server(t.spec) {
+		return nil
+	}
+	_, marked := s.Records.Value.Get(cluster.Key{Name: t.spec.MarkerName(), Type: cluster.TXT})
+	if marked || len(s.Hosts.Value) > 0 && command != "destroy" {
+		return nil // whose it is, and what to do where hosts have lost it, the planner judges
+	}
+	f := &failure{act: fmt.Sprintf("find cluster %s", t.spec.Cluster), exit: BadSpec,
+		err: fmt.Errorf("%s shows no marker of it on %s, but the cluster was begun from here", provider(t.spec), t.spec.MarkerName())}
+	if t.stored != nil {
+		f.err = fmt.Errorf("%s at %s shows no marker of it; until now it stood at %s", provider(t.spec), server(t.spec), server(*t.stored))
+		f.hints = []string{"have the new server serve the zone with all its records, or go on with: server: " + server(*t.stored)}
+		return f
+	}
+	f.hints = []string{"put the zone back as it was, or name the domain, the discoveryName and the name server that the cluster had"}
+	return f
+}
+
+// server is where the records of a spec are written; empty for our own.
+func server(s cluster.Spec) string {
+	if r := s.DNS.RFC2136; r != nil {
+		return r.Server
+	}
+	return ""
+}
+
 // contradiction refuses a spec that is about another cluster than the one of
 // this name: to mix them would lose sight of the records or hosts of one. A
 // change that the planner can judge (size, options, TLS) is none.
 func (g *globals) contradiction(t target) error {
-	was := target{spec: cluster.Spec{Domain: t.home.Domain(), DNS: t.spec.DNS, DiscoveryName: t.spec.DiscoveryName, Hosts: t.spec.Hosts}}
-	if t.stored != nil {
-		was.spec = *t.stored
+	was, is := t.home.Seat(), home.SeatOf(t.spec)
+	switch {
+	case t.stored != nil:
+		was = home.SeatOf(*t.stored)
+	case was.Hosts == "" || !t.home.Claimed(): // only the domain is known, or has begun to matter
+		was = home.Seat{Domain: was.Domain, DiscoveryName: is.DiscoveryName, Hosts: is.Hosts, DNS: is.DNS, Zone: is.Zone}
 	}
 	var what string
 	switch {
-	case was.spec.Domain != t.spec.Domain:
-		what = fmt.Sprintf("its domain is %s, not %s", was.spec.Domain, t.spec.Domain)
-	case was.spec.DiscoveryName != t.spec.DiscoveryName:
-		what = fmt.Sprintf("its discoveryName is %q, not %q", was.spec.DiscoveryName, t.spec.DiscoveryName)
-	case provider(was.spec) != provider(t.spec):
-		what = fmt.Sprintf("its records are in %s, not in %s", provider(was.spec), provider(t.spec))
-	case place(was.spec) != place(t.spec):
-		what = fmt.Sprintf("its members run %s, not %s", place(was.spec), place(t.spec))
+	case was.Domain != is.Domain:
+		what = fmt.Sprintf("its domain is %s, not %s", was.Domain, is.Domain)
+	case was.DiscoveryName != is.DiscoveryName:
+		what = fmt.Sprintf("its discoveryName is %q, not %q", was.DiscoveryName, is.DiscoveryName)
+	case was.DNS != is.DNS || was.Zone != is.Zone:
+		what = fmt.Sprintf("its records are in %s, not in %s", records(was), records(is))
+	case was.Hosts != is.Hosts:
+		what = fmt.Sprintf("its members run %s, not %s", place(was), place(is))
 	default:
 		return nil
 	}
@@ -280,12 +350,20 @@ func provider(s cluster.Spec) string {
 	if r := s.DNS.RFC2136; r != nil {
 		return "zone " + r.Zone + " on " + r.Server
 	}
+	return records(home.SeatOf(s))
+}
+
+// records says whose records they are among.
+func records(s home.Seat) string {
+	if s.DNS == "rfc2136" {
+		return "zone " + s.Zone + " of another name server"
+	}
 	return "the embedded name server"
 }
 
 // place says where members run.
-func place(s cluster.Spec) string {
-	if s.Hosts.SSH != nil {
+func place(s home.Seat) string {
+	if s.Hosts == "ssh" {
 		return "on machines over SSH"
 	}
 	return "on this machine"

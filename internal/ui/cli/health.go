@@ -43,6 +43,9 @@ func (o *healthOptions) run(ctx context.Context) error {
 		return cannot("find the cluster", err)
 	}
 	act := fmt.Sprintf("find cluster %s through DNS", t.spec.Cluster)
+	if copied := t.home.Copy(); copied != "" {
+		fmt.Fprintln(o.system.Err, "note: "+copied+"; what follows is about the original")
+	}
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err != nil {
 		return cannot(act, err)

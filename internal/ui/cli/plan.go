@@ -56,6 +56,9 @@ func (o *planOptions) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := o.sameZone(t, state, o.command); err != nil {
+		return err
+	}
 	road := render.NewRoad(t.spec, plan.Road(next, t.spec, state))
 	if err := o.printer(o.system).Show(road); err != nil {
 		return cannot(act, err)

@@ -24,7 +24,7 @@ func put(t *testing.T, root, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := home.Create(context.Background(), root, s.Cluster, s.Domain)
+	h, err := home.Create(context.Background(), root, s.Cluster, home.SeatOf(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestFind(t *testing.T) {
 		"file, fewer keys":     {file("cluster: blue\ndomain: b.example\n"), "blue b.example 3 true true", OK},
 		"file, other domain":   {file("cluster: blue\ndomain: c.example\n"), "its domain is b.example, not c.example", BadSpec},
 		"file, discoveryName":  {file(blue + "discoveryName: c2\n"), `its discoveryName is "", not "c2"`, BadSpec},
-		"file, other provider": {file(blue + "dns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"), "its records are in the embedded name server, not in zone b.example on 192.0.2.1", BadSpec},
+		"file, other provider": {file(blue + "dns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"), "its records are in the embedded name server, not in zone b.example of another name server", BadSpec},
 		"file and flag":        {spec.Flags{File: file(blue).File, Members: ptr(3)}, "the file says it all", BadSpec},
 		"no such file":         {spec.Flags{File: "/nonexistent/pleiad.yaml"}, "cannot read the spec: open /nonexistent/pleiad.yaml", BadSpec},
 	} {

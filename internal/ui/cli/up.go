@@ -92,7 +92,7 @@ func (o *upOptions) begin(ctx context.Context) (target, *home.Lock, error) {
 			return t, nil, err
 		}
 		creating, cancel := context.WithTimeout(ctx, cmp.Or(o.timeout, patienceHere))
-		h, err := home.Create(creating, t.root, t.spec.Cluster, t.spec.Domain)
+		h, err := home.Create(creating, t.root, t.spec.Cluster, home.SeatOf(t.spec))
 		cancel()
 		if err != nil {
 			return t, nil, err
@@ -106,6 +106,9 @@ func (o *upOptions) begin(ctx context.Context) (target, *home.Lock, error) {
 		}
 		if t, err = o.find(ctx, o.system); err == nil && t.home == nil {
 			err = fmt.Errorf("cluster %s: %w", t.spec.Cluster, home.ErrNone)
+		}
+		if err == nil && t.home.Copied() == "" { // a copy is the planner's to refuse
+			err = t.home.Settle(home.SeatOf(t.spec))
 		}
 		if err != nil {
 			return t, nil, errors.Join(err, lock.Release())
@@ -131,6 +134,9 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	state := observe.Observe(ctx, t.spec, loop.World, observe.Steady)
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
+	}
+	if err := o.sameZone(t, state, o.command); err != nil {
+		return out, err
 	}
 	road := render.NewRoad(t.spec, plan.Road(plan.Up, t.spec, state))
 	if road.Brief = true; road.Steps() > 0 {

@@ -28,7 +28,7 @@ func (h *Home) Inspect(ctx context.Context) (cluster.Control, error) {
 	if err != nil {
 		return cluster.Control{}, err
 	}
-	control := cluster.Control{Owner: m.Owner}
+	control := cluster.Control{Owner: m.Owner, Copy: h.Copy()}
 	cas, err := h.cas()
 	if err != nil || cas == nil {
 		return control, err
@@ -194,6 +194,9 @@ func (h *Home) begin(ctx context.Context, act string) (meta, error) {
 	var m meta
 	if err == nil {
 		m, err = h.meta()
+	}
+	if err == nil {
+		err = h.checkOriginal()
 	}
 	if err != nil {
 		h.write.Unlock()

@@ -330,7 +330,7 @@ func BenchmarkIssue(b *testing.B) {
 func BenchmarkCreate(b *testing.B) {
 	root := b.TempDir()
 	for b.Loop() {
-		h, err := Create(b.Context(), root, "dev", "dev.test")
+		h, err := Create(b.Context(), root, "dev", seatOf("dev.test"))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -68,7 +68,7 @@ func quickHome(t *testing.T, root string) *Home {
 		t.Fatal(err)
 	}
 	h.disk = quick{}
-	if done, err := h.create("dev.test"); !done || err != nil {
+	if done, err := h.create(seatOf("dev.test")); !done || err != nil {
 		t.Fatalf("create home: %v, %v", done, err)
 	}
 	return h
@@ -287,7 +287,7 @@ func TestCreatingAHomeSurvivesEveryFault(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, reached, err := attempt(t, h, n, how, func(h *Home) error { _, err := h.create("dev.test"); return err })
+			d, reached, err := attempt(t, h, n, how, func(h *Home) error { _, err := h.create(seatOf("dev.test")); return err })
 			if !reached {
 				break
 			}

@@ -16,21 +16,21 @@ import (
 // Create makes the home of a cluster, or opens it if it is there and of this
 // domain. While another command is just making or removing it, Create waits;
 // when ctx ends meanwhile the error is a [*HeldError].
-func Create(ctx context.Context, root string, name cluster.Name, domain string) (*Home, error) {
+func Create(ctx context.Context, root string, name cluster.Name, seat Seat) (*Home, error) {
 	h, err := place(root, name)
 	if err != nil {
 		return nil, err
 	}
 	for {
 		there, err := Open(root, name)
-		if err == nil && there.domain != domain {
-			return nil, &Error{Path: h.dir, Problem: fmt.Sprintf("it is of cluster %s on domain %s, not %s", name, there.domain, domain),
+		if err == nil && there.seat.Domain != seat.Domain {
+			return nil, &Error{Path: h.dir, Problem: fmt.Sprintf("it is of cluster %s on domain %s, not %s", name, there.seat.Domain, seat.Domain),
 				Hint: "use another cluster name, or destroy that cluster first", Kind: ErrForeign}
 		}
 		if !errors.Is(err, ErrNone) {
 			return there, err
 		}
-		done, err := h.create(domain)
+		done, err := h.create(seat)
 		if err != nil {
 			return nil, err
 		}
@@ -46,9 +46,12 @@ func Create(ctx context.Context, root string, name cluster.Name, domain string) 
 // create makes the home, under its lock: another command that is a little
 // ahead of us may have written its owner already, and that must not be lost.
 // It says false if somebody else holds the lock, or took the folder away.
-func (h *Home) create(domain string) (bool, error) {
+func (h *Home) create(seat Seat) (bool, error) {
 	if err := h.makeFolder(); err != nil {
 		return false, err
+	}
+	if real, err := filepath.EvalSymlinks(filepath.Dir(h.dir)); err == nil { // it may be new
+		h.dir = filepath.Join(real, filepath.Base(h.dir))
 	}
 	if err := checkFolder(h.dir, self()); err != nil {
 		return false, orNone(err)
@@ -64,11 +67,15 @@ func (h *Home) create(domain string) (bool, error) {
 	if _, err := h.meta(); !errors.Is(err, ErrNone) {
 		return false, orNone(err)
 	}
-	if err := h.setMeta(meta{Version: Version, Cluster: h.cluster, Domain: domain}); err != nil {
+	here, err := markOf(h.dir)
+	if err == nil {
+		err = h.setMeta(meta{Version: Version, Cluster: h.cluster, Seat: seat, mark: here})
+	}
+	if err != nil {
 		h.abandon()
 		return false, err
 	}
-	h.domain = domain
+	h.seat, h.mark = seat, here
 	return true, nil
 }
 

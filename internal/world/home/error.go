@@ -21,6 +21,8 @@ var (
 	ErrNewer = errors.New("written by a newer pleiad")
 	// ErrDamaged: something is missing or was changed by hand.
 	ErrDamaged = errors.New("damaged")
+	// ErrCopy: it is a copy of a home, and only looked at.
+	ErrCopy = errors.New("a copy")
 	// ErrUnwritable: the place cannot be written.
 	ErrUnwritable = errors.New("not writable")
 )

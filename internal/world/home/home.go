@@ -6,7 +6,8 @@
 // [Root] says where the homes are, [Open] finds one, [Create] makes one.
 //
 //	ROOT/CLUSTER/           0700, ours alone
-//	  home.json             which cluster this is, and its owner
+//	  home.json             which cluster this is, its owner, where it lives, and
+//	                        which folder this is
 //	  spec.yaml             the spec that was used last
 //	  pki/                  peer-ca, client-ca, operator: .crt and .key, 0600
 //	  lock, lock.json       held while a command works; who that is
@@ -17,6 +18,9 @@
 // leaves the old file or the new one; pki/ as a whole appears and goes in one
 // rename, so that there is never half a CA. What lies beside its place carries
 // the ending ".new" or ".gone" and is cleared away by whoever writes there next.
+//
+// A home knows which folder it is. In a copy of it, nothing is written, and
+// nothing of it is taken for true of the copy (place.go).
 //
 // A home is not trusted blindly: one that others can write to, or that is
 // really a symbolic link to somewhere else, is refused, since what is read
@@ -58,7 +62,10 @@ const poll = 20 * time.Millisecond
 type Home struct {
 	dir     string
 	cluster cluster.Name
-	domain  string
+	owner   cluster.Owner // when it was opened
+	seat    Seat
+	mark    mark
+	copyOf  string // the folder that this is a copy of
 
 	disk   disk
 	now    func() time.Time
@@ -128,7 +135,8 @@ func Open(root string, name cluster.Name) (*Home, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.domain = m.Domain
+	h.owner, h.seat = m.Owner, m.Seat
+	h.recognise(m.mark)
 	return h, nil
 }
 
@@ -139,7 +147,7 @@ func Absent(root string, name cluster.Name, domain string) (*Home, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.domain = domain
+	h.seat.Domain = domain
 	return h, nil
 }
 
@@ -149,8 +157,13 @@ func (h *Home) Dir() string { return h.dir }
 // Cluster is the name of the cluster.
 func (h *Home) Cluster() cluster.Name { return h.cluster }
 
-// Domain is the discovery domain that the home was made for.
-func (h *Home) Domain() string { return h.domain }
+// Seat is where the cluster lives that the home was made for. Of a home that an
+// older pleiad made, the domain alone is known.
+func (h *Home) Seat() Seat { return h.seat }
+
+// Claimed says that the home has an owner: a cluster was begun from it, and has
+// not been destroyed.
+func (h *Home) Claimed() bool { return h.owner != "" }
 
 // Spec is the spec that was stored last, nil if none was.
 func (h *Home) Spec() ([]byte, error) {
@@ -168,6 +181,9 @@ func (h *Home) Spec() ([]byte, error) {
 func (h *Home) SaveSpec(spec []byte) error {
 	h.write.Lock()
 	defer h.write.Unlock()
+	if err := h.checkOriginal(); err != nil {
+		return err
+	}
 	if _, err := h.meta(); err != nil {
 		return err
 	}
@@ -181,6 +197,10 @@ var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 func place(root string, name cluster.Name) (*Home, error) {
 	if !label.MatchString(string(name)) {
 		return nil, &Error{Path: fmt.Sprintf("cluster %q", name), Problem: "not a name for a cluster", Hint: "use lower-case letters, digits and hyphens, at most 63"}
+	}
+	// Links on the way are resolved once, here; what is in a home names its path.
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		root = real
 	}
 	return &Home{dir: filepath.Join(root, string(name)), cluster: name, disk: osDisk{}, now: time.Now, random: rand.Reader}, nil
 }

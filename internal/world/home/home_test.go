@@ -16,10 +16,14 @@ import (
 
 const owner cluster.Owner = "0f4b4dd2-8f5d-4f43-93c5-3f4ad6d9a1a1"
 
+func seatOf(domain string) Seat {
+	return Seat{Domain: domain, Hosts: "local", DNS: "embedded", Zone: domain}
+}
+
 // newHome makes the home of cluster dev on dev.test.
 func newHome(t testing.TB, root string) *Home {
 	t.Helper()
-	h, err := Create(t.Context(), root, "dev", "dev.test")
+	h, err := Create(t.Context(), root, "dev", seatOf("dev.test"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +111,8 @@ func TestCreateAndOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if opened.Dir() != filepath.Join(root, "dev") || opened.Cluster() != "dev" || opened.Domain() != "dev.test" {
-		t.Errorf("opened %s of cluster %s on %s", opened.Dir(), opened.Cluster(), opened.Domain())
+	if opened.Dir() != filepath.Join(root, "dev") || opened.Cluster() != "dev" || opened.Seat().Domain != "dev.test" {
+		t.Errorf("opened %s of cluster %s on %s", opened.Dir(), opened.Cluster(), opened.Seat().Domain)
 	}
 	want := []string{"drwx------ .", "-rw------- home.json", "-rw------- lock", "drwx------ pki",
 		"-rw------- pki/client-ca.crt", "-rw------- pki/client-ca.key", "-rw------- pki/operator.crt", "-rw------- pki/operator.key",
@@ -130,7 +134,7 @@ func TestCreateIsSecond(t *testing.T) {
 	if err := first.Create(t.Context(), owner, false); err != nil {
 		t.Fatal(err)
 	}
-	if done, err := second.create("dev.test"); done || err != nil {
+	if done, err := second.create(seatOf("dev.test")); done || err != nil {
 		t.Errorf("create over a home: %v, %v", done, err)
 	}
 	if c, err := first.Inspect(t.Context()); err != nil || c.Owner != owner {
@@ -141,7 +145,7 @@ func TestCreateIsSecond(t *testing.T) {
 func TestCreateOnAnotherDomain(t *testing.T) {
 	root := t.TempDir()
 	newHome(t, root)
-	_, err := Create(t.Context(), root, "dev", "other.test")
+	_, err := Create(t.Context(), root, "dev", seatOf("other.test"))
 	if !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "dev.test, not other.test") {
 		t.Errorf("Create on another domain: %v", err)
 	}
@@ -168,7 +172,7 @@ func TestList(t *testing.T) {
 		t.Errorf("List without a root: %v, %v", names, err)
 	}
 	for _, name := range []cluster.Name{"staging", "dev"} {
-		if _, err := Create(t.Context(), root, name, "dev.test"); err != nil {
+		if _, err := Create(t.Context(), root, name, seatOf("dev.test")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -251,7 +255,7 @@ func TestOpenRefuses(t *testing.T) {
 			c.make(t, filepath.Join(root, "dev"))
 			before := tree(t, root)
 			_, opening := Open(root, "dev")
-			_, creating := Create(t.Context(), root, "dev", "dev.test")
+			_, creating := Create(t.Context(), root, "dev", seatOf("dev.test"))
 			for what, err := range map[string]error{"Open": opening, "Create": creating} {
 				var e *Error
 				if !errors.Is(err, c.kind) || !errors.As(err, &e) || e.Hint == "" || !strings.Contains(err.Error(), c.want) {
@@ -293,7 +297,7 @@ func TestFolderOfAnotherUser(t *testing.T) {
 func TestNamesThatAreNoFolders(t *testing.T) {
 	for _, name := range []cluster.Name{"", ".", "..", "../dev", "a/b", "Dev", "-a", "a_b", cluster.Name(strings.Repeat("a", 64))} {
 		_, opening := Open(t.TempDir(), name)
-		_, creating := Create(t.Context(), t.TempDir(), name, "dev.test")
+		_, creating := Create(t.Context(), t.TempDir(), name, seatOf("dev.test"))
 		if opening == nil || errors.Is(opening, ErrNone) || creating == nil {
 			t.Errorf("cluster %q: Open %v, Create %v", name, opening, creating)
 		}
@@ -303,7 +307,7 @@ func TestNamesThatAreNoFolders(t *testing.T) {
 func TestRootThatCannotBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, "")
-	_, err := Create(t.Context(), filepath.Join(file, "state"), "dev", "dev.test")
+	_, err := Create(t.Context(), filepath.Join(file, "state"), "dev", seatOf("dev.test"))
 	var e *Error
 	if !errors.Is(err, ErrUnwritable) && !errors.As(err, &e) || !strings.Contains(err.Error(), "not a directory") {
 		t.Errorf("Create below a file: %v", err)

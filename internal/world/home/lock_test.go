@@ -241,7 +241,7 @@ func TestManyCommandsAtOnce(t *testing.T) {
 
 // life is an up and a destroy.
 func life(ctx context.Context, root string, who cluster.Owner, working *atomic.Int32) error {
-	h, err := Create(ctx, root, "dev", "dev.test")
+	h, err := Create(ctx, root, "dev", seatOf("dev.test"))
 	if err != nil {
 		return err
 	}

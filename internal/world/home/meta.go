@@ -16,8 +16,9 @@ const Version = 1
 type meta struct {
 	Version int           `json:"version"`
 	Cluster cluster.Name  `json:"cluster"`
-	Domain  string        `json:"domain"`
 	Owner   cluster.Owner `json:"owner,omitempty"`
+	Seat
+	mark
 }
 
 // meta reads home.json; [ErrNone] if there is none.

@@ -35,6 +35,9 @@ func (h *Home) Remove(l *Lock) (left []string, err error) {
 // is gone.
 func (h *Home) removeFiles() error {
 	m, err := h.meta()
+	if err == nil {
+		err = h.checkOriginal()
+	}
 	if err != nil {
 		return err
 	}

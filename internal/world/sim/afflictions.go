@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -28,6 +28,13 @@ func (w *World) Afflict(what string) bool {
 		done = w.strikeHost(what, func(h *host) bool { return h.log != nil }, func(h *host) { h.log, h.fresh = nil, false })
 	case "misplace":
 		done = w.strikeHost(what, func(h *host) bool { return h.log != nil }, w.misplace)
+	case "restore":
+		done = w.strikeHost(what, func(h *host) bool { return !w.given() && h.Copy == "" }, func(h *host) {
+			if h.process != nil {
+				w.end(h, "signal: killed")
+			}
+			h.Copy, h.copied = "its folder was put back from a backup", w.moment()
+		})
 	case "unreachable":
 		done = w.strikeHost(what, func(h *host) bool { return !h.unreachable }, func(h *host) {
 			h.unreachable = true

@@ -22,8 +22,21 @@ type Store struct{ control cluster.Control }
 // Copy is a copy of the state directory, as on a second machine.
 func (s *Store) Copy() *Store { return &Store{control: s.control} }
 
+// Duplicate is a copy of the folder that knows that it is one. [Store.Copy] does
+// not: it is the same folder on another machine, whose disk was cloned.
+func (s *Store) Duplicate() *Store {
+	out := s.Copy()
+	if !out.Empty() {
+		out.control.Copy = "the state directory is a copy"
+	}
+	return out
+}
+
 // Owner is whose the state directory is, empty if nobody's yet.
 func (s *Store) Owner() cluster.Owner { return s.control.Owner }
+
+// Copied says that it knows that it is a copy.
+func (s *Store) Copied() bool { return s.control.Copy != "" }
 
 // Empty says that nothing is stored.
 func (s *Store) Empty() bool { return s.control == cluster.Control{} }

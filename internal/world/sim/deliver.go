@@ -113,6 +113,7 @@ func (d Deliverer) Start(ctx context.Context, h cluster.Host) error {
 		case h.occupied != 0 && h.node != nil:
 			return fmt.Errorf("start member %s: %s:%d: %w", h.Name, h.Address, h.occupied, deliver.ErrOccupied)
 		}
+		d.c.w.rules.must("R6", h.Copy == "" || h.copied > d.c.listed, "member %s is started on a copy of its host", h.Name)
 		h.enabled = d.c.w.given()
 		d.c.w.start(h)
 		p := h.process

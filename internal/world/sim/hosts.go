@@ -20,6 +20,7 @@ type host struct {
 	of           cluster.Name
 	gone         bool
 	made         int  // the moment of its launch
+	copied       int  // the moment at which a copy took its place
 	late         bool // launched when the marker did not ask for it any more
 
 	// known is the moment since which it knows of the cluster what outranks any

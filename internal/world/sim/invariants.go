@@ -90,8 +90,9 @@ func (r *rules) spoiledMarker() bool {
 }
 
 // writes: what an unknown outcome left unknown is read before it is written
-// again (rule R12).
+// again (rule R12), and a copy of a state directory only looks (rule R15).
 func (r *rules) writes(o *op) {
+	r.must("R15", o.by.store == nil || o.by.store.control.Copy == "", "%s acts from a copy of a state directory: %s %s", o.by.Name, o.verb, o.object)
 	for _, what := range targets(o) {
 		r.must("R12", !o.by.unsure[what], "%s writes %s again after an unknown outcome, without a look", o.by.Name, what)
 	}

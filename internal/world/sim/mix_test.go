@@ -102,8 +102,16 @@ func (s *scenario) drawIncidents(runs *[]*run) []incident {
 		add(func() {
 			s.w.Note("fault: companion")
 			store := s.mine.Copy()
-			if store.Empty() {
+			if s.chance.IntN(3) == 0 {
+				store = s.mine.Duplicate()
+			}
+			switch {
+			case store.Empty():
 				s.w.Note("fault: another owner")
+			case store.Copied():
+				s.w.Note("fault: copied state directory")
+				*runs = append(*runs, s.begin(verb, s.spec, store))
+				return
 			}
 			s.stores = append(s.stores, store)
 			*runs = append(*runs, s.begin(verb, s.spec, store))

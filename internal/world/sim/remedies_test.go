@@ -117,8 +117,10 @@ type stage struct {
 	w    *World
 	spec cluster.Spec
 	mine *Store
-	runs int
-	kept map[*host]identity // data that was moved away
+	// original is what mine is a copy of, if it is one.
+	original *Store
+	runs     int
+	kept     map[*host]identity // data that was moved away
 	// denied says that the name server shows us nothing.
 	denied bool
 }
@@ -196,6 +198,15 @@ func (s *stage) stop(h *host) {
 	if h.process != nil {
 		s.w.end(h, "signal: killed")
 	}
+}
+
+// copyStore goes on from a copy of the state directory.
+func (s *stage) copyStore() { s.original, s.mine = s.mine, s.mine.Duplicate() }
+
+// copyHost puts a host's folder back from a backup.
+func (s *stage) copyHost() {
+	s.stop(s.first())
+	s.first().Copy = "its folder was put back from a backup"
 }
 
 // moveData takes a member's data away.
@@ -311,7 +322,25 @@ var tried = map[plan.Way]remedy{
 	plan.NewerPleiad: {elsewhere: "it is done with a program that does not exist yet"},
 	plan.OwnersDirectory: {
 		befall: func(*stage) {}, as: &Store{},
-		follow: []func(*stage, []string){nothing}, // s.mine is the directory that made it
+		// s.mine is the directory that made it; what moving it takes is tried by
+		// the scripts of cmd/pleiad.
+		follow: []func(*stage, []string){nothing},
+	},
+	plan.UseOriginal: {
+		befall: (*stage).copyStore,
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.mine = s.original }},
+	},
+	plan.TakeOver: {
+		befall: (*stage).copyStore,
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.mine.control.Copy = "" }},
+	},
+	plan.PutFolderBack: {
+		befall: (*stage).copyHost,
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.first().Copy = "" }},
+	},
+	plan.TrustCopy: {
+		befall: (*stage).copyHost,
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.first().Copy = "" }},
 	},
 	plan.FinishDestroy: {
 		befall: func(s *stage) { s.until("destroy", s.spec, s.mine, "terminate host") },

@@ -39,12 +39,14 @@ func TestTeeth(t *testing.T) {
 		{"R6", "a marker from the past launches lost hosts again", broken{planner: markerObeyed}},
 		{"R6", "nodes are put beside another member's data", broken{planner: deliverAnyway, noIdentity: true}},
 		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
+		{"R6", "a copied host counts as the original", broken{planner: copiedHostIsOurs}},
 		{"R8", "clients are sent to members before they serve", broken{planner: clientsAtOnce}},
 		{"R9", "members that cannot be seen are pinned no more", broken{planner: seenOnly}},
 		{"R10", "foreign values are withdrawn", broken{planner: foreignIsOurs}},
 		{"R12", "an unknown outcome is tried again", broken{world: blindly}},
 		{"R13", "what is refused stops the rest", broken{planner: refusalsStop}},
 		{"R13", "a name server that does not start stops the rest", broken{planner: serverFirst}},
+		{"R15", "a copied state directory acts", broken{planner: copyIsOriginal}},
 		{"R15", "an error tells a key", broken{world: talkative}},
 	} {
 		t.Run(c.rule+" "+c.defect, func(t *testing.T) {
@@ -212,6 +214,25 @@ func lossUnseen(next plan.Planner) plan.Planner {
 			}
 		}
 		return p
+	}
+}
+
+// copyIsOriginal acts from a copy of a state directory as from the original.
+func copyIsOriginal(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		s.Control.Copy = ""
+		return next(spec, s)
+	}
+}
+
+// copiedHostIsOurs starts a member on a host that was put back from a backup.
+func copiedHostIsOurs(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		s.Hosts.Value = slices.Clone(s.Hosts.Value)
+		for i := range s.Hosts.Value {
+			s.Hosts.Value[i].Copy = ""
+		}
+		return next(spec, s)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
@@ -36,19 +37,22 @@ func Create(ctx context.Context, dir, zone string, ip netip.Addr) (address strin
 		return "", err
 	}
 	set := settings{Version: fileVersion, Zone: wire.CanonicalName(zone), Address: address}
+	beside := dir + ".new"
+	if err := os.RemoveAll(beside); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(beside, 0o700); err != nil {
+		return "", err
+	}
+	if set.Folder, err = folder.Of(beside); err != nil { // a rename keeps it
+		return "", err
+	}
 	key, err := tsig.Generate("pleiad." + set.Zone)
 	if err != nil {
 		return "", err
 	}
 	z, err := freshZone(set.Zone, ip)
 	if err != nil {
-		return "", err
-	}
-	beside := dir + ".new"
-	if err := os.RemoveAll(beside); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(beside, 0o700); err != nil {
 		return "", err
 	}
 	if err := errors.Join(

@@ -33,6 +33,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
@@ -67,6 +68,9 @@ func serve(ctx context.Context, dir string, log *slog.Logger) error {
 	}
 	standard, port53 := bindStandard(ctx, set.Address, log)
 	self, err := process.Self()
+	if err == nil {
+		set.Folder, err = folder.Of(dir)
+	}
 	if err != nil {
 		return errors.Join(err, sockets.close(), standard.close())
 	}
@@ -76,7 +80,7 @@ func serve(ctx context.Context, dir string, log *slog.Logger) error {
 	defer cancel()
 	sockets.serve(ctx, &wg, s)
 	standard.serve(ctx, &wg, s)
-	state := serverState{Version: fileVersion, Process: self, Address: set.Address, Port53: port53}
+	state := serverState{Version: fileVersion, Process: self, Address: set.Address, Port53: port53, Folder: set.Folder, Dir: dir}
 	if err := writeJSON(filepath.Join(dir, stateFile), state); err != nil {
 		return err
 	}

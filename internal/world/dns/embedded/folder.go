@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
@@ -30,6 +31,9 @@ type settings struct {
 	Version int    `json:"version"`
 	Zone    string `json:"zone"`    // lower case, with trailing dot
 	Address string `json:"address"` // host:port
+	// Folder is the folder that was made. Another one with these settings is a
+	// copy: its records may be old, and the server of the original not ours.
+	Folder folder.ID `json:"folder,omitempty"`
 }
 
 // serverState says who serves.
@@ -38,7 +42,15 @@ type serverState struct {
 	Process process.Stamp `json:"process"`
 	Address string        `json:"address"`
 	Port53  bool          `json:"port53"`
+	// Folder is the one whose lock the server holds, and Dir its path then. In
+	// another folder this file is a copy; under another path the folder was
+	// moved, and the server stores its zone where the folder was.
+	Folder folder.ID `json:"folder,omitempty"`
+	Dir    string    `json:"dir,omitempty"`
 }
+
+// serves says whether a server that runs serves from this path.
+func (s serverState) serves(dir string) bool { return s.Dir == "" || s.Dir == dir }
 
 // readSettings returns [fs.ErrNotExist] only if there is no folder at all.
 func readSettings(dir string) (settings, error) {
@@ -55,7 +67,8 @@ func readSettings(dir string) (settings, error) {
 	return s, nil
 }
 
-// readState is what the running server wrote; false if none runs.
+// readState is what the running server wrote; false if none holds the lock of
+// this folder.
 func readState(dir string) (serverState, bool, error) {
 	var s serverState
 	err := readJSON(filepath.Join(dir, stateFile), &s)
@@ -68,7 +81,7 @@ func readState(dir string) (serverState, bool, error) {
 	if s.Version != fileVersion {
 		return s, false, fmt.Errorf("%s has version %d, this pleiad reads version %d", filepath.Join(dir, stateFile), s.Version, fileVersion)
 	}
-	return s, s.Process.Alive(), nil
+	return s, s.Folder.Is(dir) && s.Process.Alive(), nil
 }
 
 // damaged hides that a file does not exist: in a folder that appears whole or

@@ -14,6 +14,7 @@ import (
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
@@ -76,12 +77,56 @@ func (p *Provider) Status(context.Context) (cluster.NameServer, error) {
 	if err != nil {
 		return status, fmt.Errorf("look for the name server: %w", err)
 	}
-	_, running, err := readState(p.config.Dir)
+	if err := p.original(set); err != nil {
+		return status, fmt.Errorf("look for the name server: %w", err)
+	}
+	state, running, err := readState(p.config.Dir)
 	if err != nil {
 		return status, fmt.Errorf("look for the name server: %w", err)
 	}
-	status.Address, status.Running = set.Address, running
+	status.Address, status.Running = set.Address, running && state.serves(p.config.Dir)
 	return status, nil
+}
+
+// original wants the folder that was made: in a copy of it the records may be
+// those of the past, and unknown is not the same (rule R1).
+func (p *Provider) original(set settings) error {
+	if set.Folder.Is(p.config.Dir) {
+		return nil
+	}
+	return fmt.Errorf("%s is a copy of the folder that was made, and its records may be old; put the original back, or make the copy take its place: pleiad take-over", p.config.Dir)
+}
+
+// TakeOver makes the name server's folder of what is a copy of it. The records
+// stay as they are.
+func (p *Provider) TakeOver() error {
+	set, err := p.settings()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !set.Folder.Is(p.config.Dir) {
+		if set.Folder, err = folder.Of(p.config.Dir); err == nil {
+			err = writeJSON(p.path(settingsFile), set)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("take over the name server: %w", err)
+	}
+	return nil
+}
+
+// Living is the pid of the server that runs on this machine from the folder of
+// which this one is a copy; 0 if none does.
+func (p *Provider) Living() (int, error) {
+	var s serverState
+	err := readJSON(p.path(stateFile), &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil || s.Folder.Is(p.config.Dir) || !s.Process.Alive() {
+		return 0, err
+	}
+	return s.Process.PID, nil
 }
 
 // Resolver is host:port of the name server for those who ask it, "" before

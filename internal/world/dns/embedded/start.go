@@ -43,17 +43,25 @@ func (p *Provider) start(ctx context.Context) error {
 			set, err = p.settings()
 		}
 	}
+	if err == nil {
+		err = p.original(set)
+	}
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it does not answer within %s; see %s", patience, p.path(logFile)))
 	defer cancel()
-	_, running, err := readState(p.config.Dir)
+	state, running, err := readState(p.config.Dir)
 	if err != nil {
 		return err
 	}
-	if running {
+	switch {
+	case running && state.serves(p.config.Dir):
 		return p.answers(ctx, set)
+	case running: // from where the folder was
+		if err := state.Process.Stop(ctx, grace); err != nil {
+			return err
+		}
 	}
 	if _, err := loadZone(p.config.Dir); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
@@ -24,7 +25,7 @@ const (
 )
 
 // claim is host.json: whose host a folder is, and where it listens. It never
-// changes once written.
+// changes once written, unless a copy takes the place of the host ([Provider.TakeOver]).
 type claim struct {
 	Version int                `json:"version"`
 	Cluster cluster.Name       `json:"cluster"`
@@ -32,6 +33,9 @@ type claim struct {
 	Token   cluster.Token      `json:"token"`
 	Address netip.Addr         `json:"address"`
 	Ports   cluster.Ports      `json:"ports"`
+	// Folder is the folder that became the host. Another one with this claim is
+	// a copy, and its data may be older than what the member acknowledged.
+	Folder folder.ID `json:"folder,omitempty"`
 }
 
 // claimOf reads the claim of a host of ours. The error says that there is none

@@ -47,6 +47,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
@@ -128,13 +129,17 @@ func (p *Provider) list(ctx context.Context) (hosts.Listing, error) {
 }
 
 func (p *Provider) host(c claim) cluster.Host {
-	folder := p.folder(c.Name)
+	at := p.folder(c.Name)
+	copied := ""
+	if !c.Folder.Is(at) {
+		copied = fmt.Sprintf("its folder %s is a copy of the one that was made: what the member wrote after the copy is not in it", at)
+	}
 	return cluster.Host{
-		Name: c.Name, Address: c.Address, Ports: c.Ports, Token: c.Token,
+		Copy: copied, Name: c.Name, Address: c.Address, Ports: c.Ports, Token: c.Token,
 		Paths: cluster.Paths{
-			Config: filepath.Join(folder, configFolder),
-			Data:   filepath.Join(folder, dataFolder),
-			Log:    filepath.Join(folder, logFile),
+			Config: filepath.Join(at, configFolder),
+			Data:   filepath.Join(at, dataFolder),
+			Log:    filepath.Join(at, logFile),
 		},
 	}
 }
@@ -177,14 +182,18 @@ func (p *Provider) launch(ctx context.Context, name cluster.MemberName, token cl
 
 // claim makes the folder and then the host, durably and in this order.
 func (p *Provider) claim(c claim) error {
-	folder := p.folder(c.Name)
-	if err := os.MkdirAll(filepath.Join(folder, configFolder), 0o700); err != nil {
+	at := p.folder(c.Name)
+	if err := os.MkdirAll(filepath.Join(at, configFolder), 0o700); err != nil {
 		return err
 	}
-	if err := durable.SyncFolders(p.root, p.hosts(), folder); err != nil {
+	if err := durable.SyncFolders(p.root, p.hosts(), at); err != nil {
 		return err
 	}
-	return c.write(folder)
+	var err error
+	if c.Folder, err = folder.Of(at); err != nil {
+		return err
+	}
+	return c.write(at)
 }
 
 // lockPoll is how often a lock that somebody holds is tried again; it is held

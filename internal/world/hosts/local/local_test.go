@@ -527,7 +527,7 @@ func TestClaimForm(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"address", "cluster", "name", "ports", "token", "version"}; !slices.Equal(slices.Sorted(maps.Keys(got)), want) {
+	if want := []string{"address", "cluster", "folder", "name", "ports", "token", "version"}; !slices.Equal(slices.Sorted(maps.Keys(got)), want) {
 		t.Errorf("keys are %v, want %v", slices.Sorted(maps.Keys(got)), want)
 	}
 }

@@ -1,0 +1,31 @@
+// Package folder tells a folder from a copy of it.
+//
+// [Of] gives a folder's [ID], which whoever makes the folder writes into it. Who
+// finds another ID there than the folder has, looks at a copy: what the files in
+// it say of processes, addresses and rights was said of another folder.
+//
+// An ID is the folder's inode number and the moment at which the file system made
+// it. A rename keeps both. A copy, a restored backup and a file system moved file
+// by file have others; nobody can set the moment of birth, so that an inode number
+// that is used again is no match. The device is not part of an ID where there is
+// a moment of birth, because its number is another one after a reboot on btrfs,
+// device mapper and network file systems. Without a moment of birth it is, and the
+// ID may then not survive a reboot.
+//
+// What an ID cannot tell is a copy of a whole file system, block by block: a
+// cloned disk, or a snapshot. Beside the original on one machine, os.SameFile can.
+package folder
+
+// ID identifies a folder on its file system. It is only ever compared. The empty
+// ID is that of a folder of which nothing can be told.
+type ID string
+
+// Is says whether the folder at path is the one that an ID was given to. What
+// cannot be told, because there is no ID or no such folder, is not denied.
+func (id ID) Is(path string) bool {
+	if id == "" {
+		return true
+	}
+	have, err := Of(path)
+	return err != nil || have == "" || have == id
+}

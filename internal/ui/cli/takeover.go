@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+)
+
+type takeOverOptions struct {
+	*globals
+	system *System
+	yes    bool
+}
+
+func newTakeOver(s *System, g *globals, run func(context.Context, *takeOverOptions) error) *cobra.Command {
+	o := &takeOverOptions{globals: g, system: s}
+	if run == nil {
+		run = func(ctx context.Context, o *takeOverOptions) error { return o.run(ctx) }
+	}
+	cmd := &cobra.Command{
+		Use:   "take-over",
+		Short: "Make a copied or restored state directory the one that acts for the cluster",
+		Long: `take-over makes a state directory that was copied to this place, or restored from
+a backup, the one that acts for the cluster. A copy is only looked at until then.
+
+It refuses while the original is in use, and while members run from it. An
+original on this machine becomes the copy. Of one that is elsewhere nothing can
+be known here: take-over asks first.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (o *takeOverOptions) run(ctx context.Context) error {
+	t, err := o.known(ctx, o.system)
+	if err != nil {
+		return cannot("take over the cluster", err)
+	}
+	act := fmt.Sprintf("take over cluster %s", t.spec.Cluster)
+	lock, err := o.lock(ctx, o.system, t.home, "pleiad take-over")
+	if err != nil {
+		return cannot(act, err)
+	}
+	err = o.takeOver(ctx, t)
+	return cannot(act, errors.Join(err, lock.Release()))
+}
+
+func (o *takeOverOptions) takeOver(ctx context.Context, t target) error {
+	sur, err := o.surroundings(ctx, o.system, t)
+	if err != nil {
+		return err
+	}
+	if !copies(ctx, t, sur) {
+		_, err := fmt.Fprintf(o.system.Out, "%s is not a copy: it acts for cluster %s already\n", t.home.Dir(), t.spec.Cluster)
+		return err
+	}
+	original, release, err := o.original(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := living(ctx, sur); err != nil {
+		return err
+	}
+	if !o.yes {
+		if err := consent(ctx, o.system, o.globals, o.command, risks(t, original)); err != nil {
+			return err
+		}
+	}
+	if sur.TakeOver != nil {
+		if err := sur.TakeOver(ctx); err != nil {
+			return err
+		}
+	}
+	if t.home.Copied() != "" { // last: until then it is a copy, and this can be done again
+		if err := t.home.TakeOver(original); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(o.system.Out, "%s acts for cluster %s; see what is to be done: %s\n", t.home.Dir(), t.spec.Cluster, o.again("plan"))
+	return err
+}
+
+// copies says whether there is anything to take over: the state directory, or a
+// folder in it that was put there by itself.
+func copies(ctx context.Context, t target, sur Surroundings) bool {
+	if t.home.Copied() != "" || sur.TakeOver == nil {
+		return t.home.Copied() != ""
+	}
+	list, err := sur.Hosts.List(ctx)
+	if err != nil || slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Copy != "" }) {
+		return true
+	}
+	if sur.World.Server != nil {
+		_, err = sur.World.Server.Status(ctx)
+	}
+	return err != nil
+}
+
+// original is the home that this one is a copy of, locked, if it is there; nil
+// otherwise. An original with members of its own on this machine stays what it
+// is: their data is in it, and nowhere else.
+func (o *takeOverOptions) original(ctx context.Context, t target) (*home.Home, func(), error) {
+	there, err := t.home.Original()
+	if err != nil || there == nil {
+		return nil, func() {}, err
+	}
+	if entries, err := os.ReadDir(filepath.Join(there.Dir(), "hosts")); err == nil && len(entries) > 0 {
+		return nil, nil, &failure{act: fmt.Sprintf("take over cluster %s", t.spec.Cluster), exit: Refused,
+			err: fmt.Errorf("its members are in %s, with what they have written since the copy was made", there.Dir()),
+			hints: []string{
+				"work from there",
+				fmt.Sprintf("to move it within a file system, remove the copy, then: mv %s %s", there.Dir(), filepath.Dir(t.home.Dir())+"/"),
+			}}
+	}
+	lock, err := o.lock(ctx, o.system, there, "pleiad take-over")
+	if err != nil {
+		return nil, nil, err
+	}
+	return there, func() { _ = lock.Release() }, nil
+}
+
+// living refuses to take over from processes that run.
+func living(ctx context.Context, sur Surroundings) error {
+	if sur.Living == nil {
+		return nil
+	}
+	alive, err := sur.Living(ctx)
+	if err != nil || len(alive) == 0 {
+		return err
+	}
+	f := &failure{act: "take over the cluster", exit: Refused}
+	for _, pid := range slices.Sorted(maps.Keys(alive)) {
+		f.err = cmp.Or(f.err, fmt.Errorf("%s still runs from the original folder (process %d), and what it writes is not in the copy", alive[pid], pid))
+		f.hints = append(f.hints, fmt.Sprintf("if that folder is gone, end %s: kill %d", alive[pid], pid))
+	}
+	return f
+}
+
+// risks is what a person must know before a copy takes over.
+func risks(t target, original *home.Home) []string {
+	var out []string
+	if t.home.Copied() != "" {
+		out = append(out, t.home.Copy())
+	}
+	switch {
+	case t.spec.Hosts.Local != nil:
+		out = append(out, "its members' data is that of the copy: what they wrote after it was made is lost, and if they",
+			"were running then, they may disagree about what was written")
+	case original != nil:
+		out = append(out, original.Dir()+" becomes the copy")
+	case t.home.Copied() != "":
+		out = append(out, "go on only if the original is never used again: two of them could undo each other's work")
+	}
+	return out
+}

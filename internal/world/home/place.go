@@ -1,0 +1,210 @@
+package home
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pleiad-etcd/pleiad/internal/bound"
+	"github.com/pleiad-etcd/pleiad/internal/folder"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// mark is the part of home.json that says which folder it was written in. What
+// is stored in a home was said of that folder: the members whose paths begin
+// with it, the processes that hold locks in it, the right to change the cluster.
+// In a copy of it none of that is true.
+type mark struct {
+	// Path is the one spelling of the folder's path that is used, whatever link,
+	// mount or HOME it is reached by: paths in nodes follow from it, and another
+	// spelling would be another node.
+	Path string `json:"path,omitempty"`
+	// Folder is what makes it that folder; see package folder.
+	Folder folder.ID `json:"folder,omitempty"`
+	// Machine is the name of the machine, for people.
+	Machine string `json:"machine,omitempty"`
+}
+
+// markOf is the mark of a folder that is there.
+func markOf(dir string) (mark, error) {
+	id, err := folder.Of(dir)
+	if err != nil {
+		return mark{}, unreadable(dir, err)
+	}
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = "this machine"
+	}
+	return mark{Path: dir, Folder: id, Machine: machine}, nil
+}
+
+// recognise finds out whether the folder is the one that was marked, by its
+// path or by another (then dir becomes the marked path), that one after it was
+// moved, or a copy. A home without a mark is that of an older pleiad.
+//
+//	mark's ID   mark's path leads to   this folder is
+//	same        it                     the home
+//	same        another with that ID   a copy: a snapshot of its file system
+//	same        anything else          the home, moved
+//	another     anything               a copy
+func (h *Home) recognise(m mark) {
+	h.mark = m
+	switch {
+	case m.Folder == "":
+		h.copyOf = h.elsewhere()
+	case !m.Folder.Is(h.dir):
+		h.copyOf = m.Path
+	case m.Path == h.dir:
+	case sameFolder(m.Path, h.dir):
+		h.dir = m.Path
+	default:
+		if id, err := folder.Of(m.Path); err == nil && id == m.Folder {
+			h.copyOf = m.Path
+		}
+	}
+}
+
+func sameFolder(a, b string) bool {
+	first, err1 := os.Stat(a)
+	second, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(first, second)
+}
+
+// elsewhere is the folder that a home without a mark is a copy of: the one that
+// its local members were delivered to, if that is there and is not this one.
+// Members on other machines name no folder here; then there is nothing in the
+// home that could be true of another folder alone.
+func (h *Home) elsewhere() string {
+	files, _ := filepath.Glob(h.path("hosts", "*", "config", node.FileName)) // the pattern is well-formed
+	for _, f := range files {
+		b, err := bound.ReadFile(f, maxOwn)
+		if err != nil {
+			continue
+		}
+		n, err := node.Decode(b)
+		if err != nil {
+			continue
+		}
+		if _, err := os.Stat(n.Paths.Config); err == nil && !sameFolder(n.Paths.Config, filepath.Dir(f)) {
+			return filepath.Dir(filepath.Dir(filepath.Dir(n.Paths.Config)))
+		}
+	}
+	return ""
+}
+
+// Copied says of which folder this home is a copy; "" if it is none.
+func (h *Home) Copied() string { return h.copyOf }
+
+// Copy says for people what this home is a copy of; "" if it is none.
+func (h *Home) Copy() string {
+	switch {
+	case h.copyOf == "":
+		return ""
+	case h.copyOf == h.dir:
+		return fmt.Sprintf("the state directory %s was put there by a copy or from a backup: the folder of that name in which the cluster was made is gone", h.dir)
+	case h.mark.Machine == "" || h.mark.Machine == here():
+		return fmt.Sprintf("the state directory %s is a copy of %s", h.dir, h.copyOf)
+	}
+	return fmt.Sprintf("the state directory %s is a copy of %s on %s", h.dir, h.copyOf, h.mark.Machine)
+}
+
+func here() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "this machine"
+	}
+	return name
+}
+
+// checkOriginal is the error of a writing act in a copy.
+func (h *Home) checkOriginal() error {
+	if h.copyOf == "" {
+		return nil
+	}
+	return &Error{Path: h.dir, Problem: h.Copy(), Hint: "use the original, or make this one take its place: pleiad take-over --cluster " + string(h.cluster), Kind: ErrCopy}
+}
+
+// Settle writes down which folder the home is and where its cluster lives, where
+// that is not known or no longer true because the folder was moved. It is for
+// whoever holds the lock, and refuses a copy. What an older pleiad left without
+// a mark is settled where its local members run from this very folder; see
+// elsewhere.
+func (h *Home) Settle(seat Seat) error {
+	h.write.Lock()
+	defer h.write.Unlock()
+	if err := h.checkOriginal(); err != nil {
+		return err
+	}
+	m, err := h.meta()
+	if err != nil {
+		return err
+	}
+	now, err := markOf(h.dir)
+	if err != nil {
+		return err
+	}
+	if m.Hosts == "" {
+		m.Seat = seat
+	} else if m.mark == now {
+		return nil
+	}
+	return h.remark(m, now)
+}
+
+func (h *Home) remark(m meta, now mark) error {
+	m.mark = now
+	if err := h.setMeta(m); err != nil {
+		return err
+	}
+	h.mark, h.copyOf, h.seat = now, "", m.Seat
+	return nil
+}
+
+// Original is the home that this one is a copy of, if it is there, of the same
+// owner, and no copy itself; nil otherwise.
+func (h *Home) Original() (*Home, error) {
+	if h.copyOf == "" || h.copyOf == h.dir || filepath.Base(h.copyOf) != string(h.cluster) {
+		return nil, nil
+	}
+	o, err := Open(filepath.Dir(h.copyOf), h.cluster)
+	switch {
+	case errors.Is(err, ErrNone), errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if o.copyOf != "" || o.owner != h.owner {
+		return nil, nil
+	}
+	return o, nil
+}
+
+// TakeOver makes a copy the home: it and no other acts for the cluster from now
+// on. The original, if it is there, becomes the copy; it is re-marked first, so
+// that a crash in between leaves two copies and never two homes. The caller
+// holds the locks of both.
+func (h *Home) TakeOver(original *Home) error {
+	h.write.Lock()
+	defer h.write.Unlock()
+	now, err := markOf(h.dir)
+	if err != nil {
+		return err
+	}
+	if original != nil {
+		m, err := original.meta()
+		if err == nil {
+			m.mark = now
+			err = original.setMeta(m)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	m, err := h.meta()
+	if err != nil {
+		return err
+	}
+	return h.remark(m, now)
+}

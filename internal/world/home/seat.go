@@ -1,0 +1,31 @@
+package home
+
+import (
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// Seat is where a cluster lives, in a few words that never change while it does.
+// It stands in home.json beside the owner, so that a spec that was lost can
+// neither be mistaken for that of a cluster elsewhere, nor for none.
+type Seat struct {
+	Domain        string `json:"domain"`
+	DiscoveryName string `json:"discoveryName,omitempty"`
+	// Hosts is the kind of hosts: "local" or "ssh".
+	Hosts string `json:"hosts,omitempty"`
+	// DNS is the kind of name server: "embedded" or "rfc2136", and Zone what it
+	// serves. Where the server answers may change.
+	DNS  string `json:"dns,omitempty"`
+	Zone string `json:"zone,omitempty"`
+}
+
+// SeatOf is where a spec has its cluster live.
+func SeatOf(s cluster.Spec) Seat {
+	seat := Seat{Domain: s.Domain, DiscoveryName: s.DiscoveryName, Hosts: "local", DNS: "embedded", Zone: s.Domain}
+	if s.Hosts.SSH != nil {
+		seat.Hosts = "ssh"
+	}
+	if r := s.DNS.RFC2136; r != nil {
+		seat.DNS, seat.Zone = "rfc2136", r.Zone
+	}
+	return seat
+}
