@@ -52,11 +52,15 @@ func TestComesBackByItself(t *testing.T) {
 	o.must("plan") // exits with another code if there is anything to do
 }
 
-// With no name server left, every member restarts, and the cluster serves
-// again after a power cut of all hosts.
+// With no name server left and /etc/hosts in others' hands, every member
+// restarts, and the cluster serves again after a power cut of all hosts.
 func TestServesWithoutNames(t *testing.T) {
 	w, o := newWorld(t, 3)
+	before := w.on(w.Hosts[0], "cat /etc/hosts")
 	o.must("up")
+	if now := w.on(w.Hosts[0], "cat /etc/hosts"); now != before {
+		t.Errorf("/etc/hosts was changed:\n%s, was\n%s", now, before)
+	}
 	diary := o.startWriter("/nameless/")
 	w.wantNames(true)
 	w.Server.Kill()
@@ -64,6 +68,7 @@ func TestServesWithoutNames(t *testing.T) {
 	w.wantNames(false)
 
 	hosts := w.Hosts
+	w.rewriteHosts()
 	for _, h := range hosts {
 		begun := time.Now()
 		w.restart(h)
@@ -71,6 +76,7 @@ func TestServesWithoutNames(t *testing.T) {
 		w.ok(diary.Await(t.Context(), 20))
 		t.Logf("restart of the member of %s: it serves after %s", h.Name, tenths(time.Since(begun)))
 	}
+	w.on(hosts[2], "rm /etc/hosts")
 	begun := time.Now()
 	w.each(hosts, (*bed.Host).Kill)
 	w.each(hosts, (*bed.Host).Start)
@@ -84,6 +90,18 @@ func TestServesWithoutNames(t *testing.T) {
 	w.ok(w.Resolve(t.Context()))
 	w.wantNames(true)
 	o.must("health")
+}
+
+// rewriteHosts replaces /etc/hosts on all hosts, as cloud-init does at boot, by
+// one that gives every member a wrong address.
+func (w *world) rewriteHosts() {
+	w.Helper()
+	for _, h := range w.Hosts {
+		w.on(h, `{ echo 127.0.0.1 localhost; sed -n 's/^[0-9.]* \(etcd-.*\)/192.0.2.1 \1/p' `+node.HostsFile+`; } >/etc/hosts.new && mv /etc/hosts.new /etc/hosts`)
+		if wrong := w.on(h, "grep -c ^192.0.2.1 /etc/hosts"); wrong != "3\n" {
+			w.Errorf("%s has %s wrong addresses in /etc/hosts, want 3", h.Name, wrong)
+		}
+	}
 }
 
 // restart restarts a member as somebody would who is logged in on its host,
