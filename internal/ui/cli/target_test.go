@@ -209,3 +209,40 @@ func TestEtcdctlEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// An owner without a spec is no fresh start: the defaults would begin a second
+// cluster. A file that says where the cluster lives is the way out.
+func TestLostSpec(t *testing.T) {
+	root, dir := filepath.Join(t.TempDir(), "state"), t.TempDir()
+	const machines = "cluster: red\ndomain: r.example\ndns: {rfc2136: {server: 192.0.2.53, zone: r.example, keyFile: /k}}\n" +
+		"hosts: {ssh: {addresses: [192.0.2.11, 192.0.2.12, 192.0.2.13]}}\n"
+	put(t, root, machines)
+	h, err := home.Open(root, "red")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Create(t.Context(), "0wner", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(h.Dir(), "spec.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"":                                       "spec.yaml: missing, but there is an owner",
+		"cluster: red\ndomain: r.example\n":      "its records are in zone r.example",
+		machines:                                 "",
+		strings.ReplaceAll(machines, "53", "54"): "",
+	} {
+		g := &globals{flags: spec.Flags{Cluster: ptr("red")}, stateDir: root}
+		if text != "" {
+			g.flags = spec.Flags{File: filepath.Join(dir, "pleiad.yaml")}
+			if err := os.WriteFile(g.flags.File, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := g.find(t.Context(), &System{Streams: Streams{Env: os.Getenv}})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("with %q: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+//go:build unix
+
+package home
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A home is the same by whatever path it is reached, and after a rename; a copy
+// of it is none, and nothing is written in it.
+func TestCopies(t *testing.T) {
+	root := t.TempDir()
+	h := newHome(t, filepath.Join(root, "a"))
+	if err := h.Create(t.Context(), owner, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(root, "a"), filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if linked, err := Open(filepath.Join(root, "link"), "dev"); err != nil || linked.Dir() != h.Dir() || linked.Copied() != "" {
+		t.Errorf("through a link: %+v, %v, want %s", linked, err, h.Dir())
+	}
+	if err := os.CopyFS(filepath.Join(root, "b"), os.DirFS(filepath.Join(root, "a"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(root, "b", "dev"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	copied, err := Open(filepath.Join(root, "b"), "dev")
+	if err != nil || copied.Copied() != h.Dir() {
+		t.Fatalf("a copy: %q, %v, want that it is one of %s", copied.Copied(), err, h.Dir())
+	}
+	if c, err := copied.Inspect(t.Context()); err != nil || c.Copy == "" {
+		t.Errorf("Inspect of a copy: %+v, %v", c, err)
+	}
+	for act, err := range map[string]error{"Forget": copied.Forget(t.Context()), "SaveSpec": copied.SaveSpec(nil), "Settle": copied.Settle(copied.Seat())} {
+		if !errors.Is(err, ErrCopy) {
+			t.Errorf("%s in a copy: %v, want ErrCopy", act, err)
+		}
+	}
+	there, err := copied.Original()
+	if err != nil || there == nil {
+		t.Fatalf("Original: %v, %v", there, err)
+	}
+	if err := copied.TakeOver(there); err != nil {
+		t.Fatal(err)
+	}
+	if was, err := Open(filepath.Join(root, "a"), "dev"); err != nil || was.Copied() != copied.Dir() {
+		t.Errorf("after a take-over the original is a copy of %q, %v", was.Copied(), err)
+	}
+	if err := os.Rename(filepath.Join(root, "b"), filepath.Join(root, "c")); err != nil {
+		t.Fatal(err)
+	}
+	moved, err := Open(filepath.Join(root, "c"), "dev")
+	if err != nil || moved.Copied() != "" {
+		t.Fatalf("after a rename: a copy of %q, %v", moved.Copied(), err)
+	}
+	if err := moved.Settle(moved.Seat()); err != nil {
+		t.Error(err)
+	}
+}
