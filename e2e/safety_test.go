@@ -2,8 +2,12 @@ package e2e
 
 import (
 	"errors"
+	"io/fs"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -222,4 +226,48 @@ func TestForeignRecordsStay(t *testing.T) {
 	b.refuses(5, []string{"R10", "evil.ours.test."}, "up", "--cluster", "ours")
 	b.nsupdate("ours", "update delete _etcd-server-ssl._tcp.ours.test. SRV 0 0 2380 evil.ours.test.")
 	b.must("up", "--cluster", "ours")
+}
+
+// R2: a marker from the past is not obeyed, and the record that the refusal
+// prints puts it right.
+func TestMarkerFromThePast(t *testing.T) {
+	b := newBed(t)
+	b.must("up", "--cluster", "past")
+	b.put("past", "a", "b")
+	host, port, err := net.SplitHostPort(b.server("past"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("dig", "+short", "@"+host, "-p", port, "_pleiad.past.test.", "TXT").Output()
+	if err != nil || !strings.Contains(string(out), "state=sealed") {
+		t.Fatalf("dig: %v %s", err, out)
+	}
+	marker := strings.ReplaceAll(strings.Trim(string(out), "\"\n"), `" "`, "")
+	old := regexp.MustCompile(` id=\S+`).ReplaceAllString(strings.NewReplacer("state=sealed", "state=bootstrapping", "gen=3", "gen=1").Replace(marker), "")
+	members, _ := b.children("past")
+	for _, m := range members {
+		m.kill(t)
+	}
+	if err := os.RemoveAll(members[0].dir); err != nil {
+		t.Fatal(err)
+	}
+	replace := func(text string) {
+		b.nsupdate("past", "update delete _pleiad.past.test. TXT\nupdate add _pleiad.past.test. 60 TXT \""+text+"\"")
+	}
+	replace(old)
+	r := b.refuses(5, []string{"R2", "_pleiad.past.test."}, "up", "--cluster", "past")
+	if _, err := os.Stat(members[0].dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lost host was made again: %v", err)
+	}
+	// What has its own data was started all the same, and serves.
+	b.wantValue("past", "a", "b")
+	for line := range strings.Lines(r.out + r.err) {
+		if _, text, ok := strings.Cut(line, "_pleiad.past.test. 60 TXT "); ok {
+			replace(strings.Trim(text, "\"\n"))
+			b.refuses(5, []string{"R6", members[0].name}, "up", "--cluster", "past")
+			b.wantValue("past", "a", "b")
+			return
+		}
+	}
+	t.Errorf("no record to put back: %s", r)
 }
