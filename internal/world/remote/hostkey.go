@@ -106,6 +106,7 @@ type hostKeys struct {
 	check        ssh.HostKeyCallback
 	known        []knownhosts.KnownKey // keys of this host
 	authorities  bool                  // some authority may sign for this host
+	revoked      revoked
 }
 
 // readHostKeys reads known_hosts for a host. A line that cannot be read is an
@@ -224,6 +225,10 @@ func (h *hostKeys) judge(key ssh.PublicKey) error {
 	var revoked *knownhosts.RevokedError
 	if errors.As(h.check(h.name, nowhere, plain), &revoked) {
 		out.Problem, out.Known = KeyRevoked, []string{describe(revoked.Revoked)}
+		return out
+	}
+	if where := h.revoked.by(key); where != "" {
+		out.Problem, out.Known = KeyRevoked, []string{where}
 		return out
 	}
 	if err == nil || slices.Contains(h.fingerprints, out.Fingerprint) {

@@ -117,6 +117,9 @@ func (l *line) login(ctx context.Context, r route, hop *connection) (*connection
 	if err != nil {
 		return nil, err
 	}
+	if keys.revoked, err = readRevoked(ctx, r.revoked); err != nil {
+		return nil, err
+	}
 	var first error
 	var tried []string
 	for {

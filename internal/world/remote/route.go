@@ -34,6 +34,7 @@ type route struct {
 	onlyThese  bool     // offer no other keys of the agent
 	agent      string   // socket of the agent, "" for none
 	knownHosts []string // files
+	revoked    string   // a file with keys that are never accepted, "" for none
 }
 
 func (p *Pool) route(ctx context.Context, t target) (route, error) {
@@ -67,6 +68,9 @@ func (p *Pool) route(ctx context.Context, t target) (route, error) {
 	expand := tokens(host, t.host, port, r.user)
 	p.chooseKeys(&r, t, s, expand)
 	p.chooseKnownHosts(&r, t, s, expand)
+	if f := s.text("revokedhostkeys"); f != "" && f != "none" {
+		r.revoked = expand(f)
+	}
 	return r, r.chooseJump(t, s)
 }
 

@@ -40,7 +40,7 @@ type setting struct {
 
 // useful are the keys that we heed; others are skipped.
 var useful = []string{"hostname", "user", "port", "identityfile", "identitiesonly", "identityagent",
-	"proxyjump", "proxycommand", "hostkeyalias", "userknownhostsfile", "globalknownhostsfile"}
+	"proxyjump", "proxycommand", "hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys"}
 
 const noSSHConfig = "name a file with sshConfig: in the spec that has only what these hosts need, or sshConfig: none"
 
