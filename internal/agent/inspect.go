@@ -23,6 +23,7 @@ func (h *Host) Inspect(ctx context.Context, host cluster.Host) (cluster.Node, er
 
 func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, error) {
 	out, err := member.InspectPaths(host.Paths)
+	out.Clock = time.Now()
 	if err != nil {
 		return cluster.Node{}, err
 	}

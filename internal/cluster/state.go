@@ -115,12 +115,35 @@ type Control struct {
 // Certificate is what must be known of one: how long it is valid and when it
 // is due for renewal.
 type Certificate struct {
-	NotAfter time.Time `json:"notAfter"`
-	RenewAt  time.Time `json:"renewAt"`
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	NotAfter  time.Time `json:"notAfter"`
+	RenewAt   time.Time `json:"renewAt"`
 }
 
-// Due says whether the certificate should be renewed by now.
-func (c *Certificate) Due(now time.Time) bool { return c != nil && !now.Before(c.RenewAt) }
+// And is how long both certificates are valid.
+func (c Certificate) And(d Certificate) Certificate {
+	if d.NotBefore.After(c.NotBefore) {
+		c.NotBefore = d.NotBefore
+	}
+	if d.NotAfter.Before(c.NotAfter) {
+		c.NotAfter = d.NotAfter
+	}
+	if d.RenewAt.Before(c.RenewAt) {
+		c.RenewAt = d.RenewAt
+	}
+	return c
+}
+
+// Due says whether the certificate should be renewed by now. One that is not
+// valid yet was issued by a clock that was wrong.
+func (c *Certificate) Due(now time.Time) bool {
+	return c != nil && (now.Before(c.NotBefore) || !now.Before(c.RenewAt))
+}
+
+// Valid says whether the certificate is valid for as long as from now.
+func (c *Certificate) Valid(now time.Time, long time.Duration) bool {
+	return c != nil && !now.Before(c.NotBefore) && now.Add(long).Before(c.NotAfter)
+}
 
 // NameServer is pleiad's own name server as a process.
 type NameServer struct {
@@ -149,6 +172,13 @@ type Host struct {
 	Node Seen[Node] `json:"node"`
 	// View is what the member on the host says; asked only while it runs.
 	View Seen[View] `json:"view"`
+	// Skew is how far the host's clock is ahead of this machine's, as far as it
+	// can be told; negative if it is behind.
+	Skew time.Duration `json:"skew,omitempty"`
+	// Shown is how long the certificates are valid that the member presents on
+	// its ports now. It is looked at only where it matters: while it runs, and a
+	// certificate of some member is due for renewal.
+	Shown Seen[Certificate] `json:"shown,omitzero"`
 }
 
 // Paths are the absolute paths that a node uses on its host.
@@ -172,12 +202,16 @@ type Node struct {
 	// Drift is what else on the host is no longer as it was delivered: its
 	// unit, its pinned peers, its binary.
 	Drift []string `json:"drift,omitempty"`
-	// Certificate is the member's own; nil without TLS or before delivery.
+	// Certificate is how long all of the member's own are valid; nil without TLS
+	// or before delivery.
 	Certificate *Certificate `json:"certificate,omitempty"`
 	// Data is what the data directory holds.
 	Data Data `json:"data"`
 	// Process is the member's process.
 	Process Process `json:"process"`
+	// Clock is the host's clock when it was asked; zero where it is this
+	// machine's own.
+	Clock time.Time `json:"clock,omitzero"`
 }
 
 // Made is what a node was made from, and so what its host knows of the cluster

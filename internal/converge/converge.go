@@ -79,8 +79,9 @@ type Outcome struct {
 	// Differences are what verification found although nothing was left to
 	// do; always empty after a destroy.
 	Differences []verify.Difference
-	// Steps counts the steps that were carried out.
-	Steps int
+	// Steps counts the steps that were carried out, Done those of them that
+	// succeeded.
+	Steps, Done int
 }
 
 // Reached says whether the goal is reached.
@@ -117,7 +118,7 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 	told := map[string]bool{}
 	pace := pace{patience: l.Patience, since: time.Now(), seen: map[string]int{}}
 	for round := 0; ; round++ {
-		if round == 0 && fresh(l.Seen, time.Now()) {
+		if round == 0 && fresh(l.Seen, l.World.Now()) {
 			out.State = *l.Seen
 		} else {
 			out.State = observe.Observe(ctx, l.Spec, l.World, observe.Steady)
@@ -134,6 +135,7 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 		}
 		err := l.batch(ctx, p)
 		out.Steps += len(p.Steps)
+		out.Done += len(p.Steps) - count(err)
 		switch {
 		case ctx.Err() != nil:
 			return out, context.Cause(ctx)

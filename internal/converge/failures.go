@@ -28,6 +28,17 @@ func (f failures) Error() string {
 // Unwrap gives them all.
 func (f failures) Unwrap() []error { return f }
 
+// count is how many steps of a batch failed, by its error.
+func count(err error) int {
+	switch f := err.(type) {
+	case nil:
+		return 0
+	case failures:
+		return len(f)
+	}
+	return 1
+}
+
 // join is the error of a batch: nil if no step failed.
 func join(errs []error) error {
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })

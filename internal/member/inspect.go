@@ -108,20 +108,21 @@ func readInstalled(configDir string) (*node.Node, error) {
 	return &n, nil
 }
 
-// readCertificates is the window of the member's certificate that is due first,
-// nil if not all are there: they are issued together.
+// readCertificates is how long all certificates of the member are valid, nil if
+// not all are there: they are issued together.
 func readCertificates(configDir string) (*cluster.Certificate, error) {
-	var first *cluster.Certificate
+	var all *cluster.Certificate
 	for _, name := range node.CertFiles() {
 		c, err := readCertificate(filepath.Join(configDir, name))
 		if c == nil {
 			return nil, err
 		}
-		if first == nil || c.RenewAt.Before(first.RenewAt) {
-			first = c
+		if all != nil {
+			*c = c.And(*all)
 		}
+		all = c
 	}
-	return first, nil
+	return all, nil
 }
 
 func readCertificate(path string) (*cluster.Certificate, error) {

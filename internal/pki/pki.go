@@ -94,8 +94,10 @@ func newCA(random io.Reader, now time.Time, name string) (CA, error) {
 		return CA{}, err
 	}
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             now.Add(-skew),
+		Subject: pkix.Name{CommonName: name},
+		// From long ago: what was made by a clock that was wrong must not be
+		// what no certificate of the right one can rest on.
+		NotBefore:             now.AddDate(-caYears, 0, 0),
 		NotAfter:              now.AddDate(caYears, 0, 0),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
@@ -249,7 +251,7 @@ func hostName(s string) bool {
 // after two thirds of its life.
 func Window(cert *x509.Certificate) cluster.Certificate {
 	life := cert.NotAfter.Sub(cert.NotBefore)
-	return cluster.Certificate{NotAfter: cert.NotAfter, RenewAt: cert.NotBefore.Add(life / 3 * 2)}
+	return cluster.Certificate{NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, RenewAt: cert.NotBefore.Add(life / 3 * 2)}
 }
 
 // Fingerprint names the CAs of a cluster on the marker: the first 16

@@ -7,6 +7,7 @@ package world
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/authority"
@@ -16,8 +17,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
-// World is one cluster's surroundings. All fields but Server and Authoritatives
-// are set.
+// World is one cluster's surroundings. All fields but Server, Authoritatives and
+// Clock are set.
 type World struct {
 	DNS dns.Zone
 	// Server is pleiad's own name server; nil where DNS belongs to others.
@@ -29,8 +30,18 @@ type World struct {
 	Deliver        deliver.Deliverer
 	Etcd           etcd.Inspector
 	Authority      authority.Authority
+	// Clock is this machine's; nil for the system's.
+	Clock func() time.Time
 	// Fresh makes unused random names: n members, an owner, a token.
 	Fresh func(n int) cluster.Fresh
+}
+
+// Now is what this machine's clock says.
+func (w World) Now() time.Time {
+	if w.Clock == nil {
+		return time.Now()
+	}
+	return w.Clock()
 }
 
 // alphabet of member names: without vowels, so that no word comes out, and

@@ -143,8 +143,19 @@ func samePhase(a, b cluster.RecordSet) bool {
 	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase && ma.ID == mb.ID && ma.Turn == mb.Turn
 }
 
+// install looks once more before a certificate is changed: another controller
+// may have done that, and be at the next one, or have started the member (R5).
 func install(ctx context.Context, w world.World, s plan.InstallNode) error {
 	var creds *node.Credentials
+	if was := s.Host.Node.Value; s.Issue {
+		found, err := w.Deliver.Inspect(ctx, s.Host)
+		if err != nil {
+			return err
+		}
+		if a, b := found.Certificate, was.Certificate; found.Process.Running != was.Process.Running || (a == nil) != (b == nil) || a != nil && *a != *b {
+			return fmt.Errorf("the member or its certificate has changed since this was planned: %w", dns.ErrConflict)
+		}
+	}
 	if s.Issue {
 		issued, err := w.Authority.Issue(ctx, s.Node.Name, s.Node.Names)
 		if err != nil {

@@ -53,7 +53,7 @@ const (
 // hosts that were found are looked at while the records are read, and those that
 // only the records know are asked meanwhile.
 func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) cluster.State {
-	s := cluster.State{At: time.Now(), Fresh: w.Fresh(spec.Members)}
+	s := cluster.State{At: w.Now(), Fresh: w.Fresh(spec.Members)}
 	found := make(chan struct{}) // closed when s.Hosts and s.Places are settled
 	var looked []cluster.Host    // s.Hosts, each with what is on it
 	var store cluster.Control
@@ -77,6 +77,7 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 		s.Hosts.Value = append(looked, dark...)
 		slices.SortFunc(s.Hosts.Value, byName)
 	}
+	proof(ctx, spec, w, s)
 	return s
 }
 
@@ -201,11 +202,12 @@ func byName(a, b cluster.Host) int { return strings.Compare(string(a.Name), stri
 func look(ctx context.Context, w world.World, h *cluster.Host, patience Patience) {
 	inspecting, cancel := patience.bound(ctx)
 	defer cancel()
+	before := w.Now()
 	n, err := w.Deliver.Inspect(inspecting, *h)
 	if err != nil {
 		h.Node = cluster.Unknown[cluster.Node](reason(inspecting, err))
 	} else {
-		h.Node = cluster.Known(n)
+		h.Node, h.Skew = cluster.Known(n), skew(n.Clock, before, w.Now())
 	}
 	switch p := h.Node.Value.Process; {
 	case !h.Node.Known():

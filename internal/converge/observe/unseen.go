@@ -2,7 +2,6 @@ package observe
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"sync"
 
@@ -48,50 +47,21 @@ func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, 
 	if err != nil {
 		return cluster.Host{}, false
 	}
+	seen := func(name cluster.MemberName) bool {
+		return slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name })
+	}
 	if p.Member != "" {
-		return byRecords(spec, s, marker, p)
+		h, ok := spec.Listed(s.Records.Value, p.Member)
+		h.Token, h.Node = marker.Token, cluster.Unknown[cluster.Node](p.Unknown)
+		return h, ok && marker.Has(p.Member) && !seen(p.Member)
 	}
 	for _, name := range marker.Members {
 		want := spec.HostRecord(name, p.Address)
 		have, ok := s.Records.Value.Get(want.Key)
-		seen := slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name })
-		if ok && have.Equal(want) && !seen {
+		if ok && have.Equal(want) && !seen(name) {
 			return cluster.Host{Name: name, Address: p.Address, Ports: cluster.StandardPorts(), Token: marker.Token,
 				Node: cluster.Unknown[cluster.Node](p.Unknown)}, true
 		}
 	}
 	return cluster.Host{}, false
-}
-
-// byRecords is the host of a place that has a member's name: where it is and
-// where its member listens, the records of a sealed cluster say. With any of
-// them missing it stays a place.
-func byRecords(spec cluster.Spec, s cluster.State, m cluster.Marker, p cluster.Place) (cluster.Host, bool) {
-	h := cluster.Host{Name: p.Member, Ports: cluster.StandardPorts(), Token: m.Token, Node: cluster.Unknown[cluster.Node](p.Unknown)}
-	seen := slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == p.Member })
-	set, ok := s.Records.Value.Get(cluster.Key{Name: spec.HostName(p.Member) + ".", Type: cluster.A})
-	if seen || !ok || len(set.Values) != 1 || !m.Has(p.Member) {
-		return h, false
-	}
-	var err error
-	if h.Address, err = netip.ParseAddr(set.Values[0]); err != nil {
-		return h, false
-	}
-	for service, port := range map[string]*uint16{spec.ServerService(): &h.Ports.Peer, spec.ClientService(): &h.Ports.Client} {
-		if *port, ok = portOf(spec, s.Records.Value, service, p.Member); !ok {
-			return h, false
-		}
-	}
-	return h, true
-}
-
-// portOf is a member's port in a service.
-func portOf(spec cluster.Spec, r cluster.Records, service string, name cluster.MemberName) (uint16, bool) {
-	set, _ := r.Get(cluster.Key{Name: service, Type: cluster.SRV})
-	for _, v := range set.Values {
-		if s, err := cluster.ParseService(v); err == nil && s.Target == spec.HostName(name)+"." {
-			return s.Port, true
-		}
-	}
-	return 0, false
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -76,6 +77,9 @@ func (s situation) launch(missing []cluster.MemberName) Plan {
 // prepare publishes the complete list before any member starts, and gives
 // every host its node (rules R3, R8).
 func (s situation) prepare(members []cluster.Host) Plan {
+	if r := s.skewed(members); r != nil {
+		return refuse(*r)
+	}
 	id := node.ClusterID(s.spec, s.marker.Token, members)
 	changes, conflicts := s.changes(wanted(s.spec, members, false))
 	if conflicts != nil {
@@ -87,7 +91,8 @@ func (s situation) prepare(members []cluster.Host) Plan {
 		p.Steps = append(p.Steps, ChangeRecords{Purpose: "publish", Changes: changes,
 			Reason: Reason{Why: "the complete list stands in DNS before the first member starts", Rules: []Rule{"R3", "R8"}}})
 	}
-	p.Steps = append(p.Steps, s.install(members)...)
+	p.Steps = append(p.Steps, s.install(members, true, "")...)
+	p.Steps = append(p.Steps, s.renewOperator()...)
 	return p
 }
 
@@ -97,33 +102,49 @@ func conflict(evidence []string) Refusal {
 }
 
 // install gives each host that can be looked into the node it should hold, where
-// it holds another or its certificate is due for renewal. The node speaks of all
-// members, of those too that cannot be seen just now: their peers need their
+// it holds another, and a new certificate where that is due. The node speaks of
+// all members, of those too that cannot be seen just now: their peers need their
 // addresses all the more (rule R9).
-func (s situation) install(members []cluster.Host) []Step {
+//
+// In a sealed cluster, what a running member makes use of is changed one member
+// at a time: its certificate, if it is that of next; and options, when it is to
+// be restarted with them, see [situation.roll]. What else a node says goes to all
+// hosts at once: it is read at the next start only, and is what the members are
+// seen to run with.
+func (s situation) install(members []cluster.Host, issue bool, next cluster.MemberName) []Step {
 	var steps []Step
 	for _, h := range visible(members) {
 		n, found := s.render(*s.marker, members, h), h.Node.Value
-		issue := s.spec.TLS && (found.Certificate == nil || found.Certificate.Due(s.state.At))
 		if found.Data.Present && !found.Data.Own(n.Made()) {
 			continue // refused where its start is planned
 		}
-		step, other := InstallNode{Host: h, Node: n, Issue: issue}, found.Installed != n.Digest()
+		apart := s.marker.Phase == cluster.Sealed && found.Process.Running && len(s.marker.Members) > 1
+		due := issue && s.outdated(h) && (!apart || h.Name == next)
+		step, other := InstallNode{Host: h, Node: n, Issue: due}, found.Installed != n.Digest()
 		switch {
+		case !due && s.spec.TLS && found.Certificate == nil:
+			continue // it would be of no use
+		case !due && apart && found.Sealed && found.Process.Flags != n.Flags():
+			continue
 		case found.Installed == "":
 			step.Why = "there is nothing on the host yet"
 		case len(found.Drift) > 0:
 			step.Why = "the host does not hold what was delivered: " + strings.Join(found.Drift, "; ")
 		case other && n.Sealed && !found.Sealed:
 			step.Why, step.Rules = "the cluster is sealed: from now on the member starts without DNS", []Rule{"R1", "R9"}
-		case other:
+		case other && !(due && apart):
 			step.Why = "the host holds another configuration"
-		case issue && found.Certificate == nil:
+		case due && found.Certificate == nil:
 			step.Why = "the member has no certificate"
-		case issue:
-			step.Why = "the certificate is due for renewal since " + found.Certificate.RenewAt.UTC().Format("2006-01-02")
+		case due && s.state.At.Before(found.Certificate.NotBefore):
+			step.Why = "the certificate is not valid before " + found.Certificate.NotBefore.UTC().Format(time.DateOnly)
+		case due:
+			step.Why = "the certificate is due for renewal since " + found.Certificate.RenewAt.UTC().Format(time.DateOnly)
 		default:
 			continue
+		}
+		if due && apart {
+			step.Rules = append(step.Rules, "R5")
 		}
 		steps = append(steps, step)
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -26,13 +27,21 @@ func (s situation) keep() Plan {
 
 	repair, conflicts := s.repair(members, missing)
 	refusals = append(refusals, conflicts...)
-	if len(missing) == 0 {
-		repair = append(repair, s.install(members)...)
+	skewed := s.skewed(members)
+	next, unsafe := s.renewal(members)
+	for _, r := range []*Refusal{skewed, unsafe} {
+		if r != nil {
+			refusals = append(refusals, *r)
+		}
 	}
-	if s.spec.TLS && s.state.Control.Operator.Due(s.state.At) {
-		repair = append(repair, RenewOperator{Reason{Why: "the operator's certificate is due for renewal"}})
+	peers, whole := s.peers(members, missing)
+	if whole {
+		repair = append(repair, s.install(peers, skewed == nil, next)...)
 	}
-	starts, unfits := s.restart(members, seen)
+	if skewed == nil {
+		repair = append(repair, s.renewOperator()...)
+	}
+	starts, unfits := s.restart(members, seen, whole)
 	refusals = append(refusals, unfits...)
 	// A repair may fail each time: starts do not wait for it, but for the
 	// installation on their own host.
@@ -48,6 +57,20 @@ func (s situation) keep() Plan {
 		steps = s.awaitRecords("clients may get an old list")
 	}
 	return Plan{Steps: steps, Refusals: append(refusals, r...)}
+}
+
+// peers are the hosts of all members, for a node to pin: one that is gone is
+// where the records say it was, and so are its peers' pins of it. They are whole
+// if that is known of all. Nodes and certificates would otherwise wait for a
+// host that never comes back.
+func (s situation) peers(members []cluster.Host, missing []cluster.MemberName) (peers []cluster.Host, whole bool) {
+	peers, whole = slices.Clone(members), true
+	for _, name := range missing {
+		h, ok := s.spec.Listed(s.records, name)
+		h.Token, h.Node = s.marker.Token, cluster.Unknown[cluster.Node]("its host is gone")
+		peers, whole = append(peers, h), whole && ok
+	}
+	return peers, whole
 }
 
 func visible(hosts []cluster.Host) []cluster.Host {
@@ -112,7 +135,7 @@ func (s situation) repair(members []cluster.Host, missing []cluster.MemberName) 
 
 // restart starts members that stand still with their data in place (rule R13),
 // and refuses those without (rule R6).
-func (s situation) restart(members, seen []cluster.Host) ([]Step, []Refusal) {
+func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []Refusal) {
 	var steps []Step
 	var refusals []Refusal
 	alive := len(runningOf(seen))
@@ -130,7 +153,7 @@ func (s situation) restart(members, seen []cluster.Host) ([]Step, []Refusal) {
 			continue
 		}
 		if h.Node.Value.Installed == "" {
-			if len(members) < len(s.marker.Members) {
+			if !whole {
 				refusals = append(refusals, s.bare(h))
 			}
 			continue // until its node is installed
@@ -184,6 +207,8 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 		r.Remedy = remedies(MendRest)
 	case s.marker.Turn != h.Name:
 		return s.turn(h.Name, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil
+	case h.Node.Value.Installed != s.render(*s.marker, members, h).Digest():
+		return []Step{InstallNode{Host: h, Node: s.render(*s.marker, members, h), Reason: Reason{Why: "it is next to be restarted, with other etcd options", Rules: []Rule{"R5"}}}}, nil
 	default:
 		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it runs with other etcd options than the spec says; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
 	}

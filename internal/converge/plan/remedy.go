@@ -61,6 +61,7 @@ const (
 	UndoMember
 	RestartByHand
 	MendRest
+	SetClocks
 )
 
 // texts are the words of each way, as formats.
@@ -95,6 +96,7 @@ var texts = [...]string{
 	UndoMember:      "take it off again: pleiad etcdctl -- member remove %s",
 	RestartByHand:   "%s",
 	MendRest:        "mend the rest first",
+	SetClocks:       "set the clocks right, here or there, and run the command again",
 }
 
 // Ways are all there are.

@@ -233,7 +233,8 @@ func (i InstallNode) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return edit(s, i.Host.Name, func(h *cluster.Host) {
 		h.Node.Value.Installed, h.Node.Value.Sealed, h.Node.Value.Made = i.Node.Digest(), i.Node.Sealed, i.Node.Made()
 		if i.Issue {
-			h.Node.Value.Certificate = &cluster.Certificate{NotAfter: s.At.AddDate(1, 0, 0), RenewAt: s.At.AddDate(0, 8, 0)}
+			c := cluster.Certificate{NotBefore: s.At, NotAfter: s.At.AddDate(1, 0, 0), RenewAt: s.At.AddDate(0, 8, 0)}
+			h.Node.Value.Certificate, h.Shown = &c, cluster.Known(c)
 		}
 	})
 }

@@ -215,6 +215,10 @@ func (w *story) event(line string, f []string) error {
 		w.state.Server.Running = f[2] == "runs"
 	case strings.HasPrefix(line, "a year passes"):
 		w.state.At = w.state.At.AddDate(1, 0, 0)
+	case strings.HasPrefix(line, "nine months pass"):
+		w.state.At = w.state.At.AddDate(0, 9, 0)
+	case strings.HasPrefix(line, "a year goes back"):
+		w.state.At = w.state.At.AddDate(-1, 0, 0)
 	case strings.HasPrefix(line, "stray host "):
 		stray := cluster.Host{Name: member(f[2]), Token: cluster.Token(f[3]), Address: netip.MustParseAddr("192.0.2.99")}
 		w.state.Hosts = cluster.Known(append(slices.Clone(w.state.Hosts.Value), stray))
@@ -246,6 +250,12 @@ func (w *story) event(line string, f []string) error {
 		host(func(h *cluster.Host) {
 			h.Node.Value.Installed, h.Node.Value.Sealed, h.Node.Value.Made = "", false, cluster.Made{}
 		})
+	case f[1] == "clock":
+		skew, err := time.ParseDuration(f[2])
+		host(func(h *cluster.Host) { h.Skew = skew })
+		return err
+	case f[1] == "unproven":
+		host(func(h *cluster.Host) { h.Shown = cluster.Unknown[cluster.Certificate](rest(2)) })
 	case f[1] == "unclaimed":
 		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
 		w.state.Places = append(slices.Clone(w.state.Places), cluster.Place{Member: member(f[0]), Unknown: rest(2), Lasting: true, Remedy: []string{"put it back"}})

@@ -18,4 +18,9 @@ type Inspector interface {
 	// error means unknown. A member that is not ready accepts connections and
 	// answers nothing: View then waits for it, but for a few seconds at most.
 	View(ctx context.Context, h cluster.Host) (cluster.View, error)
+
+	// Shown is how long the certificates are valid that the member on one host
+	// presents to whoever connects now: on its client port, where it must be one
+	// that we accept, and on its peer port. An error means unknown.
+	Shown(ctx context.Context, h cluster.Host) (cluster.Certificate, error)
 }

@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -60,6 +60,10 @@ func (w *World) Afflict(what string) bool {
 		w.zone.denied = true
 	case "outage":
 		done = w.outage()
+	case "wrong clock":
+		done = w.misset()
+	case "wrong clock of a host":
+		done = !w.local() && w.strikeHost(what, func(h *host) bool { return h.ahead == 0 }, w.missetHost)
 	case "stuck server":
 		done = w.stick()
 	case "lose claim":
@@ -279,7 +283,9 @@ func (w *World) Blackout() {
 func (w *World) Heal() {
 	w.rates, w.zone.denied, w.zone.stuck, w.zone.damaged = Rates{}, false, false, false
 	clear(w.dark)
+	w.ahead = 0
 	for _, h := range w.hosts {
+		h.ahead = 0
 		h.unreachable, h.occupied, h.hidden, h.unclaimed, h.wavers = false, 0, false, false, wavering{}
 		if h.isolated {
 			h.isolated = false
@@ -291,6 +297,7 @@ func (w *World) Heal() {
 	if w.zone.theirs {
 		w.zone.running = true
 	}
+	w.tick()
 	w.log("world", "heals", "", "")
 }
 

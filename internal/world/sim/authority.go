@@ -69,9 +69,10 @@ func (a Authority) Inspect(ctx context.Context) (cluster.Control, error) {
 	return out, nil
 }
 
-func lease() *cluster.Certificate {
-	now := time.Now()
-	return &cluster.Certificate{NotAfter: now.AddDate(1, 0, 0), RenewAt: now.AddDate(0, 8, 0)}
+// lease is how long a certificate is valid that is issued now; see pki.
+func (a Authority) lease() *cluster.Certificate {
+	now := a.c.w.now()
+	return &cluster.Certificate{NotBefore: now.Add(-5 * time.Minute), NotAfter: now.AddDate(1, 0, 0), RenewAt: now.AddDate(0, 8, 0)}
 }
 
 // window reads how long a certificate is valid: one of this world, or a real
@@ -79,7 +80,7 @@ func lease() *cluster.Certificate {
 func window(cert []byte) (*cluster.Certificate, error) {
 	if _, text, ours := strings.Cut(string(cert), " until "); ours {
 		until, err := time.Parse(time.RFC3339, text)
-		return &cluster.Certificate{NotAfter: until, RenewAt: until.AddDate(0, -4, 0)}, err
+		return &cluster.Certificate{NotBefore: until.AddDate(-1, 0, 0).Add(-5 * time.Minute), NotAfter: until, RenewAt: until.AddDate(0, -4, 0)}, err
 	}
 	parsed, err := pki.ParseCertificate("member", cert)
 	if err != nil {
@@ -96,7 +97,7 @@ func (a Authority) Create(ctx context.Context, owner cluster.Owner, tls bool) er
 			return fmt.Errorf("create authority: the state directory is of owner %s", c.Owner)
 		}
 		if tls && c.CA == "" {
-			c.CA, c.Operator = fmt.Sprintf("ca%d", a.c.w.number()), lease()
+			c.CA, c.Operator = fmt.Sprintf("ca%d", a.c.w.number()), a.lease()
 		}
 		if a.c.w.befalls(a.c.w.rates.Half) {
 			a.c.w.count("fault: half-done create")
@@ -113,7 +114,7 @@ func (a Authority) RenewOperator(ctx context.Context) error {
 		if c.CA == "" {
 			return errors.New("renew certificate: there is no CA")
 		}
-		c.Operator = lease()
+		c.Operator = a.lease()
 		return nil
 	})
 }
@@ -127,7 +128,7 @@ func (a Authority) Issue(ctx context.Context, name cluster.MemberName, _ []strin
 			return errors.New("issue certificate: there is no CA")
 		}
 		n := a.c.w.number()
-		until := time.Now().AddDate(1, 0, 0).Format(time.RFC3339)
+		until := a.lease().NotAfter.Format(time.RFC3339)
 		pair := func(of string) node.Pair {
 			return node.Pair{Cert: fmt.Appendf(nil, "certificate %d of %s until %s", n, of, until), Key: fmt.Appendf(nil, "%s %d of %s", secret, n, of)}
 		}

@@ -47,6 +47,7 @@ func (c *Controller) World(spec cluster.Spec) world.World {
 		Etcd:      Inspector{c, spec.Cluster},
 		Authority: Authority{c},
 		Fresh:     c.fresh,
+		Clock:     c.w.now,
 	}
 	if spec.Hosts.SSH != nil {
 		w.Hosts = Hosts{c, spec.Cluster, spec.Hosts.SSH.Addresses}

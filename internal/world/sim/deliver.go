@@ -51,6 +51,9 @@ func (d Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, e
 	err := d.on(ctx, read, "inspect", h, func(_ *op, h *host) error {
 		d.c.w.rules.reads(d.c, nodeName(h.Name))
 		out = h.inspect()
+		if !d.c.w.local() {
+			out.Clock = d.c.w.clock(h)
+		}
 		return nil
 	})
 	return out, err
@@ -88,7 +91,11 @@ func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cre
 			if err != nil {
 				return fmt.Errorf("install %s: %w", h.Name, err)
 			}
+			w.rules.certifies(d.c, h, c)
 			h.certificate = c
+			if p := h.process; p != nil && p.of != nil {
+				w.settle(p.of) // at its next handshake
+			}
 		}
 		h.node, h.digest = nil, ""
 		if w.befalls(w.rates.Half) {

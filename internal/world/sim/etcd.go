@@ -84,7 +84,7 @@ func (w *World) settle(e *etcd) {
 	for i, a := range live {
 		for _, b := range live[i+1:] {
 			k := pair(a.self.id, b.self.id)
-			apart := a.host.isolated || b.host.isolated
+			apart := a.host.isolated || b.host.isolated || !w.trusts(a.host, b.host)
 			e.links[k] = !apart && (e.links[k] || w.finds(a, b) || w.finds(b, a))
 		}
 	}
@@ -182,6 +182,9 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 			return errParked
 		}
 		p := h.process
+		if err := i.c.handshake(h); err != nil {
+			return fmt.Errorf("%s: %w", object, err)
+		}
 		if !p.ready {
 			w.settle(p.of)
 			p.viewers = append(p.viewers, o)
@@ -199,6 +202,32 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 	})
 	if err != nil {
 		return cluster.View{}, err
+	}
+	return out, nil
+}
+
+// Shown implements etcd.Inspector.
+func (i Inspector) Shown(ctx context.Context, h cluster.Host) (cluster.Certificate, error) {
+	var out cluster.Certificate
+	object := "member " + string(h.Name)
+	e := errs{failed: errors.New(object + ": connection refused"), lost: errors.New(object + ": connection reset by peer")}
+	err := i.c.call(ctx, &op{kind: read, verb: "handshake", object: object, errs: e}, func(*op) error {
+		w, h := i.c.w, i.c.w.host(i.of, h.Name)
+		switch {
+		case h == nil || h.process == nil || !h.process.listening || h.certificate == nil:
+			return e.failed
+		case h.unreachable || w.dark[h.Address]:
+			return errParked
+		}
+		if err := i.c.handshake(h); err != nil {
+			return fmt.Errorf("%s: %w", object, err)
+		}
+		w.rules.proves(h)
+		out = *h.certificate
+		return nil
+	})
+	if err != nil {
+		return cluster.Certificate{}, err
 	}
 	return out, nil
 }

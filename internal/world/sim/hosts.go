@@ -38,7 +38,8 @@ type host struct {
 	begun, born, fresh bool
 
 	process *process
-	exit    string // why the last process ended
+	exit    string        // why the last process ended
+	ahead   time.Duration // how far its clock is ahead
 
 	resolver    map[cluster.Key]remembered
 	wavers      wavering

@@ -32,6 +32,11 @@ type rules struct {
 	// unmarked is when a controller last deleted the marker, damaged when a
 	// stranger last changed it: who looked before could not know.
 	unmarked, damaged int
+	// clocked is when a clock was last set, sealed when the marker was last
+	// sealed.
+	clocked, sealed int
+	// unproven are the changes of certificates; see certifies.
+	unproven map[cluster.MemberName]change
 }
 
 // life is what is known of one incarnation.
@@ -46,7 +51,8 @@ type life struct {
 
 func newRules(w *World) rules {
 	return rules{w: w, lives: map[cluster.Token]*life{}, living: map[cluster.MemberID]bool{},
-		hollow: map[cluster.MemberID]bool{}, used: map[cluster.MemberName]bool{}, struck: map[cluster.MemberName]time.Time{}}
+		hollow: map[cluster.MemberID]bool{}, used: map[cluster.MemberName]bool{}, struck: map[cluster.MemberName]time.Time{},
+		unproven: map[cluster.MemberName]change{}}
 }
 
 // Violations are the rules that were broken so far, each with its evidence.
@@ -253,6 +259,7 @@ func (r *rules) provable(k cluster.Key, m cluster.Marker) bool {
 // seals: every member has reported the one cluster ID computed beforehand
 // (rule R2).
 func (r *rules) seals(c *Controller, m cluster.Marker) {
+	r.sealed = r.w.moment()
 	l := r.life(m.Token)
 	for _, n := range m.Members {
 		r.must("R2", m.ID != 0 && l.served[n] == m.ID, "%s seals cluster %s, but %s has served in %s", c.Name, m.ID, n, l.served[n])

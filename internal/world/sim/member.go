@@ -20,6 +20,7 @@ type process struct {
 	flags string
 	pid   int
 	since time.Time
+	began int           // the moment
 	gate  string        // what the start gate waits for
 	shown string        // what was wrong with DNS when the gate let it pass
 	pause time.Duration // until it asks again
@@ -37,7 +38,7 @@ type process struct {
 // start runs the member of a host: who am I, may I, then etcd. The checks are
 // those of package member itself.
 func (w *World) start(h *host) {
-	p := &process{host: h, pid: w.number(), since: time.Now()}
+	p := &process{host: h, pid: w.number(), since: time.Now(), began: w.moment()}
 	h.process, h.exit = p, ""
 	if h.node == nil {
 		w.end(h, "read member file: no such file or directory")

@@ -82,6 +82,9 @@ type World struct {
 	dark  map[netip.Addr]bool // machines that controllers cannot reach
 	etcds map[cluster.ID]*etcd
 	rules rules
+	// ahead is how far the clock of the machine on which controllers run is
+	// ahead; it is that of local hosts too.
+	ahead time.Duration
 	// births counts processes, certificates and the like, so that each has a
 	// number of its own.
 	births int

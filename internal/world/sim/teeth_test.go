@@ -36,6 +36,8 @@ func TestTeeth(t *testing.T) {
 		{"R3", "members start without a gate", broken{noGate: true}},
 		{"R3", "etcd asks DNS again, after the gate", broken{askTwice: true}},
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
+		{"R5", "certificates change all at once", broken{planner: renewTogether}},
+		{"R5", "clocks are not compared", broken{planner: clocksUnseen}},
 		{"R6", "a marker from the past launches lost hosts again", broken{planner: markerObeyed}},
 		{"R6", "nodes are put beside another member's data", broken{planner: deliverAnyway, noIdentity: true}},
 		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
@@ -190,6 +192,38 @@ func rollTogether(next plan.Planner) plan.Planner {
 			}
 		}
 		return p
+	}
+}
+
+// renewTogether changes all certificates that are due, not one.
+func renewTogether(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		for _, step := range p.Steps {
+			in, ok := step.(plan.InstallNode)
+			if !ok || !in.Issue || !in.Host.Node.Value.Process.Running {
+				continue
+			}
+			for _, h := range s.Hosts.Value {
+				if n := h.Node.Value; h.Name != in.Host.Name && n.Process.Running && n.Certificate.Due(s.At) {
+					in.Host, in.Node = h, node.Render(spec, cluster.Marker{Token: h.Token, Phase: cluster.Sealed, ID: n.Data.Cluster}, s.Hosts.Value, h, "")
+					p.Steps = append(p.Steps, in)
+				}
+			}
+			return p
+		}
+		return p
+	}
+}
+
+// clocksUnseen takes all clocks for one.
+func clocksUnseen(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		s.Hosts.Value = slices.Clone(s.Hosts.Value)
+		for i := range s.Hosts.Value {
+			s.Hosts.Value[i].Skew = 0
+		}
+		return next(spec, s)
 	}
 }
 

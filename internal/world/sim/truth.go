@@ -33,6 +33,8 @@ func (w *World) Disagreements(spec cluster.Spec) []string {
 			say("member %s does not serve in cluster %s", h.Name, m.ID)
 		case p.flags != h.node.Flags():
 			say("member %s runs with old flags", h.Name)
+		case spec.TLS && !h.certificate.Valid(w.clock(h), 0):
+			say("the certificate of %s is not valid", h.Name)
 		case !h.node.Sealed || h.data() != cluster.Data{Present: true, Born: true, Member: p.self.id, Cluster: m.ID}:
 			say("host %s has %+v", h.Name, h.data())
 		}

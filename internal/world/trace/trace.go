@@ -229,6 +229,13 @@ type inspector struct {
 	tracer
 }
 
+func (i inspector) Shown(ctx context.Context, h cluster.Host) (c cluster.Certificate, err error) {
+	defer i.done(time.Now(), "member "+string(h.Name), "handshake", func() string {
+		return "certificate until " + c.NotAfter.UTC().Format(time.DateOnly)
+	}, &err)
+	return i.Inspector.Shown(ctx, h)
+}
+
 func (i inspector) View(ctx context.Context, h cluster.Host) (v cluster.View, err error) {
 	whom := fmt.Sprintf("member %s at %s:%d", h.Name, h.Address, h.Ports.Client)
 	defer i.done(time.Now(), whom, "view", func() string {

@@ -48,6 +48,9 @@ func (e echo) Terminate(context.Context, cluster.MemberName, hosts.DataFate) err
 func (e echo) View(context.Context, cluster.Host) (cluster.View, error) {
 	return cluster.View{ID: 0xa1}, e.err
 }
+func (e echo) Shown(context.Context, cluster.Host) (cluster.Certificate, error) {
+	return cluster.Certificate{}, e.err
+}
 func (e echo) Create(context.Context, cluster.Owner, bool) error { return e.err }
 func (e echo) RenewOperator(context.Context) error               { return e.err }
 func (e echo) Forget(context.Context) error                      { return e.err }
@@ -106,6 +109,7 @@ func everything(w world.World) []any {
 	two(w.Deliver.Inspect(ctx, host()))
 	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
 	two(w.Etcd.View(ctx, host()))
+	two(w.Etcd.Shown(ctx, host()))
 	two(w.Authority.Inspect(ctx))
 	add(w.Authority.Create(ctx, "owner1", true), w.Authority.RenewOperator(ctx))
 	two(w.Authority.Issue(ctx, "etcd-a", []string{"etcd-a.test"}))

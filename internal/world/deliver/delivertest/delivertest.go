@@ -24,6 +24,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -170,7 +171,7 @@ func started(t *testing.T, w World) (*stage, cluster.Node) {
 
 func wantSame[T any](t *testing.T, what string, got, want T) {
 	t.Helper()
-	if d := gocmp.Diff(want, got); d != "" {
+	if d := gocmp.Diff(want, got, cmpopts.IgnoreFields(cluster.Node{}, "Clock")); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }

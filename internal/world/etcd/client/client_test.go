@@ -124,6 +124,32 @@ func raise(t *testing.T, b *testbed, kind pb.AlarmType, id cluster.MemberID) {
 	}
 }
 
+// A member presents a new certificate from the next handshake on, on either
+// port, and it is seen; one that we do not accept is not.
+func TestShown(t *testing.T) {
+	b := newTestbed(t, 1, true)
+	b.start(t, 0)
+	until := func() time.Time {
+		t.Helper()
+		c, err := b.inspector().Shown(t.Context(), b.hosts[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.NotAfter
+	}
+	first := until()
+	b.issue(t, b.hosts[0], "peer", time.Now().AddDate(0, -1, 0))
+	second := until()
+	b.issue(t, b.hosts[0], "server", time.Now().AddDate(0, -2, 0))
+	if third := until(); !second.Before(first) || !third.Before(second) {
+		t.Errorf("valid until %v, with another certificate for peers until %v, with another for clients until %v", first, second, third)
+	}
+	b.issue(t, b.hosts[0], "server", time.Now().AddDate(0, 0, 300))
+	if c, err := b.inspector().Shown(t.Context(), b.hosts[0]); err == nil {
+		t.Errorf("a certificate that is not valid yet is %+v, want an error", c)
+	}
+}
+
 func TestAlarms(t *testing.T) {
 	t.Parallel()
 	b := newTestbed(t, 1, true)

@@ -45,6 +45,7 @@ type testbed struct {
 	spec    cluster.Spec
 	hosts   []cluster.Host
 	ca      pki.ClientCA
+	peers   pki.PeerCA
 	tls     *tls.Config // the operator's; nil without TLS
 	dir     string
 	running []*member
@@ -118,25 +119,31 @@ func (b *testbed) makePKI(t testing.TB) {
 	}
 	b.write(t, "peer-ca.crt", peers.PEM())
 	b.write(t, "client-ca.crt", b.ca.PEM())
+	b.peers = peers
 	for _, h := range b.hosts {
-		names := []string{b.spec.HostName(h.Name), b.spec.Domain, h.Address.String(), "127.0.0.1"}
-		for use, issue := range map[string]func(pki.Key) ([]byte, error){
-			"peer":   func(k pki.Key) ([]byte, error) { return peers.IssuePeer(rand.Reader, time.Now(), k, h.Name, names) },
-			"server": func(k pki.Key) ([]byte, error) { return b.ca.IssueServer(rand.Reader, time.Now(), k, h.Name, names) },
-		} {
-			key, err := pki.NewKey(rand.Reader)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cert, err := issue(key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.write(t, string(h.Name)+"-"+use+".crt", cert)
-			b.write(t, string(h.Name)+"-"+use+".key", key.PEM())
-		}
+		b.issue(t, h, "peer", time.Now())
+		b.issue(t, h, "server", time.Now())
 	}
 	b.tls = operator(t, b.ca, b.ca)
+}
+
+// issue gives a member a certificate that was made at some time.
+func (b *testbed) issue(t testing.TB, h cluster.Host, use string, at time.Time) {
+	t.Helper()
+	key, err := pki.NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := b.ca.IssueServer
+	if use == "peer" {
+		issue = b.peers.IssuePeer
+	}
+	cert, err := issue(rand.Reader, at, key, h.Name, []string{b.spec.HostName(h.Name), b.spec.Domain, h.Address.String(), "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(t, string(h.Name)+"-"+use+".crt", cert)
+	b.write(t, string(h.Name)+"-"+use+".key", key.PEM())
 }
 
 // operator is a client's side of TLS: trusting one CA, issued by another.

@@ -1,0 +1,123 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// etcd reads its certificates at each handshake: a new one is in force the
+// moment it is installed, without a restart. So what goes for restarts goes for
+// certificates (rule R5): one member at a time, and the next one only when all
+// that run were seen to serve with theirs. And none is issued by a clock that
+// is not the members' own: a certificate that is valid here and not there takes
+// its member off the air.
+
+const (
+	// mostSkew is how far a clock may be off; certificates are valid from five
+	// minutes before they were issued (package pki).
+	mostSkew = time.Minute
+	// urgent is how long before its end a certificate is changed even where the
+	// other members are no quorum.
+	urgent = 30 * 24 * time.Hour
+)
+
+// outdated says whether a member lacks a certificate or needs another.
+func (s situation) outdated(h cluster.Host) bool {
+	c := h.Node.Value.Certificate
+	return s.spec.TLS && h.Node.Known() && (c == nil || c.Due(s.state.At))
+}
+
+// renewOperator gives pleiad itself another certificate, if that is due.
+func (s situation) renewOperator() []Step {
+	if !s.spec.TLS || !s.state.Control.Operator.Due(s.state.At) {
+		return nil
+	}
+	return []Step{RenewOperator{Reason{Why: "the operator's certificate is due for renewal"}}}
+}
+
+// skewed refuses to issue certificates while this machine's clock and that of a
+// host are too far apart: which of them is wrong, nobody here can tell. It is nil
+// where nothing is to be issued.
+func (s situation) skewed(members []cluster.Host) *Refusal {
+	if !slices.ContainsFunc(members, s.outdated) && s.renewOperator() == nil {
+		return nil
+	}
+	r := Refusal{Rule: "R5", What: "issue certificates", Remedy: remedies(SetClocks)}
+	for _, h := range visible(members) {
+		if h.Skew.Abs() > mostSkew {
+			where := "ahead of"
+			if h.Skew < 0 {
+				where = "behind"
+			}
+			r.Evidence = append(r.Evidence, fmt.Sprintf("the clock of host %s at %s is %s %s this machine's", h.Name, h.Address, length(h.Skew.Abs()), where))
+		}
+	}
+	if r.Evidence == nil {
+		return nil
+	}
+	return &r
+}
+
+// length is a time as people say it.
+func length(d time.Duration) string {
+	if days := d / (24 * time.Hour); days > 1 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.Round(time.Second).String()
+}
+
+// renewal is the running member whose certificate is changed next, of those of a
+// sealed cluster; empty if it is nobody's turn. Members that do not run serve
+// with none: they get theirs first, and are started with it.
+func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal) {
+	seen := visible(members)
+	running := runningOf(seen)
+	if slices.ContainsFunc(seen, func(h cluster.Host) bool { return !h.Node.Value.Process.Running && s.outdated(h) }) {
+		return "", nil
+	}
+	i := slices.IndexFunc(running, s.outdated)
+	if i < 0 {
+		return "", nil
+	}
+	next, voters := running[i], len(s.marker.Members)
+	lasts := voters > 1 && next.Node.Value.Certificate.Valid(s.state.At, urgent)
+	r := Refusal{Rule: "R5", What: "change the certificate of member " + string(next.Name), Unknown: true}
+	for _, h := range members {
+		if lasts && !h.Node.Known() {
+			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s could not be inspected: %s", h.Name, h.Node.Unknown))
+		}
+	}
+	for _, h := range running {
+		if !s.outdated(h) && (!h.Shown.Known() || h.Shown.Value.Due(s.state.At)) {
+			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s was not seen to serve with its own: %s", h.Name, unproven(h)))
+		}
+	}
+	if r.Evidence != nil {
+		r.Remedy = remedies(MendRest)
+		return "", &r
+	}
+	serving := 0
+	for _, h := range running {
+		if h.Name != next.Name && h.View.Known() && h.View.Value.Healthy() {
+			serving++
+		}
+	}
+	if lasts && serving < cluster.Quorum(voters) {
+		r.Evidence = []string{fmt.Sprintf("it is valid until %s, and the other members that serve are not a quorum: %s",
+			next.Node.Value.Certificate.NotAfter.UTC().Format(time.DateOnly), cluster.Arithmetic(serving, voters))}
+		r.Remedy = remedies(MendRest)
+		return "", &r
+	}
+	return next.Name, nil
+}
+
+// unproven says what is wrong with what a member presents.
+func unproven(h cluster.Host) string {
+	if !h.Shown.Known() {
+		return h.Shown.Unknown
+	}
+	return "it presents one that is valid until " + h.Shown.Value.NotAfter.UTC().Format(time.DateOnly)
+}
