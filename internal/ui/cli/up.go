@@ -151,7 +151,8 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 			return out, err
 		}
 	}
-	if road.Steps() > 0 || len(road.Refusals) == 0 { // a spec that is refused outright is not kept
+	kept := keeps(t, road)
+	if kept {
 		if err := t.home.SaveSpec(spec.Encode(t.spec)); err != nil {
 			return out, err
 		}
@@ -162,10 +163,32 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	result, err := loop.Run(ctx)
 	live.Close()
 	out.Take(result)
+	err = errors.Join(err, settle(t, kept, result, err))
 	if err != nil || !result.Reached() {
 		return out, err
 	}
 	return out, o.prove(ctx, t, &out)
+}
+
+// keeps says whether a spec is stored before anything is done: the first one,
+// for whatever is made must be found again, and one of which nothing is refused,
+// so that what was begun is gone on with. A refused one would be obeyed later,
+// when nobody thinks of it.
+func keeps(t target, road render.Road) bool {
+	return len(road.Refusals) == 0 || t.stored == nil && road.Steps() > 0
+}
+
+// settle stores at last what was obeyed: the new spec if nothing of it was
+// refused, the former one if something was, or if nothing came of the new one.
+func settle(t target, kept bool, result converge.Outcome, err error) error {
+	refused := len(result.Refusals) > 0 || err != nil && result.Done == 0
+	switch {
+	case t.stored == nil || kept == !refused || !kept && err != nil:
+		return nil
+	case refused:
+		return t.home.SaveSpec(spec.Encode(*t.stored))
+	}
+	return t.home.SaveSpec(spec.Encode(t.spec))
 }
 
 // prove finds the cluster through DNS as any client would. The resolver of

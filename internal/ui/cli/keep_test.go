@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+)
+
+// What is stored in the end is what was obeyed.
+func TestSettle(t *testing.T) {
+	step := plan.Plan{Steps: []plan.Step{plan.StartNameServer{}}}
+	refusal := []plan.Refusal{{Rule: "R4", What: "change the size"}}
+	refused := plan.Plan{Refusals: refusal}
+	for name, c := range map[string]struct {
+		road   []plan.Plan
+		result converge.Outcome
+		err    error
+		want   int
+	}{
+		"all is done":                         {road: []plan.Plan{step}, result: converge.Outcome{Done: 1}, want: 5},
+		"interrupted half-way":                {road: []plan.Plan{step}, result: converge.Outcome{Done: 1}, err: errors.New("interrupted"), want: 5},
+		"refused beside a restart":            {road: []plan.Plan{step, refused}, result: converge.Outcome{Done: 1, Refusals: refusal}, want: 3},
+		"refused in the end":                  {road: []plan.Plan{step}, result: converge.Outcome{Done: 1, Refusals: refusal}, want: 3},
+		"refused at first":                    {road: []plan.Plan{step, refused}, result: converge.Outcome{Done: 1}, want: 5},
+		"failed before anything was done":     {road: []plan.Plan{step}, err: errors.New("denied"), want: 3},
+		"refused, and failed after a restart": {road: []plan.Plan{step, refused}, result: converge.Outcome{Done: 1}, err: errors.New("denied"), want: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			put(t, root, "cluster: blue\ndomain: b.example\nmembers: 3\n")
+			h, err := home.Open(root, "blue")
+			if err != nil {
+				t.Fatal(err)
+			}
+			was, err := stored(h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now := target{home: h, stored: was, spec: *was}
+			now.spec.Members = 5
+			kept := keeps(now, render.NewRoad(cluster.Spec{}, c.road))
+			if kept {
+				if err := h.SaveSpec(spec.Encode(now.spec)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := settle(now, kept, c.result, c.err); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := stored(h); err != nil || got.Members != c.want {
+				t.Errorf("stored: %+v, %v, want %d members", got, err, c.want)
+			}
+		})
+	}
+}
