@@ -16,7 +16,7 @@ import (
 
 func newHome(t *testing.T) *home.Home {
 	t.Helper()
-	h, err := home.Create(t.Context(), t.TempDir(), "dev", "dev.test")
+	h, err := home.Create(t.Context(), t.TempDir(), "dev", home.Seat{Domain: "dev.test"})
 	if err != nil {
 		t.Fatal(err)
 	}
