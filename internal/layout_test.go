@@ -21,18 +21,19 @@ const module = "github.com/pleiad-etcd/pleiad/"
 // a folder and all below it, unless a longer entry matches. Data flows one
 // way: ui -> converge -> stages -> world's contracts -> nouns, never back.
 var arrows = map[string][]string{
-	"internal/cluster":  {},
-	"internal/progress": {},
-	"internal/process":  {},
-	"internal/folder":   {},
-	"internal/durable":  {},
-	"internal/disk":     {},
-	"internal/given":    {"internal/bound"},
-	"internal/bound":    {},
-	"internal/pki":      {"internal/cluster"},
-	"internal/node":     {"internal/cluster"},
-	"internal/member":   {"internal/cluster", "internal/node", "internal/process", "internal/folder", "internal/pki", "internal/durable", "internal/bound"},
-	"internal/agent":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/durable", "internal/disk", "internal/bound"},
+	"internal/cluster":   {},
+	"internal/progress":  {},
+	"internal/process":   {"internal/untrusted"},
+	"internal/durable":   {"internal/untrusted"},
+	"internal/untrusted": {},
+	"internal/disk":      {},
+	"internal/folder":    {},
+	"internal/given":     {"internal/bound"},
+	"internal/bound":     {},
+	"internal/pki":       {"internal/cluster"},
+	"internal/node":      {"internal/cluster"},
+	"internal/member":    {"internal/cluster", "internal/node", "internal/process", "internal/folder", "internal/pki", "internal/durable", "internal/untrusted", "internal/bound"},
+	"internal/agent":     {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/durable", "internal/untrusted", "internal/disk", "internal/bound"},
 
 	"internal/converge/spec":    {"internal/cluster", "internal/node"},
 	"internal/converge/plan":    {"internal/cluster", "internal/node"},
@@ -41,7 +42,7 @@ var arrows = map[string][]string{
 	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
 	"internal/converge":         {"internal/cluster", "internal/progress", "internal/converge", "internal/world"},
 
-	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/folder", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/given", "internal/bound", "internal/world"},
+	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/folder", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/given", "internal/bound", "internal/untrusted", "internal/world"},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
 	"internal/world/remote": {"internal/given"},
 	"internal/world/sim":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},

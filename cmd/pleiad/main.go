@@ -44,6 +44,7 @@ func system() *cli.System {
 		Version:      release,
 		Surroundings: surroundings,
 		Member:       member.Run,
+		Watch:        member.Watch,
 		Agent: func(ctx context.Context, in io.Reader, out io.Writer) error {
 			return agent.Serve(ctx, agent.This(), in, out)
 		},

@@ -12,7 +12,10 @@
 // when what stands beside it changes, and comes back last. So a crash of
 // either side at any moment leaves a machine that is seen as not delivered to,
 // and the next delivery goes over it again. Nothing but [Host.Clear] touches
-// data, and what it is told to keep it moves aside (rule R14).
+// data, and what it is told to keep it moves aside (rule R14). The member, once
+// compromised, owns the folders of its files and may put anything in their place:
+// what is read or written there is read or written with the rights of its user,
+// and never waited for.
 package agent
 
 import (
@@ -26,7 +29,9 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // The kinds of error that a controller acts on.
@@ -37,6 +42,8 @@ var (
 	ErrBusy = errors.New("the member is running")
 	// ErrNotBlank: the data device holds something that is not ours.
 	ErrNotBlank = errors.New("the data device is not blank")
+	// ErrVolumeMissing: the device with the member's data is not there.
+	ErrVolumeMissing = errors.New("the member's data volume is missing")
 )
 
 // Host is the machine that the agent runs on.
@@ -70,17 +77,40 @@ func (h *Host) replace(path string, content []byte, mode fs.FileMode) (bool, err
 	return durable.Replace(durable.File{Path: h.path(path), Content: content, Mode: mode, UID: -1, GID: -1})
 }
 
-// delivered is the node in a folder, nil if there is none.
-func delivered(config string) (*node.Node, error) {
-	b, err := os.ReadFile(filepath.Join(config, node.FileName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// asMember reads files of the member's with the rights of its user, root's where
+// there is no such user.
+func (h *Host) asMember(ctx context.Context, read func() error) error {
+	u, err := h.User(ctx, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	n, err := node.Decode(b)
-	return &n, err
+	return as(u, read)
+}
+
+// delivered is the node in a folder, nil if there is none.
+func (h *Host) delivered(ctx context.Context, config string) (n *node.Node, err error) {
+	err = h.asMember(ctx, func() error {
+		b, err := untrusted.Read(filepath.Join(config, node.FileName), untrusted.Small)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		found, err := node.Decode(b)
+		n = &found
+		return err
+	})
+	return n, err
+}
+
+// status is what the last process of a member said of itself.
+func (h *Host) status(ctx context.Context, host cluster.Host) (s member.Status, err error) {
+	err = h.asMember(ctx, func() error {
+		s, err = member.ReadStatus(host.Paths.Config)
+		return err
+	})
+	return s, err
 }
 
 func exists(path string) (bool, error) {

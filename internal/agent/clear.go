@@ -11,7 +11,6 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
-	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -24,7 +23,7 @@ func (h *Host) Clear(ctx context.Context, host cluster.Host, keepData bool) erro
 }
 
 func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) error {
-	s, err := member.ReadStatus(host.Paths.Config)
+	s, err := h.status(ctx, host)
 	if err != nil {
 		return err
 	}
@@ -85,36 +84,69 @@ func (h *Host) removeUnit(ctx context.Context, host cluster.Host, file, name str
 // keep moves the data directory aside if it is to be kept; else it goes with the
 // rest.
 func (h *Host) keep(host cluster.Host, keep bool) error {
+	kept := h.path(node.KeptFolder)
+	aside := filepath.Join(kept, fmt.Sprintf("%s-%s", host.Name, host.Token))
 	there, err := exists(host.Paths.Data)
-	if err != nil || !there || !keep {
+	if err != nil || !keep {
 		return err
 	}
-	kept := h.path(node.KeptFolder)
-	if err := os.MkdirAll(kept, 0o700); err != nil {
+	if there {
+		if err := os.MkdirAll(kept, 0o700); err != nil {
+			return err
+		}
+		// First to where nobody but root can reach it: from then on nothing in its
+		// place can lead elsewhere.
+		if err := os.Rename(host.Paths.Data, aside); err != nil {
+			return err
+		}
+	} else if before, err := exists(aside); err != nil || !before {
 		return err
 	}
 	// Its user goes, and a later one may get the number.
-	if err := own(host.Paths.Data, User{}); err != nil {
-		return err
-	}
-	if err := os.Rename(host.Paths.Data, filepath.Join(kept, fmt.Sprintf("%s-%s", host.Name, host.Token))); err != nil {
+	if err := own(aside); err != nil {
 		return err
 	}
 	return errors.Join(durable.SyncFolders(kept), durable.SyncFolders(filepath.Dir(kept)))
 }
 
-// own gives a folder and all that is in it to a user; zero is root. Where this
-// process is not root it leaves them as they are.
-func own(dir string, u User) error {
+// own gives a folder and all that is in it to root, and nothing outside it,
+// whatever is exchanged meanwhile. Where this process is not root it leaves them
+// as they are.
+func own(dir string) error {
 	if os.Getuid() != 0 {
 		return nil
 	}
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+	root, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, u.UID, u.GID)
+		return root.Lchown(path, 0, 0)
 	})
+}
+
+// openFolder opens a folder that is none of a link's.
+func openFolder(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	there, err := os.Lstat(dir)
+	if err == nil {
+		var opened fs.FileInfo
+		if opened, err = root.Stat("."); err == nil && !os.SameFile(there, opened) {
+			err = fmt.Errorf("%s is not a folder of its own", dir)
+		}
+	}
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	return root, nil
 }
 
 func (h *Host) removeUser(ctx context.Context, u User) error {
@@ -140,7 +172,7 @@ func (h *Host) removeVolume(ctx context.Context, host cluster.Host, keep bool) e
 		return err
 	}
 	if keep { // see there
-		if err := own(host.Paths.Data, User{}); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := own(host.Paths.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

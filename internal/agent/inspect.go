@@ -22,7 +22,11 @@ func (h *Host) Inspect(ctx context.Context, host cluster.Host) (cluster.Node, er
 }
 
 func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, error) {
-	out, err := member.InspectPaths(host.Paths)
+	var out cluster.Node
+	err := h.asMember(ctx, func() (err error) {
+		out, err = member.InspectPaths(ctx, host.Paths)
+		return err
+	})
 	out.Clock = time.Now()
 	if err != nil {
 		return cluster.Node{}, err
@@ -30,7 +34,7 @@ func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, er
 	if p := &out.Process; !p.Running && p.Exit == "" && !p.Since.IsZero() {
 		p.Exit = h.lastWord(ctx, p.Since)
 	}
-	n, err := delivered(host.Paths.Config)
+	n, err := h.delivered(ctx, host.Paths.Config)
 	if err != nil || n == nil {
 		return out, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // Install makes the machine hold exactly this node, started by a binary that is
@@ -42,7 +43,11 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 			return err
 		}
 	}
-	found, err := member.Delivered(host.Paths)
+	var found cluster.Node
+	err = i.asMember(ctx, func() (err error) {
+		found, err = member.Delivered(host.Paths)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -137,12 +142,17 @@ func (i *installing) credentials(_ context.Context, creds *node.Credentials) err
 	}
 	files := creds.Files()
 	same := true
-	for _, f := range files {
-		have, err := os.ReadFile(filepath.Join(i.node.Paths.Config, f.Name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+	if err := as(i.user, func() error {
+		for _, f := range files {
+			have, err := untrusted.Read(filepath.Join(i.node.Paths.Config, f.Name), untrusted.Small)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, untrusted.ErrIrregular) && !errors.Is(err, untrusted.ErrTooLarge) {
+				return err
+			}
+			same = same && err == nil && bytes.Equal(have, f.Content)
 		}
-		same = same && err == nil && bytes.Equal(have, f.Content)
+		return nil
+	}); err != nil {
+		return err
 	}
 	if same {
 		return nil

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -12,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pleiad-etcd/pleiad/internal/member"
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -34,7 +35,7 @@ func (l Listener) String() string {
 // occupied are the listeners in the way of a member, but not its own. They are
 // read from /proc: to try a port would take it for a moment, and a member that
 // starts in that moment would find it taken.
-func (h *Host) occupied(q Question) ([]Listener, error) {
+func (h *Host) occupied(ctx context.Context, q Question) ([]Listener, error) {
 	var found []socket
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		b, err := os.ReadFile(h.path(table))
@@ -53,12 +54,12 @@ func (h *Host) occupied(q Question) ([]Listener, error) {
 	if len(found) == 0 {
 		return nil, nil
 	}
-	return h.foreign(found)
+	return h.foreign(ctx, found)
 }
 
 // foreign are the listeners that are not the member's own.
-func (h *Host) foreign(found []socket) ([]Listener, error) {
-	status, err := member.ReadStatus(h.path(node.MachinePaths().Config))
+func (h *Host) foreign(ctx context.Context, found []socket) ([]Listener, error) {
+	status, err := h.status(ctx, cluster.Host{Paths: cluster.Paths{Config: h.path(node.MachinePaths().Config)}})
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,9 @@ type Machine struct {
 	Disk     cluster.Seen[Disk]       `json:"disk"`
 	UDP      cluster.Seen[string]     `json:"udp"` // what the resolver says over UDP: "found" or "absent"
 	TCP      cluster.Seen[string]     `json:"tcp"` // and over TCP, which large answers need
+	// Account is why the account of the member's name cannot be the member's;
+	// empty if it can, or is not there yet.
+	Account string `json:"account,omitempty"`
 	// Resolvers are those of the machine, as resolv.conf names them.
 	Resolvers []string `json:"resolvers,omitempty"`
 	// Took is how long it took to find all this out.
@@ -75,12 +78,13 @@ func (h *Host) Probe(ctx context.Context, q Question) *Machine {
 	m := &Machine{Arch: runtime.GOARCH, Now: time.Now(), OS: h.osRelease()}
 	m.Systemd, _ = exists(h.path("/run/systemd/system")) // sd_booted(3)
 	m.Resolvers = h.resolvers()
+	m.Account = h.unfit(ctx)
 	// None of these disturbs the disk, which is measured meanwhile.
 	var all sync.WaitGroup
 	all.Go(func() { m.UDP = h.lookup(ctx, "udp", q.Zone) })
 	all.Go(func() { m.TCP = h.lookup(ctx, "tcp", q.Zone) })
 	m.Disk = seen(h.disk(ctx))
-	m.Occupied = seen(h.occupied(q))
+	m.Occupied = seen(h.occupied(ctx, q))
 	all.Wait()
 	m.Took = time.Since(m.Now)
 	return m
@@ -158,11 +162,25 @@ func (h *Host) disk(ctx context.Context) (Disk, error) {
 	if err != nil {
 		return Disk{}, err
 	}
-	took, err := disk.Measure(ctx, dir)
+	var took []time.Duration
+	measure := func() (err error) {
+		took, err = disk.Measure(ctx, dir)
+		return err
+	}
+	if inside(dir, h.path(node.StateFolder)) {
+		err = h.asMember(ctx, measure)
+	} else {
+		err = measure()
+	}
 	if err != nil {
 		return Disk{}, err
 	}
 	return Disk{Below: dir, Free: free, Median: disk.Percentile(took, 50), P99: disk.Percentile(took, 99), Count: len(took)}, nil
+}
+
+// inside says whether a path is a folder or below it.
+func inside(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+string(filepath.Separator))
 }
 
 // deepest is the deepest folder on the way to a path of the machine that is

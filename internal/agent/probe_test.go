@@ -32,8 +32,11 @@ type machine struct {
 	*Host
 }
 
+// nobody is no user of its own: what is done is done with the test's rights.
+func nobody(context.Context, bool) (User, error) { return User{UID: -1, GID: -1}, nil }
+
 func newMachine(t *testing.T) machine {
-	m := machine{t, &Host{Root: t.TempDir(), Dial: func(context.Context, string, string) (net.Conn, error) {
+	m := machine{t, &Host{Root: t.TempDir(), User: nobody, Run: (&users{}).run, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("no network here")
 	}}}
 	m.put("/var/lib/unrelated", "")
@@ -118,7 +121,7 @@ func TestOccupied(t *testing.T) {
 			if c.member.PID != 0 {
 				m.status(member.Status{Version: member.StatusVersion, Process: c.member})
 			}
-			found, err := m.occupied(Question{Ports: cluster.StandardPorts(), Address: c.address})
+			found, err := m.occupied(t.Context(), Question{Ports: cluster.StandardPorts(), Address: c.address})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +157,7 @@ func TestOccupiedHere(t *testing.T) {
 		}
 		defer l.Close()
 		port := uint16(l.Addr().(*net.TCPAddr).Port)
-		found, err := This().occupied(Question{Ports: cluster.Ports{Peer: port}})
+		found, err := This().occupied(t.Context(), Question{Ports: cluster.Ports{Peer: port}})
 		if err != nil || len(found) != 1 || found[0].Address.String() != l.Addr().String() || found[0].PID != os.Getpid() || !strings.HasPrefix(found[0].Program, "agent") {
 			t.Errorf("%s is occupied by %v, %v, want this process", l.Addr(), found, err)
 		}

@@ -29,19 +29,20 @@ func (h *Host) Start(ctx context.Context, host cluster.Host) error {
 }
 
 func (h *Host) start(ctx context.Context, host cluster.Host) error {
-	n, err := delivered(host.Paths.Config)
+	n, err := h.delivered(ctx, host.Paths.Config)
 	if err != nil {
 		return err
 	}
 	if n == nil {
 		return errors.New("nothing was delivered to it")
 	}
-	before, err := member.ReadStatus(host.Paths.Config)
+	status := func() (member.Status, error) { return h.status(ctx, host) }
+	before, err := status()
 	if err != nil {
 		return err
 	}
 	s := starting{Host: h, host: host, node: *n, before: before, ran: before.Running()}
-	watch := member.Starting{Config: host.Paths.Config, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
+	watch := member.Starting{Status: status, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
 	var unpinned error // no reason to leave the member down
 	if !s.ran {
 		unpinned = h.unpinHosts()
@@ -151,7 +152,7 @@ func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration)
 		return err
 	}
 	if !there { // systemd may still know the unit
-		if s, err := member.ReadStatus(host.Paths.Config); err != nil || !s.Running() {
+		if s, err := h.status(ctx, host); err != nil || !s.Running() {
 			return err
 		}
 	}
@@ -175,7 +176,7 @@ func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration)
 // gone says whether another process than the one that was seen is the unit's
 // now, or its last. One that systemd is about to start counts as the one seen.
 func (h *Host) gone(ctx context.Context, host cluster.Host, seen int) (bool, error) {
-	s, err := member.ReadStatus(host.Paths.Config)
+	s, err := h.status(ctx, host)
 	if err != nil || s.Process.PID != seen {
 		return true, err
 	}

@@ -3,12 +3,10 @@ package agent
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"strconv"
 	"strings"
 
@@ -18,7 +16,9 @@ import (
 
 // This is the machine this process runs on.
 func This() *Host {
-	return &Host{Root: "/", Run: run, User: machineUser, Dial: new(net.Dialer).DialContext}
+	h := &Host{Root: "/", Run: run, Dial: new(net.Dialer).DialContext}
+	h.User = h.machineUser
+	return h
 }
 
 func run(ctx context.Context, program string, args ...string) (string, error) {
@@ -39,31 +39,6 @@ func run(ctx context.Context, program string, args ...string) (string, error) {
 		return out.String(), fmt.Errorf("%s: %w", strings.Join(append([]string{program}, args...), " "), err)
 	}
 	return out.String(), nil
-}
-
-// madeByUs stands in the user's comment field, so that a user of the same name
-// who was there before is never removed.
-const madeByUs = "etcd member made by pleiad"
-
-func machineUser(ctx context.Context, create bool) (User, error) {
-	u, err := user.Lookup(node.MachineUser)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		if !create {
-			return User{}, nil
-		}
-		_, err = run(ctx, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", node.StateFolder,
-			"--shell", "/usr/sbin/nologin", "--comment", madeByUs, node.MachineUser)
-		if err == nil {
-			u, err = user.Lookup(node.MachineUser)
-		}
-	}
-	if err != nil {
-		return User{}, fmt.Errorf("user %s: %w", node.MachineUser, err)
-	}
-	uid, wrong := strconv.Atoi(u.Uid)
-	gid, wrong2 := strconv.Atoi(u.Gid)
-	return User{UID: uid, GID: gid, Ours: u.Name == madeByUs}, errors.Join(wrong, wrong2)
 }
 
 // openFiles is how many files the machine lets a process open: the limit of its

@@ -9,8 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -41,7 +43,16 @@ func (i *installing) volume(ctx context.Context) error {
 		return err
 	}
 	// Its root folder is the file system's own from now on.
-	return errors.Join(os.Chmod(i.node.Paths.Data, 0o700), chown(i.node.Paths.Data, i.user))
+	root, err := openFolder(i.node.Paths.Data)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	err = root.Chmod(".", 0o700)
+	if i.user.UID >= 0 {
+		err = errors.Join(err, root.Lchown(".", i.user.UID, i.user.GID))
+	}
+	return err
 }
 
 // volumeID is the identifier in the mount unit, which it writes if there is
@@ -92,12 +103,40 @@ func (i *installing) makeVolume(ctx context.Context, uuid string) error {
 	if err != nil && exitCode(err) != nothingFound {
 		return err
 	}
+	if err := i.neverUsed(uuid); err != nil {
+		return err
+	}
 	if err := i.blank(ctx); err != nil {
 		return err
 	}
 	_, err = i.Run(ctx, "mkfs.ext4", "-q", "-L", "pleiad-data", "-U", uuid, i.node.DataDevice)
 	i.note(err == nil, i.node.DataDevice)
 	return err
+}
+
+// neverUsed makes sure that no member has used the file system yet: it was
+// chosen, and a delivery was cut short before it was made. Once a member has been
+// let go, or the cluster is sealed, the file system with its data is on a device
+// that is missing, and a new one under its identifier would hide that.
+func (i *installing) neverUsed(uuid string) error {
+	why := ""
+	if i.node.Sealed {
+		why = "the cluster is sealed"
+	}
+	for _, name := range []string{member.BornFile, member.MarkFile} {
+		there, err := exists(filepath.Join(filepath.Dir(i.node.Paths.Data), name))
+		if err != nil {
+			return err
+		}
+		if there {
+			why = "its member has had data"
+		}
+	}
+	if why == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: no device holds the file system %s that %s mounts, and %s; attach that device again, see: blkid; no other one is formatted in its place",
+		ErrVolumeMissing, uuid, node.MountFile, why)
 }
 
 // nothingFound is how blkid ends where it finds nothing (blkid(8), "Exit

@@ -12,6 +12,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/agent/agenttest"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -19,6 +20,13 @@ const disk = "/dev/vdb"
 
 func onDisk(s *cluster.Spec) {
 	s.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{DataDevice: disk}}
+}
+
+// founding is a node of a cluster that is being founded, with its data on disk.
+func (s *stage) founding(variant int) node.Node {
+	n := s.rendered(variant, onDisk)
+	n.Sealed = false
+	return n
 }
 
 var blank = strings.Repeat("\x00", 4096)
@@ -60,7 +68,7 @@ func TestVolumeRefusesADeviceThatIsNotBlank(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			s.AddDevice(t, disk, &tt.device, tt.head)
-			_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, onDisk), credentials(0), binary)
+			_, err := s.agent.Install(t.Context(), s.host, s.founding(0), credentials(0), binary)
 			if !errors.Is(err, agent.ErrNotBlank) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "wipefs --all "+disk) {
 				t.Errorf("Install: %v, want ErrNotBlank with %q and the remedy", err, tt.want)
 			}
@@ -70,7 +78,7 @@ func TestVolumeRefusesADeviceThatIsNotBlank(t *testing.T) {
 	t.Run("absent", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
-		if _, err := s.agent.Install(t.Context(), s.host, s.rendered(0, onDisk), credentials(0), binary); err == nil || !strings.Contains(err.Error(), disk) {
+		if _, err := s.agent.Install(t.Context(), s.host, s.founding(0), credentials(0), binary); err == nil || !strings.Contains(err.Error(), disk) {
 			t.Errorf("Install: %v, want an error that names %s", err, disk)
 		}
 		s.wantUntouched()
@@ -83,7 +91,7 @@ func TestVolumeIsMadeOnce(t *testing.T) {
 	s.Write(t, node.SystemHosts, hostsBefore)
 	d := &agenttest.Device{}
 	s.AddDevice(t, disk, d, blank)
-	n := s.rendered(0, onDisk)
+	n := s.founding(0)
 	if changed := s.install(n, credentials(0)); !slices.Contains(changed, disk) || !slices.Contains(changed, node.MountFile) {
 		t.Errorf("Install says it changed %q, want %s and %s among it", changed, disk, node.MountFile)
 	}
@@ -99,7 +107,7 @@ func TestVolumeIsMadeOnce(t *testing.T) {
 	delete(s.Devices, disk)
 	s.Devices["/dev/vdc"] = d
 	s.AddDevice(t, disk, &agenttest.Device{}, blank)
-	s.install(s.rendered(1, onDisk), credentials(1))
+	s.install(s.founding(1), credentials(1))
 	if made := s.Devices[disk].Made; made > 0 || d.Made != 1 {
 		t.Errorf("under a new name: made %d and %d times, want only the first", d.Made, made)
 	}
@@ -137,7 +145,7 @@ func TestVolumeCutShort(t *testing.T) {
 	count := newStage(t)
 	count.AddDevice(t, disk, &agenttest.Device{}, blank)
 	count.Before = func(string, []string) error { calls++; return nil }
-	count.install(count.rendered(0, onDisk), credentials(0))
+	count.install(count.founding(0), credentials(0))
 	if calls < 7 {
 		t.Fatalf("a first Install runs %d programs, want those of a volume", calls)
 	}
@@ -148,7 +156,7 @@ func TestVolumeCutShort(t *testing.T) {
 				s := newStage(t)
 				d := &agenttest.Device{}
 				s.AddDevice(t, disk, d, blank)
-				n := s.rendered(0, onDisk)
+				n := s.founding(0)
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				s.failAt(call, func() error {
@@ -172,19 +180,66 @@ func TestVolumeCutShort(t *testing.T) {
 	}
 }
 
+// A device whose file system is not found is never taken for a new one once there
+// was, or may have been, data in it: a blank disk in its place is not formatted.
+func TestVolumeThatIsGoneIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		sealed bool
+		file   string
+	}{
+		{"sealed", true, ""},
+		{"born", false, member.BornFile},
+		{"marked", false, member.MarkFile},
+		{"nothing yet", false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.Write(t, node.HostsFile, hostsBefore)
+			d := &agenttest.Device{}
+			s.AddDevice(t, disk, d, blank)
+			n := s.founding(0)
+			s.install(n, credentials(0))
+			first := d.UUID
+			if tt.file != "" {
+				s.Write(t, node.StateFolder+"/"+tt.file, `{"version": 1, "token": "t", "place": {"segment": "0.wal"}}`)
+			}
+			other := &agenttest.Device{}
+			delete(s.Devices, disk)
+			if err := os.Remove(s.Path("/dev/disk/by-uuid/" + first)); err != nil {
+				t.Fatal(err)
+			}
+			s.AddDevice(t, disk, other, blank)
+			n.Sealed = tt.sealed
+			_, err := s.agent.Install(t.Context(), s.host, n, nil, binary)
+			if tt.name == "nothing yet" {
+				if err != nil || other.Made != 1 || other.UUID != first {
+					t.Errorf("Install: %v, device %+v, want the delivery to go on", err, other)
+				}
+				return
+			}
+			if !errors.Is(err, agent.ErrVolumeMissing) || !strings.Contains(err.Error(), first) || other.Made > 0 {
+				t.Errorf("Install: %v, made %d times, want ErrVolumeMissing with %s and no new file system", err, other.Made, first)
+			}
+		})
+	}
+}
+
 // Kept data stays on its device, and no later Install makes it anew.
 func TestVolumeIsKept(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	d := &agenttest.Device{}
 	s.AddDevice(t, disk, d, blank)
-	s.install(s.rendered(0, onDisk), credentials(0))
+	s.install(s.founding(0), credentials(0))
 	kept := d.UUID
 	s.clear(true)
 	if d.UUID != kept || d.Mount != "" {
 		t.Errorf("device is %+v after Clear, want file system %s, not mounted", d, kept)
 	}
-	if _, err := s.agent.Install(t.Context(), s.host, s.rendered(1, onDisk), credentials(1), binary); !errors.Is(err, agent.ErrNotBlank) {
+	if _, err := s.agent.Install(t.Context(), s.host, s.founding(1), credentials(1), binary); !errors.Is(err, agent.ErrNotBlank) {
 		t.Errorf("Install over kept data: %v, want ErrNotBlank", err)
 	}
 	if d.Made != 1 || d.UUID != kept {
@@ -201,7 +256,7 @@ func TestVolumeClearCutShort(t *testing.T) {
 			s := newStage(t)
 			d := &agenttest.Device{}
 			s.AddDevice(t, disk, d, blank)
-			s.install(s.rendered(0, onDisk), credentials(0))
+			s.install(s.founding(0), credentials(0))
 			s.failAt(call, func() error { return cut })
 			_ = s.agent.Clear(t.Context(), s.host, false) // some programs may fail
 			s.Before = nil

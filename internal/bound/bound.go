@@ -1,8 +1,8 @@
 // Package bound reads what comes from elsewhere, and never more than was agreed.
 // Whoever sends without end costs a bounded amount of memory and gets an error.
 //
-// [ReadAll] is for a stream that ends, [ReadFile] for a file that somebody else
-// can write, [NewDecoder] for a stream of JSON values each of which is bounded.
+// [ReadAll] is for a stream that ends, [NewDecoder] for a stream of JSON values
+// each of which is bounded. For files see package untrusted.
 package bound
 
 import (
@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"syscall"
 )
 
 // ErrTooLong is the error of everything that is longer than agreed.
@@ -25,29 +23,6 @@ func ReadAll(r io.Reader, most int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if int64(len(b)) > most {
 		return nil, tooLong(most)
-	}
-	return b, err
-}
-
-// ReadFile is os.ReadFile for a regular file of at most so many bytes. Anything
-// else under the name, such as a FIFO whose writer never comes, is an error and
-// does not block.
-func ReadFile(path string, most int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	b, err := ReadAll(f, most)
-	if errors.Is(err, ErrTooLong) {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return b, err
 }

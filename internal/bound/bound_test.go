@@ -3,9 +3,6 @@ package bound
 import (
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -34,30 +31,6 @@ func TestReadAll(t *testing.T) {
 	e := &endless{letter: 'x'}
 	if _, err := ReadAll(e, 1000); !errors.Is(err, ErrTooLong) || e.sent > 1001 {
 		t.Errorf("%v after %d bytes", err, e.sent)
-	}
-}
-
-func TestReadFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "file")
-	if _, err := ReadFile(path, 4); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no file: %v", err)
-	}
-	for text, long := range map[string]bool{"": false, "1234": false, "12345": true} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		b, err := ReadFile(path, 4)
-		if errors.Is(err, ErrTooLong) != long || !long && (err != nil || string(b) != text) {
-			t.Errorf("%q: %q, %v", text, b, err)
-		}
-	}
-	if _, err := ReadFile(filepath.Dir(path), 4); err == nil {
-		t.Error("a folder was read")
-	}
-	if runtime.GOOS != "windows" {
-		if _, err := ReadFile("/dev/zero", 4); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("a device: %v", err)
-		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -239,10 +240,28 @@ type Data struct {
 	// Member and Cluster are the IDs in the write-ahead log.
 	Member  MemberID `json:"member,omitempty"`
 	Cluster ID       `json:"cluster,omitempty"`
+	// Older says that the write-ahead log does not hold all that the member is
+	// known to have written to it: a former state was put back, such as that of
+	// a snapshot or a backup. It is lost data: what the member acknowledged and
+	// voted since is not in it. Reached is how far the member was, Ends where
+	// this log ends; both are set only with Older.
+	Older   bool  `json:"older,omitempty"`
+	Reached Reach `json:"reached,omitzero"`
+	Ends    Reach `json:"ends,omitzero"`
 }
 
 // Own says whether the data is that of the member that a node was made for.
 func (d Data) Own(m Made) bool { return d.Present && d.Member == m.Member && d.Cluster == m.ID }
+
+// Reach is how far a member's raft log goes: its term, and the index of its last
+// entry.
+type Reach struct {
+	Term  uint64 `json:"term"`
+	Index uint64 `json:"index"`
+}
+
+// String is the form in which etcd's own messages speak of it.
+func (r Reach) String() string { return fmt.Sprintf("term %d, index %d", r.Term, r.Index) }
 
 // Process is a member's process on its host.
 type Process struct {

@@ -15,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // File is what a file is to be.
@@ -111,7 +113,10 @@ func (f File) Holds() (bool, error) {
 	if info.Size() != int64(len(f.Content)) { // it may be of any size
 		return false, nil
 	}
-	b, err := os.ReadFile(f.Path)
+	b, err := untrusted.Read(f.Path, int64(len(f.Content)))
+	if errors.Is(err, untrusted.ErrTooLarge) || errors.Is(err, untrusted.ErrIrregular) {
+		return false, nil
+	}
 	return bytes.Equal(b, f.Content), err
 }
 

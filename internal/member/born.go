@@ -13,6 +13,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // BornFile lies beside the data directory, not in it, and says that the
@@ -60,7 +61,7 @@ func bornPath(dataDir string) string { return filepath.Join(filepath.Dir(dataDir
 
 // readBorn is the born file beside a data directory, or nil if there is none.
 func readBorn(dataDir string) (*Born, error) {
-	b, err := os.ReadFile(bornPath(dataDir))
+	b, err := untrusted.Read(bornPath(dataDir), untrusted.Small)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -4,19 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/datadir"
-	"go.etcd.io/etcd/server/v3/storage/wal"
-	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 func memberFolder(dataDir string) string { return datadir.ToMemberDir(dataDir) }
@@ -24,7 +19,8 @@ func walFolder(dataDir string) string    { return datadir.ToWALDir(dataDir) }
 
 // readData says what a data directory holds and once held. It changes nothing
 // and may run beside a starting member: the born file is read first, because a
-// first start writes the first-start file before it.
+// first start writes the first-start file before it, and so is the mark, because
+// the log is always ahead of it.
 //
 // An error means unknown, never absent: a file that cannot be read, a
 // write-ahead log without a readable head, or files without a write-ahead log
@@ -34,12 +30,13 @@ func readData(dataDir string) (cluster.Data, error) {
 	if err != nil {
 		return cluster.Data{}, err
 	}
-	ids, err := readIDs(walFolder(dataDir))
-	if err == nil {
-		return cluster.Data{Present: true, Born: born != nil, Member: ids.member, Cluster: ids.cluster}, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	mark, err := readMark(dataDir)
+	if err != nil {
 		return cluster.Data{}, err
+	}
+	found, err := readLog(dataDir, born, mark)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return found, err
 	}
 	begun, err := firstStartToken(dataDir)
 	if err != nil {
@@ -47,12 +44,27 @@ func readData(dataDir string) (cluster.Data, error) {
 	}
 	if err := checkLeftovers(dataDir, begun != ""); err != nil {
 		// Or has a first start just renamed its log into place?
-		if ids, again := readIDs(walFolder(dataDir)); again == nil {
-			return cluster.Data{Present: true, Born: born != nil, Member: ids.member, Cluster: ids.cluster}, nil
+		if found, again := readLog(dataDir, born, mark); again == nil {
+			return found, nil
 		}
 		return cluster.Data{}, err
 	}
 	return cluster.Data{Born: once(born, begun)}, nil
+}
+
+// readLog says whose a write-ahead log is, and whether it goes as far as its
+// mark. The error is fs.ErrNotExist if there is none.
+func readLog(dataDir string, born *Born, mark *Mark) (cluster.Data, error) {
+	folder := walFolder(dataDir)
+	ids, err := readIDs(folder)
+	if err != nil {
+		return cluster.Data{}, err
+	}
+	d := cluster.Data{Present: true, Born: born != nil, Member: ids.member, Cluster: ids.cluster}
+	if d.Older, d.Reached, d.Ends, err = mark.compare(folder, ids); err != nil {
+		return cluster.Data{}, err
+	}
+	return d, nil
 }
 
 // once says whether a member without a write-ahead log once had one: it was
@@ -63,7 +75,7 @@ func once(born *Born, begun cluster.Token) bool {
 
 // firstStartToken is the token in the first-start file, empty if there is none.
 func firstStartToken(dataDir string) (cluster.Token, error) {
-	b, err := os.ReadFile(filepath.Join(memberFolder(dataDir), firstStartFile))
+	b, err := untrusted.Read(filepath.Join(memberFolder(dataDir), firstStartFile), untrusted.Small)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read data directory: %w", err)
 	}
@@ -104,81 +116,9 @@ func checkLeftovers(dataDir string, begun bool) error {
 
 // names are the sorted names in a folder; none if it does not exist.
 func names(folder string) ([]string, error) {
-	entries, err := os.ReadDir(folder)
+	out, err := untrusted.Names(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read data directory: %w", err)
 	}
-	out := make([]string, len(entries))
-	for i, e := range entries {
-		out[i] = e.Name()
-	}
 	return out, nil
-}
-
-// identifiers are what etcd writes at the head of every segment.
-type identifiers struct {
-	member  cluster.MemberID
-	cluster cluster.ID
-}
-
-// readIDs reads the IDs at the head of the first segment of a write-ahead log;
-// nothing behind the head is read, however long the log is. The error is
-// fs.ErrNotExist if there is no segment.
-//
-// A running etcd removes its oldest segment now and then; if that hits the one
-// just chosen, the next one is read.
-func readIDs(folder string) (identifiers, error) {
-	var gone string
-	for {
-		all, err := names(folder)
-		if err != nil {
-			return identifiers{}, err
-		}
-		segments := slices.DeleteFunc(all, func(s string) bool { return filepath.Ext(s) != ".wal" })
-		if len(segments) == 0 {
-			return identifiers{}, fs.ErrNotExist
-		}
-		path := filepath.Join(folder, segments[0])
-		ids, err := readHead(path)
-		if errors.Is(err, fs.ErrNotExist) && path != gone {
-			gone = path
-			continue
-		}
-		if err != nil {
-			return identifiers{}, fmt.Errorf("read write-ahead log %s: %w", path, err)
-		}
-		return ids, nil
-	}
-}
-
-// readHead decodes the two records that begin every segment, the checksum of
-// the segment before it and the metadata (etcd server/storage/wal/wal.go,
-// Create and cut).
-func readHead(path string) (identifiers, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return identifiers{}, err
-	}
-	defer f.Close()
-	decoder := wal.NewDecoder(fileutil.NewFileReader(f))
-	var rec walpb.Record
-	for range 2 {
-		if err := decoder.Decode(&rec); err != nil {
-			return identifiers{}, fmt.Errorf("decode its head: %w", err)
-		}
-		switch rec.GetType() {
-		case wal.CrcType:
-			decoder.UpdateCRC(rec.GetCrc())
-		case wal.MetadataType:
-			var m etcdserverpb.Metadata
-			if err := proto.Unmarshal(rec.GetData(), &m); err != nil {
-				return identifiers{}, fmt.Errorf("decode its metadata: %w", err)
-			}
-			if m.GetNodeID() == 0 || m.GetClusterID() == 0 {
-				return identifiers{}, errors.New("its metadata names no member and cluster")
-			}
-			return identifiers{cluster.MemberID(m.GetNodeID()), cluster.ID(m.GetClusterID())}, nil
-		}
-	}
-	return identifiers{}, errors.New("it does not begin with metadata")
 }

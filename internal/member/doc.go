@@ -58,6 +58,23 @@
 // The born file may be lost while the data is not, where data has a disk of
 // its own. It is then written anew from the data.
 //
+// # Data that is older than it was
+//
+// A former state of the data (a rolled-back disk, a restored backup) is the
+// member's own and yet lost data. So a mark lies beside the data directory, in
+// [MarkFile]: the last record of the write-ahead log that was on the disk when the
+// mark was written. etcd only appends to the log, and each record's checksum
+// covers all before it: a log that has the marked record is the same one or a
+// newer state of it, every other one is refused (rule R6). The log is read, not
+// etcd asked: what etcd has applied may not be on this disk yet, and an etcd of
+// another program gives no answer without a certificate.
+//
+//	read the log to its end ─▶ sync it ─▶ write the mark
+//
+// Whatever is cut short, the mark names nothing that is not on the disk. It may
+// stay behind: what etcd wrote since the last mark, a second's worth, can be lost
+// unnoticed. A mark that cannot be written (disk full) stops nothing.
+//
 // # What it does not promise
 //
 // etcd ends the process itself, by os.Exit or by the signal it got, so that a

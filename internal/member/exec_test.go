@@ -16,13 +16,13 @@ import (
 func TestAnotherEtcd(t *testing.T) {
 	t.Parallel()
 	n := render(cluster.Bootstrapping, "", newHost(t, "etcd-a"))
-	makeWAL(t, n.Paths.Data, n.Member, n.ID)
+	makeWAL(t, n.Paths.Data, n.Member, n.ID, []byte("x"))
 	install(t, n)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := launchProgram(t, n, []string{self}, "ETCD_NAME=evil")
+	m := launchProgram(t, n, []string{self}, "ETCD_NAME=evil", "PLAY_GROW="+n.Paths.Data)
 	until(t, "the other etcd", func() bool {
 		b, err := os.ReadFile(n.Paths.Log)
 		return err == nil && strings.Contains(string(b), "another etcd was given "+strings.Join(n.Args, " "))
@@ -34,6 +34,15 @@ func TestAnotherEtcd(t *testing.T) {
 	if got := second.ended().ExitStatus(); got != exitRunning {
 		t.Errorf("second member exits with %d, want %d", got, exitRunning)
 	}
+	// A second process marks what the other etcd writes, and after its end for
+	// the last time.
+	until(t, "the other etcd to write", func() bool {
+		b, err := os.ReadFile(n.Paths.Log)
+		return err == nil && strings.Contains(string(b), "another etcd has written")
+	})
+	if d := m.inspect().Data; !d.Present || d.Older {
+		t.Errorf("data of the other etcd: %+v", d)
+	}
 	m.signal(syscall.SIGTERM)
 	if got := m.ended().ExitStatus(); got != exitOther {
 		t.Errorf("ended with %d, want the other etcd's own end, %d", got, exitOther)
@@ -41,6 +50,8 @@ func TestAnotherEtcd(t *testing.T) {
 	if p := m.inspect().Process; p.Running {
 		t.Errorf("status after its end: %+v", p)
 	}
+	until(t, "the last mark", func() bool { return marked(t, n).Reach.Index == 11 })
+	until(t, "the birth to be noted", func() bool { return m.inspect().Data.Born })
 }
 
 // A program that cannot be run is the reason of the end.

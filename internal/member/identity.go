@@ -37,6 +37,7 @@ func (r *Refusal) Error() string { return r.Rule + ": " + r.Why + "; " + r.Do }
 //
 //	data dir   IDs in it   once had data   sealed   decision
 //	present    ours        any             any      Restart
+//	older      ours        any             any      refused
 //	present    others'     any             any      refused; said to have been founded wrongly if
 //	                                                it once had data and is not sealed
 //	empty      -           yes             any      refused
@@ -45,7 +46,7 @@ func (r *Refusal) Error() string { return r.Rule + ": " + r.Why + "; " + r.Do }
 //
 // Empty under an ID that once voted is the case that kills clusters: etcd
 // would start with an empty log, and has then been seen to panic, or worse, to
-// vote again.
+// vote again. Older data is the same loss, of a part.
 func Identity(n node.Node, found cluster.Data) (Decision, error) {
 	switch {
 	case found.Present && found.Born && !n.Sealed && found.Cluster != n.ID:
@@ -60,6 +61,13 @@ func Identity(n node.Node, found cluster.Data) (Decision, error) {
 			Why: fmt.Sprintf("data directory %s belongs to member %s of cluster %s, but %s is member %s of cluster %s",
 				n.Paths.Data, found.Member, found.Cluster, n.Name, n.Member, n.ID),
 			Do: "move that directory away and bring this member's own data back, or replace the member under a fresh name",
+		}
+	case found.Present && found.Older:
+		return Refuse, &Refusal{
+			Rule: "R6",
+			Why: fmt.Sprintf("its data is not the newest: the log of member %s in %s ends at %s, but the member had got to %s: what it acknowledged and voted since is not in it",
+				n.Member, n.Paths.Data, found.Ends, found.Reached),
+			Do: "bring the newest data directory back; if it is lost, remove this member from the cluster and replace it under a fresh name",
 		}
 	case found.Present:
 		return Restart, nil

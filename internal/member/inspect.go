@@ -1,22 +1,23 @@
 package member
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // Inspect reads what is on this host: see [InspectPaths], for which it finds
 // the paths in the member file, or, where that is missing, in what the last
 // process noted. Where both are missing it cannot see a data directory at all;
 // who knows the paths uses InspectPaths.
-func Inspect(configDir string) (cluster.Node, error) {
+func Inspect(ctx context.Context, configDir string) (cluster.Node, error) {
 	paths := cluster.Paths{Config: configDir}
 	n, err := readInstalled(configDir)
 	if err != nil {
@@ -24,23 +25,27 @@ func Inspect(configDir string) (cluster.Node, error) {
 	}
 	if n != nil {
 		paths.Data, paths.Log = n.Paths.Data, n.Paths.Log
-		return InspectPaths(paths)
+		return InspectPaths(ctx, paths)
 	}
 	s, err := ReadStatus(configDir)
 	if err != nil {
 		return cluster.Node{}, err
 	}
 	paths.Data = s.Data
-	return InspectPaths(paths)
+	return InspectPaths(ctx, paths)
 }
 
 // InspectPaths reads what was installed, what the member left, and what
 // process runs, on the host it is called on. It changes nothing, takes no lock
-// and never waits for the member. The result survives JSON unchanged.
+// and never waits for the member, whatever that has put in the place of its
+// files. It ends with ctx. The result survives JSON unchanged.
 //
 // What is not there is absent from the result. A file that is there and cannot
 // be read or understood is an error that names it, and the node is unknown.
-func InspectPaths(paths cluster.Paths) (cluster.Node, error) {
+func InspectPaths(ctx context.Context, paths cluster.Paths) (cluster.Node, error) {
+	if ctx.Err() != nil {
+		return cluster.Node{}, context.Cause(ctx)
+	}
 	out, err := inspectInstalled(paths.Config)
 	if err != nil {
 		return cluster.Node{}, err
@@ -56,6 +61,9 @@ func InspectPaths(paths cluster.Paths) (cluster.Node, error) {
 	}
 	if out.Process, err = inspectProcess(s, paths.Log); err != nil {
 		return cluster.Node{}, err
+	}
+	if ctx.Err() != nil {
+		return cluster.Node{}, context.Cause(ctx)
 	}
 	if out.Data, err = inspectData(paths.Data); err != nil {
 		return cluster.Node{}, err
@@ -94,7 +102,7 @@ func inspectData(dataDir string) (cluster.Data, error) {
 // readInstalled is the member file in a folder, or nil if there is none.
 func readInstalled(configDir string) (*node.Node, error) {
 	path := filepath.Join(configDir, node.FileName)
-	b, err := os.ReadFile(path)
+	b, err := untrusted.Read(path, untrusted.Small)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -126,7 +134,7 @@ func readCertificates(configDir string) (*cluster.Certificate, error) {
 }
 
 func readCertificate(path string) (*cluster.Certificate, error) {
-	b, err := os.ReadFile(path)
+	b, err := untrusted.Read(path, untrusted.Small)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

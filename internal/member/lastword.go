@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // tailSize bounds what is read of a log, in bytes: more than etcd writes
@@ -21,21 +21,12 @@ const tailSize = 64 << 10
 // empty if it does not (or there is none): it was killed, or the machine went
 // down.
 func lastWord(path string, since time.Time) (string, error) {
-	f, err := os.Open(path)
+	b, err := untrusted.Tail(path, tailSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read log: %w", err)
-	}
-	defer f.Close()
-	end, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return "", fmt.Errorf("read log %s: %w", path, err)
-	}
-	b, err := io.ReadAll(io.NewSectionReader(f, max(0, end-tailSize), tailSize))
-	if err != nil {
-		return "", fmt.Errorf("read log %s: %w", path, err)
 	}
 	return Ending(b, since), nil
 }

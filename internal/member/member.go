@@ -8,20 +8,24 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"go.etcd.io/etcd/pkg/v3/osutil"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // ErrRunning says that a member runs from this configuration folder already.
@@ -100,7 +104,7 @@ func open(configDir string) (*journal, node.Node, error) {
 // copied folder has a lock of its own, and its member would run twice.
 func readNode(configDir string) (node.Node, error) {
 	path := filepath.Join(configDir, node.FileName)
-	b, err := os.ReadFile(path)
+	b, err := untrusted.Read(path, untrusted.Small)
 	if err != nil {
 		return node.Node{}, fmt.Errorf("read member file: %w", err)
 	}
@@ -247,12 +251,31 @@ func (s starter) start(ctx context.Context, n node.Node, log *logger) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("ended before etcd: %w", context.Cause(ctx))
 	}
+	report := func(err error) { log.line("error", err.Error()) }
+	marks, err := newMarking(n)
+	if err != nil {
+		return err
+	}
+	if err := marks.advance(time.Now()); err != nil {
+		report(err) // see keep
+	}
 	if s.program != "" {
 		return s.become(n)
 	}
 	watch, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { awaitBirth(watch, n, func(err error) { log.line("error", err.Error()) }) })
+	wg.Go(func() {
+		awaitBirth(watch, n, report)
+		marks.keep(watch, report, func() {
+			// By now etcd has told what it does at its end, which is then done
+			// first: this marks the log as it was closed.
+			osutil.RegisterInterruptHandler(func() {
+				if err := marks.advance(time.Now()); err != nil {
+					report(err)
+				}
+			})
+		})
+	})
 	etcdmain.Main(append([]string{"etcd"}, n.Args...))
 	cancel()
 	wg.Wait()
@@ -261,17 +284,30 @@ func (s starter) start(ctx context.Context, n node.Node, log *logger) error {
 
 // become turns this process into another etcd. Pid and start time stay, and so
 // does the lock, whose file the other program inherits: what the status says
-// stays true. Nobody is left to note the birth of the data; until the next
-// start notes it, the first-start file tells an empty data directory from a
-// lost one.
+// stays true. A second process ([Watch]) notes the birth of the data and how far
+// it goes. It is begun before the lock is made to be inherited, and has none.
 func (s starter) become(n node.Node) error {
 	if n.Resolver != "" {
 		return fmt.Errorf("run %s: it would not ask the name server of this host, %s; only the etcd in pleiad does", s.program, n.Resolver)
+	}
+	if err := watched(n); err != nil {
+		return fmt.Errorf("run %s: %w", s.program, err)
 	}
 	if err := s.lock.Bequeath(); err != nil {
 		return fmt.Errorf("run %s: %w", s.program, err)
 	}
 	return fmt.Errorf("run %s: %w", s.program, replaceProcess(s.program, append([]string{"etcd"}, n.Args...)))
+}
+
+// watched begins the second process.
+func watched(n node.Node) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, "member", "--dir", n.Paths.Config, "--watch", strconv.Itoa(os.Getpid()))
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd.Start()
 }
 
 // unwanted are the environment variables that would change what etcd does: its

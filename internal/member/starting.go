@@ -7,8 +7,9 @@ import (
 
 // Starting is a member on its way up, as whoever starts it sees it.
 type Starting struct {
-	// Config is the folder of its configuration.
-	Config string
+	// Status reads what it says of itself: [ReadStatus], with whose rights that
+	// takes.
+	Status func() (Status, error)
 	// Poll is how often it is looked at.
 	Poll time.Duration
 	// Occupied says who listens on one of its ports; nil for nobody.
@@ -39,7 +40,7 @@ const (
 func (s Starting) Vacant(ctx context.Context) (free bool, err error) {
 	for began := time.Now(); ; {
 		occupied := s.Occupied(ctx)
-		now, err := ReadStatus(s.Config)
+		now, err := s.Status()
 		switch {
 		case err != nil:
 			return false, err
@@ -61,7 +62,7 @@ func (s Starting) Vacant(ctx context.Context) (free bool, err error) {
 func (s Starting) Await(ctx context.Context) (Status, error) {
 	var waits time.Time // since when the gate waits; zero if it does not
 	for {
-		now, err := ReadStatus(s.Config)
+		now, err := s.Status()
 		if err != nil {
 			return now, err
 		}

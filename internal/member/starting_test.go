@@ -19,13 +19,14 @@ import (
 type rising struct {
 	*testing.T
 	member.Starting
-	began time.Time
+	config string
+	began  time.Time
 }
 
 func newRising(t *testing.T) *rising {
-	r := &rising{T: t, began: time.Now()}
+	r := &rising{T: t, config: t.TempDir(), began: time.Now()}
 	r.Starting = member.Starting{
-		Config: t.TempDir(), Poll: 5 * time.Millisecond,
+		Status: func() (member.Status, error) { return member.ReadStatus(r.config) }, Poll: 5 * time.Millisecond,
 		Occupied: func(context.Context) error { return nil },
 		Serves:   func(context.Context) bool { return false },
 		Ended:    func(context.Context, member.Status) error { return nil },
@@ -44,7 +45,7 @@ func (r *rising) says(gate, exit string) {
 	}
 	b, err := json.Marshal(member.Status{Version: member.StatusVersion, Process: self, Gate: gate, Exit: exit})
 	if err == nil {
-		_, err = durable.Replace(durable.Private(filepath.Join(r.Config, member.StatusFile), b))
+		_, err = durable.Replace(durable.Private(filepath.Join(r.config, member.StatusFile), b))
 	}
 	if err != nil {
 		r.Error(err)

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // Files in the configuration folder, beside node.FileName.
@@ -81,7 +81,7 @@ func encode(v any) []byte {
 // pid alone, in a copied file, would make the original's member ours.
 func ReadStatus(configDir string) (Status, error) {
 	path := filepath.Join(configDir, StatusFile)
-	b, err := os.ReadFile(path)
+	b, err := untrusted.Read(path, untrusted.Small)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Status{}, nil
 	}

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,10 +42,20 @@ const (
 func TestMain(m *testing.M) {
 	if os.Args[0] == "etcd" {
 		fmt.Println("another etcd was given", strings.Join(os.Args[1:], " "))
+		if path := os.Getenv("PLAY_GROW"); path != "" {
+			grow(path)
+		}
 		terminated := make(chan os.Signal, 1)
 		signal.Notify(terminated, syscall.SIGTERM)
 		<-terminated
 		os.Exit(exitOther)
+	}
+	if len(os.Args) == 6 && os.Args[1] == "member" && os.Args[4] == "--watch" {
+		parent, err := strconv.Atoi(os.Args[5])
+		if err != nil || Watch(context.Background(), os.Args[3], parent, os.Stderr) != nil {
+			os.Exit(exitRefused)
+		}
+		os.Exit(0)
 	}
 	if len(os.Args) >= 3 && os.Args[1] == "member" {
 		err := Run(context.Background(), os.Args[2], strings.Join(os.Args[3:], ""), os.Stderr)
@@ -196,7 +207,7 @@ func (r *running) ended() syscall.WaitStatus {
 
 func (r *running) inspect() cluster.Node {
 	r.t.Helper()
-	n, err := Inspect(r.node.Paths.Config)
+	n, err := Inspect(r.t.Context(), r.node.Paths.Config)
 	if err != nil {
 		r.t.Fatal(err)
 	}

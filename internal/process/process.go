@@ -16,6 +16,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // Stamp identifies one process on this machine for as long as it lives.
@@ -111,7 +113,7 @@ type Child struct {
 // logFile, standard input empty, and the environment that [Environment] leaves it,
 // with more added.
 func Spawn(argv, more []string, logFile string) (Child, error) {
-	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	out, err := untrusted.Append(logFile)
 	if err != nil {
 		return Child{}, fmt.Errorf("open log: %w", err)
 	}

@@ -55,6 +55,7 @@ const (
 	PlaceSays
 	OtherMachines
 	PutDataBack
+	PutNewestBack
 	LetOthersServe
 	RemoveForeign
 	RemoveHost
@@ -90,6 +91,7 @@ var texts = [...]string{
 	PlaceSays:       "%s",
 	OtherMachines:   "give the cluster other machines, or remove by hand what nobody needs there",
 	PutDataBack:     "put its own data directory back, if it was moved",
+	PutNewestBack:   "put its newest data directory back, if it was moved",
 	LetOthersServe:  "replacing a member is not part of this version; while the others are a quorum, the cluster serves",
 	RemoveForeign:   "remove what does not belong there, then run the command again",
 	RemoveHost:      "look at what such a host holds, and remove it by hand if nobody needs it",

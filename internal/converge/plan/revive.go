@@ -14,7 +14,7 @@ func (s situation) revive() []Step {
 	var steps []Step
 	for _, h := range s.hosts {
 		n := h.Node.Value
-		if h.Copy != "" || !h.Node.Known() || n.Process.Running || n.Installed == "" || !n.Sealed || !n.Data.Present || !n.Data.Born || !s.holdsOwn(h) || s.givenUp(h) {
+		if h.Copy != "" || !h.Node.Known() || n.Process.Running || n.Installed == "" || !n.Sealed || !n.Data.Present || !n.Data.Born || n.Data.Older || !s.holdsOwn(h) || s.givenUp(h) {
 			continue
 		}
 		marker := cluster.Marker{Token: h.Token, ID: n.Data.Cluster, Phase: cluster.Sealed}

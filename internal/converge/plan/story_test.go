@@ -241,6 +241,11 @@ func (w *story) event(line string, f []string) error {
 		host(func(h *cluster.Host) {
 			h.Node.Value.Data = cluster.Data{Present: true, Born: true, Member: 1, Cluster: 2}
 		})
+	case f[1] == "rolled-back":
+		host(func(h *cluster.Host) {
+			d := &h.Node.Value.Data
+			d.Older, d.Reached, d.Ends = d.Present, cluster.Reach{Term: 3, Index: 25}, cluster.Reach{Term: 2, Index: 15}
+		})
 	case f[1] == "unreachable":
 		host(func(h *cluster.Host) {
 			h.Node = cluster.Unknown[cluster.Node](rest(2))

@@ -251,8 +251,8 @@ func (s situation) taken(what string) *Refusal {
 	return &r
 }
 
-// unfit refuses to start a member whose data is lost or somebody else's (rule
-// R6), or whose etcd founded another cluster than the one that was computed
+// unfit refuses to start a member whose data is lost, older than it was or
+// somebody else's (rule R6), or whose etcd founded another cluster than the one that was computed
 // (rule R3); nil if the data fits the node.
 func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	d := h.Node.Value.Data
@@ -269,6 +269,10 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	case d.Present && !d.Own(n.Made()):
 		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
 		r.Remedy = remedies(PutDataBack)
+	case d.Present && d.Older:
+		r.Evidence = []string{fmt.Sprintf("%s holds an older state of member %s: its log ends at %s, but the member had got to %s", h.Paths.Data, n.Member, d.Ends, d.Reached),
+			"what it acknowledged and voted since is missing: started so, it could make the cluster lose writes"}
+		r.Remedy = remedies(PutNewestBack, otherwise)
 	case !d.Present && (d.Born || n.Sealed):
 		r.Evidence = []string{fmt.Sprintf("%s is empty, but member %s once had data: started so, it could corrupt the others", h.Paths.Data, n.Member)}
 		r.Remedy = remedies(PutDataBack, otherwise)

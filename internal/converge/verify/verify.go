@@ -154,6 +154,8 @@ func (c *checker) member(spec cluster.Spec, m cluster.Marker, h cluster.Host, ho
 	name := string(h.Name)
 	if d := h.Node.Value.Data; h.Node.Known() && d.Born && !d.Present {
 		c.say(name, "its data directory %s is gone", h.Paths.Data)
+	} else if d.Older {
+		c.say(name, "its data directory %s holds an older state: it ends at %s, the member had got to %s", h.Paths.Data, d.Ends, d.Reached)
 	}
 	if !h.View.Known() {
 		c.say(name, "%s", h.View.Unknown)

@@ -14,6 +14,7 @@ import (
 
 func newMember(s *System) *cobra.Command {
 	var dir, program string
+	var parent int
 	cmd := &cobra.Command{
 		Use:    "member",
 		Short:  "Be the member of a host: check, wait at the gate, then etcd",
@@ -21,6 +22,12 @@ func newMember(s *System) *cobra.Command {
 		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// It says why it ends itself, in the form of its log.
+			if parent != 0 {
+				if s.Watch(cmd.Context(), dir, parent, s.Err) != nil {
+					return quietExit(Failed)
+				}
+				return nil
+			}
 			var refusal *member.Refusal
 			switch err := s.Member(cmd.Context(), dir, program, s.Err); {
 			case errors.As(err, &refusal):
@@ -33,6 +40,7 @@ func newMember(s *System) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "the host's configuration folder")
 	cmd.Flags().StringVar(&program, "exec", "", "an etcd to run instead of the one in pleiad")
+	cmd.Flags().IntVar(&parent, "watch", 0, "note how far the data of another etcd goes, as long as this parent runs")
 	_ = cmd.MarkFlagRequired("dir")
 	return cmd
 }

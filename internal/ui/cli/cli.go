@@ -49,6 +49,9 @@ type System struct {
 	// own or, if program is not empty, that one; it does not return if that
 	// succeeds.
 	Member func(ctx context.Context, dir, program string, stderr io.Writer) error
+	// Watch is the second process of a member that runs another program's etcd,
+	// for as long as its parent runs.
+	Watch func(ctx context.Context, dir string, parent int, stderr io.Writer) error
 	// Agent does what a controller elsewhere asks for, until in ends.
 	Agent func(ctx context.Context, in io.Reader, out io.Writer) error
 	// NameServer serves DNS from a folder until ctx ends.

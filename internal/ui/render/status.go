@@ -121,6 +121,9 @@ func hostStatus(spec cluster.Spec, r cluster.Seen[cluster.Records], h cluster.Ho
 	default:
 		out.Health = "healthy"
 	}
+	if n.Data.Older {
+		out.Detail = strings.TrimPrefix(fmt.Sprintf("%s; its data is older than it was: it ends at %s, not at %s", out.Detail, n.Data.Ends, n.Data.Reached), "; ")
+	}
 	if n.Data.Member != 0 {
 		out.Member = n.Data.Member.String()
 	}

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pleiad-etcd/pleiad/internal/bound"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // disk is every effect that a home has on its folder, so that tests can let
@@ -91,7 +91,7 @@ func readOwn(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &Error{Path: path, Problem: fmt.Sprintf("want a file, not a %s", kind(info)), Hint: restore, Kind: ErrForeign}
 	}
-	b, err := bound.ReadFile(path, maxOwn)
+	b, err := untrusted.Read(path, maxOwn)
 	if errors.Is(err, fs.ErrNotExist) { // removed since we looked
 		return nil, err
 	}

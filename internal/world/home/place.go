@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // mark is the part of home.json that says which folder it was written in. What
@@ -79,7 +79,7 @@ func sameFolder(a, b string) bool {
 func (h *Home) elsewhere() string {
 	files, _ := filepath.Glob(h.path("hosts", "*", "config", node.FileName)) // the pattern is well-formed
 	for _, f := range files {
-		b, err := bound.ReadFile(f, maxOwn)
+		b, err := untrusted.Read(f, maxOwn)
 		if err != nil {
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -35,6 +35,8 @@ func (w *World) Afflict(what string) bool {
 			}
 			h.Copy, h.copied = "its folder was put back from a backup", w.moment()
 		})
+	case "roll back":
+		done = w.strikeHost(what, func(h *host) bool { return h.log != nil && h.mark.end > 0 }, w.rollBack)
 	case "unreachable":
 		done = w.strikeHost(what, func(h *host) bool { return !h.unreachable }, func(h *host) {
 			h.unreachable = true
@@ -127,12 +129,21 @@ func (w *World) misplace(h *host) {
 	if h.process != nil {
 		w.end(h, "signal: killed")
 	}
-	h.log = &identity{h.log.member + 1, h.log.cluster}
+	h.log = &identity{member: h.log.member + 1, cluster: h.log.cluster}
 	for _, other := range w.rules.ours() {
 		if other != h && other.log != nil {
-			h.log = &identity{other.log.member, other.log.cluster}
+			h.log = &identity{member: other.log.member, cluster: other.log.cluster}
 		}
 	}
+}
+
+// rollBack puts a former state of a member's data in the place of the newest, as
+// a snapshot of its disk has it.
+func (w *World) rollBack(h *host) {
+	if h.process != nil {
+		w.end(h, "signal: killed")
+	}
+	h.log = &identity{member: h.log.member, cluster: h.log.cluster, end: min(h.log.end, w.chance.IntN(h.mark.end))}
 }
 
 // vanish takes a host out of the world with all that is on it.

@@ -22,6 +22,8 @@ type etcd struct {
 	// names that they were made by.
 	links              map[[2]cluster.MemberID]bool
 	electing, retrying bool
+	// written is how many writes were acknowledged.
+	written int
 }
 
 // listed is an entry of the member list. Its name is empty until it has
@@ -97,6 +99,7 @@ func (w *World) settle(e *etcd) {
 		e.electing = true
 		w.after(w.between(100*time.Millisecond, 1200*time.Millisecond), func() { w.elect(e) })
 	}
+	w.replicate(e)
 	for _, p := range live {
 		if !p.ready && !p.publishing && e.led(p) {
 			p.publishing = true
@@ -131,9 +134,40 @@ func (w *World) elect(e *etcd) {
 	if e.leader != 0 || len(able) == 0 {
 		return
 	}
+	newest := slices.MaxFunc(able, func(a, b *process) int { return a.end - b.end }).end
+	able = slices.DeleteFunc(able, func(p *process) bool { return p.end < newest })
 	e.term++
 	e.leader = able[w.chance.IntN(len(able))].self.id
+	w.rules.elects(e, newest)
+	w.write(e)
 	w.settle(e)
+}
+
+// write is something that the leader of a cluster acknowledges: it is then in
+// the logs of all members that the leader is connected with, a quorum.
+func (w *World) write(e *etcd) {
+	e.written++
+	w.replicate(e)
+}
+
+// replicate brings the logs of members up to their leader's.
+func (w *World) replicate(e *etcd) {
+	for _, p := range e.live() {
+		h := p.host
+		if !e.led(p) || p.end == e.written {
+			continue
+		}
+		p.end = e.written
+		if h.log == nil || h.log.member != p.self.id { // it writes to files that are gone
+			continue
+		}
+		h.log.end = p.end
+		w.after(w.between(0, time.Second), func() {
+			if h.process == p && h.log != nil && h.log.member == p.self.id {
+				h.mark.member, h.mark.end = p.self.id, h.log.end
+			}
+		})
+	}
 }
 
 // publish makes a member ready: its name and client URL are in the list, which
@@ -150,6 +184,7 @@ func (w *World) publish(p *process) {
 		}
 	}
 	w.rules.serves(p)
+	w.write(p.of)
 	for _, o := range p.viewers {
 		w.act(o)
 		w.answer(o, o.err, w.between(100*time.Microsecond, 2*time.Millisecond))

@@ -36,6 +36,12 @@ type host struct {
 	// etcd was let go, born that its data was seen, fresh that the data
 	// directory is still the one it was given.
 	begun, born, fresh bool
+	// mark is how far the log is known to have gone; it lies outside the data.
+	mark struct {
+		member cluster.MemberID
+		end    int
+	}
+	unmarked bool // nobody looks at the mark
 
 	process *process
 	exit    string        // why the last process ended
@@ -60,16 +66,27 @@ type puppet struct {
 	stubborn     bool
 }
 
-// identity is what stands at the head of a write-ahead log.
+// identity is what stands at the head of a write-ahead log, and how many entries
+// are in it.
 type identity struct {
 	member  cluster.MemberID
 	cluster cluster.ID
+	end     int
+}
+
+// older says that the log is one from before its mark.
+func (h *host) older() bool {
+	return h.log != nil && h.log.member == h.mark.member && h.log.end < h.mark.end
 }
 
 // data is what member.readData would say.
 func (h *host) data() cluster.Data {
 	if h.log != nil {
-		return cluster.Data{Present: true, Born: h.begun, Member: h.log.member, Cluster: h.log.cluster}
+		d := cluster.Data{Present: true, Born: h.begun, Member: h.log.member, Cluster: h.log.cluster}
+		if h.older() && !h.unmarked {
+			d.Older, d.Reached.Index, d.Ends.Index = true, uint64(h.mark.end), uint64(h.log.end)
+		}
+		return d
 	}
 	return cluster.Data{Born: h.begun && (h.born || !h.fresh)}
 }
@@ -183,7 +200,7 @@ func (w *World) vacant() netip.Addr {
 // newHost makes a host at an address.
 func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.Token, addr netip.Addr) *host {
 	home := "/var/lib/pleiad/" + string(of) + "/" + string(name)
-	h := &host{of: of, made: w.moment(), resolver: map[cluster.Key]remembered{}, fresh: true, Host: cluster.Host{Name: name, Address: addr,
+	h := &host{of: of, made: w.moment(), unmarked: w.opts.NoMark, resolver: map[cluster.Key]remembered{}, fresh: true, Host: cluster.Host{Name: name, Address: addr,
 		Ports: cluster.StandardPorts(), Token: token, Paths: cluster.Paths{Config: home + "/config", Data: home + "/data"}}}
 	w.hosts = append(w.hosts, h)
 	slices.SortFunc(w.hosts, func(a, b *host) int { return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.Name, b.Name)) })

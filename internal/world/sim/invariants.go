@@ -303,7 +303,7 @@ func (r *rules) installs(c *Controller, h *host, n node.Node) {
 			r.must("R2", n.Token == h.node.Token, "%s installs a node of token %s over one of %s on %s", c.Name, n.Token, h.node.Token, h.Name)
 			r.must("R2", n.Generation >= h.node.Generation, "%s installs a node of generation %d over one of %d on %s", c.Name, n.Generation, h.node.Generation, h.Name)
 		}
-		r.must("R6", h.log == nil || *h.log == identity{n.Member, n.ID}, "%s installs the node of member %s of cluster %s beside data of %v on %s", c.Name, n.Member, n.ID, h.log, h.Name)
+		r.must("R6", h.log == nil || h.log.member == n.Member && h.log.cluster == n.ID, "%s installs the node of member %s of cluster %s beside data of %v on %s", c.Name, n.Member, n.ID, h.log, h.Name)
 	}
 	if m := r.now(); m != nil && n.Sealed && m.Token == n.Token && m.Phase == cluster.Sealed {
 		for _, name := range m.Members {

@@ -133,7 +133,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case damage != "" && (r.Rule == "R2" || r.Rule == "R6" && strings.HasPrefix(r.What, "launch")):
 		return damage
 	case r.Rule == "R6" && (strings.HasPrefix(r.What, "start member") || strings.HasPrefix(r.What, "trust member")):
-		return had("wipe", "misplace", "restore")
+		return had("wipe", "misplace", "roll back", "restore")
 	case r.Rule == "R6":
 		return had("vanish", "host dies while starting")
 	case r.Rule == "R9": // a lost host's address is in no node that is made now
@@ -157,7 +157,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case r.Rule == "R5" && s.mistaken:
 		return "mistake"
 	case r.Rule == "R5": // what must be mended first is refused beside it
-		return had("vanish", "host dies while starting", "wipe", "misplace", "restore", "foreign value", "restore zone", "edit marker")
+		return had("vanish", "host dies while starting", "wipe", "misplace", "roll back", "restore", "foreign value", "restore zone", "edit marker")
 	}
 	return ""
 }

@@ -31,6 +31,7 @@ type process struct {
 	ready      bool // etcd has joined a quorum since its start
 	self       *listed
 	of         *etcd
+	end        int // of its log, in memory
 
 	starters, viewers []*op // calls that wait for it
 }
@@ -193,7 +194,7 @@ func (w *World) found(p *process, list []*listed, self *listed) {
 		if w.etcds[id] == nil {
 			w.etcds[id] = &etcd{id: id, members: list, links: map[[2]cluster.MemberID]bool{}}
 		}
-		h.log = &identity{self.id, id}
+		h.log = &identity{member: self.id, cluster: id}
 		w.boot(p, w.etcds[id])
 	})
 }
@@ -213,7 +214,7 @@ func (w *World) boot(p *process, e *etcd) {
 			w.end(h, "panic: tocommit(7) is out of range [lastIndex(0)]. Was the raft log corrupted, truncated, or lost?")
 			return
 		}
-		p.listening, p.of = true, e
+		p.listening, p.of, p.end = true, e, h.log.end
 		for _, l := range e.members {
 			if l.id == h.log.member {
 				p.self, l.process = l, p

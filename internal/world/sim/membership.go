@@ -107,7 +107,14 @@ func (r *rules) founds(p *process, id cluster.MemberID, formed cluster.ID, list 
 
 // boots checks a member that starts from data: they are its own (rule R6).
 func (r *rules) boots(p *process, id cluster.MemberID) {
+	r.must("R6", !p.host.older(), "%s starts with older data: its log ends at %d, the mark is at %d", p.node.Name, p.host.log.end, p.host.mark.end)
 	r.must("R6", id == p.node.Member || r.hollow[id] || r.broken(p), "%s starts with the data of member %s, not %s", p.node.Name, id, p.node.Member)
+}
+
+// elects: whoever leads has every write that was acknowledged (rule R6).
+func (r *rules) elects(e *etcd, newest int) {
+	r.must("R6", newest >= e.written, "cluster %s elects a leader whose log ends at %d: writes up to %d were acknowledged and are lost", e.id, newest, e.written)
+	e.written = newest // reported once
 }
 
 // broken says that a member already founded another cluster than it should

@@ -450,6 +450,15 @@ var tried = map[plan.Way]remedy{
 		befall: func(s *stage) { s.moveData(s.first()) },
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.putDataBack() }},
 	},
+	plan.PutNewestBack: {
+		befall: func(s *stage) {
+			h := s.first()
+			s.w.Run(2*time.Second, func() bool { return h.mark.end == h.log.end })
+			s.kept[h] = *h.log
+			s.w.rollBack(h)
+		},
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.putDataBack() }},
+	},
 	plan.LetOthersServe: {
 		befall: func(s *stage) { s.moveData(s.first()) },
 		follow: []func(*stage, []string){nothing},

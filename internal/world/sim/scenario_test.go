@@ -21,6 +21,8 @@ type broken struct {
 	world              func(world.World) world.World
 	noGate, noIdentity bool
 	askTwice           bool
+	noMark             bool
+	befalls            string // an affliction that every seed has in its mix
 }
 
 // scenario is the life of a world, from a seed: a sequence of runs under
@@ -61,9 +63,12 @@ func play(seed uint64, b broken) result {
 	s := &scenario{broken: b, chance: rand.New(rand.NewPCG(seed, 0)), mine: &sim.Store{}}
 	s.stores = []*sim.Store{s.mine, {}}
 	s.spec = s.drawSpec()
-	s.w = sim.New(sim.Options{Seed: seed, Spec: s.spec, Idle: synctest.Wait, NoGate: b.noGate, NoIdentity: b.noIdentity, AskTwice: b.askTwice,
+	s.w = sim.New(sim.Options{Seed: seed, Spec: s.spec, Idle: synctest.Wait, NoGate: b.noGate, NoIdentity: b.noIdentity, AskTwice: b.askTwice, NoMark: b.noMark,
 		Negative: time.Duration(5+s.chance.IntN(35)) * time.Second})
 	s.mix = s.drawMix()
+	if b.befalls != "" {
+		s.mix.afflictions = append(s.mix.afflictions, b.befalls)
+	}
 	s.w.SetRates(s.mix.rates)
 	for range 1 + s.chance.IntN(4) {
 		s.act()

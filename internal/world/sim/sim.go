@@ -24,8 +24,8 @@
 //     that moment or never. Nothing acts from beyond the grave.
 //
 // What the model holds of etcd, and where each fact was seen, stands in
-// member.go and etcd.go. It leaves out: data and revisions, lagging followers
-// (all connected members see one list), learners and any change of members,
+// member.go and etcd.go. It leaves out: what is written (only how much,
+// and that all connected members have it), learners and any change of members,
 // the milliseconds between a passed gate and etcd's own lookups, record sets
 // that reach some authoritative servers late, and real cryptography.
 //
@@ -69,6 +69,8 @@ type Options struct {
 	NoGate, NoIdentity bool
 	// AskTwice lets etcd look for its peers in DNS by itself, after the gate.
 	AskTwice bool
+	// NoMark takes away the knowledge of how far data had got (rule R6).
+	NoMark bool
 }
 
 // World is one simulated world. Only the goroutine in [World.Run] touches it;

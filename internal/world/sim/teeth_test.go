@@ -29,7 +29,7 @@ func TestTeeth(t *testing.T) {
 		broken       broken
 	}{
 		{"R1", "unknown counts as absent", broken{planner: unknownIsAbsent}},
-		{"R1", "a machine that cannot be seen counts as free", broken{planner: darkIsFree}},
+		{"R2", "a machine that cannot be seen counts as free", broken{planner: darkIsFree, befalls: "dark"}},
 		{"R2", "the marker goes before the hosts", broken{planner: markerFirst}},
 		{"R2", "a marker from the past unseals nodes", broken{planner: markerObeyed, noIdentity: true}},
 		{"R2", "a marker from the past is carried on", broken{planner: markerObeyed}},
@@ -42,6 +42,7 @@ func TestTeeth(t *testing.T) {
 		{"R6", "nodes are put beside another member's data", broken{planner: deliverAnyway, noIdentity: true}},
 		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
 		{"R6", "a copied host counts as the original", broken{planner: copiedHostIsOurs}},
+		{"R6", "older data is not noticed", broken{noMark: true, befalls: "roll back"}},
 		{"R8", "clients are sent to members before they serve", broken{planner: clientsAtOnce}},
 		{"R9", "members that cannot be seen are pinned no more", broken{planner: seenOnly}},
 		{"R10", "foreign values are withdrawn", broken{planner: foreignIsOurs}},

@@ -199,8 +199,8 @@ type deliverer struct {
 
 func (d deliverer) Inspect(ctx context.Context, h cluster.Host) (n cluster.Node, err error) {
 	defer d.done(time.Now(), "host "+string(h.Name), "inspect", func() string {
-		return fmt.Sprintf("installed %q, data %t, born %t, running %t, gate %q, exit %q",
-			n.Installed, n.Data.Present, n.Data.Born, n.Process.Running, n.Process.Gate, n.Process.Exit)
+		return fmt.Sprintf("installed %q, data %t, born %t, older %t, running %t, gate %q, exit %q",
+			n.Installed, n.Data.Present, n.Data.Born, n.Data.Older, n.Process.Running, n.Process.Gate, n.Process.Exit)
 	}, &err)
 	return d.Deliverer.Inspect(ctx, h)
 }

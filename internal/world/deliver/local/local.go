@@ -42,10 +42,7 @@ func New(argv func(configDir string) []string) *Deliverer {
 
 // Inspect implements deliver.Deliverer.
 func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error) {
-	n, err := cluster.Node{}, ctx.Err()
-	if err == nil {
-		n, err = member.InspectPaths(h.Paths)
-	}
+	n, err := member.InspectPaths(ctx, h.Paths)
 	if err != nil {
 		return cluster.Node{}, fmt.Errorf("inspect %s: %w", h.Name, err)
 	}

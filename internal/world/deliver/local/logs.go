@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // logPoll is how often a followed log is looked at.
@@ -180,7 +181,7 @@ func (l *logs) look(ctx context.Context) (current *os.File, names []string, err 
 // openIfThere returns nil for a file that does not exist: between two renames,
 // or removed as the oldest.
 func openIfThere(path string) (*os.File, error) {
-	f, err := os.Open(path)
+	f, err := untrusted.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

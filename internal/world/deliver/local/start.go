@@ -17,6 +17,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
@@ -41,7 +42,7 @@ func (d *Deliverer) start(ctx context.Context, h cluster.Host) error {
 		return err
 	}
 	s := starting{host: h, before: before}
-	watch := member.Starting{Config: h.Paths.Config, Poll: poll, Ended: s.ended,
+	watch := member.Starting{Status: func() (member.Status, error) { return member.ReadStatus(h.Paths.Config) }, Poll: poll, Ended: s.ended,
 		Occupied: func(ctx context.Context) error { return occupied(ctx, h) },
 		Serves:   func(ctx context.Context) bool { return accepts(ctx, h, h.Ports.Metrics) }}
 	if before.Running() {
@@ -122,7 +123,7 @@ func (s *starting) ended(ctx context.Context, _ member.Status) error {
 	if held, err := lockHeld(s.host); err != nil || held {
 		return err
 	}
-	reason := s.reason()
+	reason := s.reason(ctx)
 	if strings.Contains(reason, syscall.EADDRINUSE.Error()) { // somebody was faster than etcd
 		if err := occupied(ctx, s.host); err != nil {
 			return fmt.Errorf("its process ended: %w", err)
@@ -133,16 +134,16 @@ func (s *starting) ended(ctx context.Context, _ member.Status) error {
 
 // reason is the last word of a process that ended: its own, if it came as far
 // as its status, else the last line of what it printed.
-func (s *starting) reason() string {
+func (s *starting) reason(ctx context.Context) string {
 	nothing := "it left no reason in " + s.host.Paths.Log
-	n, err := member.InspectPaths(s.host.Paths)
+	n, err := member.InspectPaths(ctx, s.host.Paths)
 	if err != nil {
 		return err.Error()
 	}
 	if now, err := member.ReadStatus(s.host.Paths.Config); err != nil || now.Process != s.before.Process {
 		return cmp.Or(n.Process.Exit, nothing)
 	}
-	f, err := os.Open(s.host.Paths.Log)
+	f, err := untrusted.Open(s.host.Paths.Log)
 	if err != nil {
 		return err.Error()
 	}

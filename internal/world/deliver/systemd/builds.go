@@ -17,7 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/pleiad-etcd/pleiad/internal/bound"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
@@ -78,7 +78,11 @@ const maxProgram = 1 << 30
 
 func (b *Builds) pack(arch string) (Build, error) {
 	path := b.path(arch)
-	program, err := bound.ReadFile(path, maxProgram)
+	real, err := filepath.EvalSymlinks(path) // a person may well name a link
+	var program []byte
+	if err == nil {
+		program, err = untrusted.Read(real, maxProgram)
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		return Build{}, &remedied{fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), remedyFor(arch)}
 	}

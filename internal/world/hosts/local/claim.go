@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/folder"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
@@ -79,7 +79,7 @@ func evidence(folder string) (string, error) {
 
 func (p *Provider) readClaim(name cluster.MemberName) (claim, error) {
 	file := filepath.Join(p.folder(name), claimFile)
-	b, err := bound.ReadFile(file, maxClaim)
+	b, err := untrusted.Read(file, maxClaim)
 	if err != nil {
 		return claim{}, err
 	}

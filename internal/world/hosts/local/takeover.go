@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/member"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // Living names the members that run on this machine from the folders of which
@@ -21,7 +21,7 @@ func (p *Provider) Living(ctx context.Context) (map[cluster.MemberName]int, erro
 	}
 	out := map[cluster.MemberName]int{}
 	for _, h := range list.Hosts {
-		b, err := bound.ReadFile(filepath.Join(h.Paths.Config, member.StatusFile), maxClaim)
+		b, err := untrusted.Read(filepath.Join(h.Paths.Config, member.StatusFile), maxClaim)
 		if absent(err) {
 			continue
 		}

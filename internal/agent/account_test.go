@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// ended is how a program ended that did not succeed.
+type ended int
+
+func (e ended) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+func (e ended) ExitCode() int { return int(e) }
+
+// users is a machine with at most one account, the member's.
+type users struct {
+	entry string
+	made  int
+}
+
+func (u *users) run(_ context.Context, program string, args ...string) (string, error) {
+	switch {
+	case program == "useradd":
+		u.made++
+		u.entry = "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin"
+	case program != "getent" || strings.Join(args, " ") != "passwd pleiad":
+		return "", fmt.Errorf("unexpected: %s %q", program, args)
+	case u.entry == "":
+		return "", ended(2)
+	case u.entry == "unreadable":
+		return "", ended(1)
+	}
+	return u.entry + "\n", nil
+}
+
+// An account that was there before becomes the member's only if it gives nobody
+// anything; a member that runs is looked at whatever became of its account.
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, entry string
+		says        string // of the refusal; empty for none
+		ours        bool
+	}{
+		{"ours", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true},
+		{"ours, where the system's IDs go further", "pleiad:x:60001:60001:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true},
+		{"made for us", "pleiad:x:450:450::/nonexistent:/bin/false", "", false},
+		{"root", "pleiad:x:0:997:" + madeByUs + ":/root:/usr/sbin/nologin", "it is root", true},
+		{"root's group", "pleiad:x:997:0:" + madeByUs + ":/root:/usr/sbin/nologin", "root's group", true},
+		{"login", "pleiad:x:450:450:Pleiades:/home/pleiad:/bin/bash", `its shell is "/bin/bash"`, false},
+		{"ours, but with a login since", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/bin/sh", `its shell is "/bin/sh"`, true},
+		{"no shell means sh", "pleiad:x:450:450:::", `its shell is ""`, false},
+		{"a person's", "pleiad:x:1001:1001:Pleiades:/home/pleiad:/usr/sbin/nologin", "its ID is 1001", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := &Host{Run: (&users{entry: tt.entry}).run}
+			_, err := h.machineUser(t.Context(), true)
+			if refused := errors.Is(err, ErrAccount); refused != (tt.says != "") || refused && (!strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "usermod")) {
+				t.Errorf("for a delivery: %v, want %q", err, tt.says)
+			}
+			if why := h.unfit(t.Context()); (why != "") != (tt.says != "") || !strings.Contains(why, tt.says) {
+				t.Errorf("for the doctor: %q, want %q", why, tt.says)
+			}
+			if u, err := h.machineUser(t.Context(), false); err != nil || u.Ours != tt.ours {
+				t.Errorf("for a look: %+v, %v, want ours %t", u, err, tt.ours)
+			}
+		})
+	}
+}
+
+func TestAccountIsMade(t *testing.T) {
+	t.Parallel()
+	u := &users{}
+	h := &Host{Run: u.run}
+	if got, err := h.machineUser(t.Context(), false); err != nil || got != (User{}) || u.made != 0 {
+		t.Errorf("for a look: %+v, %v, made %d times, want none", got, err, u.made)
+	}
+	if why := h.unfit(t.Context()); why != "" {
+		t.Errorf("for the doctor: %q, want that there is none yet to be fine", why)
+	}
+	for range 2 {
+		if got, err := h.machineUser(t.Context(), true); err != nil || got != (User{UID: 997, GID: 997, Ours: true}) || u.made != 1 {
+			t.Errorf("for a delivery: %+v, %v, made %d times, want it made once", got, err, u.made)
+		}
+	}
+	// Unknown is not absent.
+	u.entry = "unreadable"
+	if _, err := h.machineUser(t.Context(), true); err == nil || u.made != 1 {
+		t.Errorf("where users cannot be read: %v, made %d times, want an error", err, u.made)
+	}
+}

@@ -1,0 +1,117 @@
+// Package untrusted reads files whose names somebody else can put something
+// else under: files of a member, which a compromised one may exchange, and
+// files in folders of other users.
+//
+// [Read] and [Tail] return content, [Open] and [Append] an open file, [Names]
+// what is in a folder. All of them take only a regular file (or a folder), never wait for
+// whoever has the other end of a FIFO, do not follow a link in the last element
+// of a path, and have a limit. Links in the elements before it are followed: a
+// reader with more rights than whoever owns the folder must give them up first
+// (package agent does).
+package untrusted
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+)
+
+// ErrIrregular says that a path does not name a regular file.
+var ErrIrregular = errors.New("not a regular file")
+
+// ErrTooLarge says that a file or a folder is larger than its limit.
+var ErrTooLarge = errors.New("larger than allowed")
+
+// Limits on the files that are read as a whole, in bytes.
+const (
+	// Small is enough for the files that pleiad writes: they hold some hundred
+	// bytes, or a list of members or pins.
+	Small = 1 << 20
+	// Many is enough for the names in a folder of etcd's.
+	Many = 2000
+)
+
+// Open opens a regular file for reading.
+func Open(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|careful, 0)
+	return regular(f, path, err)
+}
+
+// regular is f if it is a regular file.
+func regular(f *os.File, path string, err error) (*os.File, error) {
+	if err != nil {
+		if info, wrong := os.Lstat(path); wrong == nil && !info.Mode().IsRegular() {
+			err = &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
+		}
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Append opens a regular file for appending, and makes it if it is absent.
+func Append(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|careful, 0o600)
+	return regular(f, path, err)
+}
+
+// Read is the content of a regular file of at most limit bytes.
+func Read(path string, limit int64) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)}
+	}
+	return b, nil
+}
+
+// Tail is the end of a regular file, at most n bytes of it.
+func Tail(path string, n int64) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-n), n))
+}
+
+// Names are the sorted names in a folder, at most [Many].
+func Names(folder string) ([]string, error) {
+	// With a slash at its end the path names a folder or nothing: a FIFO is
+	// not opened.
+	d, err := os.OpenFile(folder+string(os.PathSeparator), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(Many + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if len(names) > Many {
+		return nil, &fs.PathError{Op: "read", Path: folder, Err: fmt.Errorf("%w: more than %d names", ErrTooLarge, Many)}
+	}
+	slices.Sort(names)
+	return names, nil
+}
