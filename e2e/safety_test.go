@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 )
@@ -193,6 +195,81 @@ func TestWipedMemberStaysDown(t *testing.T) {
 	if r.code == 0 || !r.says("R6") {
 		t.Errorf("started by hand: %s", r)
 	}
+}
+
+// R6: data of before some acknowledged writes, such as a snapshot of a disk has,
+// is never started: the two members that could then form a quorum would not know
+// of them.
+func TestOlderDataStaysDown(t *testing.T) {
+	b := newBed(t)
+	b.must("up", "--cluster", "old")
+	members, _ := b.children("old")
+	members[0].kill(t)
+	saved := filepath.Join(t.TempDir(), "data")
+	data := filepath.Join(members[0].dir, "data")
+	replace := func(from, to string) {
+		t.Helper()
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(data, saved)
+	b.must("up", "--cluster", "old")
+	members, _ = b.children("old")
+	members[2].kill(t)
+	b.eventually("a leader among the rest", 30*time.Second, func() bool {
+		return b.run("etcdctl", "--cluster", "old", "--", "get", "key").code == 0
+	})
+	for i := range 10 {
+		b.put("old", fmt.Sprint("key", i), "acknowledged")
+	}
+	members[0].kill(t)
+	members[1].kill(t)
+	newest := filepath.Join(t.TempDir(), "data")
+	replace(data, newest)
+	replace(saved, data)
+	// And the other member that has the writes is away.
+	away := filepath.Join(members[1].dir, "config", "status.json")
+	address := hostAddress(b, members[1])
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+
+	if r := b.run("up", "--cluster", "old", "--timeout", "20s"); r.code == 0 || !r.says("R6", members[0].name, "older", "newest data directory") {
+		t.Errorf("want a refusal of %s by R6, got %s", members[0].name, r)
+	}
+	if members[0].alive() || stampIn(b, filepath.Join(members[0].dir, "config", "status.json")).Alive() {
+		t.Error("the member with older data was started")
+	}
+	if r := b.finish(b.command("member", "--dir", filepath.Join(members[0].dir, "config"))); r.code == 0 || !r.says("R6", "not the newest") {
+		t.Errorf("started by hand: %s", r)
+	}
+	if stampIn(b, away).Alive() {
+		t.Error("the member that is away runs: this proves nothing")
+	}
+
+	// The remedy that is printed.
+	replace(newest, data)
+	l.Close()
+	b.must("up", "--cluster", "old")
+	for i := range 10 {
+		b.wantValue("old", fmt.Sprint("key", i), "acknowledged")
+	}
+}
+
+// hostAddress is where a member listens for its peers.
+func hostAddress(b *bed, c child) string {
+	var claim struct {
+		Address string
+		Ports   struct{ Peer uint16 }
+	}
+	readJSON(b, filepath.Join(c.dir, "host.json"), &claim)
+	return net.JoinHostPort(claim.Address, fmt.Sprint(claim.Ports.Peer))
 }
 
 // R1: without its marker, a living cluster is not bootstrapped over.

@@ -125,7 +125,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	damage := had("delete marker", "restore zone", "edit marker")
 	switch {
 	case r.Rule == "R5" && strings.HasPrefix(r.What, "change the certificate"): // what must be mended first is refused beside it
-		return had("vanish", "host dies while starting", "wipe", "misplace")
+		return had("vanish", "host dies while starting", "wipe", "misplace", "restore", "roll back")
 	case r.Unknown:
 		return ""
 	case strings.Contains(text, "is not the one that the hosts of this cluster know"):
