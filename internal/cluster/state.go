@@ -171,6 +171,10 @@ type Host struct {
 	Copy string `json:"copy,omitempty"`
 	// Node is what is on the host.
 	Node Seen[Node] `json:"node"`
+	// Remedy is what a person can do where the host could not be inspected, a
+	// line each, and Lasting that looking again will not do; see [Place].
+	Remedy  []string `json:"remedy,omitempty"`
+	Lasting bool     `json:"lasting,omitempty"`
 	// View is what the member on the host says; asked only while it runs.
 	View Seen[View] `json:"view"`
 	// Skew is how far the host's clock is ahead of this machine's, as far as it

@@ -19,6 +19,7 @@ func unseen(spec cluster.Spec, s cluster.State) (found []cluster.Host, rest []cl
 	}
 	for _, p := range s.Places {
 		if h, ok := listed(spec, s, p); ok {
+			h.Remedy, h.Lasting = p.Remedy, p.Lasting
 			found = append(found, h)
 		} else {
 			rest = append(rest, p)

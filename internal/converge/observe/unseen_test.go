@@ -2,6 +2,7 @@ package observe
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -34,5 +35,25 @@ func TestListedByName(t *testing.T) {
 	}
 	if h, ok := listed(spec, state(sets, cluster.Host{Name: "etcd-a"}), place); ok {
 		t.Errorf("the host was seen elsewhere: %+v", h)
+	}
+}
+
+// What can be done about a place is not lost where the list says whose it is.
+func TestUnseenKeepsRemedy(t *testing.T) {
+	spec := cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 1, TLS: true}
+	at := netip.MustParseAddr("192.0.2.1")
+	marker := cluster.Marker{Cluster: "c1", Owner: "us", Generation: 3, Token: "t", Phase: cluster.Sealed, Members: []cluster.MemberName{"etcd-a"}}
+	s := cluster.State{Hosts: cluster.Known[[]cluster.Host](nil),
+		Records: cluster.Known(cluster.Records{Sets: []cluster.RecordSet{
+			cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, marker.String()),
+			cluster.NewRecordSet("etcd-a.dev.test.", cluster.A, at.String()),
+		}}),
+		Places: []cluster.Place{{Address: at, Unknown: "its claim is empty", Lasting: true, Remedy: []string{"write the claim again"}}}}
+	found, rest := unseen(spec, s)
+	if len(found) != 1 || len(rest) != 0 || found[0].Name != "etcd-a" {
+		t.Fatalf("found %+v, left %+v", found, rest)
+	}
+	if h := found[0]; !h.Lasting || !slices.Equal(h.Remedy, []string{"write the claim again"}) {
+		t.Errorf("the host has remedy %q, lasting %t", h.Remedy, h.Lasting)
 	}
 }

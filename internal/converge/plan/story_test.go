@@ -117,6 +117,8 @@ func (w *story) change(args []datadriven.CmdArg) error {
 			w.spec.Members = n
 		case "tls":
 			w.spec.TLS = a.Vals[0] == "auto"
+		case "hosts": // machines over SSH
+			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
 		case "discoveryName":
 			w.spec.DiscoveryName = a.Vals[0]
 		case "option":
@@ -250,6 +252,11 @@ func (w *story) event(line string, f []string) error {
 		host(func(h *cluster.Host) {
 			h.Node = cluster.Unknown[cluster.Node](rest(2))
 			h.View = cluster.Unknown[cluster.View](rest(2))
+		})
+	case f[1] == "damaged":
+		host(func(h *cluster.Host) {
+			h.Node = cluster.Unknown[cluster.Node](rest(2))
+			h.Remedy, h.Lasting = []string{"write the claim again"}, true
 		})
 	case f[1] == "half-installed":
 		host(func(h *cluster.Host) {

@@ -208,14 +208,18 @@ func (s situation) resize() []Refusal {
 	return []Refusal{r}
 }
 
-// blind are refusals for hosts that could not be looked into.
+// blind are refusals for hosts that could not be inspected. Whoever tried to
+// knows best what can be done about it.
 func blind(hosts []cluster.Host, what string) []Refusal {
 	var out []Refusal
 	for _, h := range hosts {
 		if !h.Node.Known() {
-			out = append(out, Refusal{Rule: "R1", What: what + " " + string(h.Name), Unknown: true,
-				Evidence: []string{"host " + string(h.Name) + " at " + h.Address.String() + " could not be looked into: " + h.Node.Unknown},
-				Remedy:   remedies(ReachHost)})
+			remedy := PlaceSays.lines(h.Remedy...)
+			if len(remedy) == 0 {
+				remedy = remedies(ReachHost)
+			}
+			out = append(out, Refusal{Rule: "R1", What: what + " " + string(h.Name), Unknown: !h.Lasting, Remedy: remedy,
+				Evidence: []string{"host " + string(h.Name) + " at " + h.Address.String() + " could not be looked into: " + h.Node.Unknown}})
 		}
 	}
 	return out
