@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -82,15 +83,16 @@ func (ca ClientCA) issueClient(random io.Reader, now time.Time, key Key, subject
 // common name at 64.
 var applicationName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`)
 
-// Check refuses names that are not an application's.
+// Check refuses names that are not an application's. Reserved ones are refused in
+// any case: a file system may not tell CA.crt from ca.crt, nor a reader Root from root.
 func (app Application) Check() error {
 	why := ""
 	switch {
-	case app.Name == OperatorName:
+	case strings.EqualFold(app.Name, OperatorName):
 		why = "pleiad itself is called that: with authentication turned on the application would have the operator's rights"
-	case app.Name == "root":
+	case strings.EqualFold(app.Name, "root"):
 		why = "etcd's administrator is called that: with authentication turned on the application would have every right"
-	case app.Name == "ca":
+	case strings.EqualFold(app.Name, "ca"):
 		why = "its certificate would take the place of the CA's, ca.crt"
 	case !applicationName.MatchString(app.Name):
 		why = "want letters, digits, \".\", \"_\" and \"-\", at most 64, a letter or digit first and last"

@@ -136,7 +136,7 @@ func TestCertificates(t *testing.T) {
 // or mean something to a shell or a file system.
 func TestApplicationNames(t *testing.T) {
 	ca, key := newClientCA(t), newKey(t)
-	for _, name := range []string{"", "pleiad", "root", "ca", "a b", "-a", "a-", ".", "..", "a.", "a/b", "../a", "ä", "a\nb", strings.Repeat("a", 65)} {
+	for _, name := range []string{"", "pleiad", "Pleiad", "root", "Root", "ca", "CA", "a b", "-a", "a-", ".", "..", "a.", "a/b", "../a", "ä", "a\nb", strings.Repeat("a", 65)} {
 		for _, app := range []Application{{Name: name}, {Name: name, NoUser: true}} {
 			if pem, err := ca.IssueClient(rand.Reader, epoch, key, app, time.Hour); err == nil || !strings.Contains(err.Error(), "application name") {
 				t.Errorf("name %q: issued %d bytes, error %v", name, len(pem), err)
