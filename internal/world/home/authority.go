@@ -129,10 +129,17 @@ type Client struct {
 }
 
 // IssueClient makes the certificate of an application, with a fresh key or for
-// one in PEM that it has, and stores neither. There must be CAs.
+// one in PEM that it has, and stores neither. There must be CAs. A copy refuses: its CA may not be the
+// one that members trust.
 func (h *Home) IssueClient(ctx context.Context, app pki.Application, life time.Duration, key []byte) (Client, error) {
 	act := fmt.Sprintf("issue certificate of application %s", app.Name)
 	if err := ctx.Err(); err != nil {
+		return Client{}, fmt.Errorf("%s: %w", act, err)
+	}
+	h.write.Lock()
+	err := h.checkOriginal()
+	h.write.Unlock()
+	if err != nil {
 		return Client{}, fmt.Errorf("%s: %w", act, err)
 	}
 	cas, err := h.mustCAs()

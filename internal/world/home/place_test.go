@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/pki"
 )
 
 // A home is the same by whatever path it is reached, and after a rename; a copy
@@ -36,7 +39,8 @@ func TestCopies(t *testing.T) {
 	if c, err := copied.Inspect(t.Context()); err != nil || c.Copy == "" {
 		t.Errorf("Inspect of a copy: %+v, %v", c, err)
 	}
-	for act, err := range map[string]error{"Forget": copied.Forget(t.Context()), "SaveSpec": copied.SaveSpec(nil), "Settle": copied.Settle(copied.Seat())} {
+	_, issued := copied.IssueClient(t.Context(), pki.Application{Name: "patroni"}, time.Hour, nil)
+	for act, err := range map[string]error{"IssueClient": issued, "Forget": copied.Forget(t.Context()), "SaveSpec": copied.SaveSpec(nil), "Settle": copied.Settle(copied.Seat())} {
 		if !errors.Is(err, ErrCopy) {
 			t.Errorf("%s in a copy: %v, want ErrCopy", act, err)
 		}
