@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/hoststest"
@@ -553,5 +554,23 @@ func TestSweepBesideLaunch(t *testing.T) {
 	}
 	if err := <-swept; err != nil {
 		t.Errorf("Sweep: %v", err)
+	}
+}
+
+// A status holds what a process waits for, which may be a long text; a member
+// that runs from the original must be seen all the same.
+func TestLivingReadsLongStatus(t *testing.T) {
+	_, p, h := launched(t)
+	self, err := process.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(member.Status{Version: member.StatusVersion, Process: self, Folder: "another", Gate: strings.Repeat("wait ", 2000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(h.Paths.Config, member.StatusFile), b)
+	if alive, err := p.Living(t.Context()); err != nil || alive[name] != self.PID {
+		t.Errorf("Living = %v, %v, want %s as process %d", alive, err, name, self.PID)
 	}
 }

@@ -21,7 +21,7 @@ func (p *Provider) Living(ctx context.Context) (map[cluster.MemberName]int, erro
 	}
 	out := map[cluster.MemberName]int{}
 	for _, h := range list.Hosts {
-		b, err := untrusted.Read(filepath.Join(h.Paths.Config, member.StatusFile), maxClaim)
+		b, err := untrusted.Read(filepath.Join(h.Paths.Config, member.StatusFile), untrusted.Small)
 		if absent(err) {
 			continue
 		}
