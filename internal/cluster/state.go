@@ -59,7 +59,7 @@ type Place struct {
 	Member MemberName `json:"member,omitempty"`
 	// Taken is what somebody else has on it, which is never touched (rule R10).
 	Taken string `json:"taken,omitempty"`
-	// Unknown is why it could not be looked into. There may be a host of ours
+	// Unknown is why it could not be inspected. There may be a host of ours
 	// on it: unknown is not absent.
 	Unknown string `json:"unknown,omitempty"`
 	// Remedy is what a person can do, a line each.
@@ -79,7 +79,7 @@ func (p Place) String() string {
 	return "the host of " + string(p.Member)
 }
 
-// Unseen are the places that could not be looked into.
+// Unseen are the places that could not be inspected.
 func (s State) Unseen() []Place {
 	var out []Place
 	for _, p := range s.Places {

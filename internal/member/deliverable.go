@@ -10,7 +10,7 @@ import (
 
 // ErrContradicted is the kind of error of a delivery that the host knows better
 // than: see [Deliverable].
-var ErrContradicted = errors.New("the host contradicts it")
+var ErrContradicted = errors.New("refused by the host")
 
 // Deliverable says whether a node may be delivered to a host on which this was
 // found (rules R2 and R6). A controller decides the same before it plans a

@@ -99,7 +99,7 @@ func ReadStatus(configDir string) (Status, error) {
 }
 
 // copied is the exit of a process that never ran here.
-const copied = "none has run here: the folder is a copy of the one it ran in"
+const copied = "no member has run here: the folder is a copy"
 
 // Running says whether the status is that of a living member. The lock need
 // not be asked, and must not be: trying it would take it for a moment, and a

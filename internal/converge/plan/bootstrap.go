@@ -52,7 +52,7 @@ func (s situation) formerLife() *Refusal {
 	}
 	r := &Refusal{Rule: "R1", What: "complete the bootstrap", Remedy: remedies(RemoveHost)}
 	for _, h := range strangers {
-		r.Evidence = append(r.Evidence, fmt.Sprintf("host %s at %s is of another life of this cluster (token %s) and %s", h.Name, h.Address, h.Token, life(h)))
+		r.Evidence = append(r.Evidence, fmt.Sprintf("host %s at %s is of another incarnation of this cluster (token %s) and %s", h.Name, h.Address, h.Token, life(h)))
 	}
 	return r
 }
@@ -101,7 +101,7 @@ func conflict(evidence []string) Refusal {
 		Remedy: remedies(RemoveForeign)}
 }
 
-// install gives each host that can be looked into the node it should hold, where
+// install gives each host that can be inspected the node it should hold, where
 // it holds another, and a new certificate where that is due. The node speaks of
 // all members, of those too that cannot be seen just now: their peers need their
 // addresses all the more (rule R9).
@@ -161,7 +161,7 @@ func (s situation) start(members []cluster.Host) Plan {
 		} else if !h.Node.Value.Process.Running {
 			why := Reason{Why: "first start, behind the gate: its resolver must show the complete list", Rules: []Rule{"R2", "R3"}}
 			if h.Node.Value.Data.Present {
-				why = Reason{Why: "it stands still in the middle of the bootstrap" + died(h), Rules: []Rule{"R2", "R13"}}
+				why = Reason{Why: "it is not running, in the middle of the bootstrap" + died(h), Rules: []Rule{"R2", "R13"}}
 			}
 			p.Steps = append(p.Steps, StartMember{Host: h, Node: n, Marker: s.stored, Reason: why})
 		}

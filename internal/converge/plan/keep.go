@@ -1,18 +1,20 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
 // rollGrace is how long a member may take to hand over leadership and finish
 // what clients wait for; etcd needs up to 7 s (server/embed/etcd.go, Close).
 const rollGrace = 10 * time.Second
 
-// keep keeps a sealed cluster right: what stands still is started, what is
+// keep keeps a sealed cluster right: what is not running is started, what is
 // missing in DNS or on a host is put back. One refusal does not stop the
 // repair of the rest, except where members say that they are not this cluster.
 func (s situation) keep() Plan {
@@ -109,7 +111,7 @@ func (s situation) lost(missing []cluster.MemberName) []Refusal {
 	}
 	for _, h := range s.strangers() {
 		out = append(out, Refusal{Rule: "R10", What: "use host " + string(h.Name),
-			Evidence: []string{fmt.Sprintf("host %s at %s carries this cluster's claim but is no member of this life; it %s", h.Name, h.Address, life(h))},
+			Evidence: []string{fmt.Sprintf("host %s at %s carries this cluster's claim but is not a member of this incarnation; it %s", h.Name, h.Address, life(h))},
 			Remedy:   remedies(RemoveHost)})
 	}
 	return out
@@ -159,7 +161,7 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 			continue // until its node is installed
 		}
 		alive++
-		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it stands still" + died(h), Rules: []Rule{"R9", "R13"},
+		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it is not running" + died(h), Rules: []Rule{"R9", "R13"},
 			Quorum: cluster.Arithmetic(alive, len(s.marker.Members))}})
 	}
 	return steps, refusals
@@ -201,7 +203,7 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 	switch {
 	case voters-1 < cluster.Quorum(voters):
 		r.Evidence = []string{"it runs with other etcd options than the spec says, and without it there is no quorum: " + arithmetic}
-		r.Remedy = RestartByHand.lines("accept the outage and stop it yourself, then start it again:", fmt.Sprintf("kill %d && pleiad up", h.Node.Value.Process.PID))
+		r.Remedy = RestartByHand.lines("accept the outage: stop it yourself, then start it again:", s.stopByHand(h)+" && {up}")
 	case !sound || len(s.waiting(members)) > 0:
 		r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
 		r.Remedy = remedies(MendRest)
@@ -213,6 +215,15 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it runs with other etcd options than the spec says; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
 	}
 	return nil, []Refusal{r}
+}
+
+// stopByHand is the command that stops a member. On a machine of its own it is
+// systemd's; a process ID would be that of somebody else here.
+func (s situation) stopByHand(h cluster.Host) string {
+	if ssh := s.spec.Hosts.SSH; ssh != nil {
+		return fmt.Sprintf("ssh %s@%s sudo systemctl stop %s", cmp.Or(ssh.User, "root"), h.Address, node.UnitName)
+	}
+	return fmt.Sprintf("kill %d", h.Node.Value.Process.PID)
 }
 
 // due is the member to restart next: the one whose turn it is, as long as it

@@ -66,6 +66,9 @@ type Refusal struct {
 	Remedy []Remedy `json:"remedy,omitempty"`
 	// Unknown says that something could not be seen: another look may do.
 	Unknown bool `json:"unknown,omitempty"`
+	// Asked says that it is the spec that asks for what is refused, rather than
+	// something in the world that stands in the way of it.
+	Asked bool `json:"-"`
 }
 
 // String is the refusal in one line.
@@ -80,6 +83,17 @@ func (r Refusal) Advice() []string {
 		out = append(out, m.String())
 	}
 	return out
+}
+
+// Spelled is the refusal with the commands of its remedies written by command;
+// see [Remedy.Spelled].
+func (r Refusal) Spelled(command func(arguments string) string) Refusal {
+	remedy := make([]Remedy, len(r.Remedy))
+	for i, m := range r.Remedy {
+		remedy[i] = m.Spelled(command)
+	}
+	r.Remedy = remedy
+	return r
 }
 
 // Planner is Up or Destroy.

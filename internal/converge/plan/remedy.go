@@ -1,6 +1,9 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Remedy is one line of what a person can do about a refusal. It can only be
 // made from a [Way], and each way is tried by a test.
@@ -13,10 +16,25 @@ type Remedy struct {
 func (r Remedy) Way() Way { return r.way }
 
 // String is the line as people read it.
-func (r Remedy) String() string { return r.text }
+func (r Remedy) String() string { return commands(pleiad).Replace(r.text) }
+
+// Spelled is the remedy with its commands written by command, which gets what
+// follows the name of the program. Only whoever was called knows the flags that
+// name this cluster; without them the command would be about another one.
+func (r Remedy) Spelled(command func(arguments string) string) Remedy {
+	return Remedy{r.way, commands(command).Replace(r.text)}
+}
+
+func pleiad(arguments string) string { return "pleiad " + arguments }
+
+// commands replaces the marks that stand for commands of pleiad in texts.
+func commands(command func(arguments string) string) *strings.Replacer {
+	return strings.NewReplacer("{up}", command("up"), "{destroy}", command("destroy"), "{status}", command("status"),
+		"{doctor}", command("doctor"), "{take-over}", command("take-over"), "{remove}", command("etcdctl -- member remove"))
+}
 
 // MarshalText makes a remedy a string in JSON.
-func (r Remedy) MarshalText() ([]byte, error) { return []byte(r.text), nil }
+func (r Remedy) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // Way is a kind of remedy: a way out that a refusal may name. Done as printed
 // it must leave the cluster better, so each one is carried out by a test:
@@ -65,40 +83,41 @@ const (
 	SetClocks
 )
 
-// texts are the words of each way, as formats.
+// texts are the words of each way, as formats. A word in braces stands for a
+// command of pleiad; see [commands].
 var texts = [...]string{
-	ReadControl:     "without it nothing here is known to be ours: make it readable and run the command again",
-	ReadHosts:       "unknown is not absent: make the hosts readable and run the command again",
-	ReachNameServer: "unknown is not absent: make the name server reachable and run the command again",
-	CompareKey:      "compare the key with the server's: its name, algorithm and secret, and the clocks; then see what it may do, with pleiad doctor",
+	ReadControl:     "pleiad cannot tell what belongs to this cluster: repair what is named above, then run the command again",
+	ReadHosts:       "make the hosts readable and run the command again",
+	ReachNameServer: "make the name server reachable and run the command again",
+	CompareKey:      "compare the key with the server's: its name, algorithm and secret, and the clocks; then see what it may do: {doctor}",
 	RemoveValues:    "remove the values that are not pleiad's",
 	OtherDomain:     "if the records are somebody else's, give this cluster another domain or a discoveryName",
 	NewerPleiad:     "if a newer pleiad wrote it, use that",
-	OwnersDirectory: "work from the state directory that made the cluster; to move it here, copy all of it and then: pleiad take-over",
+	OwnersDirectory: "work from the state directory that made the cluster; to move it here, copy the whole directory, then: {take-over}",
 	UseOriginal:     "work from the original",
-	TakeOver:        "if this one is to take the place of the original: pleiad take-over",
+	TakeOver:        "if this one is to take the place of the original: {take-over}",
 	PutFolderBack:   "put the original folder back, if it was moved",
-	TrustCopy:       "if no member ran when the copy was made: pleiad take-over && pleiad up",
-	FinishDestroy:   "finish that first: pleiad destroy",
+	TrustCopy:       "only if this member was stopped when the copy was made and has not run since: {take-over} && {up}",
+	FinishDestroy:   "finish that first: {destroy}",
 	PutMarkerBack:   "%s",
-	DestroyUnwanted: "if the cluster is not wanted: pleiad destroy",
+	DestroyUnwanted: "if the cluster is not wanted (this deletes its data): {destroy}",
 	DeleteRecords:   "delete these records if nobody needs them",
 	SetTLSBack:      "set tls back, or make a new cluster beside this one and move the data",
 	SetMembersBack:  "set members: %d",
-	StartOver:       "start over: pleiad destroy && pleiad up",
-	ReachHost:       "unknown is not absent: make the host reachable and run the command again",
-	ReachPlace:      "unknown is not absent: make it reachable, or take it off the spec if it is gone for good",
+	StartOver:       "start over, without what is stored in it: {destroy} && {up}",
+	ReachHost:       "see what is wrong with the host, repair it and run the command again: {doctor}",
+	ReachPlace:      "make it reachable and run the command again, or remove its address from the spec if the machine is gone for good",
 	PlaceSays:       "%s",
 	OtherMachines:   "give the cluster other machines, or remove by hand what nobody needs there",
 	PutDataBack:     "put its own data directory back, if it was moved",
 	PutNewestBack:   "put its newest data directory back, if it was moved",
-	LetOthersServe:  "replacing a member is not part of this version; while the others are a quorum, the cluster serves",
+	LetOthersServe:  "this version cannot replace a member; the cluster serves as long as the others are a quorum",
 	RemoveForeign:   "remove what does not belong there, then run the command again",
-	RemoveHost:      "look at what such a host holds, and remove it by hand if nobody needs it",
-	UndoMember:      "take it off again: pleiad etcdctl -- member remove %s",
+	RemoveHost:      "see what such a host holds, and remove it by hand if nobody needs it",
+	UndoMember:      "remove it again: {remove} %s",
 	RestartByHand:   "%s",
-	MendRest:        "mend the rest first",
-	SetClocks:       "set the clocks right, here or there, and run the command again",
+	MendRest:        "first make all other members healthy; see which are not: {status}",
+	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }
 
 // Ways are all there are.
@@ -111,7 +130,7 @@ func Ways() []Way {
 }
 
 // String is the text of a way, with a mark where each case has its own words.
-func (w Way) String() string { return texts[w] }
+func (w Way) String() string { return commands(pleiad).Replace(texts[w]) }
 
 // Say is the way with the words of one case.
 func (w Way) Say(words ...any) Remedy { return Remedy{w, fmt.Sprintf(texts[w], words...)} }

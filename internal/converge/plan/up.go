@@ -99,7 +99,7 @@ func (s situation) begin() Plan {
 		if m, whole := s.rightMarker(); whole {
 			r.Remedy = append(PutMarkerBack.lines("if the marker was deleted by mistake, put this record back:", m), r.Remedy...)
 		}
-		r.Evidence = append(r.Evidence, "there is no marker on "+s.spec.MarkerName()+", but this cluster has lived:")
+		r.Evidence = append(r.Evidence, "there is no marker on "+s.spec.MarkerName()+", but hosts of this cluster exist:")
 		for _, h := range s.hosts {
 			r.Evidence = append(r.Evidence, "host "+string(h.Name)+" at "+h.Address.String()+" "+life(h))
 		}
@@ -141,7 +141,7 @@ func (s situation) begin() Plan {
 func life(h cluster.Host) string {
 	switch {
 	case !h.Node.Known():
-		return "cannot be looked into: " + h.Node.Unknown
+		return "could not be inspected: " + h.Node.Unknown
 	case h.Node.Value.Process.Running:
 		return "runs a member"
 	case h.Node.Value.Data.Present:
@@ -156,7 +156,7 @@ func (s situation) scheme() *Refusal {
 	if made == s.spec.TLS {
 		return nil
 	}
-	return &Refusal{Rule: "R2", What: "change TLS",
+	return &Refusal{Rule: "R2", What: "change TLS", Asked: true,
 		Evidence: []string{fmt.Sprintf("the cluster was made with tls %s, the spec says tls %s", onOff(made), onOff(s.spec.TLS))},
 		Remedy:   remedies(SetTLSBack)}
 }
@@ -196,7 +196,7 @@ func (s situation) resize() []Refusal {
 	if have == s.spec.Members {
 		return nil
 	}
-	r := Refusal{Rule: "R4", What: fmt.Sprintf("change the cluster from %d to %d members", have, s.spec.Members),
+	r := Refusal{Rule: "R4", What: fmt.Sprintf("change the cluster from %d to %d members", have, s.spec.Members), Asked: true,
 		Evidence: []string{fmt.Sprintf("the cluster has %d: %s", have, cluster.JoinMembers(s.marker.Members)),
 			"this version of pleiad does not change membership"},
 		Remedy: []Remedy{SetMembersBack.Say(have)}}
@@ -219,13 +219,13 @@ func blind(hosts []cluster.Host, what string) []Refusal {
 				remedy = remedies(ReachHost)
 			}
 			out = append(out, Refusal{Rule: "R1", What: what + " " + string(h.Name), Unknown: !h.Lasting, Remedy: remedy,
-				Evidence: []string{"host " + string(h.Name) + " at " + h.Address.String() + " could not be looked into: " + h.Node.Unknown}})
+				Evidence: []string{"host " + string(h.Name) + " at " + h.Address.String() + " could not be inspected: " + h.Node.Unknown}})
 		}
 	}
 	return out
 }
 
-// unseen are refusals for places that could not be looked into, where there may
+// unseen are refusals for places that could not be inspected, where there may
 // be a host of this cluster.
 func (s situation) unseen(what string) []Refusal {
 	var out []Refusal
@@ -235,7 +235,7 @@ func (s situation) unseen(what string) []Refusal {
 			remedy = append(remedy, ReachPlace.Say())
 		}
 		out = append(out, Refusal{Rule: "R1", What: what, Unknown: !p.Lasting, Remedy: remedy,
-			Evidence: []string{p.String() + " could not be looked into, and there may be a host of this cluster: " + p.Unknown}})
+			Evidence: []string{p.String() + " could not be inspected, and there may be a host of this cluster: " + p.Unknown}})
 	}
 	return out
 }

@@ -74,7 +74,7 @@ func (s situation) contradictions() []string {
 		}
 	}
 	if id, all := s.computedID(); all && s.marker.ID != 0 && s.marker.ID != id {
-		out = append(out, fmt.Sprintf("the hosts on the list make cluster %s", id))
+		out = append(out, fmt.Sprintf("the cluster ID computed from this marker and its hosts is %s", id))
 	}
 	return out
 }
@@ -91,13 +91,13 @@ func (s situation) knowsBetter(h cluster.Host) []string {
 		say("holds a node of the sealed cluster")
 	}
 	if (n.Data.Present || n.Data.Born) && m.ID == 0 {
-		say("once had data, which is after the list was published")
+		say("has had data, so the list of members was already published")
 	}
 	if n.Made.Token != m.Token {
 		return out
 	}
 	if n.Made.Generation > m.Generation {
-		say("was given its node at generation %d", n.Made.Generation)
+		say("holds a node made from generation %d of the marker", n.Made.Generation)
 	}
 	// Before a first start, other ports of another host may change the ID.
 	if m.ID != 0 && n.Made.ID != m.ID && (n.Sealed || n.Data.Present || n.Data.Born) {

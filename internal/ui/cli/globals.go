@@ -256,7 +256,7 @@ func (g *globals) recall(t *target) (err error) {
 	case t.stored != nil:
 		t.spec, err = g.flags.Apply(*t.stored)
 	case t.home.Claimed():
-		return &failure{act: "tell what was asked for of cluster " + string(t.spec.Cluster), err: lostSpec(t.home), hints: []string{
+		return &failure{act: "find the spec of cluster " + string(t.spec.Cluster), err: lostSpec(t.home), hints: []string{
 			"else say it again, with what the cluster had: " + g.again(g.command) + " -f pleiad.yaml",
 			"a file to start from: " + template(seat)}}
 	case g.flags.Domain == nil:
@@ -267,7 +267,7 @@ func (g *globals) recall(t *target) (err error) {
 
 func lostSpec(h *home.Home) *home.Error {
 	seat := h.Seat()
-	problem := fmt.Sprintf("missing, but there is an owner: cluster %s on %s was begun from here", h.Cluster(), seat.Domain)
+	problem := fmt.Sprintf("missing, but this directory owns cluster %s on %s", h.Cluster(), seat.Domain)
 	if seat.Hosts != "" {
 		problem += fmt.Sprintf(", with hosts of kind %s and its records in zone %s (%s)", seat.Hosts, seat.Zone, seat.DNS)
 	}
@@ -297,7 +297,7 @@ func (g *globals) sameZone(t target, s cluster.State, command string) error {
 	f := &failure{act: fmt.Sprintf("find cluster %s", t.spec.Cluster), exit: BadSpec,
 		err: fmt.Errorf("%s shows no marker of it on %s, but the cluster was begun from here", provider(t.spec), t.spec.MarkerName())}
 	if t.stored != nil {
-		f.err = fmt.Errorf("%s at %s shows no marker of it; until now it stood at %s", provider(t.spec), server(t.spec), server(*t.stored))
+		f.err = fmt.Errorf("%s shows no marker of it; its records were in %s until now", server(t.spec), server(*t.stored))
 		f.hints = []string{"have the new server serve the zone with all its records, or go on with: server: " + server(*t.stored)}
 		return f
 	}
@@ -356,7 +356,7 @@ func provider(s cluster.Spec) string {
 // records says whose records they are among.
 func records(s home.Seat) string {
 	if s.DNS == "rfc2136" {
-		return "zone " + s.Zone + " of another name server"
+		return "zone " + s.Zone + " (rfc2136)"
 	}
 	return "the embedded name server"
 }

@@ -15,7 +15,8 @@ import (
 // What is stored in the end is what was obeyed.
 func TestSettle(t *testing.T) {
 	step := plan.Plan{Steps: []plan.Step{plan.StartNameServer{}}}
-	refusal := []plan.Refusal{{Rule: "R4", What: "change the size"}}
+	refusal := []plan.Refusal{{Rule: "R4", What: "change the size", Asked: true}}
+	elsewhere := []plan.Refusal{{Rule: "R1", What: "look after member etcd-c", Unknown: true}}
 	refused := plan.Plan{Refusals: refusal}
 	for name, c := range map[string]struct {
 		road   []plan.Plan
@@ -28,6 +29,9 @@ func TestSettle(t *testing.T) {
 		"refused beside a restart":            {road: []plan.Plan{step, refused}, result: converge.Outcome{Done: 1, Refusals: refusal}, want: 3},
 		"refused in the end":                  {road: []plan.Plan{step}, result: converge.Outcome{Done: 1, Refusals: refusal}, want: 3},
 		"refused at first":                    {road: []plan.Plan{step, refused}, result: converge.Outcome{Done: 1}, want: 5},
+		"another host is lost meanwhile":      {road: []plan.Plan{step}, result: converge.Outcome{Done: 1, Refusals: elsewhere}, want: 5},
+		"another host is not seen":            {road: []plan.Plan{step, {Refusals: elsewhere}}, result: converge.Outcome{Done: 1, Refusals: elsewhere}, want: 5},
+		"nothing could be seen":               {road: []plan.Plan{{Refusals: elsewhere}}, result: converge.Outcome{Refusals: elsewhere}, want: 3},
 		"failed before anything was done":     {road: []plan.Plan{step}, err: errors.New("denied"), want: 3},
 		"refused, and failed after a restart": {road: []plan.Plan{step, refused}, result: converge.Outcome{Done: 1}, err: errors.New("denied"), want: 3},
 	} {
@@ -44,7 +48,7 @@ func TestSettle(t *testing.T) {
 			}
 			now := target{home: h, stored: was, spec: *was}
 			now.spec.Members = 5
-			kept := keeps(now, render.NewRoad(cluster.Spec{}, c.road))
+			kept := keeps(now, render.NewRoad(cluster.Spec{}, c.road, nil))
 			if kept {
 				if err := h.SaveSpec(spec.Encode(now.spec)); err != nil {
 					t.Fatal(err)

@@ -122,7 +122,7 @@ func (o *takeOverOptions) original(ctx context.Context, t target) (*home.Home, f
 			err: fmt.Errorf("its members are in %s, with what they have written since the copy was made", there.Dir()),
 			hints: []string{
 				"work from there",
-				fmt.Sprintf("to move it within a file system, remove the copy, then: mv %s %s", there.Dir(), filepath.Dir(t.home.Dir())+"/"),
+				fmt.Sprintf("to move it within a file system, first delete the copy %s, then: mv %s %s", t.home.Dir(), word(there.Dir()), word(filepath.Dir(t.home.Dir())+"/")),
 			}}
 	}
 	lock, err := o.lock(ctx, o.system, there, "pleiad take-over")

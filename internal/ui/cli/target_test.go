@@ -58,7 +58,7 @@ func TestFind(t *testing.T) {
 		"file, fewer keys":     {file("cluster: blue\ndomain: b.example\n"), "blue b.example 3 true true", OK},
 		"file, other domain":   {file("cluster: blue\ndomain: c.example\n"), "its domain is b.example, not c.example", BadSpec},
 		"file, discoveryName":  {file(blue + "discoveryName: c2\n"), `its discoveryName is "", not "c2"`, BadSpec},
-		"file, other provider": {file(blue + "dns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"), "its records are in the embedded name server, not in zone b.example of another name server", BadSpec},
+		"file, other provider": {file(blue + "dns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"), "its records are in the embedded name server, not in zone b.example (rfc2136)", BadSpec},
 		"file and flag":        {spec.Flags{File: file(blue).File, Members: ptr(3)}, "the file says it all", BadSpec},
 		"no such file":         {spec.Flags{File: "/nonexistent/pleiad.yaml"}, "cannot read the spec: open /nonexistent/pleiad.yaml", BadSpec},
 	} {
@@ -228,7 +228,7 @@ func TestLostSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"":                                       "spec.yaml: missing, but there is an owner",
+		"":                                       "spec.yaml: missing, but this directory owns cluster red",
 		"cluster: red\ndomain: r.example\n":      "its records are in zone r.example",
 		machines:                                 "",
 		strings.ReplaceAll(machines, "53", "54"): "",

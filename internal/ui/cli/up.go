@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -138,7 +139,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	if err := o.sameZone(t, state, o.command); err != nil {
 		return out, err
 	}
-	road := render.NewRoad(t.spec, plan.Road(plan.Up, t.spec, state))
+	road := render.NewRoad(t.spec, plan.Road(plan.Up, t.spec, state), o.again)
 	if road.Brief = true; road.Steps() > 0 {
 		shown := road
 		shown.Refusals = nil // at the end, with all that was done before
@@ -162,7 +163,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	loop.Seen = &state
 	result, err := loop.Run(ctx)
 	live.Close()
-	out.Take(result)
+	out.Take(result, o.again)
 	err = errors.Join(err, settle(t, kept, result, err))
 	if err != nil || !result.Reached() {
 		return out, err
@@ -170,18 +171,26 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	return out, o.prove(ctx, t, &out)
 }
 
-// keeps says whether a spec is stored before anything is done: the first one,
-// for whatever is made must be found again, and one of which nothing is refused,
-// so that what was begun is gone on with. A refused one would be obeyed later,
-// when nobody thinks of it.
+// keeps says whether a spec is stored before anything is done, so that what was
+// begun is gone on with. One that asks for what is refused would be obeyed later,
+// when nobody thinks of it. The first one is kept all the same if there is
+// anything to do: whatever is made must be found again.
 func keeps(t target, road render.Road) bool {
-	return len(road.Refusals) == 0 || t.stored == nil && road.Steps() > 0
+	begins := len(road.Refusals) == 0 || road.Steps() > 0
+	return begins && (t.stored == nil || !asked(road.Refusals))
 }
 
-// settle stores at last what was obeyed: the new spec if nothing of it was
-// refused, the former one if something was, or if nothing came of the new one.
+// asked says whether a refusal is of something that the spec asks for.
+func asked(refusals []plan.Refusal) bool {
+	return slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return r.Asked })
+}
+
+// settle stores at last what was obeyed: the new spec, or the former one if the
+// new one asks for what was refused, or if nothing came of it. A member that
+// cannot be reached does not take back what others were restarted with.
 func settle(t target, kept bool, result converge.Outcome, err error) error {
-	refused := len(result.Refusals) > 0 || err != nil && result.Done == 0
+	nothing := result.Done == 0 && (len(result.Refusals) > 0 || err != nil)
+	refused := asked(result.Refusals) || nothing
 	switch {
 	case t.stored == nil || kept == !refused || !kept && err != nil:
 		return nil

@@ -18,7 +18,7 @@ import (
 )
 
 // machines looks at all machines at once, from here and from there. One that is
-// somebody else's is not looked into further: that would take a probe onto it
+// somebody else's is not inspected further: that would take a probe onto it
 // (rule R10).
 func machines(ctx context.Context, s Subject) []render.Finding {
 	list, err := s.World.Hosts.List(ctx)

@@ -270,7 +270,7 @@ func TestAnswerSize(t *testing.T) {
 	}
 }
 
-// A machine that does not answer keeps no other from being looked into.
+// A machine that does not answer keeps no other from being inspected.
 func TestMachinesAtOnce(t *testing.T) {
 	s, p := elsewhere(3, fleet{places: []cluster.Place{{Address: at(1)}, {Address: at(2)}, {Address: at(3)}}})
 	var all sync.WaitGroup
@@ -281,6 +281,6 @@ func TestMachinesAtOnce(t *testing.T) {
 		return p.probe(ctx, a, q)
 	}
 	if found := machines(t.Context(), s); len(found) != 1+3*8 {
-		t.Errorf("%+v, want all machines looked into", found)
+		t.Errorf("%+v, want all machines inspected", found)
 	}
 }

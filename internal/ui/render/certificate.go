@@ -41,11 +41,11 @@ func (c Certificate) text(p *paper) {
 	p.line("%s", c.Files.CA)
 	p.line("%s", c.Files.Cert)
 	p.line("%s", c.Files.Key)
-	user := "no user"
+	user := "none"
 	if c.User != "" {
-		user = "user " + c.User
+		user = c.User
 	}
-	p.line("valid until %s; to etcd's authentication it is %s", c.NotAfter.UTC().Format("2006-01-02 15:04 UTC"), user)
+	p.line("valid until %s; etcd user: %s", c.NotAfter.UTC().Format("2006-01-02 15:04 UTC"), user)
 	for _, n := range c.Note {
 		p.line("%s", n)
 	}

@@ -74,9 +74,9 @@ func NewOutcome(command string, spec cluster.Spec) Outcome {
 		Refusals: []plan.Refusal{}, Differences: []verify.Difference{}}
 }
 
-// Take adds how the loop ended.
-func (o *Outcome) Take(c converge.Outcome) {
+// Take adds how the loop ended. command is that of [NewRoad].
+func (o *Outcome) Take(c converge.Outcome, command func(string) string) {
 	o.Steps, o.Reached = c.Steps, c.Reached()
-	o.Refusals = append(o.Refusals, c.Refusals...)
+	o.Refusals = append(o.Refusals, spelled(c.Refusals, command)...)
 	o.Differences = append(o.Differences, c.Differences...)
 }

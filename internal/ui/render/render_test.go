@@ -130,6 +130,9 @@ func TestFindingsNarrow(t *testing.T) {
 	golden(t, "findings-narrow.golden", narrow.String())
 }
 
+// again spells a command for the cluster of the spec in here.yaml.
+func again(command string) string { return "pleiad " + command + " -f here.yaml" }
+
 // nothing is the state before the first up.
 func nothing() cluster.State {
 	return cluster.State{At: at(0), Server: cluster.NameServer{Managed: true}, Records: cluster.Known(cluster.Records{}), Hosts: cluster.Known([]cluster.Host{}),
@@ -138,7 +141,7 @@ func nothing() cluster.State {
 
 func TestRoad(t *testing.T) {
 	spec := spec3()
-	road := NewRoad(spec, plan.Road(plan.Up, spec, nothing()))
+	road := NewRoad(spec, plan.Road(plan.Up, spec, nothing()), again)
 	brief := road
 	brief.Brief = true
 	golden(t, "road.golden", show(t, road))
@@ -149,11 +152,11 @@ func TestRoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "road-narrow.golden", narrow.String())
-	golden(t, "road-nothing.golden", show(t, NewRoad(spec, nil)))
+	golden(t, "road-nothing.golden", show(t, NewRoad(spec, nil, again)))
 	stuck := nothing()
 	stuck.Server.Running = true
 	stuck.Hosts = cluster.Unknown[[]cluster.Host]("permission denied")
-	golden(t, "road-refused.golden", show(t, NewRoad(spec, plan.Road(plan.Up, spec, stuck))))
+	golden(t, "road-refused.golden", show(t, NewRoad(spec, plan.Road(plan.Up, spec, stuck), again)))
 }
 
 // living is a state with one member as it should be, one without a client

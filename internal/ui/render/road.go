@@ -28,12 +28,13 @@ type Batch struct {
 	Steps    []progress.Step `json:"steps"`
 }
 
-// NewRoad makes a Road of what plan.Road returned.
-func NewRoad(spec cluster.Spec, road []plan.Plan) Road {
+// NewRoad makes a Road of what plan.Road returned. command spells the commands
+// in remedies; see [plan.Remedy.Spelled].
+func NewRoad(spec cluster.Spec, road []plan.Plan, command func(string) string) Road {
 	r := Road{Cluster: spec.Cluster, Domain: spec.Domain, Batches: []Batch{}, Refusals: []plan.Refusal{}}
 	for _, p := range road {
 		if len(p.Steps) == 0 {
-			r.Refusals = append(r.Refusals, p.Refusals...)
+			r.Refusals = append(r.Refusals, spelled(p.Refusals, command)...)
 			continue
 		}
 		b := Batch{Together: p.Together}
@@ -43,6 +44,14 @@ func NewRoad(spec cluster.Spec, road []plan.Plan) Road {
 		r.Batches = append(r.Batches, b)
 	}
 	return r
+}
+
+func spelled(refusals []plan.Refusal, command func(string) string) []plan.Refusal {
+	out := make([]plan.Refusal, len(refusals))
+	for i, r := range refusals {
+		out[i] = r.Spelled(command)
+	}
+	return out
 }
 
 // Steps counts the steps of the road.

@@ -218,7 +218,11 @@ func (s Status) text(p *paper) {
 		}
 	}
 	for _, place := range s.Places {
-		p.line("  %s is no host of this cluster: %s", place, cmp.Or(place.Unknown, place.Taken, "free"))
+		if place.Unknown != "" {
+			p.line("  %s could not be inspected: %s", place, place.Unknown)
+		} else {
+			p.line("  %s is not a host of this cluster: %s", place, cmp.Or(place.Taken, "free"))
+		}
 	}
 	if len(s.Drift) > 0 {
 		p.line("")

@@ -86,8 +86,8 @@ func (h *Home) checkFormer() error {
 	if there, err := exists(h.path(pkiFolder, formerCAKey)); err != nil || !there {
 		return err
 	}
-	return &Error{Path: h.path(pkiFolder, formerCAKey), Problem: "of a cluster whose one CA signs for peers and clients alike; this pleiad keeps a CA for each",
-		Hint: "take the cluster down with the pleiad that made it (save its data first: pleiad etcdctl -- snapshot save FILE), then: pleiad up", Kind: ErrDamaged}
+	return &Error{Path: h.path(pkiFolder, formerCAKey), Problem: "one CA signs for peers and clients alike, and this pleiad needs one for each: save the data (pleiad etcdctl -- --endpoints URL-OF-ONE-MEMBER snapshot save FILE) and destroy the cluster, both with the pleiad that made it",
+		Hint: "then make it again: pleiad up", Kind: ErrDamaged}
 }
 
 // operator reads the operator's pair; nil if it is missing, unreadable as

@@ -103,7 +103,7 @@ func (h *Home) Copy() string {
 	case h.copyOf == "":
 		return ""
 	case h.copyOf == h.dir:
-		return fmt.Sprintf("the state directory %s was put there by a copy or from a backup: the folder of that name in which the cluster was made is gone", h.dir)
+		return fmt.Sprintf("the state directory %s was copied or restored from a backup: the original folder at this path is gone", h.dir)
 	case h.mark.Machine == "" || h.mark.Machine == here():
 		return fmt.Sprintf("the state directory %s is a copy of %s", h.dir, h.copyOf)
 	}

@@ -63,7 +63,7 @@ func (w *World) survey(of cluster.Name, places []netip.Addr) (l hosts.Listing, d
 func (w *World) free(places []netip.Addr) (netip.Addr, error) {
 	for _, addr := range places {
 		if w.unseen(addr) {
-			return addr, fmt.Errorf("it may be on %s, which could not be looked into", addr)
+			return addr, fmt.Errorf("it may be on %s, which could not be inspected", addr)
 		}
 	}
 	for _, addr := range places {

@@ -484,7 +484,7 @@ var tried = map[plan.Way]remedy{
 		follow: []func(*stage, []string){func(s *stage, lines []string) {
 			e := s.first().process.of
 			e.members = slices.DeleteFunc(e.members, func(l *listed) bool {
-				return slices.Contains(lines, "take it off again: pleiad etcdctl -- member remove "+l.id.String())
+				return slices.Contains(lines, "remove it again: pleiad etcdctl -- member remove "+l.id.String())
 			})
 		}},
 	},

@@ -207,7 +207,8 @@ func renewTogether(next plan.Planner) plan.Planner {
 			}
 			for _, h := range s.Hosts.Value {
 				if n := h.Node.Value; h.Name != in.Host.Name && n.Process.Running && n.Certificate.Due(s.At) {
-					in.Host, in.Node = h, node.Render(spec, cluster.Marker{Token: h.Token, Phase: cluster.Sealed, ID: n.Data.Cluster}, s.Hosts.Value, h, "")
+					marker := cluster.Marker{Token: h.Token, Phase: cluster.Sealed, ID: n.Data.Cluster, Generation: in.Node.Generation}
+					in.Host, in.Node = h, node.Render(spec, marker, s.Hosts.Value, h, "")
 					p.Steps = append(p.Steps, in)
 				}
 			}
