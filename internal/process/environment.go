@@ -2,6 +2,7 @@ package process
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -13,8 +14,15 @@ import (
 // happened to start it have no place there. What would steer etcd (ETCD_*) or
 // send its traffic elsewhere (proxies) stays out by the same rule.
 func Environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+	return filtered(os.Environ(), runtime.GOOS)
+}
+
+func filtered(environ []string, goos string) []string {
+	return slices.DeleteFunc(environ, func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
+		if goos == "windows" { // names differ in case there: Path is PATH
+			name = strings.ToUpper(name)
+		}
 		return !slices.Contains(inherited(), name)
 	})
 }

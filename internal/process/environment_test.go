@@ -24,3 +24,18 @@ func TestEnvironmentHoldsNothingOfTheOperators(t *testing.T) {
 		}
 	}
 }
+
+func TestEnvironmentNamesAndCase(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		goos string
+		want []string
+	}{
+		{"windows", []string{`Path=C:\Windows`, "GOGC=50"}},
+		{"linux", []string{"GOGC=50"}},
+	} {
+		if got := filtered([]string{`Path=C:\Windows`, "Aws_Secret=x", "GOGC=50"}, tt.goos); !slices.Equal(got, tt.want) {
+			t.Errorf("on %s a child inherits %q, want %q", tt.goos, got, tt.want)
+		}
+	}
+}
