@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -64,10 +65,18 @@ func (i *installing) volumeID(ctx context.Context) (string, error) {
 		if !ours {
 			return "", fmt.Errorf("%s mounts %q: pleiad did not write that; move it away", node.MountFile, mounted(unit))
 		}
-		return uuid, nil
+		// One that a person put back may hold no more than the identifier.
+		_, err := i.replace(node.MountFile, i.node.Mount(uuid), 0o644)
+		return uuid, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
+	}
+	// Before anything is written: a unit that names a fresh identifier would keep
+	// the right device out when it is back.
+	if why, err := i.used(); err != nil || why != "" {
+		return "", cmp.Or(err, fmt.Errorf("%w: %s is missing, and %s; attach the device with its data, find its UUID with blkid, and have that file name it in the line What=%sUUID; then run the command again; no other device is formatted in its place",
+			ErrVolumeMissing, node.MountFile, why, byUUID))
 	}
 	if err := i.blank(ctx); err != nil {
 		return "", err
@@ -115,28 +124,33 @@ func (i *installing) makeVolume(ctx context.Context, uuid string) error {
 }
 
 // neverUsed makes sure that no member has used the file system yet: it was
-// chosen, and a delivery was cut short before it was made. Once a member has been
-// let go, or the cluster is sealed, the file system with its data is on a device
-// that is missing, and a new one under its identifier would hide that.
+// chosen, and a delivery was cut short before it was made.
 func (i *installing) neverUsed(uuid string) error {
-	why := ""
-	if i.node.Sealed {
-		why = "the cluster is sealed"
-	}
-	for _, name := range []string{member.BornFile, member.MarkFile} {
-		there, err := exists(filepath.Join(filepath.Dir(i.node.Paths.Data), name))
-		if err != nil {
-			return err
-		}
-		if there {
-			why = "its member has had data"
-		}
-	}
-	if why == "" {
-		return nil
+	why, err := i.used()
+	if err != nil || why == "" {
+		return err
 	}
 	return fmt.Errorf("%w: no device holds the file system %s that %s mounts, and %s; attach that device again, see: blkid; no other one is formatted in its place",
 		ErrVolumeMissing, uuid, node.MountFile, why)
+}
+
+// used says why a member may have used its file system; empty if none has. Once
+// one has been let go, or the cluster is sealed, the file system with its data is
+// on a device that is missing, and a new one would hide that.
+func (i *installing) used() (why string, err error) {
+	for _, name := range []string{member.BornFile, member.MarkFile} {
+		there, err := exists(filepath.Join(filepath.Dir(i.node.Paths.Data), name))
+		if err != nil {
+			return "", err
+		}
+		if there {
+			return "its member has had data", nil
+		}
+	}
+	if i.node.Sealed {
+		return "the cluster is sealed", nil
+	}
+	return "", nil
 }
 
 // nothingFound is how blkid ends where it finds nothing (blkid(8), "Exit

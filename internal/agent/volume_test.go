@@ -227,6 +227,50 @@ func TestVolumeThatIsGoneIsNotMadeAgain(t *testing.T) {
 	}
 }
 
+// With the mount unit lost as well, nothing is written: a fresh identifier in a
+// new unit would keep the right device out when it is back. What is printed then
+// works.
+func TestVolumeWhoseUnitIsGoneIsNotChosenAgain(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.Write(t, node.HostsFile, hostsBefore)
+	d := &agenttest.Device{}
+	s.AddDevice(t, disk, d, blank)
+	n := s.founding(0)
+	s.install(n, credentials(0))
+	first, other := d.UUID, &agenttest.Device{}
+	delete(s.Devices, disk)
+	byUUID := s.Path("/dev/disk/by-uuid/" + first)
+	for _, path := range []string{byUUID, s.Path(node.MountFile)} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.AddDevice(t, disk, other, blank)
+	d.Mount = ""
+	n.Sealed = true
+	_, err := s.agent.Install(t.Context(), s.host, n, nil, binary)
+	if !errors.Is(err, agent.ErrVolumeMissing) || !strings.Contains(err.Error(), "in the line What=/dev/disk/by-uuid/UUID") || other.Made > 0 {
+		t.Errorf("Install: %v, made %d times, want ErrVolumeMissing with the remedy", err, other.Made)
+	}
+	if _, err := os.Stat(s.Path(node.MountFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("mount unit: %v, want it absent", err)
+	}
+
+	s.AddDevice(t, disk, d, blank)
+	if err := os.WriteFile(byUUID, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Write(t, node.MountFile, "What=/dev/disk/by-uuid/"+first+"\n")
+	if _, err := s.agent.Install(t.Context(), s.host, n, nil, binary); err != nil {
+		t.Fatal(err)
+	}
+	unit, err := os.ReadFile(s.Path(node.MountFile))
+	if err != nil || string(unit) != string(n.Mount(first)) || d.Mount == "" || d.Made != 1 {
+		t.Errorf("mount unit is %s, %v, device %+v, want the same file system mounted", unit, err, d)
+	}
+}
+
 // Kept data stays on its device, and no later Install makes it anew.
 func TestVolumeIsKept(t *testing.T) {
 	t.Parallel()
