@@ -7,10 +7,11 @@
 // An ID is the folder's inode number and the moment at which the file system made
 // it. A rename keeps both. A copy, a restored backup and a file system moved file
 // by file have others; nobody can set the moment of birth, so that an inode number
-// that is used again is no match. The device is not part of an ID where there is
-// a moment of birth, because its number is another one after a reboot on btrfs,
-// device mapper and network file systems. Without a moment of birth it is, and the
-// ID may then not survive a reboot.
+// that is used again is no match. The device is not part of an ID, because its
+// number may be another one after a reboot on btrfs, device mapper and network file
+// systems. An inode number alone may change with a mount, or fit a copy. So a folder
+// without a moment of birth (NFS, ext3, older ZFS) has no ID: whether it is a copy
+// cannot be told, and it is not taken for one.
 //
 // What an ID cannot tell is a copy of a whole file system, block by block: a
 // cloned disk, or a snapshot. Beside the original on one machine, os.SameFile can.

@@ -49,10 +49,13 @@ func markOf(dir string) (mark, error) {
 //	same        another with that ID   a copy: a snapshot of its file system
 //	same        anything else          the home, moved
 //	another     anything               a copy
+//
+// Where a file system has no IDs, "same" is unknown: a folder is then a copy only
+// if the one that the mark names is there and says that it is the home.
 func (h *Home) recognise(m mark) {
 	h.mark = m
 	switch {
-	case m.Folder == "":
+	case m.Path == "":
 		h.copyOf = h.elsewhere()
 	case !m.Folder.Is(h.dir):
 		h.copyOf = m.Path
@@ -60,10 +63,18 @@ func (h *Home) recognise(m mark) {
 	case sameFolder(m.Path, h.dir):
 		h.dir = m.Path
 	default:
-		if id, err := folder.Of(m.Path); err == nil && id == m.Folder {
+		id, err := folder.Of(m.Path)
+		if err == nil && (id != "" && id == m.Folder || (id == "" || m.Folder == "") && h.marked(m.Path)) {
 			h.copyOf = m.Path
 		}
 	}
+}
+
+// marked says whether the home at a path says of itself that it is there.
+func (h *Home) marked(path string) bool {
+	there := &Home{dir: path, cluster: h.cluster}
+	m, err := there.meta()
+	return err == nil && m.Path == path
 }
 
 func sameFolder(a, b string) bool {
@@ -196,6 +207,9 @@ func (h *Home) TakeOver(original *Home) error {
 		m, err := original.meta()
 		if err == nil {
 			m.mark = now
+			if m.Folder == "" { // else the original could not be told from a home that was moved
+				m.Folder = "another"
+			}
 			err = original.setMeta(m)
 		}
 		if err != nil {

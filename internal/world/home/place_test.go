@@ -66,3 +66,61 @@ func TestCopies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// On a file system without IDs a copy is told only by the home that it names, and
+// a home is never taken for a copy of what it was made from.
+func TestCopiesWithoutID(t *testing.T) {
+	root := t.TempDir()
+	h := newHome(t, filepath.Join(root, "a"))
+	if err := h.Create(t.Context(), owner, false); err != nil {
+		t.Fatal(err)
+	}
+	m, err := h.meta()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Folder = ""
+	if err := h.setMeta(m); err != nil {
+		t.Fatal(err)
+	}
+	copyHome(t, root, "a", "b")
+	if copied := openHome(t, root, "b"); copied.Copied() != h.Dir() {
+		t.Errorf("beside its original, a copy is one of %q", copied.Copied())
+	}
+	if made := openHome(t, root, "a"); made.Copied() != "" {
+		t.Errorf("the original is a copy of %q", made.Copied())
+	}
+	if err := os.RemoveAll(filepath.Join(root, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if moved := openHome(t, root, "b"); moved.Copied() != "" {
+		t.Errorf("without another home it is a copy of %q", moved.Copied())
+	}
+	copyHome(t, root, "b", "c")
+	taken := openHome(t, root, "c")
+	if err := taken.TakeOver(openHome(t, root, "b")); err != nil {
+		t.Fatal(err)
+	}
+	if was := openHome(t, root, "b"); was.Copied() != taken.Dir() {
+		t.Errorf("after a take-over the original is a copy of %q", was.Copied())
+	}
+}
+
+func copyHome(t *testing.T, root, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(filepath.Join(root, to), os.DirFS(filepath.Join(root, from))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(root, to, "dev"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openHome(t *testing.T, root, at string) *Home {
+	t.Helper()
+	h, err := Open(filepath.Join(root, at), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
