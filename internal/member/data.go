@@ -88,11 +88,12 @@ func firstStartToken(dataDir string) (cluster.Token, error) {
 // the first and removes the second. It tries folders by a file .touch (etcd
 // client/pkg/fileutil, IsDirWriteable). A disk of its own brings lost+found.
 func checkLeftovers(dataDir string, begun bool) error {
-	top, err := names(dataDir)
+	all := func(string) bool { return true }
+	top, err := names(dataDir, untrusted.Few, all)
 	if err != nil {
 		return err
 	}
-	inner, err := names(memberFolder(dataDir))
+	inner, err := names(memberFolder(dataDir), untrusted.Few, all)
 	if err != nil {
 		return err
 	}
@@ -114,9 +115,10 @@ func checkLeftovers(dataDir string, begun bool) error {
 	return nil
 }
 
-// names are the sorted names in a folder; none if it does not exist.
-func names(folder string) ([]string, error) {
-	out, err := untrusted.Names(folder)
+// names are the sorted names in a folder that keep wants; none if it does not
+// exist.
+func names(folder string, limit int, keep func(string) bool) ([]string, error) {
+	out, err := untrusted.Names(folder, limit, keep)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read data directory: %w", err)
 	}

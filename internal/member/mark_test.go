@@ -18,6 +18,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // growing is the log of a member that writes, as etcd keeps it.
@@ -238,6 +239,24 @@ func TestMarkIsContinued(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantData(t, "oldest segment removed", n, false)
+}
+
+// A member that keeps all segments of its log starts, however many there are.
+func TestLogOfManySegments(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	g := newLog(t, n)
+	g.write(3, 10)
+	g.close()
+	m := newMarks(t, n)
+	advanced(t, m)
+	for i := range untrusted.Few + 1 {
+		write(t, filepath.Join(walFolder(n.Paths.Data), fmt.Sprintf("%016x-%016x.wal", i+1, i+4)), nil)
+	}
+	wantData(t, "many segments", n, false)
+	if got := advanced(t, newMarks(t, n)).Reach.Index; got < 3 {
+		t.Errorf("mark is at index %d, want at least 3", got)
+	}
 }
 
 // Wherever the end of the log is torn or what a power cut leaves of it: the mark

@@ -2,7 +2,7 @@
 // else under: files of a member, which a compromised one may exchange, and
 // files in folders of other users.
 //
-// [Read] and [Tail] return content, [Open] and [Append] an open file, [Names]
+// [Read] and [Tail] return content, [Open], [Existing] and [Append] an open file, [Names]
 // what is in a folder. All of them take only a regular file (or a folder), never wait for
 // whoever has the other end of a FIFO, do not follow a link in the last element
 // of a path, and have a limit. Links in the elements before it are followed: a
@@ -30,8 +30,11 @@ const (
 	// Small is enough for the files that pleiad writes: they hold some hundred
 	// bytes, or a list of members or pins.
 	Small = 1 << 20
-	// Many is enough for the names in a folder of etcd's.
-	Many = 2000
+	// Few is enough for the names in a folder that holds a handful.
+	Few = 2000
+	// Many is more than any folder holds that etcd fills: it may be told to keep
+	// all segments of its log, for years.
+	Many = 1_000_000
 )
 
 // Open opens a regular file for reading.
@@ -62,6 +65,13 @@ func regular(f *os.File, path string, err error) (*os.File, error) {
 // Append opens a regular file for appending, and makes it if it is absent.
 func Append(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|careful, 0o600)
+	return regular(f, path, err)
+}
+
+// Existing opens a regular file that is there for writing, and leaves what it
+// holds.
+func Existing(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|careful, 0)
 	return regular(f, path, err)
 }
 
@@ -96,8 +106,8 @@ func Tail(path string, n int64) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-n), n))
 }
 
-// Names are the sorted names in a folder, at most [Many].
-func Names(folder string) ([]string, error) {
+// Names are the sorted names in a folder of at most limit that keep wants.
+func Names(folder string, limit int, keep func(name string) bool) ([]string, error) {
 	// With a slash at its end the path names a folder or nothing: a FIFO is
 	// not opened.
 	d, err := os.OpenFile(folder+string(os.PathSeparator), os.O_RDONLY, 0)
@@ -105,13 +115,20 @@ func Names(folder string) ([]string, error) {
 		return nil, err
 	}
 	defer d.Close()
-	names, err := d.Readdirnames(Many + 1)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+	const chunk = 1024
+	var names []string
+	for seen := 0; ; {
+		some, err := d.Readdirnames(chunk)
+		if seen += len(some); seen > limit {
+			return nil, &fs.PathError{Op: "read", Path: folder, Err: fmt.Errorf("%w: more than %d names", ErrTooLarge, limit)}
+		}
+		names = append(names, slices.DeleteFunc(some, func(name string) bool { return !keep(name) })...)
+		if errors.Is(err, io.EOF) {
+			slices.Sort(names)
+			return names, nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if len(names) > Many {
-		return nil, &fs.PathError{Op: "read", Path: folder, Err: fmt.Errorf("%w: more than %d names", ErrTooLarge, Many)}
-	}
-	slices.Sort(names)
-	return names, nil
 }

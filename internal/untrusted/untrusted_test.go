@@ -63,7 +63,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 			t.Errorf("Tail of a %s: %q, %v, want %v", name, b, err, ErrIrregular)
 		}
 		if name != "folder" {
-			if got, err := Names(path); err == nil {
+			if got, err := Names(path, Few, func(string) bool { return true }); err == nil {
 				t.Errorf("Names of a %s: %q, want an error", name, got)
 			}
 		}
@@ -110,18 +110,51 @@ func TestNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := Names(folder); err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
+	all := func(string) bool { return true }
+	if got, err := Names(folder, 3, all); err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
 		t.Errorf("Names: %q, %v", got, err)
 	}
-	if _, err := Names(filepath.Join(folder, "absent")); !errors.Is(err, fs.ErrNotExist) {
+	if got, err := Names(folder, 3, func(name string) bool { return name != "b" }); err != nil || !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("Names but b: %q, %v", got, err)
+	}
+	if _, err := Names(filepath.Join(folder, "absent"), Few, all); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Names of what is not there: %v", err)
 	}
-	for i := range Many {
+	for i := range Few {
 		if err := os.WriteFile(filepath.Join(folder, fmt.Sprint(i)), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Names(folder); !errors.Is(err, ErrTooLarge) {
+	if got, err := Names(folder, Many, all); err != nil || len(got) != Few+3 || !slices.IsSorted(got) {
+		t.Errorf("Names of a large folder: %d, %v, want %d", len(got), err, Few+3)
+	}
+	// What is not kept counts as well.
+	if _, err := Names(folder, Few, func(string) bool { return false }); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("Names of a full folder: %v, want %v", err, ErrTooLarge)
+	}
+}
+
+func TestExisting(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x")
+	if _, err := Existing(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Existing of what is not there: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("abc"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Existing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString("x")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "xbc" {
+		t.Errorf("file is %q, %v, want its first byte written", b, err)
+	}
+	if _, err := Existing(filepath.Dir(path)); !errors.Is(err, ErrIrregular) {
+		t.Errorf("Existing of a folder: %v, want %v", err, ErrIrregular)
 	}
 }
