@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	exits CODE CMD...       run a command that exits so
 //	members CLUSTER         set $M1, $M2 … to the names of its members, $P1 … to their pids
 //	kill9 PID               kill a process, which is gone then
+//	ended PID               wait for the end of a process
 //	killserver FOLDER       kill the name server of a state directory
 //	capture NAME REGEXP     set $NAME to what the group matches in the last output
 //	occupy ADDRESS          listen there, which fails if somebody does
@@ -53,7 +54,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "members": members, "kill9": kill9, "killserver": killServer, "capture": capture, "occupy": occupy, "vacate": vacate, "hold": hold, "release": letGo, "interrupt": interrupt,
+			"exits": exits, "members": members, "kill9": kill9, "ended": ended, "killserver": killServer, "capture": capture, "occupy": occupy, "vacate": vacate, "hold": hold, "release": letGo, "interrupt": interrupt,
 		},
 		RequireUniqueNames: true,
 	})
@@ -122,6 +123,15 @@ func kill9(ts *testscript.TestScript, neg bool, args []string) {
 	pid, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	ts.Check(processtest.Kill(pid))
+}
+
+func ended(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ended PID")
+	}
+	pid, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(processtest.Ended(pid))
 }
 
 func killServer(ts *testscript.TestScript, neg bool, args []string) {

@@ -47,6 +47,10 @@ type State struct {
 	// Places are the machines given to the cluster that are no hosts of it, as
 	// far as can be seen, sorted by address; none where hosts are made at will.
 	Places []Place `json:"places,omitempty"`
+	// Missing are the members on the marker that were given a host and of which
+	// no host was found, each where the records say it was. View is what answers
+	// there. That a host was not found does not say that its member ended.
+	Missing []Host `json:"missing,omitempty"`
 }
 
 // Place is a machine that was given to a cluster, such as an address in the

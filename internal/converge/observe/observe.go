@@ -69,10 +69,12 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	<-found
 	addresses(ctx, spec, w, &s)
 	dark, places := unseen(spec, s)
+	lost := missing(spec, s, dark)
 	all.Go(func() { ask(ctx, w, dark) })
+	all.Go(func() { ask(ctx, w, lost) })
 	s.Visibility = visibility(ctx, spec, w, s.Records)
 	all.Wait()
-	s.Control, s.Places = store, places
+	s.Control, s.Places, s.Missing = store, places, lost
 	if s.Hosts.Known() {
 		s.Hosts.Value = append(looked, dark...)
 		slices.SortFunc(s.Hosts.Value, byName)

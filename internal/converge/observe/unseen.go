@@ -28,11 +28,50 @@ func unseen(spec cluster.Spec, s cluster.State) (found []cluster.Host, rest []cl
 	return found, rest
 }
 
+// missing are the members of the marker that once had a host and now have none,
+// not even an unseen one. A member that is not in the service of the peers has
+// no host yet, or its host is already destroyed, unless the marker is sealed.
+func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.Host {
+	m, ok := markerOf(spec, s)
+	if !s.Hosts.Known() || !ok {
+		return nil
+	}
+	var out []cluster.Host
+	for _, name := range m.Members {
+		here := func(h cluster.Host) bool { return h.Name == name && h.Token == m.Token }
+		if slices.ContainsFunc(s.Hosts.Value, here) || slices.ContainsFunc(dark, here) {
+			continue
+		}
+		h, whole := spec.Listed(s.Records.Value, name)
+		if m.Phase != cluster.Sealed && h.Ports.Peer == 0 {
+			continue
+		}
+		h.Token, h.Node = m.Token, cluster.Unknown[cluster.Node]("its host was not found")
+		if !whole {
+			h.View = cluster.Unknown[cluster.View]("the records do not say where it is")
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// markerOf is the marker, if there is one that can be read.
+func markerOf(spec cluster.Spec, s cluster.State) (cluster.Marker, bool) {
+	set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT})
+	if !s.Records.Known() || !ok || len(set.Values) != 1 {
+		return cluster.Marker{}, false
+	}
+	m, err := cluster.ParseMarker(set.Values[0])
+	return m, err == nil
+}
+
 // ask asks the members of hosts that could not be inspected: they may serve.
 func ask(ctx context.Context, w world.World, hosts []cluster.Host) {
 	var all sync.WaitGroup
 	for i := range hosts {
-		all.Go(func() { hosts[i].View = view(ctx, w, hosts[i], askUnseen) })
+		if hosts[i].View.Known() {
+			all.Go(func() { hosts[i].View = view(ctx, w, hosts[i], askUnseen) })
+		}
 	}
 	all.Wait()
 }
@@ -40,12 +79,8 @@ func ask(ctx context.Context, w world.World, hosts []cluster.Host) {
 // listed is the host of the member whose address record names an unseen place,
 // or whose name the place has, unless that member's host was seen elsewhere.
 func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, bool) {
-	set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT})
-	if !ok || p.Unknown == "" || len(set.Values) != 1 {
-		return cluster.Host{}, false
-	}
-	marker, err := cluster.ParseMarker(set.Values[0])
-	if err != nil {
+	marker, ok := markerOf(spec, s)
+	if !ok || p.Unknown == "" {
 		return cluster.Host{}, false
 	}
 	seen := func(name cluster.MemberName) bool {

@@ -57,3 +57,37 @@ func TestUnseenKeepsRemedy(t *testing.T) {
 		t.Errorf("the host has remedy %q, lasting %t", h.Remedy, h.Lasting)
 	}
 }
+
+// A member of the marker without a host is where the records say; one that has
+// no host yet, or no longer, is not missing.
+func TestMissing(t *testing.T) {
+	spec := cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 1}
+	marker := cluster.Marker{Cluster: "c1", Owner: "us", Generation: 3, Token: "t", Members: []cluster.MemberName{"etcd-a"}}
+	address := cluster.NewRecordSet("etcd-a.dev.test.", cluster.A, "10.0.0.1")
+	peers := cluster.NewRecordSet(spec.ServerService(), cluster.SRV, "0 0 2380 etcd-a.dev.test.")
+	clients := cluster.NewRecordSet(spec.ClientService(), cluster.SRV, "0 0 2379 etcd-a.dev.test.")
+	here, former := cluster.Host{Name: "etcd-a", Token: "t"}, cluster.Host{Name: "etcd-a", Token: "f0rmer"}
+	for _, tt := range []struct {
+		name           string
+		phase          cluster.Phase
+		sets           []cluster.RecordSet
+		hosts, dark    []cluster.Host
+		missing, asked bool
+	}{
+		{name: "published", phase: cluster.Sealed, sets: []cluster.RecordSet{address, peers, clients}, missing: true, asked: true},
+		{name: "a host of another life", phase: cluster.Sealed, sets: []cluster.RecordSet{address, peers, clients}, hosts: []cluster.Host{former}, missing: true, asked: true},
+		{name: "seen", phase: cluster.Sealed, sets: []cluster.RecordSet{address, peers, clients}, hosts: []cluster.Host{here}},
+		{name: "unseen", phase: cluster.Sealed, sets: []cluster.RecordSet{address, peers, clients}, dark: []cluster.Host{here}},
+		{name: "no records", phase: cluster.Sealed, missing: true},
+		{name: "not launched", phase: cluster.Bootstrapping},
+		{name: "stamped", phase: cluster.Destroying, sets: []cluster.RecordSet{address, peers}, missing: true},
+		{name: "withdrawn", phase: cluster.Destroying, sets: []cluster.RecordSet{address}},
+	} {
+		marker.Phase = tt.phase
+		sets := append(tt.sets, cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, marker.String()))
+		got := missing(spec, cluster.State{Records: cluster.Known(cluster.Records{Sets: sets}), Hosts: cluster.Known(tt.hosts)}, tt.dark)
+		if (len(got) == 1) != tt.missing || tt.missing && got[0].View.Known() != tt.asked {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+	}
+}

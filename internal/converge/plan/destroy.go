@@ -2,9 +2,12 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
 // Destroy plans towards nothing: everything of ours goes, the marker last, and
@@ -37,6 +40,9 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	}
 	if s.otherLife() != nil {
 		return refuse(*s.behind(what))
+	}
+	if r := s.atLarge(what); r != nil {
+		return refuse(r...)
 	}
 	// What was made goes, not what the spec says now.
 	s.spec.TLS = s.marker.CA != ""
@@ -71,6 +77,50 @@ func (s situation) stamp() Plan {
 	}))
 	return Plan{Steps: []Step{ChangeRecords{Purpose: "stamp", Changes: changes,
 		Reason: Reason{Why: "from here on this cluster is only ever destroyed, and clients find it no more", Rules: []Rule{"R2", "R8"}}}}}
+}
+
+// atLarge refuses to destroy a cluster while a member of it serves whose host was
+// not found (rule R1): it could not be stopped, and once the records are gone
+// nothing says any more where it is.
+func (s situation) atLarge(what string) []Refusal {
+	var out []Refusal
+	for _, h := range s.state.Missing {
+		if !h.View.Known() || !s.isMember(h) {
+			continue
+		}
+		at := netip.AddrPortFrom(h.Address, h.Ports.Client)
+		out = append(out, Refusal{Rule: "R1", What: what, Remedy: []Remedy{s.reclaim(h)},
+			Evidence: []string{fmt.Sprintf("member %s still serves at %s, and its host was not found", h.Name, at)}})
+	}
+	return out
+}
+
+// isMember says whether what answers where a member was is that member. The
+// address may be somebody else's by now, or another member's.
+func (s situation) isMember(h cluster.Host) bool {
+	v := h.View.Value
+	other := func(m cluster.Member) bool { return m.ID == v.ID && m.Name != "" && m.Name != h.Name }
+	return (s.marker.ID == 0 || v.Cluster == s.marker.ID) && !slices.ContainsFunc(v.Members, other)
+}
+
+// reclaim is how a member whose host was not found comes to its end.
+func (s situation) reclaim(h cluster.Host) Remedy {
+	ssh := s.spec.Hosts.SSH
+	switch {
+	case ssh == nil:
+		return EndMember.Say("its folder was removed while it ran; end its process, then run the command again: " + EndLocal(h.Name))
+	case slices.Contains(ssh.Addresses, h.Address):
+		return EndMember.Say(fmt.Sprintf("end it on %s, then run the command again: systemctl disable --now %s", h.Address, node.UnitName))
+	}
+	return PutAddressBack.Say(h.Address)
+}
+
+// EndLocal is the command that ends a member on this machine whose folder is
+// gone, and with it what says which process it is. The last argument of that
+// process is the folder; the name is random. The pattern matches no shell that
+// runs the command.
+func EndLocal(name cluster.MemberName) string {
+	return fmt.Sprintf("pkill -f '/hosts/%s/config$'", name)
 }
 
 // unlisted are hosts of this incarnation that are not on the marker's list. They

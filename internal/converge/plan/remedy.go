@@ -81,6 +81,8 @@ const (
 	RestartByHand
 	MendRest
 	SetClocks
+	EndMember
+	PutAddressBack
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -116,6 +118,8 @@ var texts = [...]string{
 	RemoveHost:      "see what such a host holds, and remove it by hand if nobody needs it",
 	UndoMember:      "remove it again: {remove} %s",
 	RestartByHand:   "%s",
+	EndMember:       "%s",
+	PutAddressBack:  "put %s back into hosts.ssh.addresses of the spec, then: pleiad destroy -f FILE",
 	MendRest:        "first make all other members healthy; see which are not: {status}",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }

@@ -119,6 +119,11 @@ func (w *story) change(args []datadriven.CmdArg) error {
 			w.spec.TLS = a.Vals[0] == "auto"
 		case "hosts": // machines over SSH
 			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
+		case "ssh":
+			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
+			for _, v := range a.Vals {
+				w.spec.Hosts.SSH.Addresses = append(w.spec.Hosts.SSH.Addresses, netip.MustParseAddr(v))
+			}
 		case "discoveryName":
 			w.spec.DiscoveryName = a.Vals[0]
 		case "option":
@@ -273,6 +278,15 @@ func (w *story) event(line string, f []string) error {
 		w.state.Places = append(slices.Clone(w.state.Places), cluster.Place{Member: member(f[0]), Unknown: rest(2), Lasting: true, Remedy: []string{"put it back"}})
 	case f[1] == "drifted":
 		host(func(h *cluster.Host) { h.Node.Value.Drift = []string{rest(2)} })
+	case f[1] == "astray":
+		for _, h := range w.state.Hosts.Value {
+			if h.Name == member(f[0]) {
+				w.state = TerminateHost{Host: h}.Effect(w.spec, w.state)
+				w.state.Missing = []cluster.Host{h}
+			}
+		}
+	case f[1] == "answers":
+		return w.answers(f[2])
 	case f[1] == "gone":
 		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
 	case f[1] == "waits":
@@ -295,6 +309,26 @@ func (w *story) event(line string, f []string) error {
 	default:
 		return fmt.Errorf("no such event")
 	}
+	return nil
+}
+
+// answers says who answers where the one missing host was.
+func (w *story) answers(who string) error {
+	h := w.state.Missing[0]
+	v := cluster.View{ID: 1, Cluster: w.state.Hosts.Value[0].View.Value.Cluster, Members: w.state.Hosts.Value[0].View.Value.Members}
+	h.View = cluster.Known(v)
+	switch who {
+	case "itself":
+	case "cluster":
+		h.View.Value.Cluster = 0xbad
+	case "member":
+		h.View.Value.ID = w.state.Hosts.Value[0].View.Value.ID
+	case "nothing":
+		h.View = cluster.Unknown[cluster.View]("connection refused")
+	default:
+		return fmt.Errorf("nobody of that name: %q", who)
+	}
+	w.state.Missing = []cluster.Host{h}
 	return nil
 }
 

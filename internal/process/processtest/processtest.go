@@ -14,6 +14,11 @@ func Kill(pid int) error {
 	if err := signal(pid, syscall.SIGKILL); err != nil {
 		return err
 	}
+	return Ended(pid)
+}
+
+// Ended returns when a process is gone with all its threads.
+func Ended(pid int) error {
 	return until(fmt.Sprintf("process %d is gone", pid), func() (bool, error) { return gone(pid) })
 }
 

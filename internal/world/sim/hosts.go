@@ -52,6 +52,7 @@ type host struct {
 	unreachable bool   // for controllers
 	isolated    bool   // for peers
 	hidden      bool   // for listings
+	astray      bool   // in no listing: its address left the spec, or its folder is gone
 	unclaimed   bool   // what says whose it is cannot be read
 	occupied    uint16 // a port of its address that something else has
 	enabled     bool   // its init system starts the member by itself
@@ -133,7 +134,7 @@ func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 			return nil
 		}
 		for _, h := range p.c.w.hosts {
-			if h.of != p.of {
+			if h.of != p.of || h.astray {
 				continue
 			}
 			if h.unclaimed {

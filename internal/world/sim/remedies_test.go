@@ -499,6 +499,40 @@ var tried = map[plan.Way]remedy{
 			}
 		}},
 	},
+	plan.EndMember: {
+		befall: func(s *stage) { s.first().astray = true },
+		verb:   "destroy",
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			h := s.first()
+			if !strings.HasSuffix(lines[0], fmt.Sprintf("pkill -f '/hosts/%s/config$'", h.Name)) {
+				s.Errorf("%q does not end %s", lines, h.Name)
+			}
+			s.stop(h)
+			s.w.remove(h) // its folder was removed
+		}},
+		end: func(s *stage) {
+			s.reach("destroy")
+			s.destroyed()
+		},
+	},
+	plan.PutAddressBack: {
+		spec: onMachines(3),
+		befall: func(s *stage) {
+			s.spec.Hosts.SSH.Addresses = slices.DeleteFunc(slices.Clone(s.spec.Hosts.SSH.Addresses), func(a netip.Addr) bool { return a == s.first().Address })
+		},
+		verb: "destroy",
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			at := s.first().Address
+			if !strings.HasPrefix(lines[0], fmt.Sprintf("put %s back ", at)) {
+				s.Errorf("%q does not name %s", lines, at)
+			}
+			s.spec.Hosts.SSH.Addresses = append(s.spec.Hosts.SSH.Addresses, at)
+		}},
+		end: func(s *stage) {
+			s.reach("destroy")
+			s.destroyed()
+		},
+	},
 	plan.SetClocks: {
 		spec: func(spec *cluster.Spec) { spec.Hosts.Local = nil },
 		befall: func(s *stage) {
