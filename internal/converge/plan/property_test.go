@@ -171,7 +171,7 @@ func TestNobodyIsLeftDown(t *testing.T) {
 			own.TLS = n.Certificate != nil
 			id := cluster.BootstrapMemberID(own.PeerURL(h.Name, h.Ports.Peer), h.Token)
 			switch {
-			case !state.Hosts.Known() || !h.Node.Known() || n.Process.Running || !n.Sealed || !n.Data.Present || n.Data.Member != id:
+			case !state.Hosts.Known() || !h.Node.Known() || n.Process.Running || !n.Sealed || !n.Data.Present || n.Data.Older || n.Data.Member != id:
 				continue
 			case known && (m.Phase == cluster.Destroying || m.Token != h.Token || m.Owner != state.Control.Owner && state.Control.Unreadable == ""):
 				continue
