@@ -70,8 +70,8 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	addresses(ctx, spec, w, &s)
 	dark, places := unseen(spec, s)
 	lost := missing(spec, s, dark)
-	all.Go(func() { ask(ctx, w, dark) })
-	all.Go(func() { ask(ctx, w, lost) })
+	all.Go(func() { ask(ctx, w, dark, askUnseen) })
+	all.Go(func() { ask(ctx, w, lost, patience.forMissing()) })
 	s.Visibility = visibility(ctx, spec, w, s.Records)
 	all.Wait()
 	s.Control, s.Places, s.Missing = store, places, lost
@@ -189,6 +189,10 @@ func list(ctx context.Context, w world.World, patience Patience) (cluster.Seen[[
 func (p Patience) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, time.Duration(p), fmt.Errorf("no answer within %s", time.Duration(p)))
 }
+
+// forMissing is how long a member without a host is asked: whoever destroys the
+// cluster wants to know, and a busy one takes its time.
+func (p Patience) forMissing() time.Duration { return time.Duration(p) / 5 }
 
 func lookAt(ctx context.Context, w world.World, hosts []cluster.Host, patience Patience) {
 	var all sync.WaitGroup

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world"
@@ -65,12 +66,12 @@ func markerOf(spec cluster.Spec, s cluster.State) (cluster.Marker, bool) {
 	return m, err == nil
 }
 
-// ask asks the members of hosts that could not be inspected: they may serve.
-func ask(ctx context.Context, w world.World, hosts []cluster.Host) {
+// ask asks members on hosts that could not be inspected or found: they may serve.
+func ask(ctx context.Context, w world.World, hosts []cluster.Host, limit time.Duration) {
 	var all sync.WaitGroup
 	for i := range hosts {
 		if hosts[i].View.Known() {
-			all.Go(func() { hosts[i].View = view(ctx, w, hosts[i], askUnseen) })
+			all.Go(func() { hosts[i].View = view(ctx, w, hosts[i], limit) })
 		}
 	}
 	all.Wait()
