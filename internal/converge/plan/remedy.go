@@ -119,7 +119,7 @@ var texts = [...]string{
 	UndoMember:      "remove it again: {remove} %s",
 	RestartByHand:   "%s",
 	EndMember:       "%s",
-	PutAddressBack:  "put %s back into hosts.ssh.addresses of the spec, then: pleiad destroy -f FILE",
+	PutAddressBack:  "put %s back into hosts.ssh.addresses of the spec, and give that file to destroy with -f",
 	MendRest:        "first make all other members healthy; see which are not: {status}",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }
