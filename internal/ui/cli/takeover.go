@@ -53,7 +53,11 @@ func (o *takeOverOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	err = o.takeOver(ctx, t)
+	// While another take-over held the lock, this home may have become the one that
+	// acts, or a copy of another.
+	if t, err = o.known(ctx, o.system); err == nil {
+		err = o.takeOver(ctx, t)
+	}
 	return cannot(act, errors.Join(err, lock.Release()))
 }
 
@@ -109,27 +113,49 @@ func copies(ctx context.Context, t target, sur Surroundings) bool {
 	return err != nil
 }
 
-// original is the home that this one is a copy of, locked, if it is there; nil
-// otherwise. An original with members of its own on this machine stays what it
-// is: their data is in it, and nowhere else.
+// original is the home that becomes the copy, locked, if there is one; nil
+// otherwise.
 func (o *takeOverOptions) original(ctx context.Context, t target) (*home.Home, func(), error) {
 	there, err := t.home.Original()
 	if err != nil || there == nil {
 		return nil, func() {}, err
 	}
-	if entries, err := os.ReadDir(filepath.Join(there.Dir(), "hosts")); err == nil && len(entries) > 0 {
-		return nil, nil, &failure{act: fmt.Sprintf("take over cluster %s", t.spec.Cluster), exit: Refused,
-			err: fmt.Errorf("its members are in %s, with what they have written since the copy was made", there.Dir()),
-			hints: []string{
-				"work from there",
-				fmt.Sprintf("to move it within a file system, first delete the copy %s, then: mv %s %s", t.home.Dir(), word(there.Dir()), word(filepath.Dir(t.home.Dir())+"/")),
-			}}
+	if err := withoutMembers(t, there); err != nil {
+		return nil, nil, err
 	}
 	lock, err := o.lock(ctx, o.system, there, "pleiad take-over")
 	if err != nil {
 		return nil, nil, err
 	}
-	return there, func() { _ = lock.Release() }, nil
+	// It was opened before the lock was held: another copy may have taken over
+	// meanwhile, and then both would act.
+	now, err := t.home.Original()
+	if err == nil && (now == nil || now.Dir() != there.Dir() || now.Copied() != there.Copied()) {
+		err = &failure{act: fmt.Sprintf("take over cluster %s", t.spec.Cluster), exit: Refused,
+			err:   fmt.Errorf("%s was changed by another take-over in the meantime", there.Dir()),
+			hints: []string{"if this state directory is still the one to use: " + o.again("take-over")}}
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Release())
+	}
+	return now, func() { _ = lock.Release() }, nil
+}
+
+// withoutMembers refuses to make a copy of the home that acts while it has
+// members on this machine: their data is in it, and nowhere else.
+func withoutMembers(t target, there *home.Home) error {
+	if there.Copied() != "" {
+		return nil
+	}
+	if entries, err := os.ReadDir(filepath.Join(there.Dir(), "hosts")); err == nil && len(entries) > 0 {
+		return &failure{act: fmt.Sprintf("take over cluster %s", t.spec.Cluster), exit: Refused,
+			err: fmt.Errorf("its members are in %s, with what they have written since the copy was made", there.Dir()),
+			hints: []string{
+				"work from there",
+				fmt.Sprintf("to move it within a file system, remove the copy, then: mv %s %s", there.Dir(), filepath.Dir(t.home.Dir())+"/"),
+			}}
+	}
+	return nil
 }
 
 // living refuses to take over from processes that run.
@@ -159,7 +185,7 @@ func risks(t target, original *home.Home) []string {
 	case t.spec.Hosts.Local != nil:
 		out = append(out, "its members' data is that of the copy: what they wrote after it was made is lost, and if they",
 			"were running then, they may disagree about what was written")
-	case original != nil:
+	case original != nil && original.Copied() == "":
 		out = append(out, original.Dir()+" becomes the copy")
 	case t.home.Copied() != "":
 		out = append(out, "go on only if the original is never used again: two of them could undo each other's work")

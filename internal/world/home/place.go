@@ -173,23 +173,35 @@ func (h *Home) remark(m meta, now mark) error {
 	return nil
 }
 
-// Original is the home that this one is a copy of, if it is there, of the same
-// owner, and no copy itself; nil otherwise.
+// maxCopies bounds how far copies of copies are followed.
+const maxCopies = 100
+
+// Original is the home that must become the copy if this one takes over; nil if
+// there is none here. It is the one that acts for the cluster: what this one is a
+// copy of may itself have become a copy since. If none acts, because a home is
+// gone or a take-over was cut off, it is the last that leads there, so that of
+// two copies that take over one after the other the first becomes a copy again.
 func (h *Home) Original() (*Home, error) {
-	if h.copyOf == "" || h.copyOf == h.dir || filepath.Base(h.copyOf) != string(h.cluster) {
-		return nil, nil
+	var last *Home
+	seen := map[string]bool{h.dir: true}
+	for at := h; at.copyOf != "" && !seen[at.copyOf] && filepath.Base(at.copyOf) == string(h.cluster); {
+		if len(seen) > maxCopies {
+			return nil, &Error{Path: h.dir, Problem: fmt.Sprintf("more than %d copies of copies", maxCopies), Hint: "remove the copies that are not needed", Kind: ErrCopy}
+		}
+		next, err := Open(filepath.Dir(at.copyOf), h.cluster)
+		if errors.Is(err, ErrNone) || errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if next.owner != h.owner || seen[next.dir] {
+			break
+		}
+		seen[at.copyOf], seen[next.dir] = true, true
+		at, last = next, next
 	}
-	o, err := Open(filepath.Dir(h.copyOf), h.cluster)
-	switch {
-	case errors.Is(err, ErrNone), errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	if o.copyOf != "" || o.owner != h.owner {
-		return nil, nil
-	}
-	return o, nil
+	return last, nil
 }
 
 // TakeOver makes a copy the home: it and no other acts for the cluster from now

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,4 +125,64 @@ func openHome(t *testing.T, root, at string) *Home {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// However often copies take over from each other, one home acts at most.
+func TestTakeOverLeavesOneHome(t *testing.T) {
+	for name, order := range map[string][]string{
+		"one after the other":     {"b", "c"},
+		"the first again":         {"b", "a", "c"},
+		"a copy of a copy":        {"b", "c", "b", "a"},
+		"after a cut-off, itself": {"b", "cut c", "c", "b", "a"},
+		"after a cut-off, others": {"b", "cut c", "a", "b", "c"},
+		"after a home is gone":    {"b", "rm b", "c", "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			h := newHome(t, filepath.Join(root, "a"))
+			if err := h.Create(t.Context(), owner, false); err != nil {
+				t.Fatal(err)
+			}
+			copyHome(t, root, "a", "b")
+			copyHome(t, root, "a", "c")
+			there := []string{"a", "b", "c"}
+			for _, act := range order {
+				what, at, cut := strings.Cut(act, " ")
+				switch {
+				case what == "rm":
+					there = []string{"a", "c"}
+					if err := os.RemoveAll(filepath.Join(root, at)); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				case !cut:
+					at = what
+				}
+				taken := openHome(t, root, at)
+				original, err := taken.Original()
+				if err != nil || original == nil {
+					t.Fatalf("%s: Original = %v, %v", act, original, err)
+				}
+				before, err := taken.meta()
+				if err == nil {
+					err = taken.TakeOver(original)
+				}
+				if err == nil && cut {
+					err = taken.setMeta(before)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				var acting []string
+				for _, one := range there {
+					if openHome(t, root, one).Copied() == "" {
+						acting = append(acting, one)
+					}
+				}
+				if !cut && !slices.Equal(acting, []string{at}) || cut && len(acting) > 0 {
+					t.Fatalf("after %s these act: %v", act, acting)
+				}
+			}
+		})
+	}
 }
