@@ -191,7 +191,7 @@ func TestVolumeThatIsGoneIsNotMadeAgain(t *testing.T) {
 	}{
 		{"sealed", true, ""},
 		{"born", false, member.BornFile},
-		{"marked", false, member.MarkFile},
+		{"marked", false, cluster.MarkFile},
 		{"nothing yet", false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"time"
 )
 
@@ -196,6 +197,13 @@ type Paths struct {
 	Data   string `json:"data"`   // etcd's --data-dir
 	Log    string `json:"log"`    // log file; empty where something else keeps the logs
 }
+
+// MarkFile lies beside the data directory, not in it, and says how far the
+// member's write-ahead log is known to have gone.
+const MarkFile = "mark.json"
+
+// Mark is the path of the mark file.
+func (p Paths) Mark() string { return filepath.Join(filepath.Dir(p.Data), MarkFile) }
 
 // Node is what is found on a host: what was installed, what the member left,
 // and the process that runs.

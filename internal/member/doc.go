@@ -62,7 +62,7 @@
 //
 // A former state of the data (a rolled-back disk, a restored backup) is the
 // member's own and yet lost data. So a mark lies beside the data directory, in
-// [MarkFile]: the last record of the write-ahead log that was on the disk when the
+// [cluster.MarkFile]: the last record of the write-ahead log that was on the disk when the
 // mark was written. etcd only appends to the log, and each record's checksum
 // covers all before it: a log that has the marked record is the same one or a
 // newer state of it, every other one is refused (rule R6). The log is read, not

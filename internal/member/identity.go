@@ -67,7 +67,8 @@ func Identity(n node.Node, found cluster.Data) (Decision, error) {
 			Rule: "R6",
 			Why: fmt.Sprintf("its data is not the newest: the log of member %s in %s ends at %s, but the member had got to %s: what it acknowledged and voted since is not in it",
 				n.Member, n.Paths.Data, found.Ends, found.Reached),
-			Do: "bring the newest data directory back; if it is lost, remove this member from the cluster and replace it under a fresh name",
+			Do: fmt.Sprintf("bring the newest data directory back; if it is lost and no other member has newer data, remove %s: what was acknowledged after %s is lost then",
+				n.Paths.Mark(), found.Ends),
 		}
 	case found.Present:
 		return Restart, nil

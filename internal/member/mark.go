@@ -20,14 +20,10 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
-// MarkFile lies beside the data directory, not in it, and says how far the
-// member's write-ahead log is known to have gone.
-const MarkFile = "mark.json"
-
 // MarkVersion is the version of the mark file that we write and read.
 const MarkVersion = 1
 
-// Mark is stored as JSON in [MarkFile]; the package comment says why. It only
+// Mark is stored as JSON in [cluster.MarkFile]; the package comment says why. It only
 // ever names a record that was on the disk before the mark was.
 type Mark struct {
 	Version int              `json:"version"`
@@ -55,7 +51,7 @@ func DecodeMark(b []byte) (Mark, error) {
 	return m, nil
 }
 
-func markPath(dataDir string) string { return filepath.Join(filepath.Dir(dataDir), MarkFile) }
+func markPath(dataDir string) string { return cluster.Paths{Data: dataDir}.Mark() }
 
 // readMark is the mark file beside a data directory, or nil if there is none.
 func readMark(dataDir string) (*Mark, error) {
@@ -68,7 +64,7 @@ func readMark(dataDir string) (*Mark, error) {
 	}
 	m, err := DecodeMark(b)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", markPath(dataDir), err)
+		return nil, fmt.Errorf("read %s: %w; nothing else says whether this data is the newest: if it is, or if no other member has newer data, remove that file", markPath(dataDir), err)
 	}
 	return &m, nil
 }

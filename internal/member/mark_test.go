@@ -179,6 +179,23 @@ func TestOlderData(t *testing.T) {
 			// The remedy that is printed.
 			newest()
 			wantData(t, "newest data back", n, false)
+			// The other one: the data is taken as it is.
+			old()
+			if _, err := Identity(n, got); err == nil || !strings.Contains(err.Error(), "remove "+markPath(n.Paths.Data)) || !strings.Contains(err.Error(), got.Ends.String()) {
+				t.Errorf("Identity: %v, want the way out that loses what comes after %s", err, got.Ends)
+			}
+			kept, err := os.ReadFile(markPath(n.Paths.Data))
+			if err == nil {
+				err = os.Remove(markPath(n.Paths.Data))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted := wantData(t, "mark removed", n, false)
+			if got, err := Identity(n, accepted); n.Sealed && (err != nil || got != Restart) {
+				t.Errorf("Identity without the mark: %v, %v, want Restart", got, err)
+			}
+			write(t, markPath(n.Paths.Data), kept)
 			// Written on without us, it is another history, and no nearer.
 			old()
 			g = newLog(t, n)
@@ -329,8 +346,8 @@ func TestMarkFiles(t *testing.T) {
 			switch {
 			case tt.says == "" && (err != nil || got.Older):
 				t.Errorf("%+v, %v, want it left out of account", got, err)
-			case tt.says != "" && (err == nil || !strings.Contains(err.Error(), MarkFile) || !strings.Contains(err.Error(), tt.says)):
-				t.Errorf("%+v, %v, want an error that names %s and %q", got, err, MarkFile, tt.says)
+			case tt.says != "" && (err == nil || !strings.Contains(err.Error(), cluster.MarkFile) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "remove that file")):
+				t.Errorf("%+v, %v, want an error that names %s and %q, and a way out", got, err, cluster.MarkFile, tt.says)
 			}
 		})
 	}

@@ -459,6 +459,22 @@ var tried = map[plan.Way]remedy{
 		},
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.putDataBack() }},
 	},
+	plan.AcceptLoss: {
+		spec: func(spec *cluster.Spec) { spec.Members = 1 },
+		befall: func(s *stage) {
+			h := s.first()
+			s.w.Run(2*time.Second, func() bool { return h.mark.end == h.log.end })
+			s.w.rollBack(h)
+		},
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			h := s.first()
+			if command := fmt.Sprintf(": rm %s on host %s,", h.Paths.Mark(), h.Name); !strings.Contains(lines[0], command) {
+				s.Fatalf("%q does not say %q", lines[0], command)
+			}
+			h.mark.member, h.mark.end = 0, 0
+			s.w.etcds[h.log.cluster].written = h.log.end // the loss that is consented to
+		}},
+	},
 	plan.LetOthersServe: {
 		befall: func(s *stage) { s.moveData(s.first()) },
 		follow: []func(*stage, []string){nothing},
