@@ -22,6 +22,8 @@ const madeByUs = "etcd member made by pleiad"
 type account struct {
 	uid, gid       int
 	comment, shell string
+	// installed says that it owns the files of an installation: it was accepted.
+	installed bool
 }
 
 // parseAccount reads a line of passwd(5).
@@ -50,7 +52,7 @@ func (a account) fit() error {
 		why = "it is root, or of root's group"
 	case !slices.Contains([]string{"nologin", "false"}, a.shell[strings.LastIndex(a.shell, "/")+1:]):
 		why = fmt.Sprintf("one can log in with it: its shell is %q", a.shell)
-	case a.uid > lastSystemUser && a.comment != madeByUs:
+	case a.uid > lastSystemUser && a.comment != madeByUs && !a.installed:
 		why = fmt.Sprintf("it is a person's: its ID is %d, and those of the system end at %d", a.uid, lastSystemUser)
 	default:
 		return nil
@@ -100,6 +102,11 @@ func (h *Host) account(ctx context.Context) (a account, found bool, err error) {
 		return account{}, false, err
 	}
 	a, err = parseAccount(line)
+	if err == nil && a.uid > lastSystemUser && a.comment != madeByUs {
+		// Without an owner that can be read it is like any other.
+		owner, wrong := h.Run(ctx, "stat", "--format=%u", node.StateFolder)
+		a.installed = wrong == nil && strings.TrimSpace(owner) == strconv.Itoa(a.uid)
+	}
 	return a, err == nil, err
 }
 

@@ -18,6 +18,7 @@ func (e ended) ExitCode() int { return int(e) }
 type users struct {
 	entry string
 	made  int
+	owner string // of the state folder
 }
 
 func (u *users) run(_ context.Context, program string, args ...string) (string, error) {
@@ -25,6 +26,8 @@ func (u *users) run(_ context.Context, program string, args ...string) (string, 
 	case program == "useradd":
 		u.made++
 		u.entry = "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin"
+	case program == "stat":
+		return u.owner + "\n", nil
 	case program != "getent" || strings.Join(args, " ") != "passwd pleiad":
 		return "", fmt.Errorf("unexpected: %s %q", program, args)
 	case u.entry == "":
@@ -52,11 +55,13 @@ func TestAccount(t *testing.T) {
 		{"login", "pleiad:x:450:450:Pleiades:/home/pleiad:/bin/bash", `its shell is "/bin/bash"`, false},
 		{"ours, but with a login since", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/bin/sh", `its shell is "/bin/sh"`, true},
 		{"no shell means sh", "pleiad:x:450:450:::", `its shell is ""`, false},
+		{"of an installation", "pleiad:x:1002:1002::/nonexistent:/usr/sbin/nologin", "", false},
+		{"of an installation, but with a login", "pleiad:x:1002:1002::/nonexistent:/bin/sh", `its shell is "/bin/sh"`, false},
 		{"a person's", "pleiad:x:1001:1001:Pleiades:/home/pleiad:/usr/sbin/nologin", "its ID is 1001", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := &Host{Run: (&users{entry: tt.entry}).run}
+			h := &Host{Run: (&users{entry: tt.entry, owner: "1002"}).run}
 			_, err := h.machineUser(t.Context(), true)
 			if refused := errors.Is(err, ErrAccount); refused != (tt.says != "") || refused && (!strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "usermod")) {
 				t.Errorf("for a delivery: %v, want %q", err, tt.says)
