@@ -78,11 +78,11 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 	if slices.ContainsFunc(seen, func(h cluster.Host) bool { return !h.Node.Value.Process.Running && s.outdated(h) }) {
 		return "", nil
 	}
-	i := slices.IndexFunc(running, s.outdated)
-	if i < 0 {
+	next, found := s.mostUrgent(running)
+	if !found {
 		return "", nil
 	}
-	next, voters := running[i], len(s.marker.Members)
+	voters := len(s.marker.Members)
 	lasts := voters > 1 && next.Node.Value.Certificate.Valid(s.state.At, urgent)
 	r := Refusal{Rule: "R5", What: "change the certificate of member " + string(next.Name), Unknown: true}
 	for _, h := range members {
@@ -112,6 +112,26 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 		return "", &r
 	}
 	return next.Name, nil
+}
+
+// mostUrgent is the member whose certificate is to be changed before all others:
+// one that is not valid now, since its member serves nobody and the others may
+// wait for it to be a quorum; else the one that ends first.
+func (s situation) mostUrgent(running []cluster.Host) (next cluster.Host, found bool) {
+	invalid := func(h cluster.Host) bool { return !h.Node.Value.Certificate.Valid(s.state.At, 0) }
+	before := func(a, b cluster.Host) bool {
+		if invalid(a) != invalid(b) {
+			return invalid(a)
+		}
+		c, d := a.Node.Value.Certificate, b.Node.Value.Certificate
+		return c != nil && d != nil && c.NotAfter.Before(d.NotAfter)
+	}
+	for _, h := range running {
+		if s.outdated(h) && (!found || before(h, next)) {
+			next, found = h, true
+		}
+	}
+	return next, found
 }
 
 // unproven says what is wrong with what a member presents.

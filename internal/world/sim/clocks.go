@@ -110,7 +110,9 @@ func (r *rules) certifies(c *Controller, h *host, cert *cluster.Certificate) {
 		unseen := other.process == nil || r.w.unseen(other.Address)
 		// What another controller has just done, nobody could know.
 		known := was.by == c.Name || was.at < c.listed
-		r.must("R5", other == h || !unproven || unseen || !known, "%s changes the certificate of %s before that of %s is proven", c.Name, h.Name, other.Name)
+		// One that is due itself protects nothing, and is proven when it is changed.
+		due := other.certificate.Due(r.w.now())
+		r.must("R5", other == h || !unproven || unseen || !known || due, "%s changes the certificate of %s before that of %s is proven", c.Name, h.Name, other.Name)
 	}
 	r.must("R5", r.clocked > c.listed || accepted >= cluster.Quorum(len(m.Members)), "%s gives %s a certificate that %d of %d members accept", c.Name, h.Name, accepted, len(m.Members))
 	r.unproven[h.Name] = change{c.Name, r.w.moment()}

@@ -144,7 +144,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("foreign value", "vanish", "host dies while starting", "restore zone") // and was made again elsewhere
 	case r.Rule == "R10":
 		return had("foreign value", "foreign marker", "delete marker", "restore zone", "edit marker")
-	case r.Rule == "R1" && strings.Contains(text, "of another life"):
+	case r.Rule == "R1" && strings.Contains(text, "of another incarnation"):
 		return had("delete marker", "restore zone", "edit marker", "crossing")
 	case r.Rule == "R1" && r.What == "bootstrap":
 		return had("delete marker", "restore zone", "edit marker", "crossing")
