@@ -16,7 +16,7 @@ var ErrAccount = errors.New("the account is not one for a member")
 
 // madeByUs stands in the user's comment field, so that a user of the same name
 // who was there before is never removed.
-const madeByUs = "etcd member made by pleiad"
+const madeByUs = node.MadeByUs
 
 // account is an entry of the user database (passwd(5)).
 type account struct {

@@ -37,6 +37,9 @@ const (
 	SystemHosts = "/etc/hosts"
 	// MachineUser runs the member.
 	MachineUser = "pleiad"
+	// MadeByUs stands in the comment field of that user where pleiad made it; no
+	// other is removed.
+	MadeByUs = "etcd member made by pleiad"
 )
 
 // ExitRefused is how `pleiad member` ends when a rule forbids its start: to
@@ -173,3 +176,9 @@ func UnpinHosts(file []byte) []byte {
 	}
 	return file
 }
+
+// RemoveByHand is what root types on a machine to take off it what pleiad put
+// there, the member's data too, where no pleiad may do it.
+const RemoveByHand = "systemctl disable --now " + UnitName + "; systemctl disable --now " + MountName + "; " +
+	"rm -rf " + StateFolder + " " + BinaryFolder + " " + UnitFile + " " + MountFile + " " + ClaimFolder +
+	"; systemctl daemon-reload; systemctl reset-failed " + UnitName + "; getent passwd " + MachineUser + " | grep -q '" + MadeByUs + "' && userdel " + MachineUser

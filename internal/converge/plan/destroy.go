@@ -156,17 +156,15 @@ func (s situation) clients() []cluster.Change {
 // stampAgain writes the marker of a cluster that lost it, for the sake of its
 // hosts: they carry our claim. Whoever owns nothing has no claim.
 func (s situation) stampAgain() Plan {
-	if s.state.Control.Owner == "" {
-		return refuse(Refusal{Rule: "R10", What: "destroy " + string(s.spec.Cluster),
-			Evidence: []string{fmt.Sprintf("host %s exists and there is no marker that says whose it is; this state directory is %s", s.hosts[0].Name, ownerName(""))},
-			Remedy:   remedies(OwnersDirectory)})
+	if r := s.ownerless("R10", "destroy "+string(s.spec.Cluster)); r != nil {
+		return refuse(*r)
 	}
 	var members []cluster.MemberName
 	for _, h := range s.hosts {
 		if h.Token != s.hosts[0].Token {
 			return refuse(Refusal{Rule: "R10", What: "destroy " + string(s.spec.Cluster),
 				Evidence: []string{fmt.Sprintf("hosts %s and %s are of different lives of this cluster, and there is no marker that says which is this one", s.hosts[0].Name, h.Name)},
-				Remedy:   remedies(RemoveHost)})
+				Remedy:   append(remedies(RemoveHost), RemoveByHand.lines(s.removeHosts()...)...)})
 		}
 		members = append(members, h.Name)
 	}

@@ -78,6 +78,7 @@ const (
 	LetOthersServe
 	RemoveForeign
 	RemoveHost
+	RemoveByHand
 	UndoMember
 	RestartByHand
 	MendRest
@@ -118,6 +119,7 @@ var texts = [...]string{
 	LetOthersServe:  "this version cannot replace a member; the cluster serves as long as the others are a quorum",
 	RemoveForeign:   "remove what does not belong there, then run the command again",
 	RemoveHost:      "see what such a host holds, and remove it by hand if nobody needs it",
+	RemoveByHand:    "%s",
 	UndoMember:      "remove it again: {remove} %s",
 	RestartByHand:   "%s",
 	EndMember:       "%s",

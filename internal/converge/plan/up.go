@@ -94,6 +94,9 @@ func (s situation) refuse(r ...Refusal) Plan {
 // (rule R1).
 func (s situation) begin() Plan {
 	const what = "bootstrap"
+	if r := s.ownerless("R1", what); r != nil {
+		return s.refuse(*r)
+	}
 	if len(s.hosts) > 0 {
 		r := Refusal{Rule: "R1", What: what, Remedy: remedies(DestroyUnwanted)}
 		if m, whole := s.rightMarker(); whole {

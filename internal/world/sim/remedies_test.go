@@ -14,6 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
@@ -254,6 +255,22 @@ func (s *stage) restore(lines []string) {
 	}
 }
 
+// removeByHand does what is printed, line by line.
+func (s *stage) removeByHand(lines []string) {
+	for _, line := range lines {
+		if where, command, ok := strings.Cut(line, ", as root: "); ok && command == node.RemoveByHand {
+			h := s.w.at(netip.MustParseAddr(strings.TrimPrefix(where, "on ")))
+			s.stop(h)
+			s.w.remove(h)
+		}
+		if _, set, ok := strings.Cut(line, ": delete "); ok {
+			name, kind, _ := strings.Cut(set, " ")
+			s.put(name, cluster.RecordType(kind))
+		}
+	}
+	s.destroyed()
+}
+
 // destroyed checks that nothing is left.
 func (s *stage) destroyed() {
 	for _, rest := range s.w.Remains(s.spec) {
@@ -491,6 +508,20 @@ var tried = map[plan.Way]remedy{
 	plan.RemoveHost: {
 		befall: func(s *stage) { s.w.newHost(s.spec.Cluster, "etcd-0thers1", "0ther", s.w.vacant()) },
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.Sweep(s.spec) }},
+	},
+	plan.RemoveByHand: {
+		spec: onMachines(3),
+		befall: func(s *stage) {
+			s.put(s.spec.MarkerName(), cluster.TXT)
+			s.mine = &Store{}
+		},
+		also: []func(*stage){func(s *stage) { // up was tried first
+			s.put(s.spec.MarkerName(), cluster.TXT)
+			s.mine = &Store{}
+			s.run("up", s.spec, s.mine)
+		}},
+		verb:   "destroy",
+		follow: []func(*stage, []string){(*stage).removeByHand},
 	},
 	plan.UndoMember: {
 		befall: func(s *stage) {
