@@ -171,7 +171,7 @@ func (o *destroyOptions) look(ctx context.Context, t target, sur Surroundings) e
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := o.sameZone(t, state, o.command); err != nil || o.yes {
+	if err := o.sameZone(ctx, o.system, t, state, o.command); err != nil || o.yes {
 		return err
 	}
 	return o.consent(ctx, t, state)

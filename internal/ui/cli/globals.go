@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/given"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
@@ -285,14 +286,19 @@ func template(seat home.Seat) string {
 
 // sameZone refuses a name server on which the cluster does not stand, where it
 // is another one than before, or where before is not known. The address of a
-// server says nothing about what it serves; the marker does.
-func (g *globals) sameZone(t target, s cluster.State, command string) error {
+// server says nothing about what it serves; the marker does. A cluster that shows
+// no host, nor a marker on the former server, did not get as far as to stand
+// anywhere: the planner judges then, as it would with the former server.
+func (g *globals) sameZone(ctx context.Context, system *System, t target, s cluster.State, command string) error {
 	if t.home == nil || !t.home.Claimed() || t.home.Copied() != "" || !s.Records.Known() || t.stored != nil && server(*t.stored) == server(t.spec) {
 		return nil
 	}
 	_, marked := s.Records.Value.Get(cluster.Key{Name: t.spec.MarkerName(), Type: cluster.TXT})
 	if marked || len(s.Hosts.Value) > 0 && command != "destroy" {
 		return nil // whose it is, and what to do where hosts have lost it, the planner judges
+	}
+	if t.stored != nil && s.Hosts.Known() && len(s.Hosts.Value) == 0 && g.unmarked(ctx, system, t) {
+		return nil
 	}
 	f := &failure{act: fmt.Sprintf("find cluster %s", t.spec.Cluster), exit: BadSpec,
 		err: fmt.Errorf("%s shows no marker of it on %s, but the cluster was begun from here", provider(t.spec), t.spec.MarkerName())}
@@ -303,6 +309,19 @@ func (g *globals) sameZone(t target, s cluster.State, command string) error {
 	}
 	f.hints = []string{"put the zone back as it was, or name the domain, the discoveryName and the name server that the cluster had"}
 	return f
+}
+
+// unmarked says whether the name server of the stored spec was seen to hold no
+// marker of the cluster.
+func (g *globals) unmarked(ctx context.Context, system *System, t target) bool {
+	t.spec = *t.stored
+	sur, err := g.surroundings(ctx, system, t)
+	if err != nil {
+		return false
+	}
+	s := observe.Observe(ctx, t.spec, sur.World, observe.Steady)
+	_, marked := s.Records.Value.Get(cluster.Key{Name: t.spec.MarkerName(), Type: cluster.TXT})
+	return s.Records.Known() && !marked
 }
 
 // server is where the records of a spec are written; empty for our own.

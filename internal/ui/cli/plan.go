@@ -56,7 +56,7 @@ func (o *planOptions) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := o.sameZone(t, state, o.command); err != nil {
+	if err := o.sameZone(ctx, o.system, t, state, o.command); err != nil {
 		return err
 	}
 	road := render.NewRoad(t.spec, plan.Road(next, t.spec, state), o.again)

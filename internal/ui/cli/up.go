@@ -136,7 +136,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
-	if err := o.sameZone(t, state, o.command); err != nil {
+	if err := o.sameZone(ctx, o.system, t, state, o.command); err != nil {
 		return out, err
 	}
 	road := render.NewRoad(t.spec, plan.Road(plan.Up, t.spec, state), o.again)

@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/authority"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+type (
+	zoneDNS struct {
+		dns.Zone
+		records cluster.Records
+		err     error
+	}
+	zoneHosts struct{ hosts.Provider }
+	zoneKeys  struct{ authority.Authority }
+)
+
+func (z zoneDNS) Read(context.Context, []cluster.Key) (cluster.Records, error) {
+	return z.records, z.err
+}
+func (zoneHosts) List(context.Context) (hosts.Listing, error)     { return hosts.Listing{}, nil }
+func (zoneKeys) Inspect(context.Context) (cluster.Control, error) { return cluster.Control{}, nil }
+
+// A first up that named a wrong name server is no dead end: another server is
+// refused only if the former one shows the marker, or could not be asked.
+func TestSameZoneAsksTheFormerServer(t *testing.T) {
+	text := "cluster: blue\ndomain: b.example\nmembers: 1\nhosts: {ssh: {addresses: [10.0.0.1]}}\ndns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"
+	root := t.TempDir()
+	put(t, root, text)
+	h, err := home.Open(root, "blue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Create(t.Context(), "someone", false); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = home.Open(root, "blue"); err != nil {
+		t.Fatal(err)
+	}
+	was, err := stored(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := target{root: root, home: h, stored: was, spec: *was}
+	other := *was.DNS.RFC2136
+	other.Server = "192.0.2.2:53"
+	now.spec.DNS.RFC2136 = &other
+	marker := cluster.Records{Sets: []cluster.RecordSet{{Key: cluster.Key{Name: was.MarkerName(), Type: cluster.TXT}, Values: []string{"x"}}}}
+	empty := cluster.Known([]cluster.Host(nil))
+	for name, c := range map[string]struct {
+		former  zoneDNS
+		hosts   cluster.Seen[[]cluster.Host]
+		refused bool
+	}{
+		"never claimed":         {hosts: empty},
+		"claimed there":         {former: zoneDNS{records: marker}, hosts: empty, refused: true},
+		"not reachable":         {former: zoneDNS{err: errors.New("timeout")}, hosts: empty, refused: true},
+		"hosts cannot be asked": {hosts: cluster.Unknown[[]cluster.Host]("timeout"), refused: true},
+	} {
+		system := &System{Streams: Streams{Env: os.Getenv, Err: os.Stderr}, Surroundings: func(_ context.Context, s cluster.Spec, _ *home.Home, _ Trace) (Surroundings, error) {
+			if server(s) != server(*was) {
+				t.Errorf("%s: asked %s", name, server(s))
+			}
+			return Surroundings{World: world.World{DNS: c.former, Hosts: zoneHosts{}, Authority: zoneKeys{}, Fresh: world.Fresh}}, nil
+		}}
+		state := cluster.State{Records: cluster.Known(cluster.Records{}), Hosts: c.hosts}
+		err := (&globals{flags: spec.Flags{}}).sameZone(t.Context(), system, now, state, "up")
+		if (err != nil) != c.refused {
+			t.Errorf("%s: %v, want refused %v", name, err, c.refused)
+		}
+	}
+}
