@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
@@ -28,6 +29,9 @@ func (s situation) ownerless(rule Rule, what string) *Refusal {
 	return r
 }
 
+// quoted is a path as one word of a shell's command line, whatever is in it.
+func quoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
+
 // removeHosts is how a person removes the hosts, a line each.
 func (s situation) removeHosts() []string {
 	var out []string
@@ -36,7 +40,7 @@ func (s situation) removeHosts() []string {
 			out = append(out, fmt.Sprintf("on %s, as root: %s", h.Address, node.RemoveByHand))
 			continue
 		}
-		command := "rm -rf " + path.Dir(h.Paths.Config)
+		command := "rm -rf -- " + quoted(path.Dir(h.Paths.Config))
 		if pid := h.Node.Value.Process.PID; pid > 0 {
 			command = fmt.Sprintf("kill -9 %d; %s", pid, command)
 		}

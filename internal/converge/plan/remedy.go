@@ -115,7 +115,7 @@ var texts = [...]string{
 	OtherMachines:   "give the cluster other machines, or remove by hand what nobody needs there",
 	PutDataBack:     "put its own data directory back, if it was moved",
 	PutNewestBack:   "put its newest data directory back, if it was moved",
-	AcceptLoss:      "only if the newest data is lost and no other member has newer data: rm %s on host %s, then pleiad up; writes acknowledged after %s are lost for good",
+	AcceptLoss:      "only if the newest data is lost and no other member has newer data: rm %s on host %s, then {up}; writes acknowledged after %s are lost for good",
 	LetOthersServe:  "this version cannot replace a member; the cluster serves as long as the others are a quorum",
 	RemoveForeign:   "remove what does not belong there, then run the command again",
 	RemoveHost:      "see what such a host holds, and remove it by hand if nobody needs it",

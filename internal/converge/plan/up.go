@@ -279,7 +279,7 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	case d.Present && d.Older:
 		r.Evidence = []string{fmt.Sprintf("%s holds an older state of member %s: its log ends at %s, but the member had got to %s", h.Paths.Data, n.Member, d.Ends, d.Reached),
 			"what it acknowledged and voted since is missing: started so, it could make the cluster lose writes"}
-		r.Remedy = append(remedies(PutNewestBack, otherwise), AcceptLoss.Say(h.Paths.Mark(), h.Name, d.Ends))
+		r.Remedy = append(remedies(PutNewestBack, otherwise), AcceptLoss.Say(quoted(h.Paths.Mark()), h.Name, d.Ends))
 	case !d.Present && (d.Born || n.Sealed):
 		r.Evidence = []string{fmt.Sprintf("%s is empty, but member %s once had data: started so, it could corrupt the others", h.Paths.Data, n.Member)}
 		r.Remedy = remedies(PutDataBack, otherwise)
