@@ -77,12 +77,15 @@ func (h *Host) replace(path string, content []byte, mode fs.FileMode) (bool, err
 	return durable.Replace(durable.File{Path: h.path(path), Content: content, Mode: mode, UID: -1, GID: -1})
 }
 
-// asMember reads files of the member's with the rights of its user, root's where
-// there is no such user.
+// asMember reads files of the member's with the rights of its user, this
+// process's own where there is no such user.
 func (h *Host) asMember(ctx context.Context, read func() error) error {
 	u, err := h.User(ctx, false)
 	if err != nil {
 		return err
+	}
+	if u == (User{}) {
+		return read()
 	}
 	return as(u, read)
 }
