@@ -154,13 +154,6 @@ func foreign(t *testing.T, p *Provider, address string, key tsig.Key, set cluste
 	}
 }
 
-func kill(t *testing.T, s process.Stamp, sig syscall.Signal) {
-	t.Helper()
-	if err := s.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestLife(t *testing.T) {
 	t.Parallel()
 	p := provider(t)
