@@ -217,6 +217,15 @@ func TestOlderDataStaysDown(t *testing.T) {
 		}
 	}
 	replace(data, saved)
+	mark := func() string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(members[0].dir, "mark.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	before := mark()
 	b.must("up", "--cluster", "old")
 	members, _ = b.children("old")
 	members[2].kill(t)
@@ -226,6 +235,8 @@ func TestOlderDataStaysDown(t *testing.T) {
 	for i := range 10 {
 		b.put("old", fmt.Sprint("key", i), "acknowledged")
 	}
+	// A crash before the mark has followed the log leaves nothing to tell by.
+	b.eventually("the mark follows the log", 10*time.Second, func() bool { return mark() != before })
 	members[0].kill(t)
 	members[1].kill(t)
 	newest := filepath.Join(t.TempDir(), "data")

@@ -72,8 +72,8 @@
 //	read the log to its end ─▶ sync it ─▶ write the mark
 //
 // Whatever is cut short, the mark names nothing that is not on the disk. It may
-// stay behind: what etcd wrote since the last mark, a second's worth, can be lost
-// unnoticed. A mark that cannot be written (disk full) stops nothing.
+// stay behind: what etcd wrote since the last mark, a fifth of a second's worth,
+// can be lost unnoticed. A mark that cannot be written (disk full) stops nothing.
 //
 // # What it does not promise
 //
