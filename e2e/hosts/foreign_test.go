@@ -136,7 +136,7 @@ func TestTwoOperators(t *testing.T) {
 	if winner < 0 || codes[1-winner] == 0 {
 		t.Fatalf("exits %v, want one to win: %s%s", codes, runs[0], runs[1])
 	}
-	runs[1-winner].ends(5, "R10", "belongs to owner", "work from the state directory that made the cluster, or copy it here")
+	runs[1-winner].ends(5, "R10", "belongs to owner", "work from the state directory that made the cluster", "pleiad take-over")
 	w.wantOne(since)
 	zone := w.zone()
 	for _, command := range [][]string{{"up"}, {"destroy", "--yes"}} {
