@@ -271,6 +271,11 @@ postgresql:
 			return resp.StatusCode == http.StatusOK
 		})
 		b.wantValue("pat", "/service/e2e/leader", "one")
+		// It leads before it has entered itself as a member. Told to end in
+		// between, it waits for ever for the leave to lead.
+		b.eventually("Patroni is a member", time.Minute, func() bool {
+			return b.must("etcdctl", "--cluster", "pat", "--", "get", "/service/e2e/members/one", "--print-value-only").out != ""
+		})
 	}
 	leads(cert.bySRV["Patroni"])
 	etcdctl := func(words string) {
