@@ -73,6 +73,9 @@ func (w *World) editMarker() bool {
 	case 1:
 		m.ID++
 	case 2:
+		if len(m.Members) == 0 { // edited before
+			return false
+		}
 		m.Members = m.Members[1:]
 	case 3:
 		m.Phase = cluster.Bootstrapping
