@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -58,7 +59,9 @@ func TestMarkerComesBack(t *testing.T) {
 			m.Members = append(m.Members, MemberName(n))
 		}
 		slices.Sort(m.Members)
-		m.Turn = rapid.SampledFrom(append(slices.Clone(m.Members), "")).Draw(t, "turn")
+		if len(m.Members) > 0 && rapid.Bool().Draw(t, "an operation") {
+			m.Op = Operation{Kind: Restart, Member: rapid.SampledFrom(m.Members).Draw(t, "member")}
+		}
 		got, err := ParseMarker(m.String())
 		if err != nil {
 			t.Fatal(err)
@@ -73,10 +76,43 @@ func TestMarkerComesBack(t *testing.T) {
 func TestForeignMarkers(t *testing.T) {
 	good := Marker{Cluster: "c", Owner: "o", Token: "t", Generation: 1, Phase: Sealed, Members: []MemberName{"a"}}.String()
 	for _, text := range []string{"", "hello", strings.Replace(good, "v=1", "v=2", 1), strings.Replace(good, "gen=1", "gen=x", 1),
-		strings.Replace(good, "owner=o", "owner=", 1), strings.Replace(good, "sealed", "asleep", 1), good + " owner=p", good + " id=zz"} {
+		strings.Replace(good, "owner=o", "owner=", 1), strings.Replace(good, "sealed", "asleep", 1), good + " owner=p", good + " id=zz", good + " later=x",
+		good + " op=restart", good + " op=restart:", good + " op=later:a"} {
 		if m, err := ParseMarker(text); err == nil {
 			t.Errorf("%q is read as %+v", text, m)
 		}
+	}
+}
+
+// A marker's record set holds the marker and nothing else.
+func TestReadMarker(t *testing.T) {
+	spec := Spec{Cluster: "c", Domain: "dev.test"}
+	good := Marker{Cluster: "c", Owner: "o", Token: "t", Generation: 1, Phase: Sealed, Members: []MemberName{"a"}}
+	for _, c := range []struct {
+		name   string
+		values []string
+		found  bool
+		err    string
+	}{
+		{name: "none"},
+		{name: "one", values: []string{good.String()}, found: true},
+		{name: "beside another value", values: []string{good.String(), "v=spf1 -all"}, err: "holds 2 values"},
+		{name: "two", values: []string{good.String(), good.Next(func(*Marker) {}).String()}, err: "holds 2 values"},
+		{name: "of a later version", values: []string{good.String() + " later=x"}, err: `does not know the field "later"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r Records
+			if c.values != nil {
+				r.Sets = []RecordSet{NewRecordSet(spec.MarkerName(), TXT, c.values...)}
+			}
+			m, found, err := spec.Marker(r)
+			if found != c.found || found && !cmp.Equal(m, good) || c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("%+v, %v, %v", m, found, err)
+			}
+			if many := len(c.values) > 1; errors.Is(err, ErrManyValues) != many {
+				t.Errorf("many values: %v", err)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,9 +41,34 @@ type Marker struct {
 	ID ID
 	// CA is the fingerprint of the cluster's CA, empty when TLS is off.
 	CA string
-	// Turn is the one member of a sealed cluster that may be stopped for a
-	// restart (rule R5), empty while none is due.
-	Turn MemberName
+	// Op is the one operation on a sealed cluster that is in flight.
+	Op Operation
+}
+
+// Operation is what a controller has begun to do to a member of a sealed
+// cluster. As long as it stands on the marker, no controller begins another
+// (rules R4, R5). The zero value is no operation.
+type Operation struct {
+	Kind   OperationKind
+	Member MemberName
+}
+
+// OperationKind is what is done to the member.
+type OperationKind string
+
+// Restart stops the member and starts it with the options of the spec.
+const Restart OperationKind = "restart"
+
+// String is the operation on the marker.
+func (o Operation) String() string { return string(o.Kind) + ":" + string(o.Member) }
+
+func parseOperation(text string) (Operation, error) {
+	kind, member, _ := strings.Cut(text, ":")
+	o := Operation{Kind: OperationKind(kind), Member: MemberName(member)}
+	if o.Kind != Restart || o.Member == "" {
+		return o, fmt.Errorf("op %q: want %s:MEMBER", text, Restart)
+	}
+	return o, nil
 }
 
 // String is the marker's TXT value.
@@ -66,8 +92,8 @@ func (m Marker) String() string {
 	if m.CA != "" {
 		fields = append(fields, "ca="+m.CA)
 	}
-	if m.Turn != "" {
-		fields = append(fields, "turn="+string(m.Turn))
+	if m.Op != (Operation{}) {
+		fields = append(fields, "op="+m.Op.String())
 	}
 	return strings.Join(fields, " ")
 }
@@ -84,11 +110,40 @@ func (m Marker) Next(edit func(*Marker)) Marker {
 	return m
 }
 
-// ParseMarker reads a marker's TXT value. A value that is no marker, or one
-// of a newer version, is an error: it is somebody else's and is left alone.
+// MarkerKey is the key of the marker's record set.
+func (s Spec) MarkerKey() Key { return Key{Name: s.MarkerName(), Type: TXT} }
+
+// Marker reads the marker among the records of a cluster. It is false if there
+// is none, and an error if something else is in its place; see [ReadMarker].
+func (s Spec) Marker(r Records) (Marker, bool, error) {
+	set, ok := r.Get(s.MarkerKey())
+	if !ok {
+		return Marker{}, false, nil
+	}
+	m, err := ReadMarker(set)
+	return m, err == nil, err
+}
+
+// ErrManyValues is the error of a marker's record set that holds more than the
+// marker.
+var ErrManyValues = errors.New("want one marker")
+
+// ReadMarker reads the record set of a marker. It must hold one value, which is
+// a marker of our version: anything else is somebody else's and is left alone.
+func ReadMarker(set RecordSet) (Marker, error) {
+	if len(set.Values) != 1 {
+		return Marker{}, fmt.Errorf("%s TXT holds %d values, %w: %s", set.Name, len(set.Values), ErrManyValues, strings.Join(set.Values, " | "))
+	}
+	return ParseMarker(set.Values[0])
+}
+
+// ParseMarker reads a marker's TXT value. A field that we do not know is an
+// error like a version that we do not know: we would lose it with the next
+// change, and whatever it forbids we would do.
 func ParseMarker(text string) (Marker, error) {
 	var m Marker
-	seen := map[string]string{}
+	known := []string{"v", "cluster", "owner", "gen", "token", "state", "members", "id", "ca", "op"}
+	seen, unknown := map[string]string{}, ""
 	for _, f := range strings.Fields(text) {
 		key, value, ok := strings.Cut(f, "=")
 		if !ok {
@@ -98,16 +153,22 @@ func ParseMarker(text string) (Marker, error) {
 			return m, fmt.Errorf("marker %q: %s is given twice", text, key)
 		}
 		seen[key] = value
+		if unknown == "" && !slices.Contains(known, key) {
+			unknown = key
+		}
 	}
 	if seen["v"] != strconv.Itoa(MarkerVersion) {
 		return m, fmt.Errorf("marker %q: version %q, this pleiad reads version %d", text, seen["v"], MarkerVersion)
+	}
+	if unknown != "" {
+		return m, fmt.Errorf("marker %q: this pleiad does not know the field %q", text, unknown)
 	}
 	gen, err := strconv.ParseUint(seen["gen"], 10, 64)
 	if err != nil {
 		return m, fmt.Errorf("marker %q: gen: %w", text, err)
 	}
 	m = Marker{Cluster: Name(seen["cluster"]), Owner: Owner(seen["owner"]), Generation: gen,
-		Token: Token(seen["token"]), Phase: Phase(seen["state"]), CA: seen["ca"], Turn: MemberName(seen["turn"])}
+		Token: Token(seen["token"]), Phase: Phase(seen["state"]), CA: seen["ca"]}
 	for _, n := range strings.Split(seen["members"], ",") {
 		if n != "" {
 			m.Members = append(m.Members, MemberName(n))
@@ -119,6 +180,11 @@ func ParseMarker(text string) (Marker, error) {
 			return m, fmt.Errorf("marker %q: id: %w", text, err)
 		}
 		m.ID = ID(id)
+	}
+	if seen["op"] != "" {
+		if m.Op, err = parseOperation(seen["op"]); err != nil {
+			return m, fmt.Errorf("marker %q: %w", text, err)
+		}
 	}
 	if m.Cluster == "" || m.Owner == "" || m.Token == "" || !slices.Contains([]Phase{Bootstrapping, Sealed, Destroying}, m.Phase) {
 		return m, fmt.Errorf("marker %q: cluster, owner, token or state is missing or unknown", text)

@@ -127,20 +127,17 @@ func stands(ctx context.Context, w world.World, marker cluster.RecordSet) error 
 	return nil
 }
 
-// samePhase compares two markers by life, phase, published list and turn: a
-// newer generation alone is another controller at the same work, which is
-// harmless. But once the list is published a missing host is a lost one (rule
-// R6), and when the turn has passed on another member may stand still (R5).
+// samePhase compares two markers by incarnation, phase, published list and
+// operation: a newer generation alone is another controller at the same work,
+// which is harmless. But once the list is published a missing host is a lost one
+// (rule R6), and with another operation another member may be stopped (R5).
 func samePhase(a, b cluster.RecordSet) bool {
 	if a.Equal(b) {
 		return true
 	}
-	if len(a.Values) != 1 || len(b.Values) != 1 {
-		return false
-	}
-	ma, errA := cluster.ParseMarker(a.Values[0])
-	mb, errB := cluster.ParseMarker(b.Values[0])
-	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase && ma.ID == mb.ID && ma.Turn == mb.Turn
+	ma, errA := cluster.ReadMarker(a)
+	mb, errB := cluster.ReadMarker(b)
+	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase && ma.ID == mb.ID && ma.Op == mb.Op
 }
 
 // install looks once more before a certificate is changed: another controller

@@ -141,7 +141,7 @@ func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster
 	if len(members) == 0 {
 		return
 	}
-	marker := cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}
+	marker := spec.MarkerKey()
 	keys := []cluster.Key{marker}
 	for _, m := range slices.Compact(members) {
 		name := spec.HostName(m) + "."

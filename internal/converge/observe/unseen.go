@@ -58,12 +58,11 @@ func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.
 
 // markerOf is the marker, if there is one that can be read.
 func markerOf(spec cluster.Spec, s cluster.State) (cluster.Marker, bool) {
-	set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT})
-	if !s.Records.Known() || !ok || len(set.Values) != 1 {
+	if !s.Records.Known() {
 		return cluster.Marker{}, false
 	}
-	m, err := cluster.ParseMarker(set.Values[0])
-	return m, err == nil
+	m, found, _ := spec.Marker(s.Records.Value)
+	return m, found
 }
 
 // ask asks members on hosts that could not be inspected or found: they may serve.

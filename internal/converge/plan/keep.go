@@ -186,19 +186,20 @@ func died(h cluster.Host) string {
 
 // roll restarts members that run with other flags than they should, one at a
 // time, and only while all members serve and the rest is a quorum (rules R4,
-// R5). Whose turn it is stands on the marker before it is stopped, and until it
+// R5). The restart is on the marker before the member is stopped, and until it
 // serves again: two controllers that both see everybody serve would otherwise
 // stop a member each.
 func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) {
 	h, found := s.due(members)
 	if !found {
-		if s.marker.Turn == "" || !sound || len(s.waiting(members)) > 0 {
+		if s.marker.Op == (cluster.Operation{}) || !sound || len(s.waiting(members)) > 0 {
 			return nil, nil
 		}
-		return s.turn("", Reason{Why: "all members serve with the options of the spec", Rules: []Rule{"R5"}}), nil
+		return s.reserve(cluster.Operation{}, Reason{Why: "all members serve with the options of the spec", Rules: []Rule{"R5"}}), nil
 	}
 	voters := len(s.marker.Members)
 	arithmetic := cluster.Arithmetic(voters-1, voters)
+	restart := cluster.Operation{Kind: cluster.Restart, Member: h.Name}
 	r := Refusal{Rule: "R5", What: "restart member " + string(h.Name)}
 	switch {
 	case voters-1 < cluster.Quorum(voters):
@@ -207,8 +208,8 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 	case !sound || len(s.waiting(members)) > 0:
 		r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
 		r.Remedy = remedies(MendRest)
-	case s.marker.Turn != h.Name:
-		return s.turn(h.Name, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil
+	case s.marker.Op != restart:
+		return s.reserve(restart, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil
 	case h.Node.Value.Installed != s.render(*s.marker, members, h).Digest():
 		return []Step{InstallNode{Host: h, Node: s.render(*s.marker, members, h), Reason: Reason{Why: "it is next to be restarted, with other etcd options", Rules: []Rule{"R5"}}}}, nil
 	default:
@@ -226,21 +227,22 @@ func (s situation) stopByHand(h cluster.Host) string {
 	return fmt.Sprintf("kill %d", h.Node.Value.Process.PID)
 }
 
-// due is the member to restart next: the one whose turn it is, as long as it
-// runs with old flags, for somebody may be about to stop it.
+// due is the member to restart next: the one on the marker, as long as it runs
+// with old flags, for somebody may be about to stop it.
 func (s situation) due(members []cluster.Host) (next cluster.Host, found bool) {
 	for _, h := range members {
 		n := s.render(*s.marker, members, h)
 		if !h.Node.Known() || !h.Node.Value.Process.Running || h.Node.Value.Process.Flags == n.Flags() {
 			continue
 		}
-		if !found || h.Name == s.marker.Turn {
+		if !found || s.marker.Op.Member == h.Name {
 			next, found = h, true
 		}
 	}
 	return next, found
 }
 
-func (s situation) turn(name cluster.MemberName, why Reason) []Step {
-	return []Step{ChangeRecords{Purpose: "announce", Changes: []cluster.Change{s.advance(func(m *cluster.Marker) { m.Turn = name })}, Reason: why}}
+// reserve puts an operation on the marker; the zero value ends the one before.
+func (s situation) reserve(op cluster.Operation, why Reason) []Step {
+	return []Step{ChangeRecords{Purpose: "announce", Changes: []cluster.Change{s.advance(func(m *cluster.Marker) { m.Op = op })}, Reason: why}}
 }

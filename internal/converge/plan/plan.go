@@ -34,6 +34,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,7 +115,7 @@ type situation struct {
 // the records and the list of hosts nothing new is begun.
 func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal) {
 	sit := situation{spec: spec, state: s, records: s.Records.Value, hosts: s.Hosts.Value}
-	if stored, ok := sit.records.Get(markerKey(spec)); ok && s.Records.Known() {
+	if stored, ok := sit.records.Get(spec.MarkerKey()); ok && s.Records.Known() {
 		sit.stored = &stored
 	}
 	var refusals []Refusal
@@ -161,11 +162,10 @@ func ownMarker(spec cluster.Spec, control cluster.Control, stored cluster.Record
 	foreign := func(evidence string, ways ...Way) *Refusal {
 		return &Refusal{Rule: "R10", What: what, Evidence: []string{evidence}, Remedy: remedies(ways...)}
 	}
-	if len(stored.Values) != 1 {
-		return cluster.Marker{}, foreign(fmt.Sprintf("%s TXT holds %d values, want one marker: %s", stored.Name, len(stored.Values), strings.Join(stored.Values, " | ")),
-			RemoveValues)
+	m, err := cluster.ReadMarker(stored)
+	if errors.Is(err, cluster.ErrManyValues) {
+		return m, foreign(err.Error(), RemoveValues)
 	}
-	m, err := cluster.ParseMarker(stored.Values[0])
 	if err != nil {
 		return m, foreign(fmt.Sprintf("%s TXT is not a marker this pleiad understands: %v", stored.Name, err),
 			OtherDomain, NewerPleiad)
@@ -186,10 +186,6 @@ func ownerName(o cluster.Owner) string {
 		return "new and owns nothing yet"
 	}
 	return string(o)
-}
-
-func markerKey(spec cluster.Spec) cluster.Key {
-	return cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}
 }
 
 // named is the host of a member, if there is one. A host of another incarnation

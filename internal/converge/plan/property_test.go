@@ -162,7 +162,7 @@ func TestNobodyIsLeftDown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec, state := draw(t)
 		p := Up(spec, state)
-		marker, ok := state.Records.Value.Get(markerKey(spec))
+		marker, ok := state.Records.Value.Get(spec.MarkerKey())
 		m, err := cluster.ParseMarker(strings.Join(marker.Values, ""))
 		known := state.Records.Known() && ok && err == nil
 		for _, h := range state.Hosts.Value {

@@ -40,10 +40,10 @@ func (s situation) holdsOwn(h cluster.Host) bool {
 // givenUp says whether the marker can be read and leaves a host to somebody
 // else, to another life, or to a destroy.
 func (s situation) givenUp(h cluster.Host) bool {
-	if s.stored == nil || len(s.stored.Values) != 1 {
+	if s.stored == nil {
 		return false
 	}
-	m, err := cluster.ParseMarker(s.stored.Values[0])
+	m, err := cluster.ReadMarker(*s.stored)
 	if err != nil || m.Cluster != s.spec.Cluster {
 		return false
 	}

@@ -334,7 +334,7 @@ func (w *story) answers(who string) error {
 
 // edit changes fields of the marker; one without a value is taken away.
 func (w *story) edit(fields []string) error {
-	key := markerKey(w.spec)
+	key := w.spec.MarkerKey()
 	set, ok := w.state.Records.Value.Get(key)
 	if !ok {
 		return fmt.Errorf("there is no marker")

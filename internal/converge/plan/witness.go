@@ -135,7 +135,7 @@ func (s situation) rightMarker() (record string, whole bool) {
 	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.state.Control.Owner, Phase: cluster.Bootstrapping,
 		Token: hosts[0].Token, Generation: s.newest(hosts) + 1_000_000}
 	if s.marker != nil && s.marker.Token == m.Token {
-		m.Phase, m.Turn = s.marker.Phase, s.marker.Turn
+		m.Phase, m.Op = s.marker.Phase, s.marker.Op
 	}
 	var made cluster.Made
 	for _, h := range hosts {
@@ -161,8 +161,8 @@ func (s situation) rightMarker() (record string, whole bool) {
 	for _, h := range hosts {
 		whole = whole || made.ID != 0 || h.Node.Value.Data.Cluster == m.ID
 	}
-	if !m.Has(m.Turn) {
-		m.Turn = ""
+	if !m.Has(m.Op.Member) {
+		m.Op = cluster.Operation{}
 	}
 	whole = whole && m.Owner != "" && (m.CA != "") == tls
 	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String()), whole

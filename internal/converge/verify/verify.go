@@ -61,14 +61,13 @@ func (c *checker) say(where, format string, args ...any) []Difference {
 }
 
 func (c *checker) marker(spec cluster.Spec, s cluster.State) (cluster.Marker, bool) {
-	set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT})
-	if !ok {
-		c.say(spec.MarkerName(), "there is no marker")
-		return cluster.Marker{}, false
-	}
-	m, err := cluster.ParseMarker(strings.Join(set.Values, " "))
+	m, found, err := spec.Marker(s.Records.Value)
 	if err != nil {
 		c.say(spec.MarkerName(), "%v", err)
+		return m, false
+	}
+	if !found {
+		c.say(spec.MarkerName(), "there is no marker")
 		return m, false
 	}
 	if m.Phase != cluster.Sealed {

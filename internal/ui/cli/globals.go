@@ -293,7 +293,7 @@ func (g *globals) sameZone(ctx context.Context, system *System, t target, s clus
 	if t.home == nil || !t.home.Claimed() || t.home.Copied() != "" || !s.Records.Known() || t.stored != nil && server(*t.stored) == server(t.spec) {
 		return nil
 	}
-	_, marked := s.Records.Value.Get(cluster.Key{Name: t.spec.MarkerName(), Type: cluster.TXT})
+	_, marked := s.Records.Value.Get(t.spec.MarkerKey())
 	if marked || len(s.Hosts.Value) > 0 && command != "destroy" {
 		return nil // whose it is, and what to do where hosts have lost it, the planner judges
 	}
@@ -320,7 +320,7 @@ func (g *globals) unmarked(ctx context.Context, system *System, t target) bool {
 		return false
 	}
 	s := observe.Observe(ctx, t.spec, sur.World, observe.Steady)
-	_, marked := s.Records.Value.Get(cluster.Key{Name: t.spec.MarkerName(), Type: cluster.TXT})
+	_, marked := s.Records.Value.Get(t.spec.MarkerKey())
 	return s.Records.Known() && !marked
 }
 

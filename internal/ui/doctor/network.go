@@ -106,7 +106,7 @@ func embeddedAddress(ctx context.Context, s Subject) render.Finding {
 
 // marker is the key that every check of a zone asks about.
 func marker(s Subject) cluster.Key {
-	return cluster.Key{Name: s.Spec.MarkerName(), Type: cluster.TXT}
+	return s.Spec.MarkerKey()
 }
 
 // nameServerAnswers reads through the provider, as the loop does.

@@ -75,13 +75,11 @@ func NewStatus(spec cluster.Spec, s cluster.State) Status {
 	out := Status{At: s.At, Cluster: spec.Cluster, Domain: spec.Domain, TLS: spec.TLS, Members: spec.Members,
 		NameServer: s.Server, Hosts: []HostStatus{}, HostsUnknown: s.Hosts.Unknown, Places: s.Places, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
 	var marker cluster.Marker
-	switch set, ok := s.Records.Value.Get(cluster.Key{Name: spec.MarkerName(), Type: cluster.TXT}); {
-	case !s.Records.Known():
-		out.Phase = "unknown"
-	case ok:
-		// What is no marker of ours is among the differences.
-		marker, _ = cluster.ParseMarker(strings.Join(set.Values, " "))
+	if s.Records.Known() {
+		marker, _, _ = spec.Marker(s.Records.Value) // what else is in its place is among the differences
 		out.Phase = string(marker.Phase)
+	} else {
+		out.Phase = "unknown"
 	}
 	if marker.ID != 0 {
 		out.ID = marker.ID.String()

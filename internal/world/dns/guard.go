@@ -50,7 +50,7 @@ func (g *guard) check(changes []cluster.Change) error {
 	if err := Check(changes); err != nil {
 		return err
 	}
-	marker := cluster.Key{Name: g.spec.MarkerName(), Type: cluster.TXT}
+	marker := g.spec.MarkerKey()
 	moved := false
 	for _, c := range changes {
 		if !Owns(g.spec, c.Key) {

@@ -204,7 +204,7 @@ func (w *World) stick() bool {
 // cannot be read or reached. It returns the members that must be started all
 // the same (rules R9, R13), and what ends all that.
 func (w *World) Beset() (able []cluster.MemberName, end func()) {
-	k := cluster.Key{Name: w.opts.Spec.MarkerName(), Type: cluster.TXT}
+	k := w.opts.Spec.MarkerKey()
 	marker := w.zone.get(k)
 	hit := func() bool { return w.chance.IntN(2) == 0 }
 	w.count("fault: beset")

@@ -265,7 +265,7 @@ func (s Server) Remove(ctx context.Context) error {
 		// A marker that is there again was claimed by a command in another state
 		// directory, after this one had looked. In the world each directory has
 		// a server of its own, and a lock for the commands in it.
-		if marker := (cluster.Key{Name: s.c.w.opts.Spec.MarkerName(), Type: cluster.TXT}); z.get(marker) != nil {
+		if marker := (s.c.w.opts.Spec.MarkerKey()); z.get(marker) != nil {
 			s.c.w.count("fault: crossing")
 			z.spoiled[marker] = true
 		}

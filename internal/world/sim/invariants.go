@@ -77,7 +77,7 @@ func (r *rules) must(rule string, holds bool, evidence string, args ...any) {
 
 // marker is the one in the zone, nil if there is none that can be read.
 func (r *rules) marker(records cluster.Records) *cluster.Marker {
-	set, ok := records.Get(cluster.Key{Name: r.w.opts.Spec.MarkerName(), Type: cluster.TXT})
+	set, ok := records.Get(r.w.opts.Spec.MarkerKey())
 	if !ok {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (r *rules) marker(records cluster.Records) *cluster.Marker {
 func (r *rules) now() *cluster.Marker { return r.marker(r.w.zone.snapshot()) }
 
 func (r *rules) spoiledMarker() bool {
-	return r.w.zone.spoiled[cluster.Key{Name: r.w.opts.Spec.MarkerName(), Type: cluster.TXT}]
+	return r.w.zone.spoiled[r.w.opts.Spec.MarkerKey()]
 }
 
 // writes: what an unknown outcome left unknown is read before it is written
