@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"internal/untrusted": {},
 	"internal/disk":      {},
 	"internal/folder":    {},
+	"internal/shell":     {},
 	"internal/given":     {"internal/bound"},
 	"internal/bound":     {},
 	"internal/pki":       {"internal/cluster"},
@@ -36,18 +37,18 @@ var arrows = map[string][]string{
 	"internal/agent":     {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/durable", "internal/untrusted", "internal/disk", "internal/bound"},
 
 	"internal/converge/spec":    {"internal/cluster", "internal/node"},
-	"internal/converge/plan":    {"internal/cluster", "internal/node"},
+	"internal/converge/plan":    {"internal/cluster", "internal/node", "internal/shell"},
 	"internal/converge/verify":  {"internal/cluster"},
 	"internal/converge/observe": {"internal/cluster", "internal/world"},
 	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
 	"internal/converge":         {"internal/cluster", "internal/progress", "internal/converge", "internal/world"},
 
-	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/folder", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/given", "internal/bound", "internal/untrusted", "internal/world"},
+	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/folder", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/given", "internal/bound", "internal/untrusted", "internal/shell", "internal/world"},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
-	"internal/world/remote": {"internal/given"},
+	"internal/world/remote": {"internal/given", "internal/shell"},
 	"internal/world/sim":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
 
-	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/member", "internal/agent", "internal/disk", "internal/given", "internal/ui", "discovery"},
+	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/member", "internal/agent", "internal/disk", "internal/given", "internal/shell", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},
 	"discovery":   {"discovery"},
 	"bench":       {"internal", "discovery", "e2e/testbed", "e2e/site"},

@@ -266,8 +266,8 @@ type Data struct {
 	Ends    Reach `json:"ends,omitzero"`
 }
 
-// Own says whether the data is that of the member that a node was made for.
-func (d Data) Own(m Made) bool { return d.Present && d.Member == m.Member && d.Cluster == m.ID }
+// Foreign says whether the data is of another member than a node was made for.
+func (d Data) Foreign(m Made) bool { return d.Present && (d.Member != m.Member || d.Cluster != m.ID) }
 
 // Reach is how far a member's raft log goes: its term, and the index of its last
 // entry.

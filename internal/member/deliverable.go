@@ -29,7 +29,7 @@ func Deliverable(found cluster.Node, n node.Node) error {
 		return fmt.Errorf("%w: it holds a node of the sealed cluster, and a cluster is never unsealed", ErrContradicted)
 	case made.Generation > n.Generation:
 		return fmt.Errorf("%w: it holds a node made from generation %d of the marker, which is newer than %d", ErrContradicted, made.Generation, n.Generation)
-	case data.Present && !data.Own(n.Made()):
+	case data.Foreign(n.Made()):
 		return fmt.Errorf("%w: it holds data of member %s of cluster %s, not of member %s of cluster %s", ErrContradicted, data.Member, data.Cluster, n.Member, n.ID)
 	}
 	return nil

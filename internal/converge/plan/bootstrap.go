@@ -115,7 +115,7 @@ func (s situation) install(members []cluster.Host, issue bool, next cluster.Memb
 	var steps []Step
 	for _, h := range visible(members) {
 		n, found := s.render(*s.marker, members, h), h.Node.Value
-		if found.Data.Present && !found.Data.Own(n.Made()) {
+		if found.Data.Foreign(n.Made()) {
 			continue // refused where its start is planned
 		}
 		apart := s.marker.Phase == cluster.Sealed && found.Process.Running && len(s.marker.Members) > 1

@@ -3,9 +3,9 @@ package plan
 import (
 	"fmt"
 	"path"
-	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 // ownerless refuses to act on hosts that no marker and nothing here says to be
@@ -25,12 +25,9 @@ func (s situation) ownerless(rule Rule, what string) *Refusal {
 	for _, set := range s.records.Sets {
 		by = append(by, fmt.Sprintf("in DNS, unless others need it: delete %s %s", set.Name, set.Type))
 	}
-	r.Remedy = append(r.Remedy, RemoveByHand.lines(append(by, "then, for a new cluster: {up}")...)...)
+	r.Remedy = append(append(r.Remedy, RemoveByHand.lines(by...)...), RemoveByHand.form("then, for a new cluster: {up}"))
 	return r
 }
-
-// quoted is a path as one word of a shell's command line, whatever is in it.
-func quoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
 
 // removeHosts is how a person removes the hosts, a line each.
 func (s situation) removeHosts() []string {
@@ -40,7 +37,7 @@ func (s situation) removeHosts() []string {
 			out = append(out, fmt.Sprintf("on %s, as root: %s", h.Address, node.RemoveByHand))
 			continue
 		}
-		command := "rm -rf -- " + quoted(path.Dir(h.Paths.Config))
+		command := "rm -rf -- " + shell.Quote(path.Dir(h.Paths.Config))
 		if pid := h.Node.Value.Process.PID; pid > 0 {
 			command = fmt.Sprintf("kill -9 %d; %s", pid, command)
 		}

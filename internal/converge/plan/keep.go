@@ -8,6 +8,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 // rollGrace is how long a member may take to hand over leadership and finish
@@ -204,7 +205,7 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 	switch {
 	case voters-1 < cluster.Quorum(voters):
 		r.Evidence = []string{"it runs with other etcd options than the spec says, and without it there is no quorum: " + arithmetic}
-		r.Remedy = RestartByHand.lines("accept the outage: stop it yourself, then start it again:", s.stopByHand(h)+" && {up}")
+		r.Remedy = []Remedy{RestartByHand.Say("accept the outage: stop it yourself, then start it again:"), RestartByHand.form("%s && {up}", s.stopByHand(h))}
 	case !sound || len(s.waiting(members)) > 0:
 		r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
 		r.Remedy = remedies(MendRest)
@@ -222,7 +223,7 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 // systemd's; a process ID would be that of somebody else here.
 func (s situation) stopByHand(h cluster.Host) string {
 	if ssh := s.spec.Hosts.SSH; ssh != nil {
-		return fmt.Sprintf("ssh %s@%s sudo systemctl stop %s", cmp.Or(ssh.User, "root"), h.Address, node.UnitName)
+		return fmt.Sprintf("ssh %s sudo systemctl stop %s", shell.Quote(fmt.Sprintf("%s@%s", cmp.Or(ssh.User, "root"), h.Address)), node.UnitName)
 	}
 	return fmt.Sprintf("kill %d", h.Node.Value.Process.PID)
 }

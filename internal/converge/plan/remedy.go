@@ -8,29 +8,39 @@ import (
 // Remedy is one line of what a person can do about a refusal. It can only be
 // made from a [Way], and each way is tried by a test.
 type Remedy struct {
-	way  Way
-	text string
+	way     Way
+	form    string                        // with marks for commands of ours, and verbs for the words
+	words   []any                         // of the case: names, paths and what others said, read by nobody
+	command func(arguments string) string // nil: without the flags that name a cluster
 }
 
 // Way is a kind of remedy.
 func (r Remedy) Way() Way { return r.way }
 
 // String is the line as people read it.
-func (r Remedy) String() string { return commands(pleiad).Replace(r.text) }
+func (r Remedy) String() string {
+	return fmt.Sprintf(commands(r.command).Replace(r.form), r.words...)
+}
 
 // Spelled is the remedy with its commands written by command, which gets what
 // follows the name of the program. Only whoever was called knows the flags that
 // name this cluster; without them the command would be about another one.
 func (r Remedy) Spelled(command func(arguments string) string) Remedy {
-	return Remedy{r.way, commands(command).Replace(r.text)}
+	r.command = command
+	return r
 }
 
-func pleiad(arguments string) string { return "pleiad " + arguments }
-
-// commands replaces the marks that stand for commands of pleiad in texts.
+// commands replaces the marks that stand for commands of pleiad in a form.
 func commands(command func(arguments string) string) *strings.Replacer {
-	return strings.NewReplacer("{up}", command("up"), "{destroy}", command("destroy"), "{status}", command("status"),
-		"{doctor}", command("doctor"), "{take-over}", command("take-over"), "{remove}", command("etcdctl -- member remove"))
+	if command == nil {
+		command = func(arguments string) string { return "pleiad " + arguments }
+	}
+	var pairs []string
+	for _, c := range []struct{ mark, arguments string }{{"{up}", "up"}, {"{destroy}", "destroy"}, {"{status}", "status"},
+		{"{doctor}", "doctor"}, {"{take-over}", "take-over"}, {"{remove}", "etcdctl -- member remove"}} {
+		pairs = append(pairs, c.mark, strings.ReplaceAll(command(c.arguments), "%", "%%"))
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // MarshalText makes a remedy a string in JSON.
@@ -138,10 +148,13 @@ func Ways() []Way {
 }
 
 // String is the text of a way, with a mark where each case has its own words.
-func (w Way) String() string { return commands(pleiad).Replace(texts[w]) }
+func (w Way) String() string { return commands(nil).Replace(texts[w]) }
 
 // Say is the way with the words of one case.
-func (w Way) Say(words ...any) Remedy { return Remedy{w, fmt.Sprintf(texts[w], words...)} }
+func (w Way) Say(words ...any) Remedy { return w.form(texts[w], words...) }
+
+// form is the way with a form for this case.
+func (w Way) form(form string, words ...any) Remedy { return Remedy{way: w, form: form, words: words} }
 
 // lines are several lines of one way: commands stand alone.
 func (w Way) lines(lines ...string) []Remedy {

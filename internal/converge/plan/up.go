@@ -5,6 +5,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 // Up plans towards the spec. A refusal stops only what depends on what is
@@ -273,13 +274,13 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	case h.Copy != "":
 		r.Evidence = []string{h.Copy + ": started so, it could lose writes that it has acknowledged"}
 		r.Remedy = remedies(PutFolderBack, TrustCopy)
-	case d.Present && !d.Own(n.Made()):
+	case d.Foreign(n.Made()):
 		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
 		r.Remedy = remedies(PutDataBack)
 	case d.Present && d.Older:
 		r.Evidence = []string{fmt.Sprintf("%s holds an older state of member %s: its log ends at %s, but the member had got to %s", h.Paths.Data, n.Member, d.Ends, d.Reached),
 			"what it acknowledged and voted since is missing: started so, it could make the cluster lose writes"}
-		r.Remedy = append(remedies(PutNewestBack, otherwise), AcceptLoss.Say(quoted(h.Paths.Mark()), h.Name, d.Ends))
+		r.Remedy = append(remedies(PutNewestBack, otherwise), AcceptLoss.Say(shell.Quote(h.Paths.Mark()), h.Name, d.Ends))
 	case !d.Present && (d.Born || n.Sealed):
 		r.Evidence = []string{fmt.Sprintf("%s is empty, but member %s once had data: started so, it could corrupt the others", h.Paths.Data, n.Member)}
 		r.Remedy = remedies(PutDataBack, otherwise)

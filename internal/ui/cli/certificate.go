@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/discovery"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/handout"
 )
@@ -129,7 +130,7 @@ func (o *certificateOptions) rest() string {
 		rest += fmt.Sprintf(" --days %d", o.days)
 	}
 	if o.request.Folder != "." {
-		rest += " --to " + word(o.request.Folder)
+		rest += " --to " + shell.Quote(o.request.Folder)
 	}
 	return rest
 }

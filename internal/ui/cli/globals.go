@@ -16,6 +16,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/given"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
@@ -123,7 +124,7 @@ func (g *globals) again(command string) string {
 	command, theirs, more := strings.Cut(command, " -- ")
 	words := []string{"pleiad", command}
 	add := func(flag, value string) {
-		words = append(words, flag, word(value))
+		words = append(words, flag, shell.Quote(value))
 	}
 	if g.flags.File != "" {
 		add("-f", g.flags.File)
@@ -138,14 +139,6 @@ func (g *globals) again(command string) string {
 		words = append(words, "--", theirs)
 	}
 	return strings.Join(words, " ")
-}
-
-// word is a text as a word of a shell's command line.
-func word(text string) string {
-	if strings.ContainsAny(text, " \t'\"$\\&;|<>()*?[]#~") {
-		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-	}
-	return text
 }
 
 // clusters are the names of those that are known here, for completion and

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
@@ -152,7 +153,7 @@ func withoutMembers(t target, there *home.Home) error {
 			err: fmt.Errorf("its members are in %s, with what they have written since the copy was made", there.Dir()),
 			hints: []string{
 				"work from there",
-				fmt.Sprintf("to move it within a file system, remove the copy, then: mv %s %s", there.Dir(), filepath.Dir(t.home.Dir())+"/"),
+				fmt.Sprintf("to move it within a file system, remove the copy, then: mv %s %s", shell.Quote(there.Dir()), shell.Quote(filepath.Dir(t.home.Dir())+"/")),
 			}}
 	}
 	return nil

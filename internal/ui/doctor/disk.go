@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/disk"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 )
 
@@ -77,7 +78,7 @@ func diskSpace(_ context.Context, s Subject) render.Finding {
 		members = int64(s.Spec.Members)
 	}
 	if err != nil {
-		out.Grade, out.Found, out.Remedy = render.Warning, err.Error(), "see by hand: df "+s.Root
+		out.Grade, out.Found, out.Remedy = render.Warning, err.Error(), "see by hand: df "+shell.Quote(s.Root)
 		return out
 	}
 	out.Found = fmt.Sprintf("%s are free below %s", render.Size(free), dir)

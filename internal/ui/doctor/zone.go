@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
@@ -28,7 +29,7 @@ func keyFile(_ context.Context, s Subject) render.Finding {
 	if mode&0o037 != 0 && runtime.GOOS != "windows" { // which has no such modes
 		out.Grade = render.Warning
 		out.Found += ": others may read or change it"
-		out.Remedy = "chmod 0600 " + path
+		out.Remedy = "chmod 0600 " + shell.Quote(path)
 	}
 	return out
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 // Certificate is a client certificate that was issued for an application.
@@ -85,9 +87,9 @@ func (f CertificateFiles) etcdctl(by Finder) string {
 		}
 	}
 	for i, w := range words {
-		words[i] = quote(w)
+		words[i] = shell.Quote(w)
 	}
-	return "ETCDCTL_API=3 " + strings.Join(words, " ") + " \\\n  --cacert " + quote(f.CA) + " --cert " + quote(f.Cert) + " --key " + quote(f.Key) + " get KEY\n"
+	return "ETCDCTL_API=3 " + strings.Join(words, " ") + " \\\n  --cacert " + shell.Quote(f.CA) + " --cert " + shell.Quote(f.Cert) + " --key " + shell.Quote(f.Key) + " get KEY\n"
 }
 
 func (f CertificateFiles) patroni(by Finder, user bool) string {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/clipperhouse/displaywidth"
 
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 )
 
@@ -63,16 +64,8 @@ func (v Variables) text(p *paper) {
 			p.line("unset %s", one.Name)
 			continue
 		}
-		p.line("export %s=%s", one.Name, quote(one.Value))
+		p.line("export %s=%s", one.Name, shell.Quote(one.Value))
 	}
-}
-
-// quote makes a word of POSIX shell of any text.
-func quote(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/:.,_-=+@") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // Version says what this binary is.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
 )
@@ -66,7 +67,7 @@ func TestRun(t *testing.T) {
 			"failure":       {command: "echo out; echo err >&2; exit 7", stdout: "out\n", stderr: "err\n", status: 7},
 			"signal":        {command: "kill -9 $$", status: 137},
 			"not a command": {command: "if", status: 2, stderr: "yntax"},
-			"nasty":         {command: "printf '%s|' " + remote.Quote(`it's "$HOME"`) + " 'a\nb'", stdout: "it's \"$HOME\"|a\nb|"},
+			"nasty":         {command: "printf '%s|' " + shell.Quote(`it's "$HOME"`) + " 'a\nb'", stdout: "it's \"$HOME\"|a\nb|"},
 			"long stderr":   {command: "i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1", status: 1, stderr: "line 2999\n"},
 		} {
 			t.Run(name, func(t *testing.T) {

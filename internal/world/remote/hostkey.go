@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pleiad-etcd/pleiad/internal/given"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/pleiad-etcd/pleiad/internal/given"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 // KeyProblem says why a host key is not accepted.
@@ -75,7 +77,7 @@ func (e *HostKeyError) Remedy() []string {
 	}
 	return []string{
 		compare, "from here: " + e.scan,
-		"if they are equal, accept it:", "echo " + Quote(e.line) + " >> " + e.file(),
+		"if they are equal, accept it:", "echo " + shell.Quote(e.line) + " >> " + e.file(),
 		"or in the spec, under hosts.ssh: fingerprints: [\"" + e.Fingerprint + "\"]",
 	}
 }
@@ -84,7 +86,7 @@ func (e *HostKeyError) file() string {
 	if len(e.files) == 0 {
 		return "~/.ssh/known_hosts"
 	}
-	return Quote(e.files[0])
+	return shell.Quote(e.files[0])
 }
 
 // shortType is a key type as file names and ssh-keyscan have it.
@@ -257,5 +259,5 @@ func scan(name, keyType string) string {
 	if err != nil {
 		host, port = name, "22"
 	}
-	return fmt.Sprintf("ssh-keyscan -t %s -p %s %s | ssh-keygen -lf -", shortType(keyType), port, Quote(host))
+	return fmt.Sprintf("ssh-keyscan -t %s -p %s %s | ssh-keygen -lf -", shortType(keyType), port, shell.Quote(host))
 }

@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"net"
 
-	"github.com/pleiad-etcd/pleiad/internal/given"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/pleiad-etcd/pleiad/internal/given"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 // identities are the keys to log in with, in the order to offer them: those
@@ -110,7 +112,7 @@ func (ids *identities) addFile(ctx context.Context, file string, chosen bool, he
 		ids.unusable = append(ids.unusable, err.Error())
 		var encrypted *ssh.PassphraseMissingError
 		if errors.As(err, &encrypted) && (public == nil || !ids.has(public)) {
-			ids.hints = append(ids.hints, "give the key to an agent: ssh-add "+Quote(file))
+			ids.hints = append(ids.hints, "give the key to an agent: ssh-add "+shell.Quote(file))
 		}
 		return
 	}

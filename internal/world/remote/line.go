@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 // line is the way to one sshd: a connection that is dialled when asked for,
@@ -242,7 +244,7 @@ func denied(r route, ids *identities, err error) error {
 	host, port, _ := net.SplitHostPort(r.address) // we made it
 	remedy := append([]string{}, ids.hints...)
 	remedy = append(remedy,
-		"let one of these keys in: ssh-copy-id -p "+port+" "+Quote(r.user+"@"+host),
+		"let one of these keys in: ssh-copy-id -p "+port+" "+shell.Quote(r.user+"@"+host),
 		"or name another user: or identityFile: under hosts.ssh in the spec")
 	return withRemedy(fmt.Errorf("%w at %s for user %q: %s (%s)", ErrDenied, r.address, r.user, text, strings.TrimPrefix(err.Error(), "ssh: handshake failed: ssh: ")), remedy...)
 }

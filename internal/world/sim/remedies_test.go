@@ -485,7 +485,7 @@ var tried = map[plan.Way]remedy{
 		},
 		follow: []func(*stage, []string){func(s *stage, lines []string) {
 			h := s.first()
-			if command := fmt.Sprintf(": rm '%s' on host %s,", h.Paths.Mark(), h.Name); !strings.Contains(lines[0], command) {
+			if command := fmt.Sprintf(": rm %s on host %s,", h.Paths.Mark(), h.Name); !strings.Contains(lines[0], command) {
 				s.Fatalf("%q does not say %q", lines[0], command)
 			}
 			h.mark.member, h.mark.end = 0, 0

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
@@ -219,7 +220,7 @@ func (e *remedied) Remedy() []string { return e.remedy }
 // noSpace adds the remedy for a full disk.
 func noSpace(err error, folder string) error {
 	if strings.Contains(err.Error(), "No space left") {
-		return &remedied{err, []string{"free 100 MB there: df -h " + folder}}
+		return &remedied{err, []string{"free 100 MB there: df -h " + shell.Quote(folder)}}
 	}
 	return err
 }

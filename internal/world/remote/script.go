@@ -3,16 +3,9 @@ package remote
 import (
 	"fmt"
 	"strings"
-)
 
-// Quote makes one word of a POSIX shell from any text without NUL bytes, which
-// no command line can carry.
-func Quote(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_+:,./-") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
+	"github.com/pleiad-etcd/pleiad/internal/shell"
+)
 
 // loginLine is the command line that has the login shell of a user run a script as
 // root. It is one line without anything that sh, fish and csh read differently:
@@ -32,14 +25,14 @@ func loginLine(user, script string) string {
 // and becomes the command. What a login prints comes before the mark. A command
 // that does not parse shows it too.
 func begun(mark, command string) string {
-	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; exec /bin/sh -c %[2]s`, mark, Quote(command))
+	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; exec /bin/sh -c %[2]s`, mark, shell.Quote(command))
 }
 
 // framed is as begun, but prints the mark again after the command, with its exit
 // status: a program between sshd and the command may add words of its own there
 // too, and may keep the status for itself.
 func framed(mark, command string) string {
-	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; /bin/sh -c %[2]s; s=$?; printf '\n%[1]s %%d\n' $s; exit $s`, mark, Quote(command))
+	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; /bin/sh -c %[2]s; s=$?; printf '\n%[1]s %%d\n' $s; exit $s`, mark, shell.Quote(command))
 }
 
 // tied is a command that ends when its stdin does. sshd closes the stdin of a
@@ -48,7 +41,7 @@ func framed(mark, command string) string {
 // ends the command with all that it started, where setsid can give it a group.
 // The watcher holds neither stdout nor stderr, else the session would not end.
 func tied(command string) string {
-	return `sh -c ` + Quote(`exec 3<&0 </dev/null
+	return `sh -c ` + shell.Quote(`exec 3<&0 </dev/null
 if command -v setsid >/dev/null 2>&1; then setsid sh -c "$0" 3<&- & else sh -c "$0" 3<&- & fi
 p=$!
 { cat >/dev/null; kill -s TERM -- -$p || kill -s TERM $p; } <&3 >/dev/null 2>&1 3<&- &
@@ -56,7 +49,7 @@ w=$!
 exec 3<&-
 wait $p; s=$?
 kill $w 2>/dev/null
-exit $s`) + " " + Quote(command)
+exit $s`) + " " + shell.Quote(command)
 }
 
 // fed is a command whose stdin comes in mouthfuls and a rest. For each mouthful
@@ -68,11 +61,11 @@ exit $s`) + " " + Quote(command)
 // is one of them: sh says on stderr that what it waited for was terminated, and
 // by then sshd may have closed that.
 func fed(command string, size int) string {
-	return `exec sh -c ` + Quote(fmt.Sprintf(`exec 3>&1
+	return `exec sh -c ` + shell.Quote(fmt.Sprintf(`exec 3>&1
 {
 	i=0
 	while [ $i -lt %[1]d ] && dd bs=%[2]d count=1 iflag=fullblock status=none 2>/dev/null; do echo >&3; i=$((i + 1)); done
 	while [ $i -lt %[1]d ]; do echo >&3; i=$((i + 1)); done
 	cat 2>/dev/null
-} | sh -c "$0" >/dev/null 3>&-`, size/mouthful, mouthful)) + " " + Quote("trap 'exit 143' HUP INT TERM PIPE\n"+command)
+} | sh -c "$0" >/dev/null 3>&-`, size/mouthful, mouthful)) + " " + shell.Quote("trap 'exit 143' HUP INT TERM PIPE\n"+command)
 }

@@ -1,4 +1,4 @@
-package remote_test
+package shell_test
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/internal/world/remote"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 var nasty = []string{
@@ -17,9 +17,9 @@ var nasty = []string{
 func TestQuote(t *testing.T) {
 	t.Parallel()
 	for _, s := range nasty {
-		out, err := exec.Command("sh", "-c", "printf %s "+remote.Quote(s)).Output()
+		out, err := exec.Command("sh", "-c", "printf %s "+shell.Quote(s)).Output()
 		if err != nil || string(out) != s {
-			t.Errorf("%q: sh makes %q of %s (%v)", s, out, remote.Quote(s), err)
+			t.Errorf("%q: sh makes %q of %s (%v)", s, out, shell.Quote(s), err)
 		}
 	}
 }
@@ -32,7 +32,7 @@ func FuzzQuote(f *testing.F) {
 		if strings.ContainsRune(s, 0) || len(s) > 1<<16 {
 			return // no argument can hold it
 		}
-		out, err := exec.Command("sh", "-c", "printf %s "+remote.Quote(s)).Output()
+		out, err := exec.Command("sh", "-c", "printf %s "+shell.Quote(s)).Output()
 		if err != nil || !bytes.Equal(out, []byte(s)) {
 			t.Errorf("%q: sh makes %q of it (%v)", s, out, err)
 		}
