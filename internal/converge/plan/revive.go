@@ -13,28 +13,19 @@ import "github.com/pleiad-etcd/pleiad/internal/cluster"
 func (s situation) revive() []Step {
 	var steps []Step
 	for _, h := range s.hosts {
-		n := h.Node.Value
-		if h.Copy != "" || !h.Node.Known() || n.Process.Running || n.Installed == "" || !n.Sealed || !n.Data.Present || !n.Data.Born || n.Data.Older || !s.holdsOwn(h) || s.givenUp(h) {
+		found := h.Node.Value
+		if !h.Node.Known() || found.Process.Running || found.Installed == "" || !found.Sealed || !found.Data.Born || s.givenUp(h) {
 			continue
 		}
-		marker := cluster.Marker{Token: h.Token, ID: n.Data.Cluster, Phase: cluster.Sealed}
-		steps = append(steps, StartMember{Host: h, Node: s.render(marker, s.hosts, h),
-			Reason: Reason{Why: "it is not running" + died(h) + "; a sealed member needs nothing but its host", Rules: []Rule{"R9", "R13"}}})
-	}
-	return steps
-}
-
-// holdsOwn says whether the data is of the host's own member (rule R6), under
-// either scheme: the spec's may be what is refused.
-func (s situation) holdsOwn(h cluster.Host) bool {
-	for _, tls := range []bool{true, false} {
-		spec := s.spec
-		spec.TLS = tls
-		if cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), h.Token) == h.Node.Value.Data.Member {
-			return true
+		marker := cluster.Marker{Token: h.Token, ID: found.Data.Cluster, Phase: cluster.Sealed}
+		for _, s.spec.TLS = range []bool{true, false} { // the spec's may be what is refused
+			if n := s.render(marker, s.hosts, h); unfit(h, n, LetOthersServe) == nil {
+				steps = append(steps, StartMember{Host: h, Node: n,
+					Reason: Reason{Why: "it is not running" + died(h) + "; a sealed member needs nothing but its host", Rules: []Rule{"R9", "R13"}}})
+			}
 		}
 	}
-	return false
+	return steps
 }
 
 // givenUp says whether the marker can be read and leaves a host to somebody

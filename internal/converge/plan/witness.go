@@ -17,16 +17,16 @@ import (
 // behind refuses to act on a marker that contradicts the hosts of its cluster;
 // nil if none does. A destroy goes on whatever hosts knew before it.
 func (s situation) behind(what string) *Refusal {
-	remedy := s.putBack()
-	evidence := s.otherLife()
-	switch {
-	case evidence != nil && remedy == nil:
-		remedy = remedies(RemoveHost)
-	case evidence == nil && s.marker.Phase != cluster.Destroying:
-		evidence, remedy = s.contradictions(), append(remedy, DestroyUnwanted.Say())
+	evidence, otherwise := s.otherLife(), RemoveHost
+	if evidence == nil && s.marker.Phase != cluster.Destroying {
+		evidence, otherwise = s.contradictions(), DestroyUnwanted
 	}
 	if evidence == nil {
 		return nil
+	}
+	remedy := s.putBack()
+	if remedy == nil || otherwise == DestroyUnwanted {
+		remedy = append(remedy, otherwise.Say())
 	}
 	return &Refusal{Rule: "R2", What: what, Remedy: remedy,
 		Evidence: append([]string{fmt.Sprintf("the marker on %s is not the one that the hosts of this cluster know; it says: %s", s.spec.MarkerName(), s.marker)}, evidence...)}
