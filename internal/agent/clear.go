@@ -36,7 +36,6 @@ func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) erro
 	}
 	for _, step := range []func() error{
 		func() error { return h.removeUnit(ctx, host, node.UnitFile, node.UnitName) },
-		h.unpinHosts,
 		func() error { _, err := durable.Remove(h.path(node.HostsFile)); return err },
 		func() error { return h.removeVolume(ctx, host, keepData) },
 		func() error { return h.keep(host, keepData) },

@@ -43,9 +43,7 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 	}
 	s := starting{Host: h, host: host, node: *n, before: before, ran: before.Running()}
 	watch := member.Starting{Status: status, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
-	var unpinned error // no reason to leave the member down
 	if !s.ran {
-		unpinned = h.unpinHosts()
 		if _, err := watch.Vacant(ctx); err != nil {
 			return err
 		}
@@ -63,7 +61,7 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 	if err != nil && errors.Is(err, context.Cause(ctx)) {
 		return fmt.Errorf("neither up nor down: %w; see journalctl -u %s", err, node.UnitName)
 	}
-	return errors.Join(err, unpinned)
+	return err
 }
 
 // starting is a member on its way up.

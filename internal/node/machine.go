@@ -32,8 +32,7 @@ const (
 	// HostsFile is what the member sees in place of the machine's own hosts
 	// file; root's. See [Node.Hosts].
 	HostsFile = ClaimFolder + "/hosts"
-	// SystemHosts is the machine's own hosts file, in which earlier versions
-	// of pleiad kept a block.
+	// SystemHosts is the machine's own hosts file, which pleiad leaves alone.
 	SystemHosts = "/etc/hosts"
 	// MachineUser runs the member.
 	MachineUser = "pleiad"
@@ -149,32 +148,6 @@ func (n Node) Hosts() []byte {
 		fmt.Fprintf(&b, "%s %s\n", n.Pins[name], name)
 	}
 	return b.Bytes()
-}
-
-// The lines around what earlier versions of pleiad wrote into the machine's
-// hosts file.
-const (
-	hostsBegin = "# BEGIN pleiad: addresses of etcd's peers, which start without DNS; do not edit"
-	hostsEnd   = "# END pleiad"
-)
-
-// UnpinHosts is a hosts file without the block of an earlier version: the first
-// one that is whole. A beginning whose end was cut off is not known to be ours
-// and stays, with all that follows it. An editor may have changed how lines end.
-func UnpinHosts(file []byte) []byte {
-	begin, at := -1, 0
-	for line := range bytes.Lines(file) {
-		switch string(bytes.TrimRight(line, "\r\n")) {
-		case hostsBegin:
-			begin = at
-		case hostsEnd:
-			if begin >= 0 {
-				return slices.Concat(file[:begin], file[at+len(line):])
-			}
-		}
-		at += len(line)
-	}
-	return file
 }
 
 // RemoveByHand is what root types on a machine to take off it what pleiad put

@@ -1,15 +1,12 @@
 package node
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
@@ -72,70 +69,5 @@ func TestHostsBeforeTheSeal(t *testing.T) {
 	n := Render(dev(func(*cluster.Spec) {}), cluster.Marker{Cluster: "dev", Token: "t0k3n", Phase: cluster.Bootstrapping}, list, list[0], "")
 	if got := string(n.Hosts()); strings.Contains(got, "dev.test") || !strings.Contains(got, "127.0.0.1 localhost\n") {
 		t.Errorf("hosts file before the seal:\n%s", got)
-	}
-}
-
-// drawHostsFile draws a hosts file of lines of others and blocks of ours, whole
-// and cut off, as people, editors and crashes leave it.
-func drawHostsFile(t *rapid.T) []byte {
-	ours := []string{hostsBegin, "10.5.1.81 etcd-a.dev.test", "10.5.1.82 etcd-b.dev.test", hostsEnd}
-	end := rapid.SampledFrom([]string{"\n", "\r\n"})
-	var b bytes.Buffer
-	for range rapid.IntRange(0, 6).Draw(t, "parts") {
-		part := []string{rapid.StringMatching(`[ -~\t]{0,20}`).Draw(t, "line")}
-		switch rapid.IntRange(0, 5).Draw(t, "kind") {
-		case 0:
-			part = ours
-		case 1:
-			part = ours[:rapid.IntRange(1, len(ours)-1).Draw(t, "cut")]
-		case 2:
-			part = ours[rapid.IntRange(1, len(ours)-1).Draw(t, "begin"):]
-		case 3:
-			part = []string{"# see also: " + hostsBegin, " " + hostsEnd}
-		}
-		for _, line := range part {
-			b.WriteString(line + end.Draw(t, "end of line"))
-		}
-	}
-	file := b.Bytes()
-	if rapid.Bool().Draw(t, "without final newline") {
-		file = bytes.TrimRight(file, "\r\n")
-	}
-	return file
-}
-
-// A block that an earlier version put on top goes, and nothing else does.
-func TestUnpinHosts(t *testing.T) {
-	block := []byte(hostsBegin + "\n10.5.1.81 etcd-a.dev.test\n" + hostsEnd + "\n")
-	rapid.Check(t, func(t *rapid.T) {
-		file := drawHostsFile(t)
-		before := slices.Clone(file)
-		if got := UnpinHosts(slices.Concat(block, file)); !bytes.Equal(got, file) {
-			t.Fatalf("unpinned is %q, want %q", got, file)
-		}
-		UnpinHosts(file)
-		if !bytes.Equal(file, before) {
-			t.Fatalf("the caller's bytes are now %q, were %q", file, before)
-		}
-	})
-}
-
-// Lines of others survive wherever they stand.
-func TestUnpinHostsKeepsOtherLines(t *testing.T) {
-	block := hostsBegin + "\n10.5.1.81 a\n" + hostsEnd + "\n"
-	for _, tt := range []struct{ name, file, want string }{
-		{"no block", "1.2.3.4 x", "1.2.3.4 x"},
-		{"first", block + "1.2.3.4 x", "1.2.3.4 x"},
-		{"moved down", "1.2.3.4 x\n" + block + "1.2.3.5 y", "1.2.3.4 x\n1.2.3.5 y"},
-		{"last, without final newline", "1.2.3.4 x\n" + strings.TrimSuffix(block, "\n"), "1.2.3.4 x\n"},
-		{"CRLF", strings.ReplaceAll("1.2.3.4 x\n"+block+"1.2.3.5 y\n", "\n", "\r\n"), "1.2.3.4 x\r\n1.2.3.5 y\r\n"},
-		{"its end cut off", hostsBegin + "\n10.5.1.81 a\n1.2.3.4 x\n", hostsBegin + "\n10.5.1.81 a\n1.2.3.4 x\n"},
-		{"a whole one after a cut one", hostsBegin + "\n1.2.3.4 x\n" + block, hostsBegin + "\n1.2.3.4 x\n"},
-		{"only an end", "1.2.3.4 x\n" + hostsEnd + "\n", "1.2.3.4 x\n" + hostsEnd + "\n"},
-		{"quoted", "# " + hostsBegin + "\n1.2.3.4 x\n" + hostsEnd + "\n", "# " + hostsBegin + "\n1.2.3.4 x\n" + hostsEnd + "\n"},
-	} {
-		if got := string(UnpinHosts([]byte(tt.file))); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
 	}
 }

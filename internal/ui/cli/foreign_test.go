@@ -127,7 +127,7 @@ func TestForeignTextIsHarmless(t *testing.T) {
 func locked(t *testing.T, state string) {
 	t.Helper()
 	root := filepath.Join(state, "pleiad")
-	h, err := home.Create(t.Context(), root, "dev", home.Seat{Domain: "dev.test"})
+	h, err := home.Create(t.Context(), root, "dev", home.SeatOf(cluster.Spec{Domain: "dev.test"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -252,7 +252,7 @@ func (g *globals) recall(t *target) (err error) {
 	case t.home.Claimed():
 		return &failure{act: "find the spec of cluster " + string(t.spec.Cluster), err: lostSpec(t.home), hints: []string{
 			"else say it again, with what the cluster had: " + g.again(g.command) + " -f pleiad.yaml",
-			"a file to start from: " + template(seat)}}
+			"a file to start from: pleiad init --hosts " + seat.Hosts + " --dns " + seat.DNS + " -f pleiad.yaml"}}
 	case g.flags.Domain == nil:
 		t.spec.Domain = seat.Domain
 	}
@@ -261,20 +261,9 @@ func (g *globals) recall(t *target) (err error) {
 
 func lostSpec(h *home.Home) *home.Error {
 	seat := h.Seat()
-	problem := fmt.Sprintf("missing, but this directory owns cluster %s on %s", h.Cluster(), seat.Domain)
-	if seat.Hosts != "" {
-		problem += fmt.Sprintf(", with hosts of kind %s and its records in zone %s (%s)", seat.Hosts, seat.Zone, seat.DNS)
-	}
+	problem := fmt.Sprintf("missing, but this directory owns cluster %s on %s, with hosts of kind %s and its records in zone %s (%s)",
+		h.Cluster(), seat.Domain, seat.Hosts, seat.Zone, seat.DNS)
 	return &home.Error{Path: filepath.Join(h.Dir(), "spec.yaml"), Problem: problem, Hint: "restore it from a backup, if there is one", Kind: home.ErrDamaged}
-}
-
-// template is the command that prints a spec for a seat.
-func template(seat home.Seat) string {
-	command := "pleiad init"
-	if seat.Hosts != "" {
-		command += " --hosts " + seat.Hosts + " --dns " + seat.DNS
-	}
-	return command + " -f pleiad.yaml"
 }
 
 // sameZone refuses a name server on which the cluster does not stand, where it
@@ -333,7 +322,7 @@ func (g *globals) contradiction(t target) error {
 	switch {
 	case t.stored != nil:
 		was = home.SeatOf(*t.stored)
-	case was.Hosts == "" || !t.home.Claimed(): // only the domain is known, or has begun to matter
+	case !t.home.Claimed(): // only the domain has begun to matter
 		was = home.Seat{Domain: was.Domain, DiscoveryName: is.DiscoveryName, Hosts: is.Hosts, DNS: is.DNS, Zone: is.Zone}
 	}
 	var what string

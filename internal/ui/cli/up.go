@@ -109,7 +109,7 @@ func (o *upOptions) begin(ctx context.Context) (target, *home.Lock, error) {
 			err = fmt.Errorf("cluster %s: %w", t.spec.Cluster, home.ErrNone)
 		}
 		if err == nil && t.home.Copied() == "" { // a copy is the planner's to refuse
-			err = t.home.Settle(home.SeatOf(t.spec))
+			err = t.home.Settle()
 		}
 		if err != nil {
 			return t, nil, errors.Join(err, lock.Release())

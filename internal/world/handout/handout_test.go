@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
 	"github.com/pleiad-etcd/pleiad/internal/world/handout"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
@@ -16,7 +17,7 @@ import (
 
 func newHome(t *testing.T) *home.Home {
 	t.Helper()
-	h, err := home.Create(t.Context(), t.TempDir(), "dev", home.Seat{Domain: "dev.test"})
+	h, err := home.Create(t.Context(), t.TempDir(), "dev", home.SeatOf(cluster.Spec{Domain: "dev.test"}))
 	if err != nil {
 		t.Fatal(err)
 	}

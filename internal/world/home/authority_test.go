@@ -301,20 +301,6 @@ func TestIssuedHoldsNoKeyOfACA(t *testing.T) {
 	}
 }
 
-// A home with one CA for all is told as that, and neither used nor replaced.
-func TestFormerCA(t *testing.T) {
-	h := newHome(t, t.TempDir())
-	write(t, h.path("pki", "ca.key"), "x")
-	chmod(t, h.path("pki"), 0o700)
-	_, inspecting := h.Inspect(t.Context())
-	for what, err := range map[string]error{"Inspect": inspecting, "Create": h.Create(t.Context(), owner, true)} {
-		var e *Error
-		if !errors.As(err, &e) || e.Kind != ErrDamaged || !strings.Contains(e.Problem, "one CA") || !strings.Contains(e.Hint, "pleiad up") {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-}
-
 func BenchmarkIssue(b *testing.B) {
 	h := newHome(b, b.TempDir())
 	if err := h.Create(b.Context(), owner, true); err != nil {

@@ -157,8 +157,7 @@ func (h *Home) Dir() string { return h.dir }
 // Cluster is the name of the cluster.
 func (h *Home) Cluster() cluster.Name { return h.cluster }
 
-// Seat is where the cluster lives that the home was made for. Of a home that an
-// older pleiad made, the domain alone is known.
+// Seat is where the cluster lives that the home was made for.
 func (h *Home) Seat() Seat { return h.seat }
 
 // Claimed says that the home has an owner: a cluster was begun from it, and has

@@ -215,7 +215,7 @@ func TestAbsent(t *testing.T) {
 
 // What is not a home of ours is named and left alone.
 func TestOpenRefuses(t *testing.T) {
-	meta := `{"version": 1, "cluster": "dev", "domain": "dev.test"}`
+	meta := `{"version": 1, "cluster": "dev", "domain": "dev.test", "hosts": "local", "dns": "embedded", "zone": "dev.test", "path": "/dev"}`
 	for _, c := range []struct {
 		what string
 		make func(t *testing.T, dir string)
@@ -243,7 +243,7 @@ func TestOpenRefuses(t *testing.T) {
 			write(t, filepath.Join(dir, "home.json"), `{"version": 2, "cluster": ["dev"]}`)
 		}, ErrNewer, "version 2, this pleiad reads version 1"},
 		{"half a file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "home.json"), meta[:20]) }, ErrDamaged, "not readable as JSON"},
-		{"another file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "home.json"), "{}") }, ErrDamaged, "version or cluster is missing"},
+		{"another file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "home.json"), "{}") }, ErrDamaged, "version, cluster, hosts or path is missing"},
 		{"home.json is gone", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "pki", "peer-ca.key"), "") }, ErrDamaged, "home.json: missing, but there is pki"},
 		{"somebody's folder", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "thesis.tex"), "") }, ErrForeign, "no state of a cluster: it holds thesis.tex"},
 	} {

@@ -61,8 +61,8 @@ func decode(b []byte) (meta, *Error) {
 	if err != nil {
 		return meta{}, &Error{Problem: fmt.Sprintf("not readable as JSON: %v", err), Hint: restore, Kind: ErrDamaged}
 	}
-	if m.Version < 1 || m.Cluster == "" {
-		return meta{}, &Error{Problem: "version or cluster is missing", Hint: restore, Kind: ErrDamaged}
+	if m.Version < 1 || m.Cluster == "" || m.Hosts == "" || m.Path == "" {
+		return meta{}, &Error{Problem: "version, cluster, hosts or path is missing", Hint: restore, Kind: ErrDamaged}
 	}
 	return m, nil
 }

@@ -63,7 +63,7 @@ func (h *Home) cas() (*authorities, error) {
 	}
 	switch {
 	case !found:
-		return nil, h.checkFormer()
+		return nil, nil
 	case missing != "":
 		return nil, &Error{Path: h.path(pkiFolder, missing), Problem: "missing, but the rest of the CAs is there",
 			Hint: restore + ", and members trust those CAs", Kind: ErrDamaged}
@@ -76,18 +76,6 @@ func (h *Home) cas() (*authorities, error) {
 		return nil, &Error{Path: h.path(pkiFolder), Problem: err.Error(), Hint: restore, Kind: ErrDamaged}
 	}
 	return &cas, nil
-}
-
-// formerCAKey was the key of the one CA that signed for peers and clients
-// alike. Members trust it on both ports, so it cannot become one of two.
-const formerCAKey = "ca.key"
-
-func (h *Home) checkFormer() error {
-	if there, err := exists(h.path(pkiFolder, formerCAKey)); err != nil || !there {
-		return err
-	}
-	return &Error{Path: h.path(pkiFolder, formerCAKey), Problem: "one CA signs for peers and clients alike, and this pleiad needs one for each: save the data (pleiad etcdctl -- --endpoints URL-OF-ONE-MEMBER snapshot save FILE) and destroy the cluster, both with the pleiad that made it",
-		Hint: "then make it again: pleiad up", Kind: ErrDamaged}
 }
 
 // operator reads the operator's pair; nil if it is missing, unreadable as

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/pleiad-etcd/pleiad/internal/folder"
-	"github.com/pleiad-etcd/pleiad/internal/node"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // mark is the part of home.json that says which folder it was written in. What
@@ -20,11 +18,11 @@ type mark struct {
 	// Path is the one spelling of the folder's path that is used, whatever link,
 	// mount or HOME it is reached by: paths in nodes follow from it, and another
 	// spelling would be another node.
-	Path string `json:"path,omitempty"`
+	Path string `json:"path"`
 	// Folder is what makes it that folder; see package folder.
 	Folder folder.ID `json:"folder,omitempty"`
 	// Machine is the name of the machine, for people.
-	Machine string `json:"machine,omitempty"`
+	Machine string `json:"machine"`
 }
 
 // markOf is the mark of a folder that is there.
@@ -33,16 +31,12 @@ func markOf(dir string) (mark, error) {
 	if err != nil {
 		return mark{}, unreadable(dir, err)
 	}
-	machine, err := os.Hostname()
-	if err != nil {
-		machine = "this machine"
-	}
-	return mark{Path: dir, Folder: id, Machine: machine}, nil
+	return mark{Path: dir, Folder: id, Machine: here()}, nil
 }
 
 // recognise finds out whether the folder is the one that was marked, by its
 // path or by another (then dir becomes the marked path), that one after it was
-// moved, or a copy. A home without a mark is that of an older pleiad.
+// moved, or a copy.
 //
 //	mark's ID   mark's path leads to   this folder is
 //	same        it                     the home
@@ -55,8 +49,6 @@ func markOf(dir string) (mark, error) {
 func (h *Home) recognise(m mark) {
 	h.mark = m
 	switch {
-	case m.Path == "":
-		h.copyOf = h.elsewhere()
 	case !m.Folder.Is(h.dir):
 		h.copyOf = m.Path
 	case m.Path == h.dir:
@@ -83,28 +75,6 @@ func sameFolder(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(first, second)
 }
 
-// elsewhere is the folder that a home without a mark is a copy of: the one that
-// its local members were delivered to, if that is there and is not this one.
-// Members on other machines name no folder here; then there is nothing in the
-// home that could be true of another folder alone.
-func (h *Home) elsewhere() string {
-	files, _ := filepath.Glob(h.path("hosts", "*", "config", node.FileName)) // the pattern is well-formed
-	for _, f := range files {
-		b, err := untrusted.Read(f, maxOwn)
-		if err != nil {
-			continue
-		}
-		n, err := node.Decode(b)
-		if err != nil {
-			continue
-		}
-		if _, err := os.Stat(n.Paths.Config); err == nil && !sameFolder(n.Paths.Config, filepath.Dir(f)) {
-			return filepath.Dir(filepath.Dir(filepath.Dir(n.Paths.Config)))
-		}
-	}
-	return ""
-}
-
 // Copied says of which folder this home is a copy; "" if it is none.
 func (h *Home) Copied() string { return h.copyOf }
 
@@ -115,12 +85,13 @@ func (h *Home) Copy() string {
 		return ""
 	case h.copyOf == h.dir:
 		return fmt.Sprintf("the state directory %s was copied or restored from a backup: the original folder at this path is gone", h.dir)
-	case h.mark.Machine == "" || h.mark.Machine == here():
+	case h.mark.Machine == here():
 		return fmt.Sprintf("the state directory %s is a copy of %s", h.dir, h.copyOf)
 	}
 	return fmt.Sprintf("the state directory %s is a copy of %s on %s", h.dir, h.copyOf, h.mark.Machine)
 }
 
+// here is the name of this machine, for people.
 func here() string {
 	name, err := os.Hostname()
 	if err != nil {
@@ -137,12 +108,10 @@ func (h *Home) checkOriginal() error {
 	return &Error{Path: h.dir, Problem: h.Copy(), Hint: "use the original, or make this one take its place: pleiad take-over --cluster " + string(h.cluster), Kind: ErrCopy}
 }
 
-// Settle writes down which folder the home is and where its cluster lives, where
-// that is not known or no longer true because the folder was moved. It is for
-// whoever holds the lock, and refuses a copy. What an older pleiad left without
-// a mark is settled where its local members run from this very folder; see
-// elsewhere.
-func (h *Home) Settle(seat Seat) error {
+// Settle writes down which folder the home is, where that is no longer true
+// because the folder was moved. It is for whoever holds the lock, and refuses a
+// copy.
+func (h *Home) Settle() error {
 	h.write.Lock()
 	defer h.write.Unlock()
 	if err := h.checkOriginal(); err != nil {
@@ -156,9 +125,7 @@ func (h *Home) Settle(seat Seat) error {
 	if err != nil {
 		return err
 	}
-	if m.Hosts == "" {
-		m.Seat = seat
-	} else if m.mark == now {
+	if m.mark == now {
 		return nil
 	}
 	return h.remark(m, now)
@@ -169,7 +136,7 @@ func (h *Home) remark(m meta, now mark) error {
 	if err := h.setMeta(m); err != nil {
 		return err
 	}
-	h.mark, h.copyOf, h.seat = now, "", m.Seat
+	h.mark, h.copyOf = now, ""
 	return nil
 }
 

@@ -42,7 +42,7 @@ func TestCopies(t *testing.T) {
 		t.Errorf("Inspect of a copy: %+v, %v", c, err)
 	}
 	_, issued := copied.IssueClient(t.Context(), pki.Application{Name: "patroni"}, time.Hour, nil)
-	for act, err := range map[string]error{"IssueClient": issued, "Forget": copied.Forget(t.Context()), "SaveSpec": copied.SaveSpec(nil), "Settle": copied.Settle(copied.Seat())} {
+	for act, err := range map[string]error{"IssueClient": issued, "Forget": copied.Forget(t.Context()), "SaveSpec": copied.SaveSpec(nil), "Settle": copied.Settle()} {
 		if !errors.Is(err, ErrCopy) {
 			t.Errorf("%s in a copy: %v, want ErrCopy", act, err)
 		}
@@ -64,7 +64,7 @@ func TestCopies(t *testing.T) {
 	if err != nil || moved.Copied() != "" {
 		t.Fatalf("after a rename: a copy of %q, %v", moved.Copied(), err)
 	}
-	if err := moved.Settle(moved.Seat()); err != nil {
+	if err := moved.Settle(); err != nil {
 		t.Error(err)
 	}
 }

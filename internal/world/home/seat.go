@@ -11,11 +11,11 @@ type Seat struct {
 	Domain        string `json:"domain"`
 	DiscoveryName string `json:"discoveryName,omitempty"`
 	// Hosts is the kind of hosts: "local" or "ssh".
-	Hosts string `json:"hosts,omitempty"`
+	Hosts string `json:"hosts"`
 	// DNS is the kind of name server: "embedded" or "rfc2136", and Zone what it
 	// serves. Where the server answers may change.
-	DNS  string `json:"dns,omitempty"`
-	Zone string `json:"zone,omitempty"`
+	DNS  string `json:"dns"`
+	Zone string `json:"zone"`
 }
 
 // SeatOf is where a spec has its cluster live.
