@@ -24,6 +24,8 @@ type account struct {
 	comment, shell string
 	// installed says that it owns the files of an installation: it was accepted.
 	installed bool
+	// grouped says that there is a group of the name, be it the account's or not.
+	grouped bool
 }
 
 // parseAccount reads a line of passwd(5).
@@ -41,28 +43,53 @@ func parseAccount(line string) (account, error) {
 // (login.defs(5), SYS_UID_MAX). Those above it are people's.
 const lastSystemUser = 999
 
-// fit says why a member must not run as an account; nil if it may. One that
-// somebody else made for the member is taken, if nobody can log in with it and it
-// has no rights of its own: those would be the member's. The comment alone tells
-// which one is pleiad's; it proves nothing about what was changed since.
+// fit says why a member must not run as an account, and what mends that; nil if
+// it may. One that somebody else made for the member is taken, if nobody can log
+// in with it and it has no rights of its own: those would be the member's. The
+// comment alone tells which one is pleiad's; it proves nothing about what was
+// changed since.
 func (a account) fit() error {
-	why := ""
-	switch {
-	case a.uid == 0 || a.gid == 0:
-		why = "it is root, or of root's group"
-	case !slices.Contains([]string{"nologin", "false"}, a.shell[strings.LastIndex(a.shell, "/")+1:]):
-		why = fmt.Sprintf("one can log in with it: its shell is %q", a.shell)
-	case a.uid > lastSystemUser && a.comment != madeByUs && !a.installed:
+	why, remedy := "", "rename it: "+a.rename()
+	persons := a.uid > lastSystemUser && a.comment != madeByUs && !a.installed
+	switch login := !slices.Contains([]string{"nologin", "false"}, a.shell[strings.LastIndex(a.shell, "/")+1:]); {
+	case a.uid == 0:
+		why = "its ID is 0: it is root"
+	case a.gid == 0:
+		why = "it is of root's group"
+	case persons:
 		why = fmt.Sprintf("it is a person's: its ID is %d, and those of the system end at %d", a.uid, lastSystemUser)
+	case login:
+		why = fmt.Sprintf("one can log in with it: its shell is %q", a.shell)
+		remedy = "take its login away: usermod --shell /usr/sbin/nologin " + node.MachineUser + "; or " + remedy
 	default:
 		return nil
 	}
-	return fmt.Errorf("user %s: %w: %s; rename that account, or make it one of the system that nobody logs in with: usermod --shell /usr/sbin/nologin %s",
-		node.MachineUser, ErrAccount, why, node.MachineUser)
+	return misfit(why, remedy)
 }
 
-// noSuchUser is how getent ends where there is no such entry (getent(1)).
-const noSuchUser = 2
+func misfit(why, remedy string) error {
+	return fmt.Errorf("user %s: %w: %s; %s", node.MachineUser, ErrAccount, why, remedy)
+}
+
+// rename is the command that gives the name to nobody: useradd needs it to be
+// free as a user's and as a group's. usermod refuses while a process has the ID,
+// which some process always has if it is root's; then only the name is changed,
+// which is all that usermod would do.
+func (a account) rename() string {
+	command := "usermod --login pleiad-was pleiad"
+	if a.uid == 0 {
+		command = "sed -i 's/^pleiad:/pleiad-was:/' /etc/passwd /etc/shadow"
+	}
+	if a.grouped {
+		command += " && " + renameGroup
+	}
+	return command
+}
+
+const renameGroup = "groupmod --new-name pleiad-was pleiad"
+
+// noSuchEntry is how getent ends where there is no such entry (getent(1)).
+const noSuchEntry = 2
 
 // machineUser finds the member's user. Only who is about to give it files makes
 // it, and then it must be fit: what runs already goes on, and is looked at with
@@ -75,6 +102,9 @@ func (h *Host) machineUser(ctx context.Context, create bool) (User, error) {
 	if !found {
 		if !create {
 			return User{}, nil
+		}
+		if err := a.free(); err != nil {
+			return User{}, err
 		}
 		if _, err := h.Run(ctx, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", node.StateFolder,
 			"--shell", "/usr/sbin/nologin", "--comment", madeByUs, node.MachineUser); err != nil {
@@ -92,29 +122,51 @@ func (h *Host) machineUser(ctx context.Context, create bool) (User, error) {
 	return User{UID: a.uid, GID: a.gid, Ours: a.comment == madeByUs}, nil
 }
 
+// free says why no account of the name can be made where there is none; nil if
+// one can.
+func (a account) free() error {
+	if !a.grouped {
+		return nil
+	}
+	return misfit("there is no such user, but a group of that name", "rename it: "+renameGroup)
+}
+
 // account looks the member's user up, wherever the machine keeps its users.
 func (h *Host) account(ctx context.Context) (a account, found bool, err error) {
-	line, err := h.Run(ctx, "getent", "passwd", node.MachineUser)
-	if exitCode(err) == noSuchUser {
-		return account{}, false, nil
+	line, found, err := h.entry(ctx, "passwd")
+	if err == nil && found {
+		a, err = parseAccount(line)
 	}
-	if err != nil {
-		return account{}, false, err
+	if err == nil {
+		_, a.grouped, err = h.entry(ctx, "group")
 	}
-	a, err = parseAccount(line)
-	if err == nil && a.uid > lastSystemUser && a.comment != madeByUs {
+	if err == nil && found && a.uid > lastSystemUser && a.comment != madeByUs {
 		// Without an owner that can be read it is like any other.
 		owner, wrong := h.Run(ctx, "stat", "--format=%u", node.StateFolder)
 		a.installed = wrong == nil && strings.TrimSpace(owner) == strconv.Itoa(a.uid)
 	}
-	return a, err == nil, err
+	return a, found && err == nil, err
 }
 
-// unfit is why the account that is there would be refused; empty if it would not.
+// entry is what a database of the system has under the member's name.
+func (h *Host) entry(ctx context.Context, database string) (line string, found bool, err error) {
+	line, err = h.Run(ctx, "getent", database, node.MachineUser)
+	if exitCode(err) == noSuchEntry {
+		return "", false, nil
+	}
+	return line, err == nil, err
+}
+
+// unfit is why the account that is there would be refused, or why none could be
+// made; empty if all is well.
 func (h *Host) unfit(ctx context.Context) string {
 	a, found, err := h.account(ctx)
-	if err == nil && found {
+	switch {
+	case err != nil:
+	case found:
 		err = a.fit()
+	default:
+		err = a.free()
 	}
 	if err != nil {
 		return err.Error()

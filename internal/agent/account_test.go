@@ -17,6 +17,7 @@ func (e ended) ExitCode() int { return int(e) }
 // users is a machine with at most one account, the member's.
 type users struct {
 	entry string
+	group string // that is there already
 	made  int
 	owner string // of the state folder
 }
@@ -28,6 +29,11 @@ func (u *users) run(_ context.Context, program string, args ...string) (string, 
 		u.entry = "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin"
 	case program == "stat":
 		return u.owner + "\n", nil
+	case program == "getent" && strings.Join(args, " ") == "group pleiad":
+		if u.group == "" {
+			return "", ended(2)
+		}
+		return u.group + "\n", nil
 	case program != "getent" || strings.Join(args, " ") != "passwd pleiad":
 		return "", fmt.Errorf("unexpected: %s %q", program, args)
 	case u.entry == "":
@@ -42,29 +48,36 @@ func (u *users) run(_ context.Context, program string, args ...string) (string, 
 // anything; a member that runs is looked at whatever became of its account.
 func TestAccount(t *testing.T) {
 	t.Parallel()
+	const (
+		byHand  = "; rename it: sed -i 's/^pleiad:/pleiad-was:/' /etc/passwd /etc/shadow && groupmod --new-name pleiad-was pleiad"
+		byName  = "; rename it: usermod --login pleiad-was pleiad && groupmod --new-name pleiad-was pleiad"
+		noLogin = "; take its login away: usermod --shell /usr/sbin/nologin pleiad; or rename it: usermod --login pleiad-was pleiad && groupmod --new-name pleiad-was pleiad"
+	)
 	for _, tt := range []struct {
 		name, entry string
 		says        string // of the refusal; empty for none
 		ours        bool
+		remedy      string // as printed; carried out on a machine in e2e/hosts
 	}{
-		{"ours", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true},
-		{"ours, where the system's IDs go further", "pleiad:x:60001:60001:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true},
-		{"made for us", "pleiad:x:450:450::/nonexistent:/bin/false", "", false},
-		{"root", "pleiad:x:0:997:" + madeByUs + ":/root:/usr/sbin/nologin", "it is root", true},
-		{"root's group", "pleiad:x:997:0:" + madeByUs + ":/root:/usr/sbin/nologin", "root's group", true},
-		{"login", "pleiad:x:450:450:Pleiades:/home/pleiad:/bin/bash", `its shell is "/bin/bash"`, false},
-		{"ours, but with a login since", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/bin/sh", `its shell is "/bin/sh"`, true},
-		{"no shell means sh", "pleiad:x:450:450:::", `its shell is ""`, false},
-		{"of an installation", "pleiad:x:1002:1002::/nonexistent:/usr/sbin/nologin", "", false},
-		{"of an installation, but with a login", "pleiad:x:1002:1002::/nonexistent:/bin/sh", `its shell is "/bin/sh"`, false},
-		{"a person's", "pleiad:x:1001:1001:Pleiades:/home/pleiad:/usr/sbin/nologin", "its ID is 1001", false},
+		{"ours", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true, ""},
+		{"ours, where the system's IDs go further", "pleiad:x:60001:60001:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true, ""},
+		{"made for us", "pleiad:x:450:450::/nonexistent:/bin/false", "", false, ""},
+		{"root", "pleiad:x:0:997:" + madeByUs + ":/root:/usr/sbin/nologin", "it is root", true, byHand},
+		{"root's group", "pleiad:x:997:0:" + madeByUs + ":/root:/usr/sbin/nologin", "root's group", true, byName},
+		{"login", "pleiad:x:450:450:Pleiades:/home/pleiad:/bin/bash", `its shell is "/bin/bash"`, false, noLogin},
+		{"ours, but with a login since", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/bin/sh", `its shell is "/bin/sh"`, true, noLogin},
+		{"no shell means sh", "pleiad:x:450:450:::", `its shell is ""`, false, noLogin},
+		{"of an installation", "pleiad:x:1002:1002::/nonexistent:/usr/sbin/nologin", "", false, ""},
+		{"of an installation, but with a login", "pleiad:x:1002:1002::/nonexistent:/bin/sh", `its shell is "/bin/sh"`, false, noLogin},
+		{"a person's", "pleiad:x:1001:1001:Pleiades:/home/pleiad:/usr/sbin/nologin", "its ID is 1001", false, byName},
+		{"a person's with a login", "pleiad:x:1001:1001:Pleiades:/home/pleiad:/bin/bash", "its ID is 1001", false, byName},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := &Host{Run: (&users{entry: tt.entry, owner: "1002"}).run}
+			h := &Host{Run: (&users{entry: tt.entry, owner: "1002", group: "pleiad:x:1001:"}).run}
 			_, err := h.machineUser(t.Context(), true)
-			if refused := errors.Is(err, ErrAccount); refused != (tt.says != "") || refused && (!strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "usermod")) {
-				t.Errorf("for a delivery: %v, want %q", err, tt.says)
+			if refused := errors.Is(err, ErrAccount); refused != (tt.says != "") || refused && (!strings.Contains(err.Error(), tt.says) || !strings.HasSuffix(err.Error(), tt.remedy)) {
+				t.Errorf("for a delivery: %v, want %q%s", err, tt.says, tt.remedy)
 			}
 			if why := h.unfit(t.Context()); (why != "") != (tt.says != "") || !strings.Contains(why, tt.says) {
 				t.Errorf("for the doctor: %q, want %q", why, tt.says)
@@ -95,5 +108,28 @@ func TestAccountIsMade(t *testing.T) {
 	u.entry = "unreadable"
 	if _, err := h.machineUser(t.Context(), true); err == nil || u.made != 1 {
 		t.Errorf("where users cannot be read: %v, made %d times, want an error", err, u.made)
+	}
+}
+
+// A group of the name keeps the account from being made, with or without an
+// account.
+func TestAccountsGroup(t *testing.T) {
+	t.Parallel()
+	u := &users{group: "pleiad:x:1001:"}
+	h := &Host{Run: u.run}
+	const want = "; rename it: groupmod --new-name pleiad-was pleiad"
+	if _, err := h.machineUser(t.Context(), true); !errors.Is(err, ErrAccount) || !strings.HasSuffix(err.Error(), want) || u.made != 0 {
+		t.Errorf("for a delivery: %v, made %d times, want %q", err, u.made, want)
+	}
+	if why := h.unfit(t.Context()); !strings.HasSuffix(why, want) {
+		t.Errorf("for the doctor: %q, want %q", why, want)
+	}
+	if got, err := h.machineUser(t.Context(), false); err != nil || got != (User{}) {
+		t.Errorf("for a look: %+v, %v", got, err)
+	}
+	// Without a group there is none to rename.
+	h.Run = (&users{entry: "pleiad:x:1001:100:Pleiades:/home/pleiad:/bin/bash"}).run
+	if why := h.unfit(t.Context()); !strings.HasSuffix(why, "; rename it: usermod --login pleiad-was pleiad") {
+		t.Errorf("without a group of the name: %q", why)
 	}
 }
