@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 	"time"
@@ -49,7 +50,10 @@ func cannot(act string, err error, hints ...string) error {
 func explain(ctx context.Context, g *globals, err error) render.Fault {
 	if ctx.Err() != nil {
 		text := "interrupted"
-		if g.command == "up" || g.command == "destroy" {
+		var file *fs.PathError
+		if errors.As(err, &file) && errors.Is(file, context.Canceled) { // a pipe, before anything was done
+			text += " while reading " + file.Path + ": its end has not come"
+		} else if g.command == "up" || g.command == "destroy" {
 			text += ": run " + g.again(g.command) + " again to go on"
 		}
 		return fault(text, Interrupted, nil)
