@@ -27,15 +27,18 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 		return Plan{Steps: []Step{StartNameServer{Reason{Why: "records can only be withdrawn where they are served"}}}}
 	}
 	s, refusals := look(spec, state, what)
-	switch {
-	case len(refusals) > 0:
+	if len(refusals) > 0 {
 		return Plan{Refusals: refusals}
-	case s.marker == nil && s.unseen(what) != nil:
-		// What is forgotten, or stamped from the hosts alone, must be all there is.
-		return refuse(s.unseen(what)...)
-	case s.marker == nil && len(s.hosts) == 0:
-		return s.leave()
-	case s.marker == nil:
+	}
+	// All that is refused is refused before anything changes.
+	unknown := append(blind(s.hosts, "terminate host"), s.unseen(what)...)
+	if s.marker == nil {
+		switch {
+		case unknown != nil: // what is forgotten, or stamped from the hosts alone, must be all there is
+			return refuse(unknown...)
+		case len(s.hosts) == 0:
+			return s.leave()
+		}
 		return s.stampAgain()
 	}
 	if s.otherLife() != nil {
@@ -44,17 +47,16 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	if r := s.atLarge(what); r != nil {
 		return refuse(r...)
 	}
+	if r := s.otherHosts(what); r != nil {
+		return refuse(*r)
+	}
+	if unknown != nil {
+		return refuse(unknown...)
+	}
 	// What was made goes, not what the spec says now.
 	s.spec.TLS = s.marker.CA != ""
 	if s.marker.Phase != cluster.Destroying || s.clients() != nil || len(s.unlisted()) > 0 {
 		return s.stamp()
-	}
-	if r := s.formerLife(); r != nil {
-		r.What = what
-		return refuse(*r)
-	}
-	if r := append(blind(s.hosts, "terminate host"), s.unseen(what)...); r != nil {
-		return refuse(r...)
 	}
 	if p := s.stopAll(); p.Steps != nil {
 		return p
@@ -121,6 +123,19 @@ func (s situation) reclaim(h cluster.Host) Remedy {
 // runs the command.
 func EndLocal(name cluster.MemberName) string {
 	return fmt.Sprintf("pkill -f '/hosts/%s/config$'", name)
+}
+
+// otherHosts refuses to destroy beside hosts of another incarnation: nobody has
+// said that they may go.
+func (s situation) otherHosts(what string) *Refusal {
+	all := *s.marker
+	all.Members = slices.Concat(all.Members, s.unlisted())
+	s.marker = &all
+	r := s.formerLife()
+	if r != nil {
+		r.What = what
+	}
+	return r
 }
 
 // unlisted are hosts of this incarnation that are not on the marker's list. They

@@ -98,6 +98,24 @@ func TestRoadsEnd(t *testing.T) {
 	})
 }
 
+// R2: a destroy that is refused leaves all as it was. What stands in its way is
+// said before the marker is stamped, and before clients are sent away.
+func TestRefusedDestroyChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, state := draw(t)
+		stamped := false
+		for _, p := range Road(Destroy, spec, state) {
+			if stamped && len(p.Refusals) > 0 {
+				t.Fatalf("refused after the marker was stamped:\n%s", print(p))
+			}
+			for _, s := range p.Steps {
+				c, ok := s.(ChangeRecords)
+				stamped = stamped || ok && c.Purpose == "stamp"
+			}
+		}
+	})
+}
+
 // sink is a zone that takes everything, behind the guard.
 type sink struct{ dns.Zone }
 
