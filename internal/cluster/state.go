@@ -50,7 +50,9 @@ type State struct {
 	Places []Place `json:"places,omitempty"`
 	// Missing are the members on the marker that were given a host and of which
 	// no host was found, each where the records say it was. View is what answers
-	// there. That a host was not found does not say that its member ended.
+	// there. That a host was not found does not say that its member ended: Node is
+	// known where a process was found that is proven to be that member's. Members
+	// of which only that is left are here too.
 	Missing []Host `json:"missing,omitempty"`
 }
 

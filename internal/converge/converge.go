@@ -79,6 +79,10 @@ type Outcome struct {
 	// Differences are what verification found although nothing was left to
 	// do; always empty after a destroy.
 	Differences []verify.Difference
+	// Missing are the members whose host was not found and of which nobody has
+	// seen the end, by name. They are in no state any more once the records are
+	// gone.
+	Missing []cluster.Host
 	// Steps counts the steps that were carried out, Done those of them that
 	// succeeded.
 	Steps, Done int
@@ -115,7 +119,7 @@ func (s *Stalled) Unwrap() error { return s.Last }
 // moves any more.
 func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 	var out Outcome
-	told := map[string]bool{}
+	told, lost := map[string]bool{}, missing{}
 	pace := pace{patience: l.Patience, since: time.Now(), seen: map[string]int{}}
 	for round := 0; ; round++ {
 		if round == 0 && fresh(l.Seen, l.World.Now()) {
@@ -127,6 +131,7 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 			return out, context.Cause(ctx)
 		}
 		l.tell(progress.Event{Kind: progress.Observed})
+		out.Missing = lost.seen(out.State)
 		l.tellGates(out.State, told)
 		p := l.Next(l.Spec, out.State)
 		out.Refusals = p.Refusals
@@ -148,6 +153,31 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 			return out, &Stalled{For: time.Since(pace.since), Steps: names(p), Last: err, Waiting: gates(out.State)}
 		}
 	}
+}
+
+// missing are the members whose host was not found, as each was first seen; the
+// zero value for one that was seen to run and so is known to have ended since.
+type missing map[cluster.MemberName]cluster.Host
+
+// seen adds what is missing now, and returns those that may still run.
+func (m missing) seen(s cluster.State) []cluster.Host {
+	var out []cluster.Host
+	now := map[cluster.MemberName]bool{}
+	for _, h := range s.Missing {
+		if running := h.Node.Known() && h.Node.Value.Process.Running; running {
+			out, now[h.Name] = append(out, h), true
+			m[h.Name] = cluster.Host{}
+		} else if _, known := m[h.Name]; !known {
+			m[h.Name] = h
+		}
+	}
+	for name, h := range m {
+		if h.Name != "" && !now[name] {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return out
 }
 
 // fresh says whether a plan may be made from an observation: whoever made it may

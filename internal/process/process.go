@@ -48,14 +48,14 @@ func (s Stamp) Alive() bool {
 
 // Signal sends a signal to the process if it is alive.
 func (s Stamp) Signal(sig os.Signal) error {
-	if !s.Alive() {
-		return nil
-	}
-	p, err := os.FindProcess(s.PID)
+	p, err := os.FindProcess(s.PID) // a handle where the system has such, and pids where not
 	if err != nil {
 		return fmt.Errorf("signal process %d: %w", s.PID, err)
 	}
 	defer p.Release()
+	if !s.Alive() { // after the handle: it is this process's and no later one's
+		return nil
+	}
 	if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal process %d: %w", s.PID, err)
 	}

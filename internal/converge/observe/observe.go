@@ -69,7 +69,7 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	<-found
 	addresses(ctx, spec, w, &s)
 	dark, places := unseen(spec, s)
-	lost := missing(spec, s, dark)
+	lost := traced(ctx, spec, w, s, missing(spec, s, dark))
 	all.Go(func() { ask(ctx, w, dark, askUnseen) })
 	all.Go(func() { ask(ctx, w, lost, patience.forMissing()) })
 	s.Visibility = visibility(ctx, spec, w, s.Records)

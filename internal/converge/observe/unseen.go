@@ -8,6 +8,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // unseen are the hosts on places that could not be inspected, and the places
@@ -48,12 +49,41 @@ func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.
 			continue
 		}
 		h.Token, h.Node = m.Token, cluster.Unknown[cluster.Node]("its host was not found")
+		if !whole && spec.Hosts.Local == nil && h.Address.IsValid() {
+			h.Ports, whole = cluster.StandardPorts(), true // those of a machine, also when its clients were sent away
+		}
 		if !whole {
 			h.View = cluster.Unknown[cluster.View]("the records do not say where it is")
 		}
 		out = append(out, h)
 	}
 	return out
+}
+
+// traced adds to the missing members what still runs of them, and of hosts that
+// nothing else speaks of. It looks only where something was lost, or is about to
+// be forgotten.
+func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.State, lost []cluster.Host) []cluster.Host {
+	tracer, able := w.Hosts.(hosts.Tracer)
+	m, marked := markerOf(spec, s)
+	copied := slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Copy != "" })
+	if !able || !s.Hosts.Known() || marked && m.Phase != cluster.Destroying && len(lost) == 0 && !copied {
+		return lost
+	}
+	found, err := tracer.Trace(ctx)
+	if err != nil { // what cannot be traced is missing
+		return lost
+	}
+	for _, h := range found {
+		i := slices.IndexFunc(lost, func(l cluster.Host) bool { return l.Name == h.Name })
+		if i < 0 {
+			at, _ := spec.Listed(s.Records.Value, h.Name)
+			at.View = cluster.Unknown[cluster.View]("nothing says where it is")
+			lost, i = append(lost, at), len(lost)
+		}
+		lost[i].Paths, lost[i].Node = h.Paths, h.Node
+	}
+	return lost
 }
 
 // markerOf is the marker, if there is one that can be read.
@@ -66,14 +96,14 @@ func markerOf(spec cluster.Spec, s cluster.State) (cluster.Marker, bool) {
 }
 
 // ask asks members on hosts that could not be inspected or found: they may serve.
-func ask(ctx context.Context, w world.World, hosts []cluster.Host, limit time.Duration) {
-	var all sync.WaitGroup
-	for i := range hosts {
-		if hosts[i].View.Known() {
-			all.Go(func() { hosts[i].View = view(ctx, w, hosts[i], limit) })
+func ask(ctx context.Context, w world.World, all []cluster.Host, limit time.Duration) {
+	var asking sync.WaitGroup
+	for i := range all {
+		if all[i].View.Known() {
+			asking.Go(func() { all[i].View = view(ctx, w, all[i], limit) })
 		}
 	}
-	all.Wait()
+	asking.Wait()
 }
 
 // listed is the host of the member whose address record names an unseen place,

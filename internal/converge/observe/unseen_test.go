@@ -1,11 +1,14 @@
 package observe
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // A host that can be named but not read is where the records say, as long as
@@ -72,6 +75,7 @@ func TestMissing(t *testing.T) {
 		phase          cluster.Phase
 		sets           []cluster.RecordSet
 		hosts, dark    []cluster.Host
+		local          bool
 		missing, asked bool
 	}{
 		{name: "published", phase: cluster.Sealed, sets: []cluster.RecordSet{address, peers, clients}, missing: true, asked: true},
@@ -80,14 +84,67 @@ func TestMissing(t *testing.T) {
 		{name: "unseen", phase: cluster.Sealed, sets: []cluster.RecordSet{address, peers, clients}, dark: []cluster.Host{here}},
 		{name: "no records", phase: cluster.Sealed, missing: true},
 		{name: "not launched", phase: cluster.Bootstrapping},
-		{name: "stamped", phase: cluster.Destroying, sets: []cluster.RecordSet{address, peers}, missing: true},
+		{name: "stamped", phase: cluster.Destroying, sets: []cluster.RecordSet{address, peers}, missing: true, asked: true},
+		{name: "stamped, on a port of its own", phase: cluster.Destroying, sets: []cluster.RecordSet{address, peers}, local: true, missing: true},
 		{name: "withdrawn", phase: cluster.Destroying, sets: []cluster.RecordSet{address}},
 	} {
-		marker.Phase = tt.phase
+		marker.Phase, spec.Hosts.Local = tt.phase, nil
+		if tt.local {
+			spec.Hosts.Local = &cluster.LocalHosts{}
+		}
 		sets := append(tt.sets, cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, marker.String()))
 		got := missing(spec, cluster.State{Records: cluster.Known(cluster.Records{Sets: sets}), Hosts: cluster.Known(tt.hosts)}, tt.dark)
 		if (len(got) == 1) != tt.missing || tt.missing && got[0].View.Known() != tt.asked {
 			t.Errorf("%s: %+v", tt.name, got)
+		}
+	}
+}
+
+// tracer is a provider that traces one process.
+type tracer struct {
+	hosts.Provider
+	asked bool
+}
+
+func (t *tracer) Trace(context.Context) ([]cluster.Host, error) {
+	t.asked = true
+	return []cluster.Host{{Name: "etcd-a", Paths: cluster.Paths{Config: "/c"}, Node: cluster.Known(cluster.Node{Process: cluster.Process{Running: true, PID: 7}})}}, nil
+}
+
+// What runs of a host that is gone is looked for where something is missing, is
+// about to be forgotten, or was put back from elsewhere.
+func TestTraced(t *testing.T) {
+	spec := cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 1}
+	marker := func(p cluster.Phase) cluster.Records {
+		m := cluster.Marker{Cluster: "c1", Owner: "us", Generation: 3, Token: "t", Members: []cluster.MemberName{"etcd-a"}, Phase: p}
+		return cluster.Records{Sets: []cluster.RecordSet{cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, m.String())}}
+	}
+	lost := []cluster.Host{{Name: "etcd-a", Address: netip.MustParseAddr("127.0.0.1"), Node: cluster.Unknown[cluster.Node]("its host was not found")}}
+	for _, tt := range []struct {
+		name    string
+		records cluster.Records
+		hosts   []cluster.Host
+		lost    []cluster.Host
+		want    bool
+	}{
+		{"all is well", marker(cluster.Sealed), []cluster.Host{{Name: "etcd-a"}}, nil, false},
+		{"missing", marker(cluster.Sealed), nil, lost, true},
+		{"destroyed", marker(cluster.Destroying), nil, nil, true},
+		{"no marker", cluster.Records{}, nil, nil, true},
+		{"put back", marker(cluster.Sealed), []cluster.Host{{Name: "etcd-a", Copy: "of another"}}, nil, true},
+	} {
+		tr := &tracer{}
+		state := cluster.State{Records: cluster.Known(tt.records), Hosts: cluster.Known(tt.hosts)}
+		got := traced(t.Context(), spec, world.World{Hosts: tr}, state, slices.Clone(tt.lost))
+		if tr.asked != tt.want || (len(got) == 1) != tt.want {
+			t.Errorf("%s: asked %t, %+v; want %t", tt.name, tr.asked, got, tt.want)
+			continue
+		}
+		if !tt.want {
+			continue
+		}
+		if h := got[0]; h.Name != "etcd-a" || h.Paths.Config != "/c" || h.Node.Value.Process.PID != 7 || h.View.Known() != (tt.lost != nil) || tt.lost != nil && h.Address != lost[0].Address {
+			t.Errorf("%s: %+v", tt.name, h)
 		}
 	}
 }

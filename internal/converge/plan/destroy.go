@@ -67,7 +67,8 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	if p := s.terminateAll(keepData); p.Steps != nil {
 		return p
 	}
-	return Plan{Steps: []Step{ChangeRecords{Purpose: "unmark", Changes: []cluster.Change{{Key: s.stored.Key, Old: s.stored}},
+	changes := append(s.withdrawn(s.missing), cluster.Change{Key: s.stored.Key, Old: s.stored})
+	return Plan{Steps: []Step{ChangeRecords{Purpose: "unmark", Changes: changes,
 		Reason: Reason{Why: "nothing of this cluster is left but its marker, which goes last", Rules: []Rule{"R2"}}}}}
 }
 
@@ -87,7 +88,7 @@ func (s situation) stamp() Plan {
 func (s situation) atLarge(what string) []Refusal {
 	var out []Refusal
 	for _, h := range s.state.Missing {
-		if !h.View.Known() || !s.isMember(h) {
+		if !h.View.Known() || !s.isMember(h) || s.orphaned(h) {
 			continue
 		}
 		at := netip.AddrPortFrom(h.Address, h.Ports.Client)
@@ -95,6 +96,12 @@ func (s situation) atLarge(what string) []Refusal {
 			Evidence: []string{fmt.Sprintf("member %s still serves at %s, and its host was not found", h.Name, at)}})
 	}
 	return out
+}
+
+// orphaned says whether a member whose host was not found runs as a process that
+// is proven to be its own, so that it can be stopped.
+func (s situation) orphaned(h cluster.Host) bool {
+	return h.Node.Known() && h.Node.Value.Process.Running && s.marker.Has(h.Name)
 }
 
 // isMember says whether what answers where a member was is that member. The
@@ -161,12 +168,14 @@ func (s situation) clients() []cluster.Change {
 		if !ok {
 			continue
 		}
-		if left, ours := s.without(set); ours {
+		if left, ours := s.without(set, everybody); ours {
 			out = append(out, cluster.Change{Key: set.Key, Old: &set, New: left})
 		}
 	}
 	return out
 }
+
+func everybody(cluster.MemberName) bool { return true }
 
 // stampAgain writes the marker of a cluster that lost it, for the sake of its
 // hosts: they carry our claim. Whoever owns nothing has no claim.
@@ -193,6 +202,12 @@ const destroyGrace = time.Second
 
 func (s situation) stopAll() Plan {
 	p := Plan{Together: true}
+	for _, h := range s.state.Missing {
+		if s.orphaned(h) {
+			p.Steps = append(p.Steps, StopMember{Host: h, Marker: s.stored, Grace: destroyGrace,
+				Reason: Reason{Why: "its host was removed while it ran, and the cluster is being destroyed", Rules: []Rule{"R1", "R2"}}})
+		}
+	}
 	for _, h := range runningOf(s.hosts) {
 		p.Steps = append(p.Steps, StopMember{Host: h, Marker: s.stored, Grace: destroyGrace, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
 	}
@@ -212,14 +227,11 @@ func (s situation) terminateAll(keepData bool) Plan {
 }
 
 // withdraw takes what is ours off our names, while the hosts that tell whose
-// an address is are still there. Values that are not ours stay.
+// an address is are still there. Values that are not ours stay, and for now those
+// of members whose host was not found: should this destroy be interrupted, they
+// tell the next one that there was such a member, and where.
 func (s situation) withdraw() Plan {
-	var changes []cluster.Change
-	for _, set := range s.records.Sets {
-		if left, ours := s.without(set); ours {
-			changes = append(changes, cluster.Change{Key: set.Key, Old: &set, New: left})
-		}
-	}
+	changes := s.withdrawn(func(m cluster.MemberName) bool { return !s.missing(m) })
 	if changes == nil {
 		return Plan{}
 	}
@@ -228,12 +240,29 @@ func (s situation) withdraw() Plan {
 		Reason: Reason{Why: "no member runs; what pleiad did not write stays", Rules: []Rule{"R8", "R10"}}}}}
 }
 
-// without is a record set less our values, nil if none are left, and whether
-// there are any of ours in it.
-func (s situation) without(set cluster.RecordSet) (*cluster.RecordSet, bool) {
+// withdrawn takes the values of some members off our names.
+func (s situation) withdrawn(whose func(cluster.MemberName) bool) []cluster.Change {
+	var out []cluster.Change
+	for _, set := range s.records.Sets {
+		if left, ours := s.without(set, whose); ours {
+			out = append(out, cluster.Change{Key: set.Key, Old: &set, New: left})
+		}
+	}
+	return out
+}
+
+// missing says whether the host of a member was not found.
+func (s situation) missing(name cluster.MemberName) bool {
+	_, found := s.named(name)
+	return !found && slices.ContainsFunc(s.state.Missing, func(h cluster.Host) bool { return h.Name == name })
+}
+
+// without is a record set less the values of some members, nil if none are left,
+// and whether there were any in it.
+func (s situation) without(set cluster.RecordSet, whose func(cluster.MemberName) bool) (*cluster.RecordSet, bool) {
 	var foreign []string
 	for _, v := range set.Values {
-		if !s.wrote(set.Key, v) {
+		if m, ours := s.wrote(set.Key, v); !ours || !whose(m) {
 			foreign = append(foreign, v)
 		}
 	}
@@ -247,22 +276,22 @@ func (s situation) without(set cluster.RecordSet) (*cluster.RecordSet, bool) {
 	return &left, true
 }
 
-// wrote says whether a value on our names is one that pleiad writes: a service
-// of a member, or the address of a member's host. The address of a host that
+// wrote says whether a value on our names is one that pleiad writes, and for
+// which member: its service, or the address of a member's host. The address of a host that
 // is gone cannot be compared; its name on the marker must do.
-func (s situation) wrote(k cluster.Key, value string) bool {
+func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool) {
 	switch k.Type {
 	case cluster.SRV:
 		return s.ourService(value)
 	case cluster.A, cluster.AAAA:
 		m, ok := s.spec.MemberOf(k.Name)
 		if !ok || !s.marker.Has(m) {
-			return false
+			return m, false
 		}
 		h, ok := s.named(m)
-		return !ok || h.Address.String() == value
+		return m, !ok || h.Address.String() == value
 	}
-	return false
+	return "", false
 }
 
 // leave removes what pleiad itself needed for the cluster.

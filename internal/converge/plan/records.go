@@ -59,7 +59,7 @@ func (s situation) foreign(have, want cluster.RecordSet) string {
 		if slices.Contains(want.Values, v) {
 			continue
 		}
-		if have.Type == cluster.SRV && s.ourService(v) {
+		if _, ours := s.ourService(v); ours && have.Type == cluster.SRV {
 			continue
 		}
 		return fmt.Sprintf("%s %s holds %q, which pleiad did not write; want %s", have.Name, have.Type, v, want)
@@ -67,13 +67,13 @@ func (s situation) foreign(have, want cluster.RecordSet) string {
 	return ""
 }
 
-func (s situation) ourService(value string) bool {
+func (s situation) ourService(value string) (cluster.MemberName, bool) {
 	service, err := cluster.ParseService(value)
 	if err != nil {
-		return false
+		return "", false
 	}
 	m, ok := s.spec.MemberOf(service.Target)
-	return ok && s.marker != nil && s.marker.Has(m)
+	return m, ok && s.marker != nil && s.marker.Has(m)
 }
 
 // rivals are record sets on our names that must not exist beside ours: the SRV

@@ -272,6 +272,13 @@ func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
 
 // Effect implements Step.
 func (m StopMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Missing = slices.Clone(s.Missing)
+	for i, h := range s.Missing {
+		if h.Name == m.Host.Name {
+			s.Missing[i].Node = cluster.Unknown[cluster.Node]("its host was not found")
+			s.Missing[i].View = cluster.Unknown[cluster.View]("not running")
+		}
+	}
 	return edit(s, m.Host.Name, func(h *cluster.Host) {
 		h.Node.Value.Process = cluster.Process{}
 		h.View = cluster.Unknown[cluster.View]("not running")

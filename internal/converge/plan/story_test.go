@@ -282,9 +282,15 @@ func (w *story) event(line string, f []string) error {
 		for _, h := range w.state.Hosts.Value {
 			if h.Name == member(f[0]) {
 				w.state = TerminateHost{Host: h}.Effect(w.spec, w.state)
+				h.Node = cluster.Unknown[cluster.Node]("its host was not found")
 				w.state.Missing = []cluster.Host{h}
 			}
 		}
+	case f[1] == "runs": // as a process that is proven to be its own
+		missing := w.state.Missing[0]
+		missing.Node = cluster.Known(cluster.Node{Process: cluster.Process{Running: true, PID: 77}})
+		missing.View = cluster.Unknown[cluster.View]("no certificate")
+		w.state.Missing = []cluster.Host{missing}
 	case f[1] == "answers":
 		return w.answers(f[2])
 	case f[1] == "gone":
@@ -315,7 +321,15 @@ func (w *story) event(line string, f []string) error {
 // answers says who answers where the one missing host was.
 func (w *story) answers(who string) error {
 	h := w.state.Missing[0]
-	v := cluster.View{ID: 1, Cluster: w.state.Hosts.Value[0].View.Value.Cluster, Members: w.state.Hosts.Value[0].View.Value.Members}
+	set, _ := w.state.Records.Value.Get(w.spec.MarkerKey())
+	m, err := cluster.ParseMarker(strings.Join(set.Values, ""))
+	if err != nil {
+		return err
+	}
+	v := cluster.View{ID: 1, Cluster: m.ID}
+	if rest := w.state.Hosts.Value; len(rest) > 0 {
+		v.Members = rest[0].View.Value.Members
+	}
 	h.View = cluster.Known(v)
 	switch who {
 	case "itself":

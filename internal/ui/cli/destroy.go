@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,8 +87,7 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 	}
 	live := o.printer(o.system).Progress()
 	loop := converge.Destroy(t.spec, sur.World)
-	var missing missing
-	loop.Next = missing.seenBy(o.planner())
+	loop.Next = o.planner()
 	loop.Report, loop.Patience, loop.Boundary = live, o.patience(t.spec), breakpoint(o.system)
 	result, err := loop.Run(ctx)
 	live.Close()
@@ -98,7 +95,9 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 	if err != nil || !out.Reached {
 		return out, errors.Join(err, lock.Release())
 	}
-	out.Left = missing.lines(t.spec)
+	for _, h := range result.Missing {
+		out.Left = append(out.Left, notFound(t.spec, h))
+	}
 	for _, set := range result.State.Records.Value.Sets {
 		out.Left = append(out.Left, "record "+set.String()+", which is not ours")
 	}
@@ -112,32 +111,6 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 	return out, err
 }
 
-// missing are the members that a destroy did not find the hosts of, by name.
-// They are on the marker, and it is gone at the end.
-type missing map[cluster.MemberName]cluster.Host
-
-// seenBy collects them from what a planner is shown.
-func (m *missing) seenBy(next plan.Planner) plan.Planner {
-	*m = missing{}
-	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		for _, h := range s.Missing {
-			if _, known := (*m)[h.Name]; !known {
-				(*m)[h.Name] = h
-			}
-		}
-		return next(spec, s)
-	}
-}
-
-// lines say what nobody has seen the end of.
-func (m missing) lines(spec cluster.Spec) []string {
-	var out []string
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, notFound(spec, m[name]))
-	}
-	return out
-}
-
 // notFound says what may be left of a host that was not found. A member whose
 // folder was removed runs on, and cannot be asked without its certificates.
 func notFound(spec cluster.Spec, h cluster.Host) string {
@@ -146,7 +119,9 @@ func notFound(spec cluster.Spec, h cluster.Host) string {
 		text += " at " + h.Address.String()
 	}
 	text += " was not found"
-	if !h.View.Known() {
+	if p := h.Node.Value.Process; h.Node.Known() && p.Running {
+		text += fmt.Sprintf(", and its member runs as process %d", p.PID)
+	} else if !h.View.Known() {
 		text += ", and its member could not be asked: " + h.View.Unknown
 	}
 	if spec.Hosts.Local != nil {
@@ -188,6 +163,10 @@ func (o *destroyOptions) consent(ctx context.Context, t target, state cluster.St
 		goes = append(goes, fmt.Sprintf("  host %s at %s with %s", h.Name, h.Address, data))
 	}
 	for _, h := range state.Missing {
+		if p := h.Node.Value.Process; h.Node.Known() && p.Running {
+			goes = append(goes, fmt.Sprintf("  member %s, process %d, whose host was removed while it ran", h.Name, p.PID))
+			continue
+		}
 		goes = append(goes, "  left: "+notFound(t.spec, h))
 	}
 	for _, s := range state.Records.Value.Sets {

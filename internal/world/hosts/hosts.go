@@ -31,6 +31,15 @@ type Provider interface {
 	Terminate(ctx context.Context, name cluster.MemberName, fate DataFate) error
 }
 
+// Tracer is a Provider that may still find a member whose host is gone.
+type Tracer interface {
+	// Trace returns what still runs of hosts that were removed by other means
+	// than Terminate: Name and Paths as they were, and in Node the process. Each
+	// is proven to be of a host of this provider; what is not proven is left
+	// out, so that nothing found says nothing. deliver.Deliverer.Stop ends one.
+	Trace(ctx context.Context) ([]cluster.Host, error)
+}
+
 // Listing is what a provider sees of the hosts of one cluster.
 type Listing struct {
 	// Hosts carry the cluster's claim, sorted by name, with Name, Address,

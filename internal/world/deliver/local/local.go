@@ -71,7 +71,8 @@ func (d *Deliverer) stop(ctx context.Context, h cluster.Host, grace time.Duratio
 			return err
 		}
 		if seen := h.Node.Value.Process.PID; seen != 0 && s.Process.PID != seen {
-			return nil // it has ended, whatever was started since
+			// It has ended, whatever was started since, or its folder was removed.
+			return orphan(ctx, h, seen, grace)
 		}
 		if s.Process.Alive() {
 			return s.Process.Stop(ctx, grace)
@@ -87,6 +88,19 @@ func (d *Deliverer) stop(ctx context.Context, h cluster.Host, grace time.Duratio
 		case <-tick.C:
 		}
 	}
+}
+
+// orphan ends the process of a host whose folder was removed while it ran, if it
+// is the one that was seen; see [process.Orphans].
+func orphan(ctx context.Context, h cluster.Host, seen int, grace time.Duration) error {
+	found, err := process.Orphans(h.Paths.Config)
+	if err != nil {
+		return err
+	}
+	if s := found[lockPath(h)]; s.PID == seen {
+		return s.Stop(ctx, grace)
+	}
+	return nil
 }
 
 // poll is how often a starting or stopping member is looked at. Members start
