@@ -121,8 +121,12 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 	var out Outcome
 	told, lost := map[string]bool{}, missing{}
 	pace := pace{patience: l.Patience, since: time.Now(), seen: map[string]int{}}
+	var supply fresh
+	if l.Seen != nil {
+		supply.keep(&l.Seen.Fresh)
+	}
 	for round := 0; ; round++ {
-		if round == 0 && fresh(l.Seen, l.World.Now()) {
+		if round == 0 && recent(l.Seen, l.World.Now()) {
 			out.State = *l.Seen
 		} else {
 			out.State = observe.Observe(ctx, l.Spec, l.World, observe.Steady)
@@ -133,7 +137,9 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 		l.tell(progress.Event{Kind: progress.Observed})
 		out.Missing = lost.seen(out.State)
 		l.tellGates(out.State, told)
+		supply.keep(&out.State.Fresh)
 		p := l.Next(l.Spec, out.State)
+		supply.spend(p)
 		out.Refusals = p.Refusals
 		if len(p.Steps) == 0 && !mayPass(p.Refusals) {
 			return l.finish(out), nil
@@ -180,10 +186,32 @@ func (m missing) seen(s cluster.State) []cluster.Host {
 	return out
 }
 
-// fresh says whether a plan may be made from an observation: whoever made it may
+// fresh are names that nobody has used yet. As long as no plan claims them, all
+// plans speak of the same, so that what was shown is what is done.
+type fresh struct{ cluster.Fresh }
+
+// keep puts the names that were kept in the place of these, or keeps these.
+func (f *fresh) keep(names *cluster.Fresh) {
+	if f.Token == "" {
+		f.Fresh = *names
+	}
+	*names = f.Fresh
+}
+
+// spend forgets names that a plan claims, whether or not that succeeds (rule
+// R6).
+func (f *fresh) spend(p plan.Plan) {
+	for _, s := range p.Steps {
+		if change, ok := s.(plan.ChangeRecords); ok && change.Purpose == plan.Claim {
+			*f = fresh{}
+		}
+	}
+}
+
+// recent says whether a plan may be made from an observation: whoever made it may
 // have asked somebody since, who took their time. An observation itself takes
 // seconds where a host does not answer.
-func fresh(seen *cluster.State, now time.Time) bool {
+func recent(seen *cluster.State, now time.Time) bool {
 	const longest = 5 * time.Second
 	return seen != nil && now.Sub(seen.At) < longest
 }
@@ -274,7 +302,7 @@ func (l *Loop) tellGates(s cluster.State, told map[string]bool) {
 		if gate := h.Node.Value.Process.Gate; gate != "" && !told[string(h.Name)+gate] {
 			told[string(h.Name)+gate] = true
 			l.tell(progress.Event{Kind: progress.Waiting, Detail: "waits at its gate: " + gate,
-				Step: &progress.Step{Verb: plan.StartMember{}.Verb(), Object: string(h.Name)}})
+				Step: &progress.Step{Verb: plan.StartMember{}.Verb(), Object: string(h.Name), Members: []string{string(h.Name)}}})
 		}
 	}
 }
@@ -304,7 +332,10 @@ func gates(s cluster.State) []string {
 // Describe is a step as people and scripts are told of it.
 func Describe(s plan.Step) progress.Step {
 	r := s.Because()
-	out := progress.Step{Verb: s.Verb(), Object: s.Object(), Why: r.Why, Quorum: r.Quorum}
+	out := progress.Step{Verb: s.Verb(), Object: s.Object(), Destroys: s.Destroys(), Why: r.Why, Quorum: r.Quorum}
+	for _, m := range s.Members() {
+		out.Members = append(out.Members, string(m))
+	}
 	for _, rule := range r.Rules {
 		out.Rules = append(out.Rules, string(rule))
 	}

@@ -49,15 +49,15 @@ func TestGates(t *testing.T) {
 }
 
 // What was seen before somebody thought about it is not planned from.
-func TestFresh(t *testing.T) {
+func TestRecent(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	for age, want := range map[time.Duration]bool{0: true, 4 * time.Second: true, 5 * time.Second: false, time.Hour: false} {
-		if got := fresh(&cluster.State{At: now.Add(-age)}, now); got != want {
-			t.Errorf("%s old: fresh %t, want %t", age, got, want)
+		if got := recent(&cluster.State{At: now.Add(-age)}, now); got != want {
+			t.Errorf("%s old: recent %t, want %t", age, got, want)
 		}
 	}
-	if fresh(nil, now) {
-		t.Error("no observation is fresh")
+	if recent(nil, now) {
+		t.Error("no observation is recent")
 	}
 }
 
@@ -72,5 +72,28 @@ func TestChains(t *testing.T) {
 	p.Together = false
 	if got := fmt.Sprint(chains(p)); got != "[[0 1 2 3]]" {
 		t.Errorf("in order: %s", got)
+	}
+}
+
+// A plan that was shown and the steps that follow speak of the same members, and
+// names that were claimed are never given out again.
+func TestFreshNames(t *testing.T) {
+	given := func(token cluster.Token) *cluster.Fresh { return &cluster.Fresh{Token: token} }
+	var f fresh
+	for _, step := range []struct {
+		offered, used cluster.Token
+		then          plan.Step
+	}{
+		{offered: "a", used: "a", then: plan.StartNameServer{}},
+		{offered: "b", used: "a", then: plan.ChangeRecords{Purpose: plan.Repair}},
+		{offered: "c", used: "a", then: plan.ChangeRecords{Purpose: plan.Claim}},
+		{offered: "d", used: "d", then: plan.StartNameServer{}},
+	} {
+		names := given(step.offered)
+		f.keep(names)
+		if names.Token != step.used {
+			t.Errorf("offered %s: used %s, want %s", step.offered, names.Token, step.used)
+		}
+		f.spend(plan.Plan{Steps: []plan.Step{step.then}})
 	}
 }

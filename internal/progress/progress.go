@@ -31,11 +31,16 @@ const (
 
 // Step names one step for people and scripts.
 type Step struct {
-	Verb   string   `json:"verb"`
-	Object string   `json:"object"`
-	Why    string   `json:"why,omitempty"`
-	Rules  []string `json:"rules,omitempty"`
-	Quorum string   `json:"quorum,omitempty"`
+	Verb   string `json:"verb"`
+	Object string `json:"object"`
+	// Members are those whose hosts are changed or waited for; none where it is
+	// the cluster as a whole.
+	Members []string `json:"members,omitempty"`
+	// Destroys says that it removes what cannot be had back.
+	Destroys bool     `json:"destroys,omitempty"`
+	Why      string   `json:"why,omitempty"`
+	Rules    []string `json:"rules,omitempty"`
+	Quorum   string   `json:"quorum,omitempty"`
 }
 
 // String is the step without its reason.

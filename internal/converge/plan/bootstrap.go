@@ -88,7 +88,7 @@ func (s situation) prepare(members []cluster.Host) Plan {
 	p := Plan{Together: true}
 	if len(changes) > 0 || s.marker.ID != id {
 		changes = append(changes, s.advance(func(m *cluster.Marker) { m.ID = id }))
-		p.Steps = append(p.Steps, ChangeRecords{Purpose: "publish", Changes: changes,
+		p.Steps = append(p.Steps, ChangeRecords{Purpose: Publish, Changes: changes,
 			Reason: Reason{Why: "the complete list stands in DNS before the first member starts", Rules: []Rule{"R3", "R8"}}})
 	}
 	p.Steps = append(p.Steps, s.install(members, true, "")...)
@@ -220,7 +220,7 @@ func (s situation) seal(members []cluster.Host) Plan {
 		return refuse(conflict(conflicts))
 	}
 	changes = append(changes, s.advance(func(m *cluster.Marker) { m.Phase = cluster.Sealed }))
-	return Plan{Steps: []Step{ChangeRecords{Purpose: "seal", Changes: changes, Reason: Reason{
+	return Plan{Steps: []Step{ChangeRecords{Purpose: Seal, Changes: changes, Reason: Reason{
 		Why:    fmt.Sprintf("all %d members report cluster %s and the complete list", len(members), s.marker.ID),
 		Rules:  []Rule{"R2", "R8"},
 		Quorum: cluster.Arithmetic(len(members), len(members)),

@@ -68,7 +68,7 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 		return p
 	}
 	changes := append(s.withdrawn(s.missing), cluster.Change{Key: s.stored.Key, Old: s.stored})
-	return Plan{Steps: []Step{ChangeRecords{Purpose: "unmark", Changes: changes,
+	return Plan{Steps: []Step{ChangeRecords{Purpose: DeleteMarker, Changes: changes,
 		Reason: Reason{Why: "nothing of this cluster is left but its marker, which goes last", Rules: []Rule{"R2"}}}}}
 }
 
@@ -78,7 +78,7 @@ func (s situation) stamp() Plan {
 	changes := append(s.clients(), s.advance(func(m *cluster.Marker) {
 		m.Phase, m.Members = cluster.Destroying, append(m.Members, s.unlisted()...)
 	}))
-	return Plan{Steps: []Step{ChangeRecords{Purpose: "stamp", Changes: changes,
+	return Plan{Steps: []Step{ChangeRecords{Purpose: MarkDestroying, Changes: changes,
 		Reason: Reason{Why: "from here on this cluster is only ever destroyed, and clients find it no more", Rules: []Rule{"R2", "R8"}}}}}
 }
 
@@ -192,7 +192,7 @@ func (s situation) stampAgain() Plan {
 		}
 		members = append(members, h.Name)
 	}
-	return Plan{Steps: []Step{ChangeRecords{Purpose: "stamp", Changes: claim(s.spec, s.state.Control, s.hosts[0].Token, members, cluster.Destroying),
+	return Plan{Steps: []Step{ChangeRecords{Purpose: MarkDestroying, Changes: claim(s.spec, s.state.Control, s.hosts[0].Token, members, cluster.Destroying),
 		Reason: Reason{Why: "the marker is gone, but the hosts are this cluster's", Rules: []Rule{"R2", "R10"}}}}}
 }
 
@@ -236,7 +236,7 @@ func (s situation) withdraw() Plan {
 		return Plan{}
 	}
 	changes = append(changes, s.advance(func(*cluster.Marker) {}))
-	return Plan{Steps: []Step{ChangeRecords{Purpose: "withdraw", Changes: changes,
+	return Plan{Steps: []Step{ChangeRecords{Purpose: Withdraw, Changes: changes,
 		Reason: Reason{Why: "no member runs; what pleiad did not write stays", Rules: []Rule{"R8", "R10"}}}}}
 }
 

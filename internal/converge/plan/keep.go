@@ -133,7 +133,7 @@ func (s situation) repair(members []cluster.Host, missing []cluster.MemberName) 
 	}
 	why := "records are missing or not as the member list says: " + changes[0].String()
 	changes = append(changes, s.advance(func(*cluster.Marker) {}))
-	return []Step{ChangeRecords{Purpose: "repair", Changes: changes, Reason: Reason{Why: why, Rules: []Rule{"R8"}}}}, nil
+	return []Step{ChangeRecords{Purpose: Repair, Changes: changes, Reason: Reason{Why: why, Rules: []Rule{"R8"}}}}, nil
 }
 
 // restart starts members that stand still with their data in place (rule R13),
@@ -245,5 +245,9 @@ func (s situation) due(members []cluster.Host) (next cluster.Host, found bool) {
 
 // reserve puts an operation on the marker; the zero value ends the one before.
 func (s situation) reserve(op cluster.Operation, why Reason) []Step {
-	return []Step{ChangeRecords{Purpose: "announce", Changes: []cluster.Change{s.advance(func(m *cluster.Marker) { m.Op = op })}, Reason: why}}
+	step := ChangeRecords{Purpose: Reserve, Of: op.Member, Changes: []cluster.Change{s.advance(func(m *cluster.Marker) { m.Op = op })}, Reason: why}
+	if op == (cluster.Operation{}) {
+		step.Purpose, step.Of = Release, s.marker.Op.Member
+	}
+	return []Step{step}
 }

@@ -110,7 +110,7 @@ func TestRefusedDestroyChangesNothing(t *testing.T) {
 			}
 			for _, s := range p.Steps {
 				c, ok := s.(ChangeRecords)
-				stamped = stamped || ok && c.Purpose == "stamp"
+				stamped = stamped || ok && c.Purpose == MarkDestroying
 			}
 		}
 	})
@@ -210,7 +210,7 @@ func TestNothingIsBornTwice(t *testing.T) {
 		for _, s := range p.Steps {
 			switch s := s.(type) {
 			case ChangeRecords:
-				if s.Purpose == "claim" && (!state.Records.Known() || !state.Hosts.Known() || len(state.Hosts.Value) > 0 || len(state.Records.Value.Sets) > 0) {
+				if s.Purpose == Claim && (!state.Records.Known() || !state.Hosts.Known() || len(state.Hosts.Value) > 0 || len(state.Records.Value.Sets) > 0) {
 					t.Fatalf("a claim over a former life:\n%s", print(p))
 				}
 			case LaunchHost:

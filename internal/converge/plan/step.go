@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"fmt"
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,8 +17,13 @@ type Step interface {
 	// Verb names the kind of change: "launch host". It is part of the JSON
 	// output and never changes.
 	Verb() string
-	// Object is what is changed: a member, or "records of twindb.com".
+	// Object is what is changed: a member, or "of twindb.com".
 	Object() string
+	// Members are those whose hosts are changed or waited for; none where it is
+	// the cluster as a whole.
+	Members() []cluster.MemberName
+	// Destroys says that it removes what cannot be had back.
+	Destroys() bool
 	// Because is why, by which rules, with the quorum arithmetic if any.
 	Because() Reason
 	// Effect is the state after the step, as far as it can be predicted.
@@ -54,9 +59,58 @@ type RenewOperator struct{ Reason }
 // change set.
 type ChangeRecords struct {
 	Reason
-	// Purpose is claim, publish, seal, repair, announce, stamp, withdraw or unmark.
-	Purpose string
+	Purpose Purpose
+	// Of is the member of a Reserve or Release, otherwise empty.
+	Of      cluster.MemberName
 	Changes []cluster.Change
+}
+
+// Purpose is what a change of records is for.
+type Purpose int
+
+// The purposes.
+const (
+	// Claim puts the marker where none was, with the names of new members.
+	Claim Purpose = iota + 1
+	// Publish adds what peers need to find each other.
+	Publish
+	// Seal ends bootstrapping: clients find the cluster from here on.
+	Seal
+	// Repair puts records right.
+	Repair
+	// Reserve puts an operation on the marker, Release takes it off.
+	Reserve
+	Release
+	// MarkDestroying says on the marker that the cluster is being destroyed.
+	MarkDestroying
+	// Withdraw takes all but the marker off our names, DeleteMarker the rest.
+	Withdraw
+	DeleteMarker
+)
+
+// verb is the verb of the step.
+func (p Purpose) verb() string {
+	switch p {
+	case Claim:
+		return "claim records"
+	case Publish:
+		return "publish records"
+	case Seal:
+		return "seal records"
+	case Repair:
+		return "repair records"
+	case Reserve:
+		return "reserve restart"
+	case Release:
+		return "release restart"
+	case MarkDestroying:
+		return "mark destroying"
+	case Withdraw:
+		return "withdraw records"
+	case DeleteMarker:
+		return "delete marker"
+	}
+	return "change records"
 }
 
 // LaunchHost makes a host exist, if the marker is still the one planned with.
@@ -137,7 +191,7 @@ type Forget struct {
 func (StartNameServer) Verb() string  { return "start name server" }
 func (CreateAuthority) Verb() string  { return "create authority" }
 func (RenewOperator) Verb() string    { return "renew certificate" }
-func (s ChangeRecords) Verb() string  { return s.Purpose + " records" }
+func (s ChangeRecords) Verb() string  { return s.Purpose.verb() }
 func (LaunchHost) Verb() string       { return "launch host" }
 func (InstallNode) Verb() string      { return "install node" }
 func (StartMember) Verb() string      { return "start member" }
@@ -152,7 +206,7 @@ func (Forget) Verb() string           { return "forget cluster" }
 func (StartNameServer) Object() string  { return "of this cluster" }
 func (CreateAuthority) Object() string  { return "of this cluster" }
 func (RenewOperator) Object() string    { return "of the operator" }
-func (s ChangeRecords) Object() string  { return fmt.Sprintf("of %s", s.subject()) }
+func (s ChangeRecords) Object() string  { return cmp.Or(string(s.Of), "of "+s.subject()) }
 func (s LaunchHost) Object() string     { return string(s.Member) }
 func (s InstallNode) Object() string    { return string(s.Host.Name) }
 func (s StartMember) Object() string    { return string(s.Host.Name) }
@@ -162,6 +216,42 @@ func (s StopMember) Object() string     { return string(s.Host.Name) }
 func (s TerminateHost) Object() string  { return string(s.Host.Name) }
 func (RemoveNameServer) Object() string { return "of this cluster" }
 func (Forget) Object() string           { return "on this machine" }
+
+// Members and Destroys make a Reason what most steps are: about the cluster as
+// a whole, and able to be undone.
+func (Reason) Members() []cluster.MemberName { return nil }
+
+// Destroys implements Step.
+func (Reason) Destroys() bool { return false }
+
+// Members implements Step.
+func (s ChangeRecords) Members() []cluster.MemberName {
+	if s.Of == "" {
+		return nil
+	}
+	return []cluster.MemberName{s.Of}
+}
+
+// Members implements Step.
+func (s LaunchHost) Members() []cluster.MemberName { return []cluster.MemberName{s.Member} }
+
+// Members implements Step.
+func (s InstallNode) Members() []cluster.MemberName { return []cluster.MemberName{s.Host.Name} }
+
+// Members implements Step.
+func (s StartMember) Members() []cluster.MemberName { return []cluster.MemberName{s.Host.Name} }
+
+// Members implements Step.
+func (s AwaitMembers) Members() []cluster.MemberName { return names(s.Hosts) }
+
+// Members implements Step.
+func (s StopMember) Members() []cluster.MemberName { return []cluster.MemberName{s.Host.Name} }
+
+// Members implements Step.
+func (s TerminateHost) Members() []cluster.MemberName { return []cluster.MemberName{s.Host.Name} }
+
+// Destroys implements Step.
+func (s TerminateHost) Destroys() bool { return !s.KeepData }
 
 // subject is what a change of records is about: the marker's own name less its
 // label, for that is what people call the cluster's domain.

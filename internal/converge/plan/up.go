@@ -136,7 +136,7 @@ func (s situation) begin() Plan {
 	members := s.state.Fresh.Members[:s.spec.Members]
 	return Plan{Steps: []Step{ChangeRecords{
 		Reason:  Reason{Why: "nothing exists under this name: no marker, record or host", Rules: []Rule{"R1", "R2", "R11"}},
-		Purpose: "claim",
+		Purpose: Claim,
 		Changes: claim(s.spec, control, s.state.Fresh.Token, members, cluster.Bootstrapping),
 	}}}
 }

@@ -8,11 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
-	"github.com/pleiad-etcd/pleiad/internal/progress"
 	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
-	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/trace"
 )
@@ -69,47 +66,6 @@ func teller(s *System) func(string) {
 	}
 }
 
-// announced makes a world give the same fresh names until they are used, so
-// that a plan that is printed and the steps that follow speak of the same
-// members. What it wraps, and the returned reporter, belong together.
-func announced(w *world.World, r progress.Reporter) progress.Reporter {
-	a := &announcer{Reporter: r, fresh: w.Fresh}
-	w.Fresh = a.names
-	return a
-}
-
-type announcer struct {
-	progress.Reporter
-	fresh func(n int) cluster.Fresh
-	mu    sync.Mutex
-	kept  *cluster.Fresh
-	used  bool
-}
-
-func (a *announcer) names(n int) cluster.Fresh {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.used {
-		return a.fresh(n)
-	}
-	if a.kept == nil {
-		f := a.fresh(n)
-		a.kept = &f
-	}
-	return *a.kept
-}
-
-// Report implements progress.Reporter. A claim uses the names up, whether or
-// not it succeeds (rule R6).
-func (a *announcer) Report(e progress.Event) {
-	if e.Kind == progress.Started && e.Step.Verb == (plan.ChangeRecords{Purpose: "claim"}).Verb() {
-		a.mu.Lock()
-		a.used = true
-		a.mu.Unlock()
-	}
-	a.Reporter.Report(e)
-}
-
 // refusedError is the error of an outcome with refusals, which were shown.
 func refusedError(act string, refusals []plan.Refusal) error {
 	rules := ""
@@ -121,9 +77,3 @@ func refusedError(act string, refusals []plan.Refusal) error {
 	}
 	return &failure{act: act, err: errors.New(rules), exit: Refused}
 }
-
-// relay is a reporter whose receiver is chosen later, before the first event.
-type relay struct{ to progress.Reporter }
-
-// Report implements progress.Reporter.
-func (r *relay) Report(e progress.Event) { r.to.Report(e) }

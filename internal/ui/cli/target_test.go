@@ -9,11 +9,11 @@ import (
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/progress"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
@@ -138,28 +138,8 @@ func TestKnownSaysWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestAnnouncedNamesAreTheOnesUsed(t *testing.T) {
-	w := world.World{Fresh: world.Fresh}
-	r := announced(&w, progress.Discard{})
-	first := w.Fresh(3)
-	if second := w.Fresh(3); second.Token != first.Token || second.Members[0] != first.Members[0] {
-		t.Error("the plan was printed with other names than those that are used")
-	}
-	tell := func(s plan.Step) {
-		r.Report(progress.Event{Kind: progress.Started, Step: &progress.Step{Verb: s.Verb(), Object: "x"}})
-	}
-	tell(plan.StartNameServer{})
-	if w.Fresh(3).Token != first.Token {
-		t.Error("a step that uses no names used them up")
-	}
-	tell(plan.ChangeRecords{Purpose: "claim"})
-	if again := w.Fresh(3); again.Token == first.Token || again.Members[0] == first.Members[0] {
-		t.Error("R6: names that were claimed are given out again")
-	}
-}
-
 func TestEndangered(t *testing.T) {
-	step := func(s plan.Step) progress.Step { return progress.Step{Verb: s.Verb(), Object: s.Object()} }
+	step := converge.Describe
 	host := cluster.Host{Name: "etcd-a"}
 	road := render.Road{Batches: []render.Batch{
 		{Steps: []progress.Step{step(plan.LaunchHost{Member: "etcd-b"}), step(plan.StopMember{Host: host})}},

@@ -126,9 +126,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 		return out, err
 	}
 	screen := o.printer(o.system)
-	reporter := &relay{}
 	loop := converge.Up(t.spec, sur.World)
-	loop.Report = announced(&loop.World, reporter)
 	loop.Patience = o.patience(t.spec)
 	loop.Boundary = breakpoint(o.system)
 
@@ -159,8 +157,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 		}
 	}
 	live := screen.Progress()
-	reporter.to = live
-	loop.Seen = &state
+	loop.Report, loop.Seen = live, &state
 	result, err := loop.Run(ctx)
 	live.Close()
 	out.Take(result, o.again)
@@ -246,7 +243,7 @@ func endangered(r render.Road) []string {
 	var out []string
 	for _, b := range r.Batches {
 		for _, s := range b.Steps {
-			if s.Verb == (plan.TerminateHost{}).Verb() {
+			if s.Destroys {
 				out = append(out, s.String()+", and its data with it")
 			}
 		}

@@ -132,7 +132,7 @@ func TestHostileValues(t *testing.T) {
 
 // The same for what is printed while a command works.
 func TestHostileEvents(t *testing.T) {
-	step := &progress.Step{Verb: hostile, Object: hostile}
+	step := &progress.Step{Verb: hostile, Object: hostile, Members: []string{hostile}}
 	for _, p := range []Printer{{Format: Text}, {Format: Text, Screen: Screen{Color: true, Size: func() (int, int) { return 200, 20 }}}, {Format: JSON}} {
 		var out strings.Builder
 		p.Screen.W = &out

@@ -89,17 +89,16 @@ func (l *live) event(e progress.Event) {
 	}
 }
 
-// touched are the rows of a step. A step for one host names it; one for many
-// names those that are known by then; any other is the cluster's.
+// touched are the rows of a step: its members', or the cluster's.
 func (l *live) touched(s progress.Step) []*row {
-	words := strings.FieldsFunc(s.Object, func(c rune) bool { return c == ' ' || c == ',' })
-	switch {
-	case len(words) == 1:
-		return []*row{l.row(s.Object)}
-	case slices.ContainsFunc(l.rows, func(r *row) bool { return slices.Contains(words, r.name) }):
-		return slices.DeleteFunc(slices.Clone(l.rows), func(r *row) bool { return !slices.Contains(words, r.name) })
+	if len(s.Members) == 0 {
+		return []*row{l.row(whole)}
 	}
-	return []*row{l.row(whole)}
+	rows := make([]*row, len(s.Members))
+	for i, m := range s.Members {
+		rows[i] = l.row(m)
+	}
+	return rows
 }
 
 // about is the part of a detail that belongs to one row. Where many rows wait

@@ -15,10 +15,12 @@ import (
 
 // story is an up that meets a waiting gate and a failure.
 func story() []progress.Event {
-	step := func(verb, object string) *progress.Step { return &progress.Step{Verb: verb, Object: object} }
+	step := func(verb, object string, members ...string) *progress.Step {
+		return &progress.Step{Verb: verb, Object: object, Members: members}
+	}
 	start := step("start name server", "of this cluster")
-	a, b := step("start member", "etcd-aaaaaaa"), step("start member", "etcd-bbbbbbb")
-	await := step("await members", "etcd-aaaaaaa and etcd-bbbbbbb")
+	a, b := step("start member", "etcd-aaaaaaa", "etcd-aaaaaaa"), step("start member", "etcd-bbbbbbb", "etcd-bbbbbbb")
+	await := step("await members", "etcd-aaaaaaa and etcd-bbbbbbb", "etcd-aaaaaaa", "etcd-bbbbbbb")
 	return []progress.Event{
 		{At: at(5), Kind: progress.Observed},
 		{At: at(5), Kind: progress.Planned, Steps: []progress.Step{*start}},
@@ -198,7 +200,7 @@ func TestProgressEnds(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 4 {
 				all.Go(func() {
-					s := progress.Step{Verb: "launch host", Object: fmt.Sprint("etcd-", i)}
+					s := progress.Step{Verb: "launch host", Object: fmt.Sprint("etcd-", i), Members: []string{fmt.Sprint("etcd-", i)}}
 					for range 50 {
 						p.Report(progress.Event{At: time.Now(), Kind: progress.Started, Step: &s})
 						p.Report(progress.Event{At: time.Now(), Kind: progress.Done, Step: &s})

@@ -10,7 +10,7 @@ import (
 // what still has its data serves again, what is gone is not made anew (rule R6),
 // and destroy takes down the rest.
 func TestDestroyRolledBack(t *testing.T) {
-	for _, at := range []string{"stop member", "withdraw", "terminate host", "unmark"} {
+	for _, at := range []string{"stop member", "withdraw records", "terminate host", "delete marker"} {
 		for _, verb := range []string{"up", "destroy"} {
 			t.Run(at+"/"+verb, func(t *testing.T) {
 				t.Parallel()

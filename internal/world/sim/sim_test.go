@@ -103,7 +103,7 @@ func (c *campaign) covers(t *testing.T) {
 		plan.StartMember{}, plan.AwaitMembers{}, plan.StopMember{}, plan.TerminateHost{}, plan.RemoveNameServer{}, plan.Forget{}} {
 		want = append(want, "step: "+s.Verb())
 	}
-	for _, purpose := range []string{"claim", "publish", "seal", "repair", "announce", "stamp", "withdraw", "unmark"} {
+	for _, purpose := range []plan.Purpose{plan.Claim, plan.Publish, plan.Seal, plan.Repair, plan.Reserve, plan.Release, plan.MarkDestroying, plan.Withdraw, plan.DeleteMarker} {
 		want = append(want, "step: "+plan.ChangeRecords{Purpose: purpose}.Verb())
 	}
 	for _, f := range slices.Concat(sim.Afflictions(), []string{"failed", "swallowed", "answer lost", "slow", "answered late",

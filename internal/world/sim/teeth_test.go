@@ -75,7 +75,7 @@ func unknownIsAbsent(next plan.Planner) plan.Planner {
 		}
 		p := next(spec, s)
 		for i, step := range p.Steps {
-			if c, ok := step.(plan.ChangeRecords); ok && c.Purpose == "claim" {
+			if c, ok := step.(plan.ChangeRecords); ok && c.Purpose == plan.Claim {
 				c.Changes = slices.DeleteFunc(c.Changes, func(ch cluster.Change) bool { return ch.New == nil })
 				p.Steps[i] = c
 			}
@@ -170,7 +170,7 @@ func markerFirst(next plan.Planner) plan.Planner {
 		p := next(spec, s)
 		for _, step := range p.Steps {
 			if t, ok := step.(plan.TerminateHost); ok {
-				return plan.Plan{Steps: []plan.Step{plan.ChangeRecords{Purpose: "unmark",
+				return plan.Plan{Steps: []plan.Step{plan.ChangeRecords{Purpose: plan.DeleteMarker,
 					Changes: []cluster.Change{{Key: t.Marker.Key, Old: &t.Marker}}}}}
 			}
 		}
@@ -278,7 +278,7 @@ func clientsAtOnce(next plan.Planner) plan.Planner {
 		p := next(spec, s)
 		for i, step := range p.Steps {
 			c, ok := step.(plan.ChangeRecords)
-			if !ok || c.Purpose != "publish" {
+			if !ok || c.Purpose != plan.Publish {
 				continue
 			}
 			for _, ch := range c.Changes {
@@ -323,7 +323,7 @@ func foreignIsOurs(next plan.Planner) plan.Planner {
 		p := next(spec, s)
 		for i, step := range p.Steps {
 			c, ok := step.(plan.ChangeRecords)
-			if !ok || c.Purpose != "withdraw" {
+			if !ok || c.Purpose != plan.Withdraw {
 				continue
 			}
 			c.Changes = slices.DeleteFunc(c.Changes, func(ch cluster.Change) bool { return ch.Type != cluster.TXT })
