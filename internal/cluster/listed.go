@@ -25,6 +25,11 @@ func (s Spec) Listed(r Records, name MemberName) (Host, bool) {
 	return h, h.Address.IsValid() && published && served
 }
 
+// Peer is a member's port in the service of the peers.
+func (s Spec) Peer(r Records, name MemberName) (uint16, bool) {
+	return s.port(r, s.ServerService(), name)
+}
+
 // port is a member's port in a service.
 func (s Spec) port(r Records, service string, name MemberName) (uint16, bool) {
 	set, _ := r.Get(Key{Name: service, Type: SRV})

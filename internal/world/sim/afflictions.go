@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "lose host", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -26,6 +26,8 @@ func (w *World) Afflict(what string) bool {
 		done = w.strikeHost(what, func(*host) bool { return true }, func(h *host) { w.vanish(h, "vanishes") })
 	case "wipe":
 		done = w.strikeHost(what, func(h *host) bool { return h.log != nil }, func(h *host) { h.log, h.fresh = nil, false })
+	case "lose host":
+		done = (w.given() || w.local()) && w.strikeHost(what, func(h *host) bool { return h.process != nil && h.known != 0 }, w.lose)
 	case "misplace":
 		done = w.strikeHost(what, func(h *host) bool { return h.log != nil }, w.misplace)
 	case "restore":
@@ -69,7 +71,7 @@ func (w *World) Afflict(what string) bool {
 	case "stuck server":
 		done = w.stick()
 	case "lose claim":
-		done = !w.given() && w.strikeHost(what, func(h *host) bool { return !h.unclaimed }, func(h *host) {
+		done = w.strikeHost(what, func(h *host) bool { return !h.unclaimed }, func(h *host) {
 			h.unclaimed = true
 			w.after(w.between(time.Second, 90*time.Second), func() { h.unclaimed = false })
 		})
@@ -110,7 +112,7 @@ func (w *World) Afflict(what string) bool {
 func (w *World) strikeHost(what string, can func(*host) bool, do func(*host)) bool {
 	var able []*host
 	for _, h := range w.hosts {
-		if h.of == w.opts.Spec.Cluster && can(h) {
+		if h.of == w.opts.Spec.Cluster && !h.astray && can(h) {
 			able = append(able, h)
 		}
 	}
@@ -226,7 +228,7 @@ func (w *World) Beset() (able []cluster.MemberName, end func()) {
 			w.end(h, "signal: killed")
 		}
 		switch {
-		case i == 0 && hit() && !w.given():
+		case i == 0 && hit():
 			h.unclaimed = true
 		case i == 1 && hit():
 			h.unreachable = true
@@ -297,6 +299,7 @@ func (w *World) Heal() {
 	w.ahead = 0
 	for _, h := range w.hosts {
 		h.ahead = 0
+		w.refind(h)
 		h.unreachable, h.occupied, h.hidden, h.unclaimed, h.wavers = false, 0, false, false, wavering{}
 		if h.isolated {
 			h.isolated = false

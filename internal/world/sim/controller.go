@@ -25,6 +25,8 @@ type Controller struct {
 	denied bool            // the name server refuses its credentials
 	unsure map[string]bool // what an unknown outcome left unknown (rule R12)
 	epoch  int             // orders what the loop tells; see hear
+	// owed are the members that it must name as left.
+	owed []*host
 	// listed is the moment at which it last saw the hosts, looked when it last
 	// saw each member serve.
 	listed int

@@ -34,7 +34,7 @@ func (d Deliverer) on(ctx context.Context, k kind, verb string, h cluster.Host, 
 		switch {
 		case found != nil && d.c.w.dark[found.Address]:
 			return fmt.Errorf("%s %s: no route to host", verb, h.Name)
-		case found == nil:
+		case found == nil || found.astray && !found.proven || found.astray && verb != "stop":
 			return fmt.Errorf("%s %s: no such host", verb, h.Name)
 		case found.unreachable && d.c.w.chance.IntN(2) == 0:
 			return errParked

@@ -211,8 +211,8 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 	err := i.c.call(ctx, &op{kind: read, verb: "view", object: object, errs: e}, func(o *op) error {
 		w, h := i.c.w, i.c.w.host(i.of, h.Name)
 		switch {
-		case h == nil || h.process == nil || !h.process.listening:
-			return e.failed
+		case h == nil || h.process == nil || !h.process.listening || h.astray && w.local() && w.opts.Spec.TLS:
+			return e.failed // without its folder it has no certificate to show
 		case h.unreachable || w.dark[h.Address]:
 			return errParked
 		}

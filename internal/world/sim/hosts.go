@@ -53,6 +53,9 @@ type host struct {
 	isolated    bool   // for peers
 	hidden      bool   // for listings
 	astray      bool   // in no listing: its address left the spec, or its folder is gone
+	strayed     int    // the moment at which it went astray last
+	back        int    // the moment at which it was found again
+	proven      bool   // astray, its process can be traced
 	unclaimed   bool   // what says whose it is cannot be read
 	occupied    uint16 // a port of its address that something else has
 	enabled     bool   // its init system starts the member by itself
@@ -163,6 +166,9 @@ func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluste
 	return p.c.call(ctx, &op{kind: write, verb: "launch", object: hostName(name), errs: hostErrs()}, func(*op) error {
 		w := p.c.w
 		if h := w.host(p.of, name); h != nil {
+			if h.astray {
+				return hostErrs().failed
+			}
 			if h.Token != token || h.unclaimed {
 				return fmt.Errorf("launch host %s: %w", name, hosts.ErrForeign)
 			}
@@ -214,7 +220,7 @@ func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName, _ hosts.D
 		w := p.c.w
 		h := w.host(p.of, name)
 		switch {
-		case h == nil:
+		case h == nil || h.astray:
 			return nil
 		case h.unclaimed:
 			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrForeign)

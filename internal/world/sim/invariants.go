@@ -153,6 +153,7 @@ func (r *rules) changed(c *Controller, changes []cluster.Change, before cluster.
 		}
 	}
 	was, is := r.marker(before), r.marker(after)
+	r.forgets(c, before, after, is != nil)
 	r.turns(c, was, is)
 	r.publishes(c, is, changes, after)
 }
@@ -173,7 +174,7 @@ func (r *rules) turns(c *Controller, was, is *cluster.Marker) {
 		r.must("R2", order(is.Phase) >= order(was.Phase), "%s turns %s into %s", c.Name, was.Phase, is.Phase)
 		r.must("R2", was.ID == 0 || is.ID == was.ID, "%s turns cluster %s into %s", c.Name, was.ID, is.ID)
 		for _, h := range r.ours() {
-			sealed := h.node != nil && h.node.Sealed && h.node.Token == is.Token && h.known <= c.listed
+			sealed := h.node != nil && h.node.Sealed && h.node.Token == is.Token && max(h.known, h.back) <= c.listed
 			r.must("R2", !sealed || is.Phase != cluster.Bootstrapping, "%s writes that the cluster is %s although %s knows that it is sealed", c.Name, is.Phase, h.Name)
 		}
 		r.must("R10", is.Owner == was.Owner, "%s takes the cluster of owner %s for owner %s", c.Name, was.Owner, is.Owner)
@@ -198,7 +199,7 @@ func (r *rules) claims(c *Controller, m cluster.Marker) {
 	for _, h := range r.ours() {
 		// Two controllers cannot claim at once, but for a stranger who deletes
 		// the first one's marker before the second has noticed its hosts.
-		unseen := (h.late || r.spoiledMarker()) && h.made > c.listed
+		unseen := (h.late || r.spoiledMarker()) && h.made > c.listed || h.back > c.listed
 		r.must("R1", unseen, "%s bootstraps although host %s of token %s exists", c.Name, h.Name, h.Token)
 	}
 	r.must("R1", r.lives[m.Token] == nil, "%s bootstraps under token %s again", c.Name, m.Token)
@@ -207,17 +208,19 @@ func (r *rules) claims(c *Controller, m cluster.Marker) {
 	}
 }
 
-// hostless says whether a record set is of the address of no host.
+// hostless says whether a record set is of the address of no host that a listing
+// can have.
 func (r *rules) hostless(k cluster.Key) bool {
 	m, ok := r.w.opts.Spec.MemberOf(k.Name)
-	return ok && k.Type != cluster.SRV && r.w.host(r.w.opts.Spec.Cluster, m) == nil
+	h := r.w.host(r.w.opts.Spec.Cluster, m)
+	return ok && k.Type != cluster.SRV && (h == nil || h.astray)
 }
 
-// ours are the hosts of the cluster.
+// ours are the hosts of the cluster that a listing can have.
 func (r *rules) ours() []*host {
 	var out []*host
 	for _, h := range r.w.hosts {
-		if h.of == r.w.opts.Spec.Cluster {
+		if h.of == r.w.opts.Spec.Cluster && !h.astray {
 			out = append(out, h)
 		}
 	}
@@ -229,7 +232,7 @@ func (r *rules) leaves(c *Controller, m cluster.Marker) {
 	r.unmarked = r.w.moment()
 	r.must("R2", m.Phase == cluster.Destroying, "%s deletes a marker that is %s", c.Name, m.Phase)
 	for _, h := range r.ours() {
-		r.must("R2", h.Token != m.Token || h.late && h.made > c.listed, "%s deletes the marker before host %s", c.Name, h.Name)
+		r.must("R2", h.Token != m.Token || h.late && h.made > c.listed || h.back > c.listed, "%s deletes the marker before host %s", c.Name, h.Name)
 	}
 	for _, k := range r.w.zone.keys() {
 		if dns.Owns(r.w.opts.Spec, k) && r.provable(k, m) {

@@ -125,7 +125,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	damage := had("delete marker", "restore zone", "edit marker")
 	switch {
 	case r.Rule == "R5" && strings.HasPrefix(r.What, "change the certificate"): // what must be mended first is refused beside it
-		return had("vanish", "host dies while starting", "wipe", "misplace", "restore", "roll back")
+		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back")
 	case r.Unknown:
 		return ""
 	case strings.Contains(text, "is not the one that the hosts of this cluster know"):
@@ -135,19 +135,21 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case r.Rule == "R6" && (strings.HasPrefix(r.What, "start member") || strings.HasPrefix(r.What, "trust member")):
 		return had("wipe", "misplace", "roll back", "restore")
 	case r.Rule == "R6":
-		return had("vanish", "host dies while starting")
+		return had("vanish", "lose host", "host dies while starting")
 	case r.Rule == "R9": // a lost host's address is in no node that is made now
-		return had("vanish", "host dies while starting", "restore zone", "edit marker")
+		return had("vanish", "lose host", "host dies while starting", "restore zone", "edit marker")
 	case strings.Contains(text, "belongs to owner"):
 		return had("another owner", "companion")
 	case r.Rule == "R10" && strings.Contains(text, "did not write") && had("companion") != "":
-		return had("foreign value", "vanish", "host dies while starting", "restore zone") // and was made again elsewhere
+		return had("foreign value", "vanish", "lose host", "host dies while starting", "restore zone") // and was made again elsewhere
 	case r.Rule == "R10":
-		return had("foreign value", "foreign marker", "delete marker", "restore zone", "edit marker")
+		return had("foreign value", "foreign marker", "lose host", "delete marker", "restore zone", "edit marker")
+	case r.Rule == "R1" && strings.Contains(text, "still serves"):
+		return had("lose host")
 	case r.Rule == "R1" && strings.Contains(text, "of another incarnation"):
-		return had("delete marker", "restore zone", "edit marker", "crossing")
+		return had("lose host", "delete marker", "restore zone", "edit marker", "crossing")
 	case r.Rule == "R1" && r.What == "bootstrap":
-		return had("delete marker", "restore zone", "edit marker", "crossing")
+		return had("lose host", "delete marker", "restore zone", "edit marker", "crossing")
 	case r.Rule == "R2" && strings.Contains(text, "being destroyed") && s.destroyed:
 		return "destroy"
 	case s.mistaken && (r.What == "change TLS" || strings.HasPrefix(r.What, "change the cluster")):
@@ -157,7 +159,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case r.Rule == "R5" && s.mistaken:
 		return "mistake"
 	case r.Rule == "R5": // what must be mended first is refused beside it
-		return had("vanish", "host dies while starting", "wipe", "misplace", "roll back", "restore", "foreign value", "restore zone", "edit marker")
+		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "roll back", "restore", "foreign value", "restore zone", "edit marker")
 	}
 	return ""
 }
@@ -186,6 +188,10 @@ func (s *scenario) heed(refusals []plan.Refusal) {
 				}
 			}
 			s.fail("nobody owns the cluster: %s", text)
+			return
+		case r.Rule == "R1" && strings.Contains(text, "owns nothing yet"):
+			s.w.Dispose(text) // what left a listing was not destroyed with the rest
+			s.w.Clear(s.spec)
 			return
 		case r.Rule == "R1" && r.What == "bootstrap":
 			s.takeDown(s.maker())
@@ -249,6 +255,11 @@ func (s *scenario) takeDown(store *sim.Store) {
 		}
 		if s.restore(r.out.Refusals[0]) {
 			continue
+		}
+		for _, refusal := range r.out.Refusals {
+			if slices.ContainsFunc(refusal.Remedy, func(m plan.Remedy) bool { return m.Way() == plan.EndMember }) {
+				s.w.End(refusal.String())
+			}
 		}
 		s.w.Tidy()
 		s.w.Sweep(s.spec)

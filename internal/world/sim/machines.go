@@ -38,10 +38,15 @@ const slowDark = 2500 * time.Millisecond
 func (w *World) survey(of cluster.Name, places []netip.Addr) (l hosts.Listing, dark bool) {
 	for _, addr := range places {
 		h, place := w.at(addr), cluster.Place{Address: addr}
+		if h != nil && h.astray {
+			continue // its address is not in the spec
+		}
 		switch {
 		case w.unseen(addr):
 			dark = true
 			place.Unknown = "no route to host"
+		case h != nil && h.unclaimed: // noise for an answer, none at all, a claim that is empty
+			place.Unknown, place.Lasting = "its claim cannot be read", true
 		case h != nil && h.of == of:
 			l.Hosts = append(l.Hosts, h.Host)
 			continue
@@ -62,7 +67,7 @@ func (w *World) survey(of cluster.Name, places []netip.Addr) (l hosts.Listing, d
 // free is the first free machine.
 func (w *World) free(places []netip.Addr) (netip.Addr, error) {
 	for _, addr := range places {
-		if w.unseen(addr) {
+		if h := w.at(addr); (w.unseen(addr) || h != nil && h.unclaimed) && (h == nil || !h.astray) {
 			return addr, fmt.Errorf("it may be on %s, which could not be inspected", addr)
 		}
 	}

@@ -242,6 +242,9 @@ func (w *World) end(h *host, why string) {
 	for _, o := range p.viewers {
 		w.finish(o, fmt.Errorf("ask member %s: connection reset by peer", h.Name))
 	}
+	if h.astray && !w.given() { // its process was all that was left
+		w.remove(h)
+	}
 	if p.self != nil {
 		p.self.process = nil
 		p.of.unlink(p.self.id)

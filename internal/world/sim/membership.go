@@ -28,7 +28,7 @@ func (r *rules) launched(c *Controller, h *host) {
 // remembered says whether a host could have told a controller that a life has
 // begun.
 func (r *rules) remembered(c *Controller, t cluster.Token) bool {
-	return slices.ContainsFunc(r.ours(), func(h *host) bool { return h.Token == t && h.known != 0 && h.known <= c.listed })
+	return slices.ContainsFunc(r.ours(), func(h *host) bool { return h.Token == t && h.known != 0 && max(h.known, h.back) <= c.listed })
 }
 
 // forget forgets a life that left nothing behind.
@@ -38,6 +38,11 @@ func (r *rules) forget(t cluster.Token) {
 	}
 	for n := range r.life(t).names {
 		delete(r.used, n)
+	}
+	for id := range r.life(t).ids {
+		if e := r.w.etcds[id]; e != nil && len(e.live()) == 0 {
+			delete(r.w.etcds, id) // what it wrote is nowhere any more
+		}
 	}
 	delete(r.lives, t)
 }
@@ -95,7 +100,7 @@ func (r *rules) founds(p *process, id cluster.MemberID, formed cluster.ID, list 
 	r.living[id], r.used[n.Name] = true, true
 	l.members[id], l.names[n.Name] = true, true
 	for _, h := range r.ours() {
-		r.must("R1", h.Token == n.Token || h.log == nil, "%s begins a life although %s holds data of token %s", n.Name, h.Name, h.Token)
+		r.must("R1", h.Token == n.Token || h.log == nil || h.back != 0, "%s begins a life although %s holds data of token %s", n.Name, h.Name, h.Token)
 	}
 	if m := r.now(); m != nil && m.Token == n.Token {
 		r.must("R2", m.Phase != cluster.Sealed, "%s begins a life in a cluster that is %s", n.Name, m.Phase)

@@ -72,6 +72,9 @@ func (s *scenario) act() {
 		s.fail("act: %v", err)
 	}
 	s.w.Before = func(int) {}
+	for _, r := range runs {
+		s.told(r)
+	}
 }
 
 // drawIncidents draws what befalls an act, sorted by call. Early calls are

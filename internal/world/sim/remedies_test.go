@@ -547,15 +547,15 @@ var tried = map[plan.Way]remedy{
 		}},
 	},
 	plan.EndMember: {
-		befall: func(s *stage) { s.first().astray = true },
+		spec:   func(spec *cluster.Spec) { spec.TLS = false }, // else it has no certificate left to answer with
+		befall: func(s *stage) { s.w.lose(s.first()); s.w.strays()[0].proven = false },
 		verb:   "destroy",
 		follow: []func(*stage, []string){func(s *stage, lines []string) {
-			h := s.first()
+			h := s.w.strays()[0]
 			if !strings.HasSuffix(lines[0], fmt.Sprintf("pkill -f '/hosts/%s/config$'", h.Name)) {
 				s.Errorf("%q does not end %s", lines, h.Name)
 			}
-			s.stop(h)
-			s.w.remove(h) // its folder was removed
+			s.w.End(string(h.Name))
 		}},
 		end: func(s *stage) {
 			s.reach("destroy")

@@ -137,5 +137,13 @@ func (s *scenario) do(verb string, spec cluster.Spec, store *sim.Store) *run {
 	if err := s.w.Run(time.Hour, r.Ended); err != nil {
 		s.fail("%s: %v", r.Name, err)
 	}
+	s.told(r)
 	return r
+}
+
+// told checks what a destroy that has ended says of what is left.
+func (s *scenario) told(r *run) {
+	if r.err == nil && r.out.Reached() {
+		s.w.Told(r.Controller, r.out.Missing)
+	}
 }

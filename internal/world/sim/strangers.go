@@ -64,7 +64,7 @@ func (w *World) restoreZone() bool {
 // editMarker changes one field of the marker.
 func (w *World) editMarker() bool {
 	m := w.rules.now()
-	if m == nil || len(w.zone.foreign) > 0 || m.Phase == cluster.Destroying {
+	if m == nil || len(w.zone.foreign) > 0 || m.Phase == cluster.Destroying || len(m.Members) == 0 {
 		return false
 	}
 	switch w.chance.IntN(4) {

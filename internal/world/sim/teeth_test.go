@@ -15,6 +15,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // enough seeds to catch each defect many times over.
@@ -28,8 +29,10 @@ func TestTeeth(t *testing.T) {
 		rule, defect string
 		broken       broken
 	}{
-		{"R1", "unknown counts as absent", broken{planner: unknownIsAbsent}},
+		{"R1", "unknown counts as absent", broken{planner: unknownIsAbsent, befalls: "obscure"}},
 		{"R2", "a machine that cannot be seen counts as free", broken{planner: darkIsFree, befalls: "dark"}},
+		{"R1", "what was not found is not remembered", broken{planner: missingUnseen, befalls: "lose host"}},
+		{"R2", "a claim that cannot be read counts as none", broken{world: claimsOrNone, befalls: "lose claim"}},
 		{"R2", "the marker goes before the hosts", broken{planner: markerFirst}},
 		{"R2", "a marker from the past unseals nodes", broken{planner: markerObeyed, noIdentity: true}},
 		{"R2", "a marker from the past is carried on", broken{planner: markerObeyed}},
@@ -37,7 +40,7 @@ func TestTeeth(t *testing.T) {
 		{"R3", "etcd asks DNS again, after the gate", broken{askTwice: true}},
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
 		{"R5", "certificates change all at once", broken{planner: renewTogether}},
-		{"R5", "clocks are not compared", broken{planner: clocksUnseen}},
+		{"R5", "clocks are not compared", broken{planner: clocksUnseen, befalls: "wrong clock"}},
 		{"R6", "a marker from the past launches lost hosts again", broken{planner: markerObeyed}},
 		{"R6", "nodes are put beside another member's data", broken{planner: deliverAnyway, noIdentity: true}},
 		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
@@ -130,6 +133,32 @@ func deliverAnyway(next plan.Planner) plan.Planner {
 		s.Hosts.Value = hosts
 		return asFound(next(spec, s), seen)
 	}
+}
+
+// missingUnseen takes members for ended whose hosts were not found.
+func missingUnseen(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		s.Missing = nil
+		return next(spec, s)
+	}
+}
+
+// claimsOrNone takes a place whose claim cannot be read for one without a claim.
+func claimsOrNone(w world.World) world.World {
+	w.Hosts = claimless{w.Hosts}
+	return w
+}
+
+type claimless struct{ hosts.Provider }
+
+func (p claimless) List(ctx context.Context) (hosts.Listing, error) {
+	l, err := p.Provider.List(ctx)
+	for i := range l.Places {
+		if l.Places[i].Lasting {
+			l.Places[i].Unknown = ""
+		}
+	}
+	return l, err
 }
 
 // darkIsFree takes machines that could not be looked into for free ones.
