@@ -56,15 +56,29 @@ func TestComesBackByItself(t *testing.T) {
 // restarts, and the cluster serves again after a power cut of all hosts.
 func TestServesWithoutNames(t *testing.T) {
 	w, o := newWorld(t, 3)
+	w.servesWithoutNames(o)
+}
+
+// The same with an etcd that is another program, and so has no resolver of ours
+// in it.
+func TestReleaseServesWithoutNames(t *testing.T) {
+	w, o := newWorld(t, 3)
+	o.SpecFile = w.withRelease()
+	w.servesWithoutNames(o)
+	w.wantRelease()
+}
+
+func (w *world) servesWithoutNames(o operator) {
+	w.Helper()
 	before := w.on(w.Hosts[0], "cat /etc/hosts")
 	o.must("up")
 	if now := w.on(w.Hosts[0], "cat /etc/hosts"); now != before {
-		t.Errorf("/etc/hosts was changed:\n%s, was\n%s", now, before)
+		w.Errorf("/etc/hosts was changed:\n%s, was\n%s", now, before)
 	}
 	diary := o.startWriter("/nameless/")
 	w.wantNames(true)
 	w.Server.Kill()
-	w.ok(w.Silence(t.Context()))
+	w.ok(w.Silence(w.Context()))
 	w.wantNames(false)
 
 	hosts := w.Hosts
@@ -73,21 +87,21 @@ func TestServesWithoutNames(t *testing.T) {
 		begun := time.Now()
 		w.restart(h)
 		o.awaitHealthy(h)
-		w.ok(diary.Await(t.Context(), 20))
-		t.Logf("restart of the member of %s: it serves after %s", h.Name, tenths(time.Since(begun)))
+		w.ok(diary.Await(w.Context(), 20))
+		w.Logf("restart of the member of %s: it serves after %s", h.Name, tenths(time.Since(begun)))
 	}
 	w.on(hosts[2], "rm /etc/hosts")
 	begun := time.Now()
 	w.each(hosts, (*bed.Host).Kill)
 	w.each(hosts, (*bed.Host).Start)
 	o.awaitHealthy(hosts...)
-	w.ok(diary.Await(t.Context(), 20))
-	t.Logf("power cut of all: all serve after %s", tenths(time.Since(begun)))
+	w.ok(diary.Await(w.Context(), 20))
+	w.Logf("power cut of all: all serve after %s", tenths(time.Since(begun)))
 	w.wantNames(false)
 	diary.check()
 
-	w.ok(w.Server.Start(t.Context()))
-	w.ok(w.Resolve(t.Context()))
+	w.ok(w.Server.Start(w.Context()))
+	w.ok(w.Resolve(w.Context()))
 	w.wantNames(true)
 	o.must("health")
 }
