@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -74,6 +75,9 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 		return ""
 	}
 	switch d.Cmd {
+	case "fresh": // another cluster
+		w.spec, w.state = defaultSpec(), nothing()
+		return "", nil
 	case "spec":
 		return "", w.change(d.CmdArgs)
 	case "up":
@@ -90,14 +94,16 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 		return "", w.walk(Up, arg(0))
 	case "walk-destroy":
 		return "", w.walk(Destroy, arg(0))
-	case "pins":
+	case "nodes":
 		var out []string
 		for _, s := range Up(w.spec, w.state).Steps {
 			if i, ok := s.(InstallNode); ok {
-				out = append(out, fmt.Sprintf("%s: %d pins", i.Host.Name, len(i.Node.Pins)))
+				out = append(out, fmt.Sprintf("%s: %d pins, resolver %q", i.Host.Name, len(i.Node.Pins), i.Node.Resolver))
 			}
 		}
 		return strings.Join(out, "\n") + "\n", nil
+	case "control":
+		return fmt.Sprintf("owner %q, CA %q\n", w.state.Control.Owner, w.state.Control.CA), nil
 	case "verify":
 		return differences(verify.Check(w.spec, w.state)), nil
 	case "see":
@@ -119,6 +125,8 @@ func (w *story) change(args []datadriven.CmdArg) error {
 			w.spec.TLS = a.Vals[0] == "auto"
 		case "hosts": // machines over SSH
 			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
+		case "dns": // somebody else's name server
+			w.spec.DNS = cluster.DNSSpec{RFC2136: &cluster.RFC2136DNS{Server: "192.0.2.53"}}
 		case "ssh":
 			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
 			for _, v := range a.Vals {
@@ -127,8 +135,11 @@ func (w *story) change(args []datadriven.CmdArg) error {
 		case "discoveryName":
 			w.spec.DiscoveryName = a.Vals[0]
 		case "option":
-			k, v, _ := strings.Cut(a.Vals[0], ":")
-			w.spec.Etcd.Options = map[string]string{k: v}
+			w.spec.Etcd.Options = nil
+			for _, o := range a.Vals {
+				k, v, _ := strings.Cut(o, ":")
+				w.spec.Etcd.Options = map[string]string{k: v}
+			}
 		default:
 			return fmt.Errorf("no part of a spec: %q", a.Key)
 		}
@@ -218,6 +229,14 @@ func (w *story) event(line string, f []string) error {
 		w.state.Control.Copy = "the state directory /copy/c1 is a copy of " + rest(4)
 	case strings.HasPrefix(line, "state directory original"):
 		w.state.Control.Copy = ""
+	case strings.HasPrefix(line, "name server at"):
+		w.state.Server.Address = rest(3)
+	case strings.HasPrefix(line, "name server unknown "):
+		w.state.Server.Unknown = rest(3)
+	case strings.HasPrefix(line, "name server of somebody else"):
+		w.state.Server = cluster.NameServer{}
+	case strings.HasPrefix(line, "operator's certificate is due"):
+		w.state.Control.Operator = &cluster.Certificate{RenewAt: w.state.At}
 	case strings.HasPrefix(line, "name server "):
 		w.state.Server.Running = f[2] == "runs"
 	case strings.HasPrefix(line, "a year passes"):
@@ -248,6 +267,16 @@ func (w *story) event(line string, f []string) error {
 		host(func(h *cluster.Host) {
 			h.Node.Value.Data = cluster.Data{Present: true, Born: true, Member: 1, Cluster: 2}
 		})
+	case f[1] == "holds-strange-data":
+		host(func(h *cluster.Host) { h.Node.Value.Data = cluster.Data{Present: true, Member: 1, Cluster: 2} })
+	case f[1] == "emptied":
+		host(func(h *cluster.Host) { h.Node.Value.Data = cluster.Data{} })
+	case f[1] == "of-incarnation":
+		host(func(h *cluster.Host) { h.Token = cluster.Token(f[2]) })
+	case f[1] == "runs-as":
+		pid, err := strconv.Atoi(f[2])
+		host(func(h *cluster.Host) { h.Node.Value.Process.PID = pid })
+		return err
 	case f[1] == "rolled-back":
 		host(func(h *cluster.Host) {
 			d := &h.Node.Value.Data
@@ -271,6 +300,20 @@ func (w *story) event(line string, f []string) error {
 		skew, err := time.ParseDuration(f[2])
 		host(func(h *cluster.Host) { h.Skew = skew })
 		return err
+	case f[1] == "uncertified":
+		host(func(h *cluster.Host) { h.Node.Value.Certificate = nil })
+	case f[1] == "certified": // from, until
+		var c cluster.Certificate
+		var errs [2]error
+		c.NotBefore, errs[0] = time.Parse(time.DateOnly, f[2])
+		c.NotAfter, errs[1] = time.Parse(time.DateOnly, f[3])
+		c.RenewAt = c.NotAfter.AddDate(0, -4, 0)
+		host(func(h *cluster.Host) { h.Node.Value.Certificate, h.Shown = &c, cluster.Known(c) })
+		return errors.Join(errs[:]...)
+	case f[1] == "shows-another":
+		host(func(h *cluster.Host) {
+			h.Shown = cluster.Known(cluster.Certificate{NotAfter: w.state.At.AddDate(0, 1, 0), RenewAt: w.state.At})
+		})
 	case f[1] == "unproven":
 		host(func(h *cluster.Host) { h.Shown = cluster.Unknown[cluster.Certificate](rest(2)) })
 	case f[1] == "unclaimed":
@@ -310,6 +353,19 @@ func (w *story) event(line string, f []string) error {
 		host(func(h *cluster.Host) {
 			h.View.Value.Members = append(slices.Clone(h.View.Value.Members), cluster.Member{ID: 0xbad, Name: cluster.MemberName(f[2])})
 		})
+	case f[1] == "lists-no-longer":
+		host(func(h *cluster.Host) {
+			h.View.Value.Members = slices.DeleteFunc(slices.Clone(h.View.Value.Members), func(m cluster.Member) bool { return m.Name == member(f[2]) })
+		})
+	case f[1] == "lists-unnamed":
+		host(func(h *cluster.Host) {
+			h.View.Value.Members = slices.Clone(h.View.Value.Members)
+			for i, m := range h.View.Value.Members {
+				if m.Name == member(f[2]) {
+					h.View.Value.Members[i].Name = ""
+				}
+			}
+		})
 	case f[1] == "stalled":
 		host(func(h *cluster.Host) { h.View.Value.Stalled = rest(2) })
 	default:
@@ -337,6 +393,8 @@ func (w *story) answers(who string) error {
 		h.View.Value.Cluster = 0xbad
 	case "member":
 		h.View.Value.ID = w.state.Hosts.Value[0].View.Value.ID
+	case "newborn":
+		h.View.Value.Members = []cluster.Member{{ID: v.ID}}
 	case "nothing":
 		h.View = cluster.Unknown[cluster.View]("connection refused")
 	default:
@@ -380,6 +438,9 @@ func print(p Plan) string {
 		if r.Quorum != "" {
 			fmt.Fprintf(&b, "    %s\n", r.Quorum)
 		}
+		if i, ok := s.(InstallNode); ok && i.Issue {
+			fmt.Fprintf(&b, "    with a new certificate\n")
+		}
 		if c, ok := s.(ChangeRecords); ok {
 			for _, change := range c.Changes {
 				fmt.Fprintf(&b, "    | %s\n", change)
@@ -416,7 +477,7 @@ func road(batches []Plan) string {
 		for _, s := range p.Steps {
 			steps = append(steps, String(s))
 		}
-		if steps != nil {
+		if steps != nil || p.Refusals == nil {
 			fmt.Fprintf(&b, "%d. %s\n", i+1, strings.Join(steps, "; "))
 		}
 		for _, r := range p.Refusals {
