@@ -130,7 +130,7 @@ func (s situation) install(members []cluster.Host, issue bool, next cluster.Memb
 			step.Why = "there is nothing on the host yet"
 		case len(found.Drift) > 0:
 			step.Why = "the host does not hold what was delivered: " + strings.Join(found.Drift, "; ")
-		case other && n.Sealed && !found.Sealed:
+		case n.Sealed && !found.Sealed:
 			step.Why, step.Rules = "the cluster is sealed: from now on the member starts without DNS", []Rule{"R1", "R9"}
 		case other && !(due && apart):
 			step.Why = "the host holds another configuration"

@@ -55,7 +55,7 @@ func (s situation) keep() Plan {
 	if waiting := s.waiting(running); len(waiting) > 0 && len(running) >= cluster.Quorum(len(s.marker.Members)) {
 		return Plan{Steps: []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "running, not yet serving" + gates(waiting)}}}, Refusals: refusals}
 	}
-	steps, r := s.roll(members, len(missing) == 0 && len(refusals) == 0)
+	steps, r := s.roll(members, len(refusals) == 0)
 	if len(steps) == 0 {
 		steps = s.awaitRecords("clients may get an old list")
 	}
@@ -190,10 +190,13 @@ func died(h cluster.Host) string {
 // R5). The restart is on the marker before the member is stopped, and until it
 // serves again: two controllers that both see everybody serve would otherwise
 // stop a member each.
+//
+// It is sound if nothing is refused. All members serve then: for one that does
+// not there is a refusal, or a step that comes first.
 func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) {
 	h, found := s.due(members)
 	if !found {
-		if s.marker.Op == (cluster.Operation{}) || !sound || len(s.waiting(members)) > 0 {
+		if s.marker.Op == (cluster.Operation{}) || !sound {
 			return nil, nil
 		}
 		return s.reserve(cluster.Operation{}, Reason{Why: "all members serve with the options of the spec", Rules: []Rule{"R5"}}), nil
@@ -206,8 +209,8 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 	case voters-1 < cluster.Quorum(voters):
 		r.Evidence = []string{"it runs with other etcd options than the spec says, and without it there is no quorum: " + arithmetic}
 		r.Remedy = []Remedy{RestartByHand.Say("accept the outage: stop it yourself, then start it again:"), RestartByHand.form("%s && {up}", s.stopByHand(h))}
-	case !sound || len(s.waiting(members)) > 0:
-		r.Evidence = []string{"it runs with other etcd options than the spec says, but not all members serve: a restart could lose quorum"}
+	case !sound:
+		r.Evidence = []string{"it runs with other etcd options than the spec says; nothing is restarted while anything else is refused"}
 		r.Remedy = remedies(MendRest)
 	case s.marker.Op != restart:
 		return s.reserve(restart, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil

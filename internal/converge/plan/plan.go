@@ -147,7 +147,7 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 	m, refusal := ownMarker(spec, s.Control, *sit.stored, what)
 	if refusal != nil {
 		// Whoever has the cluster's CA made it, whatever the marker says now.
-		if m.Token != "" && m.CA != "" && m.CA == s.Control.CA {
+		if m.CA != "" && m.CA == s.Control.CA {
 			sit.marker = &m
 			refusal.Remedy = append(sit.putBack(), refusal.Remedy...)
 		}
@@ -211,14 +211,8 @@ func (s situation) members() (have []cluster.Host, missing []cluster.MemberName)
 	return have, missing
 }
 
-// strangers are hosts that carry our claim but are no members of this
+// strangers are hosts that carry our claim but are of no member of this
 // incarnation: what is left of another life.
 func (s situation) strangers() []cluster.Host {
-	var out []cluster.Host
-	for _, h := range s.hosts {
-		if s.marker == nil || h.Token != s.marker.Token || !s.marker.Has(h.Name) {
-			out = append(out, h)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(s.hosts), func(h cluster.Host) bool { return h.Token == s.marker.Token })
 }

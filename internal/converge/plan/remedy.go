@@ -134,7 +134,7 @@ var texts = [...]string{
 	RestartByHand:   "%s",
 	EndMember:       "%s",
 	PutAddressBack:  "put %s back into hosts.ssh.addresses of the spec, and give that file to destroy with -f",
-	MendRest:        "first make all other members healthy; see which are not: {status}",
+	MendRest:        "first mend what else is wrong; see what that is: {status}",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }
 

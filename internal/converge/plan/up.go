@@ -40,7 +40,7 @@ func (p Plan) withServer(start StartNameServer) Plan {
 			}
 		}
 	}
-	return Plan{Steps: steps, Together: len(steps) > 1, Refusals: p.Refusals}
+	return Plan{Steps: steps, Together: true, Refusals: p.Refusals}
 }
 
 func towards(spec cluster.Spec, state cluster.State) Plan {
@@ -266,7 +266,7 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	d := h.Node.Value.Data
 	r := Refusal{Rule: "R6", What: "start member " + string(h.Name)}
 	switch {
-	case d.Present && d.Born && !n.Sealed && !h.Node.Value.Sealed && d.Cluster != n.ID:
+	case d.Present && d.Born && !n.Sealed && d.Cluster != n.ID:
 		r.Rule = "R3"
 		r.Evidence = []string{fmt.Sprintf("it founded cluster %s, not %s: it did not see the whole list of members", d.Cluster, n.ID),
 			"this cluster is not sealed: nobody has data in it yet"}
@@ -277,7 +277,7 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 	case d.Foreign(n.Made()):
 		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
 		r.Remedy = remedies(PutDataBack)
-	case d.Present && d.Older:
+	case d.Older:
 		r.Evidence = []string{fmt.Sprintf("%s holds an older state of member %s: its log ends at %s, but the member had got to %s", h.Paths.Data, n.Member, d.Ends, d.Reached),
 			"what it acknowledged and voted since is missing: started so, it could make the cluster lose writes"}
 		r.Remedy = append(remedies(PutNewestBack, otherwise), AcceptLoss.Say(shell.Quote(h.Paths.Mark()), h.Name, d.Ends))

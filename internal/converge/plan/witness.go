@@ -146,7 +146,7 @@ func (s situation) rightMarker() (record string, whole bool) {
 		if n.Sealed {
 			m.Phase = cluster.Sealed
 		}
-		if len(n.Made.Members) > 0 && n.Made.Generation >= made.Generation {
+		if n.Made.Generation >= made.Generation {
 			made = n.Made
 		}
 	}
@@ -171,7 +171,7 @@ func (s situation) rightMarker() (record string, whole bool) {
 // speaksTLS says whether the members of a cluster speak TLS: what the spec says,
 // unless the cluster ID follows from the hosts the other way only.
 func (s situation) speaksTLS(hosts []cluster.Host, token cluster.Token, id cluster.ID) bool {
-	if id != 0 && s.idOf(hosts, token, !s.spec.TLS) == id {
+	if s.idOf(hosts, token, !s.spec.TLS) == id {
 		return !s.spec.TLS
 	}
 	return s.spec.TLS
