@@ -11,7 +11,6 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
-	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
@@ -127,40 +126,35 @@ func stands(ctx context.Context, w world.World, marker cluster.RecordSet) error 
 	return nil
 }
 
-// samePhase compares two markers by incarnation, phase, published list and
+// samePhase compares two markers by owner, incarnation, phase, published list and
 // operation: a newer generation alone is another controller at the same work,
 // which is harmless. But once the list is published a missing host is a lost one
 // (rule R6), and with another operation another member may be stopped (R5).
-func samePhase(a, b cluster.RecordSet) bool {
-	if a.Equal(b) {
-		return true
-	}
-	ma, errA := cluster.ReadMarker(a)
-	mb, errB := cluster.ReadMarker(b)
-	return errA == nil && errB == nil && ma.Owner == mb.Owner && ma.Token == mb.Token && ma.Phase == mb.Phase && ma.ID == mb.ID && ma.Op == mb.Op
+func samePhase(now, planned cluster.RecordSet) bool {
+	a, err := cluster.ReadMarker(now)
+	b, _ := cluster.ReadMarker(planned) // the planner has read it
+	return err == nil && a.Owner == b.Owner && a.Token == b.Token && a.Phase == b.Phase && a.ID == b.ID && a.Op == b.Op
 }
 
 // install looks once more before a certificate is changed: another controller
 // may have done that, and be at the next one, or have started the member (R5).
 func install(ctx context.Context, w world.World, s plan.InstallNode) error {
-	var creds *node.Credentials
-	if was := s.Host.Node.Value; s.Issue {
-		found, err := w.Deliver.Inspect(ctx, s.Host)
-		if err != nil {
-			return err
-		}
-		if a, b := found.Certificate, was.Certificate; found.Process.Running != was.Process.Running || (a == nil) != (b == nil) || a != nil && *a != *b {
-			return fmt.Errorf("the member or its certificate has changed since this was planned: %w", dns.ErrConflict)
-		}
+	if !s.Issue {
+		return w.Deliver.Install(ctx, s.Host, s.Node, nil)
 	}
-	if s.Issue {
-		issued, err := w.Authority.Issue(ctx, s.Node.Name, s.Node.Names)
-		if err != nil {
-			return err
-		}
-		creds = &issued
+	found, err := w.Deliver.Inspect(ctx, s.Host)
+	if err != nil {
+		return err
 	}
-	return w.Deliver.Install(ctx, s.Host, s.Node, creds)
+	was := s.Host.Node.Value
+	if a, b := found.Certificate, was.Certificate; found.Process.Running != was.Process.Running || (a == nil) != (b == nil) || a != nil && *a != *b {
+		return fmt.Errorf("the member or its certificate has changed since this was planned: %w", dns.ErrConflict)
+	}
+	creds, err := w.Authority.Issue(ctx, s.Node.Name, s.Node.Names)
+	if err != nil {
+		return err
+	}
+	return w.Deliver.Install(ctx, s.Host, s.Node, &creds)
 }
 
 // start looks once more at what is about to be started: a data directory that

@@ -1,0 +1,407 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/authority"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+// stub is a world that notes what is asked of it, and of which one call fails.
+type stub struct {
+	calls   []string
+	fails   int // the number of the call that fails, from 1; 0 for none
+	records cluster.Records
+	node    func() cluster.Node
+	view    func() (cluster.View, error)
+	servers func() cluster.Visibility
+	fate    hosts.DataFate
+	creds   *node.Credentials
+}
+
+var errCall = errors.New("the call failed")
+
+func (s *stub) call(name string) error {
+	s.calls = append(s.calls, name)
+	if len(s.calls) == s.fails {
+		return errCall
+	}
+	return nil
+}
+
+func (s *stub) world() world.World {
+	return world.World{DNS: zone{s: s}, Server: server{s: s}, Authoritatives: authoritatives{s: s}, Hosts: provider{s: s}, Deliver: deliverer{s: s}, Etcd: inspector{s: s}, Authority: keeper{s: s}}
+}
+
+type (
+	zone struct {
+		dns.Zone
+		s *stub
+	}
+	server struct {
+		dns.Server
+		s *stub
+	}
+	authoritatives struct{ s *stub }
+	provider       struct {
+		hosts.Provider
+		s *stub
+	}
+	deliverer struct{ s *stub }
+	inspector struct {
+		etcd.Inspector
+		s *stub
+	}
+	keeper struct {
+		authority.Authority
+		s *stub
+	}
+)
+
+func (z zone) Read(context.Context, []cluster.Key) (cluster.Records, error) {
+	return z.s.records, z.s.call("read")
+}
+func (z zone) Apply(context.Context, []cluster.Change) (dns.Receipt, error) {
+	return "", z.s.call("change")
+}
+func (z zone) Settled(context.Context, dns.Receipt) error { return z.s.call("settle") }
+
+func (s server) Start(context.Context) error  { return s.s.call("start server") }
+func (s server) Stop(context.Context) error   { return s.s.call("stop server") }
+func (s server) Remove(context.Context) error { return s.s.call("remove server") }
+
+func (a authoritatives) Compare(context.Context, []cluster.Key, cluster.Records) (cluster.Visibility, error) {
+	return a.s.servers(), a.s.call("compare")
+}
+
+func (p provider) Launch(context.Context, cluster.MemberName, cluster.Token) error {
+	return p.s.call("launch")
+}
+func (p provider) Terminate(_ context.Context, _ cluster.MemberName, fate hosts.DataFate) error {
+	p.s.fate = fate
+	return p.s.call("terminate")
+}
+
+func (d deliverer) Inspect(context.Context, cluster.Host) (cluster.Node, error) {
+	return d.s.node(), d.s.call("inspect")
+}
+func (d deliverer) Install(_ context.Context, _ cluster.Host, _ node.Node, creds *node.Credentials) error {
+	d.s.creds = creds
+	return d.s.call("install")
+}
+func (d deliverer) Start(context.Context, cluster.Host) error { return d.s.call("start") }
+func (d deliverer) Stop(context.Context, cluster.Host, time.Duration) error {
+	return d.s.call("stop")
+}
+
+func (i inspector) View(context.Context, cluster.Host) (cluster.View, error) {
+	if err := i.s.call("view"); err != nil {
+		return cluster.View{}, err
+	}
+	return i.s.view()
+}
+
+func (k keeper) Create(context.Context, cluster.Owner, bool) error { return k.s.call("create") }
+func (k keeper) RenewOperator(context.Context) error               { return k.s.call("renew") }
+func (k keeper) Forget(context.Context) error                      { return k.s.call("forget") }
+func (k keeper) Issue(context.Context, cluster.MemberName, []string) (node.Credentials, error) {
+	return node.Credentials{}, k.s.call("issue")
+}
+
+var _ deliver.Deliverer = deliverer{}
+
+const planned = "v=1 cluster=c1 owner=me gen=4 token=t state=sealed members=etcd-a id=7 turn=etcd-a"
+
+func marker(values ...string) cluster.RecordSet {
+	return cluster.NewRecordSet("_pleiad.c1.test.", cluster.TXT, values...)
+}
+
+func with(sets ...cluster.RecordSet) cluster.Records { return cluster.Records{Sets: sets} }
+
+// sound is a world in which nothing has changed since a step was planned.
+func sound() *stub {
+	return &stub{records: with(marker(planned)),
+		node:    func() cluster.Node { return found() },
+		view:    func() (cluster.View, error) { return cluster.View{Leader: 1}, nil },
+		servers: func() cluster.Visibility { return cluster.Visibility{} }}
+}
+
+// found is what was seen on the host when a step was planned. Each look makes
+// another pointer.
+func found() cluster.Node {
+	return cluster.Node{Certificate: &cluster.Certificate{RenewAt: time.Unix(1, 0)},
+		Data: cluster.Data{Present: true, Member: 1}, Process: cluster.Process{Running: true}}
+}
+
+func run(ctx context.Context, s *stub, step plan.Step, told *[]string) error {
+	return Step(ctx, cluster.Spec{}, s.world(), step, func(what string) { *told = append(*told, what) })
+}
+
+type example struct {
+	name  string
+	step  plan.Step
+	calls string
+}
+
+func examples() []example {
+	m := marker(planned)
+	h := cluster.Host{Name: "etcd-a", Node: cluster.Known(found())}
+	return []example{
+		{"start name server", plan.StartNameServer{}, "start server"},
+		{"create authority", plan.CreateAuthority{}, "create"},
+		{"renew", plan.RenewOperator{}, "renew"},
+		{"change", plan.ChangeRecords{}, "change, settle"},
+		{"launch", plan.LaunchHost{Marker: m}, "read, launch"},
+		{"install", plan.InstallNode{Host: h}, "install"},
+		{"install and issue", plan.InstallNode{Host: h, Issue: true}, "inspect, issue, install"},
+		{"restart", plan.StartMember{Host: h}, "inspect, start"},
+		{"first start", plan.StartMember{Host: h, Marker: &m}, "read, inspect, start"},
+		{"await records", plan.AwaitRecords{}, "compare"},
+		{"stop", plan.StopMember{Host: h}, "stop"},
+		{"stop in turn", plan.StopMember{Host: h, Marker: &m}, "read, stop"},
+		{"terminate", plan.TerminateHost{Host: h, Marker: m}, "read, terminate"},
+	}
+}
+
+// leaving are the steps that need the marker to be gone.
+func leaving() []example {
+	return []example{
+		{"remove name server", plan.RemoveNameServer{Marker: marker().Key}, "stop server, read, remove server"},
+		{"forget", plan.Forget{Marker: marker().Key}, "read, forget"},
+	}
+}
+
+// R12: a step makes its calls in their order, and none after one that failed,
+// whose error it returns.
+func TestNothingAfterAFailure(t *testing.T) {
+	test := func(e example, s func() *stub) {
+		calls := strings.Split(e.calls, ", ")
+		for fails := range len(calls) + 1 {
+			w, told := s(), []string{}
+			w.fails = fails
+			err := run(t.Context(), w, e.step, &told)
+			want := calls
+			if fails > 0 {
+				want = calls[:fails]
+			}
+			if !slices.Equal(w.calls, want) {
+				t.Errorf("%s, call %d failing: calls %q, want %q", e.name, fails, w.calls, want)
+			}
+			if errors.Is(err, errCall) != (fails > 0) || fails == 0 && err != nil {
+				t.Errorf("%s, call %d failing: error %v", e.name, fails, err)
+			}
+		}
+	}
+	for _, e := range examples() {
+		test(e, sound)
+	}
+	for _, e := range leaving() {
+		test(e, func() *stub { s := sound(); s.records = with(); return s })
+	}
+}
+
+// R11: what was planned with a marker is not done under another one.
+func TestAMarkerThatMovedOnIsAConflict(t *testing.T) {
+	edit := func(from, to string) cluster.Records { return with(marker(strings.Replace(planned, from, to, 1))) }
+	for name, c := range map[string]struct {
+		now      cluster.Records
+		conflict bool
+	}{
+		"a newer generation": {edit("gen=4", "gen=5"), false},
+		"none":               {with(), true},
+		"another owner":      {edit("owner=me", "owner=them"), true},
+		"another life":       {edit("token=t", "token=u"), true},
+		"another phase":      {edit("state=sealed", "state=destroying"), true},
+		"another list":       {edit("id=7", "id=8"), true},
+		"another turn":       {edit("turn=etcd-a", "turn=etcd-b"), true},
+		"two values":         {with(marker(strings.Replace(planned, "gen=4", "gen=5", 1), "x=y")), true},
+		"no value":           {with(cluster.RecordSet{Key: marker().Key}), true},
+		"not to be read":     {edit("state=sealed", "state"), true},
+	} {
+		for _, e := range examples() {
+			if !strings.HasPrefix(e.calls, "read, ") {
+				continue
+			}
+			s, told := sound(), []string{}
+			s.records = c.now
+			if err := run(t.Context(), s, e.step, &told); errors.Is(err, dns.ErrConflict) != c.conflict {
+				t.Errorf("%s under %s: %v", e.name, name, err)
+			} else if c.conflict && !slices.Equal(s.calls, []string{"read"}) {
+				t.Errorf("%s under %s: calls %q", e.name, name, s.calls)
+			}
+		}
+	}
+	// An ID that cannot be read is not the one before the list was published.
+	unpublished := strings.Replace(planned, "id=7 ", "", 1)
+	s, told := sound(), []string{}
+	s.records = with(marker(unpublished + " id=unreadable"))
+	if err := run(t.Context(), s, plan.LaunchHost{Marker: marker(unpublished)}, &told); !errors.Is(err, dns.ErrConflict) {
+		t.Errorf("launch under a marker that cannot be read: %v", err)
+	}
+	for _, e := range leaving() {
+		s := sound()
+		if err := run(t.Context(), s, e.step, &told); !errors.Is(err, dns.ErrConflict) || s.calls[len(s.calls)-1] != "read" {
+			t.Errorf("%s beside a marker: %v, calls %q", e.name, err, s.calls)
+		}
+	}
+}
+
+// R5, R6: a certificate or a member that changed since is left alone, and so is
+// data that did.
+func TestAHostThatChangedIsAConflict(t *testing.T) {
+	h := cluster.Host{Name: "etcd-a", Node: cluster.Known(found())}
+	issue, start := plan.InstallNode{Host: h, Issue: true}, plan.StartMember{Host: h}
+	first := issue
+	first.Host.Node.Value.Certificate = nil
+	for name, c := range map[string]struct {
+		step     plan.Step
+		change   func(*cluster.Node)
+		conflict bool
+	}{
+		"the process has ended":       {issue, func(n *cluster.Node) { n.Process.Running = false }, true},
+		"the certificate is gone":     {issue, func(n *cluster.Node) { n.Certificate = nil }, true},
+		"there is one already":        {first, func(*cluster.Node) {}, true},
+		"there is still none":         {first, func(n *cluster.Node) { n.Certificate = nil }, false},
+		"it is another":               {issue, func(n *cluster.Node) { n.Certificate.RenewAt = time.Unix(2, 0) }, true},
+		"other data is none of it":    {issue, func(n *cluster.Node) { n.Data.Member = 2 }, false},
+		"the data is another":         {start, func(n *cluster.Node) { n.Data.Member = 2 }, true},
+		"the data is gone":            {start, func(n *cluster.Node) { n.Data = cluster.Data{} }, true},
+		"a certificate is none of it": {start, func(n *cluster.Node) { n.Certificate = nil }, false},
+	} {
+		s, told := sound(), []string{}
+		s.node = func() cluster.Node { n := found(); c.change(&n); return n }
+		if err := run(t.Context(), s, c.step, &told); errors.Is(err, dns.ErrConflict) != c.conflict || !c.conflict && err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if c.conflict && !slices.Equal(s.calls, []string{"inspect"}) {
+			t.Errorf("%s: calls %q", name, s.calls)
+		}
+	}
+}
+
+// R14: data is kept aside if the step says so, and a node gets keys only then.
+func TestWhatAStepSaysIsHandedOn(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		s, told := sound(), []string{}
+		if err := run(t.Context(), s, plan.TerminateHost{Marker: marker(planned), KeepData: keep}, &told); err != nil || s.fate != hosts.DataFate(keep) {
+			t.Errorf("keep %t: %v, %v", keep, s.fate, err)
+		}
+		if err := run(t.Context(), s, plan.InstallNode{Host: cluster.Host{Node: cluster.Known(found())}, Issue: keep}, &told); err != nil || (s.creds != nil) != keep {
+			t.Errorf("issue %t: %v, %v", keep, s.creds, err)
+		}
+	}
+}
+
+// A member is awaited until it serves; what it waits for is told when that
+// changes.
+func TestAwaitMembers(t *testing.T) {
+	gate := func(g string) cluster.Node { return cluster.Node{Process: cluster.Process{Running: true, Gate: g}} }
+	for name, c := range map[string]struct {
+		nodes []cluster.Node // the last one stays
+		views []cluster.View
+		told  []string
+		took  time.Duration
+	}{
+		"one that serves":     {[]cluster.Node{gate("")}, []cluster.View{{Leader: 1}}, nil, 0},
+		"one that ended":      {[]cluster.Node{{}}, []cluster.View{{}}, nil, 0},
+		"one at its gate":     {[]cluster.Node{gate("x"), gate("x"), gate("y"), gate("")}, []cluster.View{{Leader: 1}}, []string{"etcd-a waits at its gate: x", "etcd-a waits at its gate: y"}, 3 * pause},
+		"one that starts":     {[]cluster.Node{gate("")}, []cluster.View{{}, {Leader: 1}}, []string{"etcd-a does not serve yet"}, pause},
+		"one that never does": {[]cluster.Node{gate("")}, []cluster.View{{}}, []string{"etcd-a does not serve yet"}, await},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, told := sound(), []string(nil)
+			s.node = func() cluster.Node { return next(&c.nodes) }
+			s.view = func() (cluster.View, error) { return next(&c.views), nil }
+			begun := time.Now()
+			err := run(t.Context(), s, plan.AwaitMembers{Hosts: []cluster.Host{{Name: "etcd-a"}}}, &told)
+			if took := time.Since(begun); err != nil || took != c.took || !slices.Equal(told, c.told) {
+				t.Errorf("%s: %v after %s, told %q", name, err, took, told)
+			}
+		})
+	}
+}
+
+// What cannot be asked is waited for, and named.
+func TestAwaitMembersThatCannotBeAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, told := sound(), []string(nil)
+		asked := 0
+		s.view = func() (cluster.View, error) {
+			if asked++; asked == 1 {
+				return cluster.View{Leader: 1}, errCall
+			}
+			return cluster.View{Leader: 1}, nil
+		}
+		s.fails = 1
+		err := run(t.Context(), s, plan.AwaitMembers{Hosts: []cluster.Host{{Name: "etcd-a"}}}, &told)
+		if want := []string{"etcd-a: the call failed", "etcd-a does not serve yet"}; err != nil || !slices.Equal(told, want) {
+			t.Errorf("%v, told %q, want %q", err, told, want)
+		}
+	})
+}
+
+// Name servers are awaited until none is behind.
+func TestAwaitRecords(t *testing.T) {
+	behind := func(what string) cluster.Visibility {
+		return cluster.Visibility{Servers: []cluster.AuthoritativeServer{{Name: "ns2.", Address: netip.MustParseAddr("192.0.2.53"), Behind: []string{what}}}}
+	}
+	for name, c := range map[string]struct {
+		seen []cluster.Visibility
+		told []string
+		took time.Duration
+	}{
+		"none is behind": {[]cluster.Visibility{{}}, nil, 0},
+		"one catches up": {[]cluster.Visibility{behind("x"), behind("x"), behind("y"), {}}, []string{"ns2. (192.0.2.53): x", "ns2. (192.0.2.53): y"}, 3 * pauseDNS},
+		"one never does": {[]cluster.Visibility{behind("x")}, []string{"ns2. (192.0.2.53): x"}, await},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, told := sound(), []string(nil)
+			s.servers = func() cluster.Visibility { return next(&c.seen) }
+			begun := time.Now()
+			err := run(t.Context(), s, plan.AwaitRecords{}, &told)
+			if took := time.Since(begun); err != nil || took != c.took || !slices.Equal(told, c.told) {
+				t.Errorf("%s: %v after %s, told %q", name, err, took, told)
+			}
+		})
+	}
+}
+
+// Whoever waits stops when nobody waits for it any more.
+func TestAwaitEndsWithItsContext(t *testing.T) {
+	for _, step := range []plan.Step{plan.AwaitMembers{Hosts: []cluster.Host{{Name: "etcd-a"}}}, plan.AwaitRecords{}} {
+		synctest.Test(t, func(t *testing.T) {
+			s, told := sound(), []string(nil)
+			s.view = func() (cluster.View, error) { return cluster.View{}, nil }
+			s.servers = func() cluster.Visibility {
+				return cluster.Visibility{Servers: []cluster.AuthoritativeServer{{Name: "ns2.", Behind: []string{"x"}}}}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := run(ctx, s, step, &told); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", plan.String(step), err)
+			}
+		})
+	}
+}
+
+// next takes the first of a list, whose last one stays.
+func next[T any](list *[]T) T {
+	first := (*list)[0]
+	if len(*list) > 1 {
+		*list = (*list)[1:]
+	}
+	return first
+}
