@@ -246,7 +246,8 @@ func (w *story) event(line string, f []string) error {
 	case strings.HasPrefix(line, "a year goes back"):
 		w.state.At = w.state.At.AddDate(-1, 0, 0)
 	case strings.HasPrefix(line, "stray host "):
-		stray := cluster.Host{Name: member(f[2]), Token: cluster.Token(f[3]), Address: netip.MustParseAddr("192.0.2.99")}
+		stray := cluster.Host{Name: member(f[2]), Token: cluster.Token(f[3]), Address: netip.MustParseAddr("192.0.2.99"),
+			View: cluster.Unknown[cluster.View]("not running")}
 		w.state.Hosts = cluster.Known(append(slices.Clone(w.state.Hosts.Value), stray))
 	case len(f) < 2:
 		return fmt.Errorf("no such event")
@@ -366,6 +367,12 @@ func (w *story) event(line string, f []string) error {
 				}
 			}
 		})
+	case f[1] == "leaderless":
+		host(func(h *cluster.Host) { h.View.Value.Leader = 0 })
+	case f[1] == "learns":
+		host(func(h *cluster.Host) { h.View.Value.Learner = true })
+	case f[1] == "alarms":
+		host(func(h *cluster.Host) { h.View.Value.Alarms = []string{rest(2)} })
 	case f[1] == "stalled":
 		host(func(h *cluster.Host) { h.View.Value.Stalled = rest(2) })
 	default:

@@ -48,7 +48,7 @@ func Check(spec cluster.Spec, s cluster.State) []Difference {
 	}
 	c.records(spec, marker, s)
 	for _, h := range s.Hosts.Value {
-		c.member(spec, marker, h, s.Hosts.Value)
+		c.member(marker, h)
 	}
 	return c.differences
 }
@@ -149,9 +149,9 @@ func (c *checker) set(have cluster.Records, want cluster.RecordSet) {
 
 // member checks one member by what it says itself: the one cluster ID, the
 // complete member list, a leader, a linearizable read.
-func (c *checker) member(spec cluster.Spec, m cluster.Marker, h cluster.Host, hosts []cluster.Host) {
+func (c *checker) member(m cluster.Marker, h cluster.Host) {
 	name := string(h.Name)
-	if d := h.Node.Value.Data; h.Node.Known() && d.Born && !d.Present {
+	if d := h.Node.Value.Data; d.Born && !d.Present {
 		c.say(name, "its data directory %s is gone", h.Paths.Data)
 	} else if d.Older {
 		c.say(name, "its data directory %s holds an older state: it ends at %s, the member had got to %s", h.Paths.Data, d.Ends, d.Reached)
@@ -176,9 +176,9 @@ func (c *checker) member(spec cluster.Spec, m cluster.Marker, h cluster.Host, ho
 	for _, e := range append(slices.Clone(v.Errors), v.Alarms...) {
 		c.say(name, "reports %s", e)
 	}
-	for _, other := range hosts {
-		if !slices.ContainsFunc(v.Members, func(l cluster.Member) bool { return l.Name == other.Name }) {
-			c.say(name, "does not list member %s", other.Name)
+	for _, other := range m.Members {
+		if !slices.ContainsFunc(v.Members, func(l cluster.Member) bool { return l.Name == other }) {
+			c.say(name, "does not list member %s", other)
 		}
 	}
 	for _, l := range v.Members {
