@@ -297,7 +297,7 @@ func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool)
 // leave removes what pleiad itself needed for the cluster.
 func (s situation) leave() Plan {
 	switch {
-	case s.state.Server.Managed && s.state.Server.Address != "":
+	case s.state.Server.Address != "":
 		return Plan{Steps: []Step{RemoveNameServer{Reason{Why: "no records are left to serve"}, s.spec.MarkerKey()}}}
 	case s.state.Control.Owner != "" || s.state.Control.CA != "":
 		return Plan{Steps: []Step{Forget{Reason{Why: "nothing is left that the CA or the owner could be for"}, s.spec.MarkerKey()}}}
