@@ -1,0 +1,238 @@
+package converge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/progress"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+)
+
+// empty is a world in which nothing is, and whose one step, the renewal of the
+// operator's certificate, does what a test says.
+type empty struct {
+	dns.Zone
+	hosts.Provider
+	looks int
+	look  func()
+	renew func() error
+}
+
+func (*empty) Read(context.Context, []cluster.Key) (cluster.Records, error) {
+	return cluster.Records{}, nil
+}
+func (*empty) List(context.Context) (hosts.Listing, error) { return hosts.Listing{}, nil }
+func (e *empty) Inspect(context.Context) (cluster.Control, error) {
+	e.looks++
+	e.look()
+	return cluster.Control{}, nil
+}
+func (e *empty) RenewOperator(context.Context) error { return e.renew() }
+func (*empty) Create(context.Context, cluster.Owner, bool) error {
+	return errors.New("nobody asked for it")
+}
+func (*empty) Forget(context.Context) error { return errors.New("nobody asked for it") }
+func (*empty) Issue(context.Context, cluster.MemberName, []string) (node.Credentials, error) {
+	return node.Credentials{}, errors.New("nobody asked for it")
+}
+
+// told notes the kinds of events.
+type told struct {
+	mu     sync.Mutex
+	kinds  []progress.Kind
+	detail []string
+}
+
+func (r *told) Report(e progress.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kinds, r.detail = append(r.kinds, e.Kind), append(r.detail, e.Detail)
+}
+
+// scripted is a loop in an empty world, whose plans are those given; the last
+// one stays.
+func scripted(plans ...plan.Plan) (*Loop, *empty, *told) {
+	e, r := &empty{look: func() {}, renew: func() error { return nil }}, &told{}
+	l := Up(cluster.Spec{Members: 1}, world.World{DNS: e, Hosts: e, Authority: e, Fresh: func(int) cluster.Fresh { return cluster.Fresh{} }})
+	l.Report = r
+	l.Check = func(cluster.Spec, cluster.State) []verify.Difference { return nil }
+	l.Next = func(cluster.Spec, cluster.State) plan.Plan {
+		p := plans[0]
+		if len(plans) > 1 {
+			plans = plans[1:]
+		}
+		return p
+	}
+	return &l, e, r
+}
+
+var (
+	nothing = plan.Plan{}
+	renewal = plan.Plan{Steps: []plan.Step{plan.RenewOperator{}}}
+	lasting = plan.Plan{Refusals: []plan.Refusal{{Rule: "R10"}, {Rule: "R1", Unknown: true}}}
+	passing = plan.Plan{Refusals: []plan.Refusal{{Rule: "R1", Unknown: true}}}
+)
+
+// timed runs a loop to its end and says how long that took. It must be called in
+// a bubble.
+func timed(t *testing.T, l *Loop) (Outcome, time.Duration, error) {
+	begun := time.Now()
+	out, err := l.Run(t.Context())
+	return out, time.Since(begun), err
+}
+
+// Everything that happens is told, and nothing else.
+func TestALoopIsTold(t *testing.T) {
+	odd := func(l *Loop, e *empty) {
+		l.Check = func(cluster.Spec, cluster.State) []verify.Difference { return []verify.Difference{{}} }
+	}
+	fails := func(_ *Loop, e *empty) { e.renew = func() error { return hosts.ErrNoPlace } }
+	for _, c := range []struct {
+		name   string
+		plans  []plan.Plan
+		change func(*Loop, *empty)
+		want   []progress.Kind
+	}{
+		{"nothing to do", []plan.Plan{nothing}, nil, []progress.Kind{progress.Observed, progress.Converged}},
+		{"a step", []plan.Plan{renewal, nothing}, nil, []progress.Kind{progress.Observed, progress.Planned, progress.Started, progress.Done, progress.Observed, progress.Converged}},
+		{"a step that fails", []plan.Plan{renewal}, fails, []progress.Kind{progress.Observed, progress.Planned, progress.Started, progress.Failed}},
+		{"a refusal", []plan.Plan{lasting}, nil, []progress.Kind{progress.Observed, progress.Refused, progress.Refused}},
+		{"a refusal that passes", []plan.Plan{passing, nothing}, nil, []progress.Kind{progress.Observed, progress.Observed, progress.Converged}},
+		{"a difference", []plan.Plan{nothing}, odd, []progress.Kind{progress.Observed}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, e, r := scripted(c.plans...)
+			if c.change != nil {
+				c.change(l, e)
+			}
+			timed(t, l)
+			if !slices.Equal(r.kinds, c.want) {
+				t.Errorf("%s: told %q, want %q", c.name, r.kinds, c.want)
+			}
+		})
+	}
+}
+
+// What only a person can mend ends a loop at once; what may pass is tried for a
+// while.
+func TestALoopEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _ := scripted(lasting)
+		if out, took, err := timed(t, l); err != nil || len(out.Refusals) != 2 || took != 0 {
+			t.Errorf("a lasting refusal: %v, %v after %s", out.Refusals, err, took)
+		}
+		l, e, _ := scripted(passing)
+		if out, took, err := timed(t, l); err != nil || len(out.Refusals) != 1 || took == 0 || e.looks != attempts {
+			t.Errorf("a passing refusal: %v, %v after %s and %d looks", out.Refusals, err, took, e.looks)
+		}
+		l, e, _ = scripted(renewal)
+		e.renew = func() error { return fmt.Errorf("here: %w", hosts.ErrNoPlace) }
+		if _, took, err := timed(t, l); !errors.Is(err, hosts.ErrNoPlace) || errors.As(err, new(*Stalled)) || took != 0 {
+			t.Errorf("a final error: %v after %s", err, took)
+		}
+		l, e, _ = scripted(renewal)
+		other := errors.New("no answer")
+		e.renew = func() error { return other }
+		var stalled *Stalled
+		if out, _, err := timed(t, l); !errors.As(err, &stalled) || !errors.Is(err, other) || out.Steps != attempts || out.Done != 0 {
+			t.Errorf("an error that may pass: %v, %d steps, %d done", err, out.Steps, out.Done)
+		} else if got := stalled.Error(); got != "renew certificate of the operator: no answer" {
+			t.Errorf("an error that may pass: %q", got)
+		}
+		l, _, _ = scripted(renewal)
+		if _, took, err := timed(t, l); err == nil || err.Error() != "nothing has moved for 1m0s, still at: renew certificate of the operator" || took < l.Patience {
+			t.Errorf("a step without effect: %v after %s", err, took)
+		}
+	})
+}
+
+// An observation that was just made is planned from, once.
+func TestALoopTakesWhatWasSeen(t *testing.T) {
+	for age, want := range map[time.Duration]int{0: 1, time.Minute: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			l, e, _ := scripted(renewal, nothing)
+			l.Seen = &cluster.State{At: time.Now().Add(-age)}
+			if _, _, err := timed(t, l); err != nil || e.looks != want {
+				t.Errorf("%s old: %d looks, want %d; %v", age, e.looks, want, err)
+			}
+		})
+	}
+}
+
+// A loop that was told to end does not act any more, nor look.
+func TestALoopEndsWithItsContext(t *testing.T) {
+	cause := errors.New("somebody pressed a key")
+	for name, befall := range map[string]func(*Loop, *empty, func()){
+		"while it looks": func(l *Loop, e *empty, cancel func()) {
+			e.look = cancel
+			l.Next = func(cluster.Spec, cluster.State) plan.Plan {
+				t.Error("planned from a look that was cut short")
+				return nothing
+			}
+		},
+		"before a step": func(l *Loop, _ *empty, cancel func()) {
+			l.Boundary = func(_ context.Context, when, _ string) {
+				if when == "before" {
+					cancel()
+				}
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			l, e, _ := scripted(renewal)
+			e.renew = func() error { t.Errorf("%s: a step was carried out", name); return nil }
+			befall(l, e, func() { cancel(cause) })
+			if _, err := l.Run(ctx); err != cause || e.looks != 1 {
+				t.Errorf("%s: %v after %d looks", name, err, e.looks)
+			}
+		})
+	}
+}
+
+// What a gate waits for is told once.
+func TestGatesAreToldOnce(t *testing.T) {
+	l, _, r := scripted()
+	seen := map[string]bool{}
+	for _, gate := range []string{"", "R3: no SRV", "R3: no SRV", "R3: no address", ""} {
+		h := cluster.Host{Name: "etcd-a"}
+		h.Node.Value.Process.Gate = gate
+		l.tellGates(cluster.State{Hosts: cluster.Known([]cluster.Host{h})}, seen)
+	}
+	if want := []string{"waits at its gate: R3: no SRV", "waits at its gate: R3: no address"}; !slices.Equal(r.detail, want) {
+		t.Errorf("told %q, want %q", r.detail, want)
+	}
+}
+
+// A goal is reached with nothing refused and nothing different; another look
+// helps where all that was refused is unknown.
+func TestOutcome(t *testing.T) {
+	different := []verify.Difference{{}}
+	for _, c := range []struct {
+		refusals []plan.Refusal
+		reached  bool
+		passes   bool
+	}{{nil, true, false}, {lasting.Refusals, false, false}, {passing.Refusals, false, true}} {
+		if got := (Outcome{Refusals: c.refusals}).Reached(); got != c.reached {
+			t.Errorf("%v: reached %t", c.refusals, got)
+		}
+		if (Outcome{Refusals: c.refusals, Differences: different}).Reached() {
+			t.Errorf("%v: reached in spite of a difference", c.refusals)
+		}
+		if got := mayPass(c.refusals); got != c.passes {
+			t.Errorf("%v: may pass %t", c.refusals, got)
+		}
+	}
+}
