@@ -16,7 +16,7 @@ import (
 
 // events are what may befall a cluster, as in the stories; %s is a member.
 var events = []string{
-	"%s died killed", "%s wiped", "%s rolled-back", "%s holds-foreign-data", "%s unreachable no answer", "%s gone",
+	"%s died killed", "%s wiped", "%s rolled-back", "%s drifted its unit is gone", "%s holds-foreign-data", "%s unreachable no answer", "%s gone",
 	"%s waits R3", "%s unclaimed host.json is missing", "%s clock 2h", "%s unproven no answer", "a year goes back", "%s silent", "%s in-cluster 77", "%s lists-also etcd-zzz", "%s stalled no leader",
 	"no record _pleiad.dev.test. TXT", "no record _etcd-server-ssl._tcp.dev.test. SRV", "no record _etcd-client-ssl._tcp.dev.test. SRV",
 	"record _etcd-server._tcp.dev.test. SRV 0 0 2380 evil.dev.test.", "record etcd-aaaaaaa.dev.test. A 203.0.113.9",
@@ -78,7 +78,7 @@ func TestRoadsEnd(t *testing.T) {
 			if len(batches) >= limit {
 				t.Fatalf("%s: the road does not end:\n%s", name, road(batches[:20]))
 			}
-			refused := false
+			refused, state := false, state
 			for _, p := range batches {
 				for _, s := range p.Steps {
 					state = s.Effect(spec, state)

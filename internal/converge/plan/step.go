@@ -322,6 +322,7 @@ func (l LaunchHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 func (i InstallNode) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return edit(s, i.Host.Name, func(h *cluster.Host) {
 		h.Node.Value.Installed, h.Node.Value.Sealed, h.Node.Value.Made = i.Node.Digest(), i.Node.Sealed, i.Node.Made()
+		h.Node.Value.Drift = nil
 		if i.Issue {
 			c := cluster.Certificate{NotBefore: s.At, NotAfter: s.At.AddDate(1, 0, 0), RenewAt: s.At.AddDate(0, 8, 0)}
 			h.Node.Value.Certificate, h.Shown = &c, cluster.Known(c)
@@ -344,17 +345,21 @@ func (AwaitRecords) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return s
 }
 
-// Effect implements Step.
+// Effect implements Step. Members know who they are from their nodes, even where
+// the data of one that runs is gone.
 func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
+	id := func(h cluster.Host) cluster.MemberID {
+		return cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), h.Token)
+	}
 	var list []cluster.Member
 	for _, h := range s.Hosts.Value {
-		list = append(list, cluster.Member{ID: h.Node.Value.Data.Member, Name: h.Name,
+		list = append(list, cluster.Member{ID: id(h), Name: h.Name,
 			PeerURLs: []string{spec.PeerURL(h.Name, h.Ports.Peer)}, ClientURLs: []string{spec.ClientURL(h.Name, h.Ports.Client)}})
 	}
 	for _, target := range a.Hosts {
 		s = edit(s, target.Name, func(h *cluster.Host) {
-			d := h.Node.Value.Data
-			h.View = cluster.Known(cluster.View{ID: d.Member, Cluster: d.Cluster, Leader: list[0].ID, Members: list})
+			of := cmp.Or(h.Node.Value.Data.Cluster, h.Node.Value.Made.ID)
+			h.View = cluster.Known(cluster.View{ID: id(*h), Cluster: of, Leader: list[0].ID, Members: list})
 		})
 	}
 	return s
