@@ -131,7 +131,7 @@ func stands(ctx context.Context, w world.World, marker cluster.RecordSet) error 
 // which is harmless. But once the list is published a missing host is a lost one
 // (rule R6), and with another operation another member may be stopped (R5).
 func samePhase(now, planned cluster.RecordSet) bool {
-	a, err := cluster.ReadMarker(now) // or absent
+	a, err := cluster.ReadMarker(now)   // or absent
 	b, _ := cluster.ReadMarker(planned) // the planner has read it
 	return err == nil && a.Owner == b.Owner && a.Token == b.Token && a.Phase == b.Phase && a.ID == b.ID && a.Op == b.Op
 }

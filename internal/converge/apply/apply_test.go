@@ -124,7 +124,7 @@ func (k keeper) Issue(context.Context, cluster.MemberName, []string) (node.Crede
 
 var _ deliver.Deliverer = deliverer{}
 
-const planned = "v=1 cluster=c1 owner=me gen=4 token=t state=sealed members=etcd-a id=7 turn=etcd-a"
+const planned = "v=1 cluster=c1 owner=me gen=4 token=t state=sealed members=etcd-a id=7 op=restart:etcd-a"
 
 func marker(values ...string) cluster.RecordSet {
 	return cluster.NewRecordSet("_pleiad.c1.test.", cluster.TXT, values...)
@@ -227,7 +227,7 @@ func TestAMarkerThatMovedOnIsAConflict(t *testing.T) {
 		"another life":       {edit("token=t", "token=u"), true},
 		"another phase":      {edit("state=sealed", "state=destroying"), true},
 		"another list":       {edit("id=7", "id=8"), true},
-		"another turn":       {edit("turn=etcd-a", "turn=etcd-b"), true},
+		"another operation":       {edit("op=restart:etcd-a", "op=restart:etcd-b"), true},
 		"two values":         {with(marker(strings.Replace(planned, "gen=4", "gen=5", 1), "x=y")), true},
 		"no value":           {with(cluster.RecordSet{Key: marker().Key}), true},
 		"not to be read":     {edit("state=sealed", "state"), true},
