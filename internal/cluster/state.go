@@ -160,6 +160,9 @@ type NameServer struct {
 	Running bool `json:"running"`
 	// Unknown is why it could not be looked for; Running then says nothing.
 	Unknown string `json:"unknown,omitempty"`
+	// Copy is why its folder is a copy: what it holds may be of the past, and it
+	// is not started.
+	Copy string `json:"copy,omitempty"`
 	// Address is where it answers, host:port; empty before its first start.
 	Address string `json:"address,omitempty"`
 }

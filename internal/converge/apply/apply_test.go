@@ -227,7 +227,7 @@ func TestAMarkerThatMovedOnIsAConflict(t *testing.T) {
 		"another life":       {edit("token=t", "token=u"), true},
 		"another phase":      {edit("state=sealed", "state=destroying"), true},
 		"another list":       {edit("id=7", "id=8"), true},
-		"another operation":       {edit("op=restart:etcd-a", "op=restart:etcd-b"), true},
+		"another operation":  {edit("op=restart:etcd-a", "op=restart:etcd-b"), true},
 		"two values":         {with(marker(strings.Replace(planned, "gen=4", "gen=5", 1), "x=y")), true},
 		"no value":           {with(cluster.RecordSet{Key: marker().Key}), true},
 		"not to be read":     {edit("state=sealed", "state"), true},

@@ -130,13 +130,16 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 			Remedy:   remedies(ReadHosts)})
 	}
 	if !s.Records.Known() {
-		remedy := ReachNameServer
-		if s.Denied {
-			remedy = CompareKey
+		remedy := remedies(ReachNameServer)
+		switch {
+		case s.Denied:
+			remedy = remedies(CompareKey)
+		case s.Server.Copy != "":
+			remedy = remedies(PutFolderBack, TakeOver)
 		}
-		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: !s.Denied,
+		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: !s.Denied && s.Server.Copy == "",
 			Evidence: []string{"the records of " + spec.Domain + " could not be read: " + s.Records.Unknown},
-			Remedy:   remedies(remedy)})
+			Remedy:   remedy})
 	}
 	if len(refusals) > 0 {
 		return sit, refusals

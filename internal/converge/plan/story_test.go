@@ -237,8 +237,11 @@ func (w *story) event(line string, f []string) error {
 		w.state.Server = cluster.NameServer{}
 	case strings.HasPrefix(line, "operator's certificate is due"):
 		w.state.Control.Operator = &cluster.Certificate{RenewAt: w.state.At}
+	case strings.HasPrefix(line, "name server copied"):
+		w.state.Server.Running, w.state.Server.Copy = false, "/dns is a copy"
+		w.state.Records = cluster.Unknown[cluster.Records](w.state.Server.Copy)
 	case strings.HasPrefix(line, "name server "):
-		w.state.Server.Running = f[2] == "runs"
+		w.state.Server.Running, w.state.Server.Copy = f[2] == "runs", ""
 	case strings.HasPrefix(line, "a year passes"):
 		w.state.At = w.state.At.AddDate(1, 0, 0)
 	case strings.HasPrefix(line, "nine months pass"):

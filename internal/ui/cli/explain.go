@@ -95,7 +95,7 @@ func kindOf(g *globals, err error) (Exit, []string) {
 		if state.Hint == "" {
 			return code, nil
 		}
-		return code, []string{state.Hint}
+		return code, []string{state.Advice(g.again)}
 	}
 	var held *home.HeldError
 	if errors.As(err, &held) {

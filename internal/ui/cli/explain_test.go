@@ -34,6 +34,7 @@ func TestExplain(t *testing.T) {
 		"no cluster":     {cannot("find it", fmt.Errorf("cluster x: %w", home.ErrNone)), NoCluster, "nothing is stored", "pleiad up --cluster blue --state-dir /state"},
 		"state":          {cannot("x", &home.Error{Path: "/p", Problem: "cannot be written", Hint: "do so", Kind: home.ErrUnwritable}), BadState, "cannot x: /p: cannot be written", "do so"},
 		"foreign state":  {cannot("x", &home.Error{Path: "/p", Problem: "not ours", Kind: home.ErrForeign}), Occupied, "/p: not ours", ""},
+		"copied state":   {cannot("x", &home.Error{Path: "/p", Problem: "a copy", Hint: "take it", Run: "take-over", Kind: home.ErrCopy}), BadState, "/p: a copy", "take it: pleiad take-over --cluster blue --state-dir /state"},
 		"busy":           {cannot("x", &home.HeldError{Cluster: "blue", Holder: home.Holder{Command: "pleiad up"}}), Busy, "is at work", "--timeout"},
 		"disk full":      {cannot("x", fmt.Errorf("write: %w", syscall.ENOSPC)), BadState, "no space left", "free some space"},
 		"denied":         {cannot("x", fmt.Errorf("update: %w", dns.ErrDenied)), Denied, "refused", "pleiad doctor --cluster blue"},

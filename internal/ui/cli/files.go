@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 type initOptions struct {
@@ -62,7 +63,7 @@ func (o *initOptions) run() error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return cannot(act, errors.Join(err, os.Remove(path)))
 	}
-	fmt.Fprintf(o.system.Out, "wrote %s; change it, then: pleiad up -f %s\n", path, path)
+	fmt.Fprintf(o.system.Out, "wrote %s; change it, then: pleiad up -f %s\n", path, shell.Quote(path))
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (o *statusOptions) run(ctx context.Context) error {
 		if o.watch && p.Screen.Size != nil && p.Format == render.Text {
 			fmt.Fprint(o.system.raw.out, "\x1b[H\x1b[2J") // top of a cleared screen (ECMA-48: CUP, ED)
 		}
-		if err := p.Show(render.NewStatus(t.spec, state)); err != nil {
+		if err := p.Show(render.NewStatus(t.spec, state, o.again)); err != nil {
 			return cannot(act, err)
 		}
 		if !o.watch {

@@ -108,10 +108,11 @@ func copies(ctx context.Context, t target, sur Surroundings) bool {
 	if err != nil || slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Copy != "" }) {
 		return true
 	}
-	if sur.World.Server != nil {
-		_, err = sur.World.Server.Status(ctx)
+	if sur.World.Server == nil {
+		return false
 	}
-	return err != nil
+	server, err := sur.World.Server.Status(ctx)
+	return err != nil || server.Copy != ""
 }
 
 // original is the home that becomes the copy, locked, if there is one; nil

@@ -47,7 +47,7 @@ func stateDirectory(_ context.Context, s Subject) render.Finding {
 		err = disk.Discard(f)
 	}
 	if err == nil && s.Unusable != nil {
-		out.Grade, out.Found, out.Remedy = render.Broken, s.Unusable.Error(), s.Unusable.Hint
+		out.Grade, out.Found, out.Remedy = render.Broken, s.Unusable.Error(), s.Unusable.Advice(s.Command)
 		if out.Remedy == "" {
 			out.Remedy = "use another cluster name: --cluster NAME"
 		}

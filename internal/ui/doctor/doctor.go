@@ -34,8 +34,10 @@ type Subject struct {
 	// Unusable is why the state of this cluster cannot be used; nil if it can,
 	// or if there is none.
 	Unusable *home.Error
-	Spec     cluster.Spec
-	World    world.World
+	// Command writes a command line of pleiad about this cluster.
+	Command func(arguments string) string
+	Spec    cluster.Spec
+	World   world.World
 	// Block is where local hosts get their addresses, Server where the
 	// embedded name server listens or would; zero where there is none.
 	Block  netip.Prefix

@@ -80,7 +80,7 @@ func (f fleet) List(context.Context) (hosts.Listing, error) {
 }
 
 func local() Subject {
-	return Subject{Spec: cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3,
+	return Subject{Command: func(arguments string) string { return "pleiad " + arguments + " -f odd.yaml" }, Spec: cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3,
 		Hosts: cluster.HostsSpec{Local: &cluster.LocalHosts{}}, DNS: cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}}}}
 }
 
@@ -116,7 +116,11 @@ func TestStateDirectory(t *testing.T) {
 	}
 	s.Unusable = &home.Error{Path: "home.json", Problem: "version 999", Hint: "use that one"}
 	want(t, stateDirectory(context.Background(), s), render.Broken, "home.json: version 999")
-	s.Unusable.Hint = ""
+	s.Unusable.Hint, s.Unusable.Run = "take it", "take-over"
+	if f := stateDirectory(context.Background(), s); f.Remedy != "take it: pleiad take-over -f odd.yaml" {
+		t.Errorf("%+v", f)
+	}
+	s.Unusable.Hint, s.Unusable.Run = "", ""
 	want(t, stateDirectory(context.Background(), s), render.Broken, "home.json: version 999")
 	s.Unusable = nil
 	file := filepath.Join(t.TempDir(), "file")

@@ -23,7 +23,7 @@ import (
 func machines(ctx context.Context, s Subject) []render.Finding {
 	list, err := s.World.Hosts.List(ctx)
 	if err != nil {
-		return []render.Finding{broken("hosts", err, "run the command again once every machine can be read, or see what was asked, with: pleiad doctor -v")}
+		return []render.Finding{broken("hosts", err, "run the command again once every machine can be read, or see what was asked, with: "+s.Command("doctor -v"))}
 	}
 	usable := len(list.Hosts)
 	for _, p := range list.Places {
@@ -36,7 +36,7 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 	probes := make([]*agent.Machine, len(addresses))
 	var all sync.WaitGroup
 	for i, addr := range addresses {
-		reached, free := reach(list.Hosts, list.Places, addr, usable < s.Spec.Members)
+		reached, free := reach(s, list.Hosts, list.Places, addr, usable < s.Spec.Members)
 		found[i] = []render.Finding{reached}
 		q := agent.Question{Zone: s.Spec.Zone() + ".", Ports: cluster.StandardPorts()}
 		hosts := slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Address == addr })
@@ -47,7 +47,7 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 			all.Go(func() {
 				m, err := s.Probe(ctx, addr, q)
 				if err != nil {
-					found[i] = append(found[i], unprobed(err))
+					found[i] = append(found[i], unprobed(s, err))
 					return
 				}
 				probes[i] = &m
@@ -68,7 +68,7 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 
 // reach says what is at an address, and whether it is free for a host. scarce
 // says that no machine can be done without.
-func reach(list []cluster.Host, places []cluster.Place, addr netip.Addr, scarce bool) (f render.Finding, free bool) {
+func reach(s Subject, list []cluster.Host, places []cluster.Place, addr netip.Addr, scarce bool) (f render.Finding, free bool) {
 	out := render.Finding{Check: "host", Grade: render.Fine, Found: "reached, its key is known, we are root there; nothing is in the way"}
 	if i := slices.IndexFunc(list, func(h cluster.Host) bool { return h.Address == addr }); i >= 0 {
 		out.Found = fmt.Sprintf("reached, its key is known, we are root there; it is host %s of this cluster", list[i].Name)
@@ -82,7 +82,7 @@ func reach(list []cluster.Host, places []cluster.Place, addr netip.Addr, scarce 
 		out.Grade, out.Found = render.Broken, places[i].Unknown
 		out.Remedy = strings.Join(places[i].Remedy, "\n")
 		if out.Remedy == "" {
-			out.Remedy = "see what was asked of it, with: pleiad doctor -v"
+			out.Remedy = "see what was asked of it, with: " + s.Command("doctor -v")
 		}
 	case places[i].Taken != "":
 		out.Grade, out.Found = render.Warning, "it is somebody else's and is left alone: "+places[i].Taken
@@ -97,8 +97,8 @@ func reach(list []cluster.Host, places []cluster.Place, addr netip.Addr, scarce 
 }
 
 // unprobed is the finding on a machine that could not be measured.
-func unprobed(err error) render.Finding {
-	remedy := "run the command again, or see what was asked of it, with: pleiad doctor -v"
+func unprobed(s Subject, err error) render.Finding {
+	remedy := "run the command again, or see what was asked of it, with: " + s.Command("doctor -v")
 	var known interface{ Remedy() []string }
 	switch {
 	case errors.As(err, &known) && len(known.Remedy()) > 0:

@@ -118,7 +118,7 @@ func TestReach(t *testing.T) {
 		remedy  string
 	}{
 		"denied":                {unknown, 2, render.Broken, "login denied", "let a key in: ssh-copy-id\nor name another user"},
-		"silent":                {cluster.Place{Address: at(1), Unknown: "no answer within 2.5s"}, 2, render.Broken, "no answer", "pleiad doctor -v"},
+		"silent":                {cluster.Place{Address: at(1), Unknown: "no answer within 2.5s"}, 2, render.Broken, "no answer", "pleiad doctor -v -f odd.yaml"},
 		"another etcd":          {cluster.Place{Address: at(1), Taken: "an etcd runs, process 77"}, 2, render.Broken, "an etcd runs", "take 10.5.1.1 off"},
 		"another etcd, a spare": {cluster.Place{Address: at(1), Taken: "an etcd runs, process 77"}, 1, render.Warning, "an etcd runs", "take 10.5.1.1 off"},
 		"left out":              {cluster.Place{Address: at(9)}, 1, render.Broken, "not looked at", "again"},
@@ -152,7 +152,7 @@ func TestUnprobed(t *testing.T) {
 	}{
 		"a full disk":   {fmt.Errorf("probe 10.5.1.1: %w", remediable{errors.New("No space left on device")}), "free 100 MB there\nor more"},
 		"another CPU":   {fmt.Errorf("probe 10.5.1.1: Linux on riscv64: %w", deliver.ErrUnsupported), "use a machine with Linux"},
-		"anything else": {errors.New("probe 10.5.1.1: lost"), "pleiad doctor -v"},
+		"anything else": {errors.New("probe 10.5.1.1: lost"), "pleiad doctor -v -f odd.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := elsewhere(1, fleet{places: []cluster.Place{{Address: at(1)}}})

@@ -75,7 +75,10 @@ func embeddedAddress(ctx context.Context, s Subject) render.Finding {
 	status, err := s.World.Server.Status(ctx)
 	switch {
 	case err != nil:
-		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "make the name server's folder readable, or start over: pleiad destroy"
+		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "make the name server's folder readable, or start over: "+s.Command("destroy")
+		return out
+	case status.Copy != "":
+		out.Grade, out.Found, out.Remedy = render.Broken, status.Copy, "put the original folder back, or make this one take its place: "+s.Command("take-over")
 		return out
 	case status.Running:
 		out.Found = "the embedded one runs at " + status.Address
@@ -88,7 +91,7 @@ func embeddedAddress(ctx context.Context, s Subject) render.Finding {
 	}
 	if status.Address != "" {
 		if address, err = netip.ParseAddrPort(status.Address); err != nil {
-			out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "start over: pleiad destroy"
+			out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "start over: "+s.Command("destroy")
 			return out
 		}
 	}

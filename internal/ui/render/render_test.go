@@ -195,21 +195,21 @@ func living() cluster.State {
 }
 
 func TestStatus(t *testing.T) {
-	golden(t, "status.golden", show(t, NewStatus(spec3(), living())))
-	golden(t, "status-nothing.golden", show(t, NewStatus(spec3(), nothing())))
+	golden(t, "status.golden", show(t, NewStatus(spec3(), living(), again)))
+	golden(t, "status-nothing.golden", show(t, NewStatus(spec3(), nothing(), again)))
 	var narrow bytes.Buffer
 	small := Screen{W: &narrow, Size: func() (int, int) { return 80, 24 }}
-	if err := (Printer{Format: Text, Screen: small}).Show(NewStatus(spec3(), living())); err != nil {
+	if err := (Printer{Format: Text, Screen: small}).Show(NewStatus(spec3(), living(), again)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "status-narrow.golden", narrow.String())
 	blind := living()
 	blind.Records = cluster.Unknown[cluster.Records]("no answer within 5s")
 	blind.Hosts.Value[1].Node = cluster.Unknown[cluster.Node]("permission denied")
-	golden(t, "status-unknown.golden", show(t, NewStatus(spec3(), blind)))
+	golden(t, "status-unknown.golden", show(t, NewStatus(spec3(), blind, again)))
 	unlisted := living()
 	unlisted.Hosts = cluster.Unknown[[]cluster.Host]("no answer within 3s")
-	golden(t, "status-unlisted.golden", show(t, NewStatus(spec3(), unlisted)))
+	golden(t, "status-unlisted.golden", show(t, NewStatus(spec3(), unlisted, again)))
 	dark := living()
 	dark.Hosts.Value = append(dark.Hosts.Value, cluster.Host{Name: "etcd-ccccccc"})
 	for i := range dark.Hosts.Value {
@@ -218,7 +218,7 @@ func TestStatus(t *testing.T) {
 	places := living()
 	places.Hosts, places.Places = cluster.Known[[]cluster.Host](nil), []cluster.Place{{Address: netip.MustParseAddr("192.0.2.1"), Unknown: "no answer within 3s"}}
 	for what, state := range map[string]cluster.State{"the list": unlisted, "every host": dark, "every place": places} {
-		if text := show(t, NewStatus(spec3(), state)); !strings.Contains(text, "members not seen") || strings.Contains(text, " of 3 ") {
+		if text := show(t, NewStatus(spec3(), state, again)); !strings.Contains(text, "members not seen") || strings.Contains(text, " of 3 ") {
 			t.Errorf("%s was not seen, and health is told:\n%s", what, text)
 		}
 	}

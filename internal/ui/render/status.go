@@ -36,6 +36,8 @@ type Status struct {
 	Drift []verify.Difference `json:"drift"`
 	// Expiry is the certificate that expires first; absent without any.
 	Expiry *Expiry `json:"expiry,omitempty"`
+	// Up is the command line that mends it.
+	Up string `json:"-"`
 }
 
 // HostStatus is one host with all that belongs to it.
@@ -70,9 +72,10 @@ type Expiry struct {
 	cluster.Certificate
 }
 
-// NewStatus puts a state together for reading.
-func NewStatus(spec cluster.Spec, s cluster.State) Status {
-	out := Status{At: s.At, Cluster: spec.Cluster, Domain: spec.Domain, TLS: spec.TLS, Members: spec.Members,
+// NewStatus puts a state together for reading. command writes a command line of
+// pleiad.
+func NewStatus(spec cluster.Spec, s cluster.State, command func(arguments string) string) Status {
+	out := Status{At: s.At, Up: command("up"), Cluster: spec.Cluster, Domain: spec.Domain, TLS: spec.TLS, Members: spec.Members,
 		NameServer: s.Server, Hosts: []HostStatus{}, HostsUnknown: s.Hosts.Unknown, Places: s.Places, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
 	var marker cluster.Marker
 	if s.Records.Known() {
@@ -233,7 +236,7 @@ func (s Status) text(p *paper) {
 		p.line("")
 		word := ""
 		if s.Expiry.Due(s.At) {
-			word = ", which is due: pleiad up"
+			word = ", which is due: " + s.Up
 		}
 		p.line("certificates: the first to expire is that of %s, on %s; renewal from %s%s", s.Expiry.Of, day(s.Expiry.NotAfter), day(s.Expiry.RenewAt), word)
 	}
@@ -262,8 +265,10 @@ func (s Status) heading(p *paper) {
 	switch {
 	case s.NameServer.Managed && s.NameServer.Running:
 		p.line("name server %s", s.NameServer.Address)
+	case s.NameServer.Copy != "" || s.NameServer.Unknown != "":
+		p.tinted(yellow, "name server not known: %s", s.NameServer.Copy+s.NameServer.Unknown)
 	case s.NameServer.Managed:
-		p.tinted(yellow, "name server does not run: pleiad up")
+		p.tinted(yellow, "name server does not run: %s", s.Up)
 	}
 }
 

@@ -222,7 +222,7 @@ func (h *Home) Operator() (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("operator of cluster %s: %w", h.cluster, err)
 	}
 	if pair == nil {
-		return tls.Certificate{}, &Error{Path: h.path(pkiFolder), Problem: "no operator's certificate that fits its key and the CA", Hint: "issue one: pleiad up", Kind: ErrDamaged}
+		return tls.Certificate{}, &Error{Path: h.path(pkiFolder), Problem: "no operator's certificate that fits its key and the CA", Hint: "issue one", Run: "up", Kind: ErrDamaged}
 	}
 	return *pair, nil
 }

@@ -37,6 +37,7 @@ type Error struct {
 	Path    string // which file or folder
 	Problem string // what is the matter with it
 	Hint    string // what a person can do
+	Run     string // the arguments of the pleiad that does it; see Advice
 	Kind    error  // one of the kinds above, or nil
 }
 
@@ -45,6 +46,15 @@ func (e *Error) Error() string { return e.Path + ": " + e.Problem }
 
 // Unwrap gives the kind.
 func (e *Error) Unwrap() error { return e.Kind }
+
+// Advice is the hint, with its command written by command: only whoever was
+// called knows the flags that name this cluster.
+func (e *Error) Advice(command func(arguments string) string) string {
+	if e.Run == "" {
+		return e.Hint
+	}
+	return e.Hint + ": " + command(e.Run)
+}
 
 // cause is an error of package os without the path, which we say ourselves.
 func cause(err error) error {

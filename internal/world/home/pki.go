@@ -35,7 +35,7 @@ func (a authorities) fingerprint() string { return pki.Fingerprint(a.peers, a.cl
 func (h *Home) mustCAs() (authorities, error) {
 	cas, err := h.cas()
 	if err == nil && cas == nil {
-		err = &Error{Path: h.path(pkiFolder), Problem: "there is no CA", Hint: "one is made by: pleiad up, unless the spec says tls: off"}
+		err = &Error{Path: h.path(pkiFolder), Problem: "there is no CA", Hint: "make one, unless the spec says tls: off", Run: "up"}
 	}
 	if err != nil {
 		return authorities{}, err

@@ -105,7 +105,7 @@ func (h *Home) checkOriginal() error {
 	if h.copyOf == "" {
 		return nil
 	}
-	return &Error{Path: h.dir, Problem: h.Copy(), Hint: "use the original, or make this one take its place: pleiad take-over --cluster " + string(h.cluster), Kind: ErrCopy}
+	return &Error{Path: h.dir, Problem: h.Copy(), Hint: "use the original, or make this one take its place", Run: "take-over", Kind: ErrCopy}
 }
 
 // Settle writes down which folder the home is, where that is no longer true

@@ -78,7 +78,8 @@ func (p *Provider) Status(context.Context) (cluster.NameServer, error) {
 		return status, fmt.Errorf("look for the name server: %w", err)
 	}
 	if err := p.original(set); err != nil {
-		return status, fmt.Errorf("look for the name server: %w", err)
+		status.Copy = err.Error()
+		return status, nil
 	}
 	state, running, err := readState(p.config.Dir)
 	if err != nil {
@@ -94,7 +95,7 @@ func (p *Provider) original(set settings) error {
 	if set.Folder.Is(p.config.Dir) {
 		return nil
 	}
-	return fmt.Errorf("%s is a copy of the folder that was made, and its records may be old; put the original back, or make the copy take its place: pleiad take-over", p.config.Dir)
+	return fmt.Errorf("%s is a copy of the folder that was made, and its records may be old", p.config.Dir)
 }
 
 // TakeOver makes the name server's folder of what is a copy of it. The records
@@ -148,6 +149,15 @@ func (p *Provider) settings() (settings, error) {
 	return set, err
 }
 
+// status is Status for what needs the folder that was made.
+func (p *Provider) status(ctx context.Context) (cluster.NameServer, error) {
+	status, err := p.Status(ctx)
+	if err == nil && status.Copy != "" {
+		err = errors.New(status.Copy)
+	}
+	return status, err
+}
+
 // Capabilities implements [dns.Zone].
 func (p *Provider) Capabilities() dns.Capabilities {
 	return dns.Capabilities{Atomic: true, CompareAndSwap: true}
@@ -159,7 +169,7 @@ func (p *Provider) Settled(context.Context, dns.Receipt) error { return nil }
 // Read implements [dns.Zone]: from the server while it runs, else from its
 // zone file. Before the first start there are no records.
 func (p *Provider) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, error) {
-	status, err := p.Status(ctx)
+	status, err := p.status(ctx)
 	if err != nil {
 		return cluster.Records{}, err
 	}
@@ -209,7 +219,7 @@ func (p *Provider) readOffline(ctx context.Context, keys []cluster.Key, status c
 
 // Apply implements [dns.Zone].
 func (p *Provider) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt, error) {
-	status, err := p.Status(ctx)
+	status, err := p.status(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -447,6 +447,37 @@ func TestFolderOfAnotherZone(t *testing.T) {
 	running(t, p, true)
 }
 
+// A copy of the folder is told as that, and neither read nor served from, until it
+// takes the place of the original.
+func TestCopiedFolder(t *testing.T) {
+	t.Parallel()
+	p := provider(t)
+	start(t, p)
+	if err := p.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "dns")
+	if err := os.CopyFS(dir, os.DirFS(p.config.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	copied := providerAt(t, dir, p.config.IP)
+	if s, err := copied.Status(t.Context()); err != nil || !s.Managed || s.Running || !strings.Contains(s.Copy, dir+" is a copy") {
+		t.Errorf("Status: %+v, %v", s, err)
+	}
+	_, reading := copied.Read(t.Context(), nil)
+	for act, err := range map[string]error{"Read": reading, "Start": copied.Start(t.Context())} {
+		if err == nil || !strings.Contains(err.Error(), dir+" is a copy") {
+			t.Errorf("%s: %v", act, err)
+		}
+	}
+	if err := copied.TakeOver(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := copied.Status(t.Context()); err != nil || s.Copy != "" {
+		t.Errorf("Status after the take-over: %+v, %v", s, err)
+	}
+}
+
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()
 	p := provider(t)
