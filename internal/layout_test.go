@@ -23,9 +23,9 @@ const module = "github.com/pleiad-etcd/pleiad/"
 var arrows = map[string][]string{
 	"internal/cluster":   {},
 	"internal/progress":  {},
-	"internal/process":   {"internal/untrusted"},
-	"internal/durable":   {"internal/untrusted"},
-	"internal/untrusted": {},
+	"internal/process":   {"internal/untrusted", "internal/bound"},
+	"internal/durable":   {"internal/untrusted", "internal/bound"},
+	"internal/untrusted": {"internal/bound"},
 	"internal/disk":      {},
 	"internal/folder":    {},
 	"internal/shell":     {},

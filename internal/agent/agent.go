@@ -30,8 +30,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/member"
-	"github.com/pleiad-etcd/pleiad/internal/node"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // The kinds of error that a controller acts on.
@@ -60,7 +58,8 @@ type Host struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// User is who runs the member.
+// User is who runs the member; the zero User if there is none yet. To find it
+// takes a process, so that each act does it once.
 type User struct {
 	UID, GID int
 	// Ours says that pleiad made it, and may remove it.
@@ -77,39 +76,9 @@ func (h *Host) replace(path string, content []byte, mode fs.FileMode) (bool, err
 	return durable.Replace(durable.File{Path: h.path(path), Content: content, Mode: mode, UID: -1, GID: -1})
 }
 
-// asMember reads files of the member's with the rights of its user, this
-// process's own where there is no such user.
-func (h *Host) asMember(ctx context.Context, read func() error) error {
-	u, err := h.User(ctx, false)
-	if err != nil {
-		return err
-	}
-	if u == (User{}) {
-		return read()
-	}
-	return as(u, read)
-}
-
-// delivered is the node in a folder, nil if there is none.
-func (h *Host) delivered(ctx context.Context, config string) (n *node.Node, err error) {
-	err = h.asMember(ctx, func() error {
-		b, err := untrusted.Read(filepath.Join(config, node.FileName), untrusted.Small)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		found, err := node.Decode(b)
-		n = &found
-		return err
-	})
-	return n, err
-}
-
 // status is what the last process of a member said of itself.
-func (h *Host) status(ctx context.Context, host cluster.Host) (s member.Status, err error) {
-	err = h.asMember(ctx, func() error {
+func status(u User, host cluster.Host) (s member.Status, err error) {
+	err = as(u, func() error {
 		s, err = member.ReadStatus(host.Paths.Config)
 		return err
 	})

@@ -12,9 +12,10 @@ import (
 // folders of its files, so it could put a link where root is about to write;
 // with the member's own rights the link leads nowhere that it could not go
 // itself. The file system IDs are the thread's alone (setfsuid(2)), and with
-// them go root's rights over files.
+// them go root's rights over files. Where there is no such user, the rights are
+// this process's own.
 func as(u User, do func() error) error {
-	if u.UID < 0 {
+	if u.UID <= 0 {
 		return do()
 	}
 	runtime.LockOSThread() // for good if the way back fails: the thread then ends with its goroutine

@@ -23,16 +23,16 @@ func (h *Host) Clear(ctx context.Context, host cluster.Host, keepData bool) erro
 }
 
 func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) error {
-	s, err := h.status(ctx, host)
+	user, err := h.User(ctx, false)
+	if err != nil {
+		return err
+	}
+	s, err := status(user, host)
 	if err != nil {
 		return err
 	}
 	if s.Running() {
 		return ErrBusy
-	}
-	user, err := h.User(ctx, false)
-	if err != nil {
-		return err
 	}
 	for _, step := range []func() error{
 		func() error { return h.removeUnit(ctx, host, node.UnitFile, node.UnitName) },

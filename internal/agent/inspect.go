@@ -22,9 +22,16 @@ func (h *Host) Inspect(ctx context.Context, host cluster.Host) (cluster.Node, er
 }
 
 func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, error) {
+	u, err := h.User(ctx, false)
+	if err != nil {
+		return cluster.Node{}, err
+	}
 	var out cluster.Node
-	err := h.asMember(ctx, func() (err error) {
-		out, err = member.InspectPaths(ctx, host.Paths)
+	var n *node.Node
+	err = as(u, func() error {
+		if out, err = member.InspectPaths(ctx, host.Paths); err == nil {
+			n, err = member.Installed(host.Paths.Config)
+		}
 		return err
 	})
 	out.Clock = time.Now()
@@ -34,9 +41,8 @@ func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, er
 	if p := &out.Process; !p.Running && p.Exit == "" && !p.Since.IsZero() {
 		p.Exit = h.lastWord(ctx, p.Since)
 	}
-	n, err := h.delivered(ctx, host.Paths.Config)
-	if err != nil || n == nil {
-		return out, err
+	if n == nil {
+		return out, nil
 	}
 	out.Drift, err = h.drift(*n)
 	return out, err

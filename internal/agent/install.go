@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/member"
@@ -43,15 +44,11 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 			return err
 		}
 	}
-	var found cluster.Node
-	err = i.asMember(ctx, func() (err error) {
-		found, err = member.Delivered(host.Paths)
-		return err
-	})
+	u, err := i.User(ctx, false)
 	if err != nil {
 		return err
 	}
-	if err := member.Deliverable(found, n); err != nil {
+	if err := as(u, func() error { return member.Deliverable(n) }); err != nil {
 		return err
 	}
 	if i.user, err = i.User(ctx, true); err != nil {
@@ -145,7 +142,7 @@ func (i *installing) credentials(_ context.Context, creds *node.Credentials) err
 	if err := as(i.user, func() error {
 		for _, f := range files {
 			have, err := untrusted.Read(filepath.Join(i.node.Paths.Config, f.Name), untrusted.Small)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, untrusted.ErrIrregular) && !errors.Is(err, untrusted.ErrTooLarge) {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, untrusted.ErrIrregular) && !errors.Is(err, bound.ErrTooLong) {
 				return err
 			}
 			same = same && err == nil && bytes.Equal(have, f.Content)

@@ -59,7 +59,11 @@ func (h *Host) occupied(ctx context.Context, q Question) ([]Listener, error) {
 
 // foreign are the listeners that are not the member's own.
 func (h *Host) foreign(ctx context.Context, found []socket) ([]Listener, error) {
-	status, err := h.status(ctx, cluster.Host{Paths: cluster.Paths{Config: h.path(node.MachinePaths().Config)}})
+	u, err := h.User(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	own, err := status(u, cluster.Host{Paths: cluster.Paths{Config: h.path(node.MachinePaths().Config)}})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +71,7 @@ func (h *Host) foreign(ctx context.Context, found []socket) ([]Listener, error) 
 	var out []Listener
 	for _, s := range found {
 		l := Listener{Address: s.address, PID: owners[s.inode]}
-		if l.PID != 0 && l.PID == status.Process.PID && status.Running() {
+		if l.PID != 0 && l.PID == own.Process.PID && own.Running() {
 			continue
 		}
 		if name, err := os.ReadFile(h.path(fmt.Sprintf("/proc/%d/comm", l.PID))); err == nil {

@@ -163,16 +163,13 @@ func (h *Host) disk(ctx context.Context) (Disk, error) {
 		return Disk{}, err
 	}
 	var took []time.Duration
-	measure := func() (err error) {
-		took, err = disk.Measure(ctx, dir)
-		return err
-	}
+	var u User // root, but in folders of the member's
 	if inside(dir, h.path(node.StateFolder)) {
-		err = h.asMember(ctx, measure)
-	} else {
-		err = measure()
+		if u, err = h.User(ctx, false); err != nil {
+			return Disk{}, err
+		}
 	}
-	if err != nil {
+	if err := as(u, func() error { took, err = disk.Measure(ctx, dir); return err }); err != nil {
 		return Disk{}, err
 	}
 	return Disk{Below: dir, Free: free, Median: disk.Percentile(took, 50), P99: disk.Percentile(took, 99), Count: len(took)}, nil

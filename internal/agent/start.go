@@ -29,20 +29,24 @@ func (h *Host) Start(ctx context.Context, host cluster.Host) error {
 }
 
 func (h *Host) start(ctx context.Context, host cluster.Host) error {
-	n, err := h.delivered(ctx, host.Paths.Config)
+	u, err := h.User(ctx, false)
 	if err != nil {
+		return err
+	}
+	var n *node.Node
+	if err := as(u, func() error { n, err = member.Installed(host.Paths.Config); return err }); err != nil {
 		return err
 	}
 	if n == nil {
 		return errors.New("nothing was delivered to it")
 	}
-	status := func() (member.Status, error) { return h.status(ctx, host) }
-	before, err := status()
+	said := func() (member.Status, error) { return status(u, host) }
+	before, err := said()
 	if err != nil {
 		return err
 	}
 	s := starting{Host: h, host: host, node: *n, before: before, ran: before.Running()}
-	watch := member.Starting{Status: status, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
+	watch := member.Starting{Status: said, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
 	if !s.ran {
 		if _, err := watch.Vacant(ctx); err != nil {
 			return err
@@ -149,13 +153,8 @@ func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration)
 	if err != nil {
 		return err
 	}
-	if !there { // systemd may still know the unit
-		if s, err := h.status(ctx, host); err != nil || !s.Running() {
-			return err
-		}
-	}
-	if seen := host.Node.Value.Process.PID; seen != 0 {
-		if gone, err := h.gone(ctx, host, seen); err != nil || gone {
+	if seen := host.Node.Value.Process.PID; seen != 0 || !there {
+		if gone, err := h.gone(ctx, host, seen, there); err != nil || gone {
 			return err
 		}
 	}
@@ -173,10 +172,18 @@ func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration)
 
 // gone says whether another process than the one that was seen is the unit's
 // now, or its last. One that systemd is about to start counts as the one seen.
-func (h *Host) gone(ctx context.Context, host cluster.Host, seen int) (bool, error) {
-	s, err := h.status(ctx, host)
-	if err != nil || s.Process.PID != seen {
+// systemd may still know a unit whose file is not there.
+func (h *Host) gone(ctx context.Context, host cluster.Host, seen int, there bool) (bool, error) {
+	u, err := h.User(ctx, false)
+	if err != nil {
+		return false, err
+	}
+	s, err := status(u, host)
+	if err != nil || !there && !s.Running() || seen != 0 && s.Process.PID != seen {
 		return true, err
+	}
+	if seen == 0 {
+		return false, nil
 	}
 	unit, err := h.unit(ctx) // a newer one may not have said yet who it is
 	return err == nil && unit.main != 0 && unit.main != seen, err

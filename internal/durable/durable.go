@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
@@ -114,7 +115,7 @@ func (f File) Holds() (bool, error) {
 		return false, nil
 	}
 	b, err := untrusted.Read(f.Path, int64(len(f.Content)))
-	if errors.Is(err, untrusted.ErrTooLarge) || errors.Is(err, untrusted.ErrIrregular) {
+	if errors.Is(err, bound.ErrTooLong) || errors.Is(err, untrusted.ErrIrregular) {
 		return false, nil
 	}
 	return bytes.Equal(b, f.Content), err

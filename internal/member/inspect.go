@@ -19,7 +19,7 @@ import (
 // who knows the paths uses InspectPaths.
 func Inspect(ctx context.Context, configDir string) (cluster.Node, error) {
 	paths := cluster.Paths{Config: configDir}
-	n, err := readInstalled(configDir)
+	n, err := Installed(configDir)
 	if err != nil {
 		return cluster.Node{}, err
 	}
@@ -71,9 +71,9 @@ func InspectPaths(ctx context.Context, paths cluster.Paths) (cluster.Node, error
 	return out, nil
 }
 
-// Delivered is the part of [InspectPaths] that a new delivery must not
+// delivered is the part of [InspectPaths] that a new delivery must not
 // contradict: the installed node and the data.
-func Delivered(paths cluster.Paths) (cluster.Node, error) {
+func delivered(paths cluster.Paths) (cluster.Node, error) {
 	out, err := inspectInstalled(paths.Config)
 	if err != nil {
 		return cluster.Node{}, err
@@ -85,7 +85,7 @@ func Delivered(paths cluster.Paths) (cluster.Node, error) {
 }
 
 func inspectInstalled(configDir string) (cluster.Node, error) {
-	n, err := readInstalled(configDir)
+	n, err := Installed(configDir)
 	if err != nil || n == nil {
 		return cluster.Node{}, err
 	}
@@ -99,8 +99,8 @@ func inspectData(dataDir string) (cluster.Data, error) {
 	return readData(dataDir)
 }
 
-// readInstalled is the member file in a folder, or nil if there is none.
-func readInstalled(configDir string) (*node.Node, error) {
+// Installed is the member file in a folder, or nil if there is none.
+func Installed(configDir string) (*node.Node, error) {
 	path := filepath.Join(configDir, node.FileName)
 	b, err := untrusted.Read(path, untrusted.Small)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -25,7 +26,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/process"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // ErrRunning says that a member runs from this configuration folder already.
@@ -104,14 +104,14 @@ func open(configDir string) (*journal, node.Node, error) {
 // copied folder has a lock of its own, and its member would run twice.
 func readNode(configDir string) (node.Node, error) {
 	path := filepath.Join(configDir, node.FileName)
-	b, err := untrusted.Read(path, untrusted.Small)
-	if err != nil {
-		return node.Node{}, fmt.Errorf("read member file: %w", err)
+	installed, err := Installed(configDir)
+	if err == nil && installed == nil {
+		err = fmt.Errorf("read member file %s: %w", path, fs.ErrNotExist)
 	}
-	n, err := node.Decode(b)
 	if err != nil {
-		return node.Node{}, fmt.Errorf("%s: %w", path, err)
+		return node.Node{}, err
 	}
+	n := *installed
 	here, err := os.Stat(configDir)
 	if err != nil {
 		return node.Node{}, fmt.Errorf("read configuration folder: %w", err)

@@ -17,13 +17,12 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 )
 
 // ErrIrregular says that a path does not name a regular file.
 var ErrIrregular = errors.New("not a regular file")
-
-// ErrTooLarge says that a file or a folder is larger than its limit.
-var ErrTooLarge = errors.New("larger than allowed")
 
 // Limits on the files that are read as a whole, in bytes.
 const (
@@ -75,21 +74,19 @@ func Existing(path string) (*os.File, error) {
 	return regular(f, path, err)
 }
 
-// Read is the content of a regular file of at most limit bytes.
+// Read is the content of a regular file of at most limit bytes; the error for a
+// longer one is [bound.ErrTooLong].
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
+	b, err := bound.ReadAll(f, limit)
+	if errors.Is(err, bound.ErrTooLong) {
+		err = &fs.PathError{Op: "read", Path: path, Err: err}
 	}
-	if int64(len(b)) > limit {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)}
-	}
-	return b, nil
+	return b, err
 }
 
 // Tail is the end of a regular file, at most n bytes of it.
@@ -120,7 +117,7 @@ func Names(folder string, limit int, keep func(name string) bool) ([]string, err
 	for seen := 0; ; {
 		some, err := d.Readdirnames(chunk)
 		if seen += len(some); seen > limit {
-			return nil, &fs.PathError{Op: "read", Path: folder, Err: fmt.Errorf("%w: more than %d names", ErrTooLarge, limit)}
+			return nil, &fs.PathError{Op: "read", Path: folder, Err: fmt.Errorf("%w: more than %d names", bound.ErrTooLong, limit)}
 		}
 		names = append(names, slices.DeleteFunc(some, func(name string) bool { return !keep(name) })...)
 		if errors.Is(err, io.EOF) {

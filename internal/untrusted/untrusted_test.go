@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pleiad-etcd/pleiad/internal/bound"
 )
 
 // Whatever stands under a name, reading it ends, and only a regular file is
@@ -82,8 +84,8 @@ func TestLimits(t *testing.T) {
 	if b, err := Read(path, 10); err != nil || string(b) != "0123456789" {
 		t.Errorf("Read up to its size: %q, %v", b, err)
 	}
-	if b, err := Read(path, 9); !errors.Is(err, ErrTooLarge) || b != nil {
-		t.Errorf("Read of a file that is one byte larger: %q, %v, want %v", b, err, ErrTooLarge)
+	if b, err := Read(path, 9); !errors.Is(err, bound.ErrTooLong) || b != nil {
+		t.Errorf("Read of a file that is one byte larger: %q, %v, want %v", b, err, bound.ErrTooLong)
 	}
 	for n, want := range map[int64]string{3: "789", 10: "0123456789", 99: "0123456789"} {
 		if b, err := Tail(path, n); err != nil || string(b) != want {
@@ -94,7 +96,7 @@ func TestLimits(t *testing.T) {
 	if err := os.Truncate(path, 1<<40); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(path, 10); !errors.Is(err, ErrTooLarge) {
+	if _, err := Read(path, 10); !errors.Is(err, bound.ErrTooLong) {
 		t.Errorf("Read of a file of a terabyte: %v", err)
 	}
 	if b, err := Tail(path, 3); err != nil || !bytes.Equal(b, make([]byte, 3)) {
@@ -129,8 +131,8 @@ func TestNames(t *testing.T) {
 		t.Errorf("Names of a large folder: %d, %v, want %d", len(got), err, Few+3)
 	}
 	// What is not kept counts as well.
-	if _, err := Names(folder, Few, func(string) bool { return false }); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("Names of a full folder: %v, want %v", err, ErrTooLarge)
+	if _, err := Names(folder, Few, func(string) bool { return false }); !errors.Is(err, bound.ErrTooLong) {
+		t.Errorf("Names of a full folder: %v, want %v", err, bound.ErrTooLong)
 	}
 }
 

@@ -81,7 +81,9 @@ func copied(c cluster.Control, what string) *Refusal {
 }
 
 // down says that our own name server was looked for and does not run.
-func down(s cluster.NameServer) bool { return s.Managed && !s.Running && s.Unknown == "" && s.Copy == "" }
+func down(s cluster.NameServer) bool {
+	return s.Managed && !s.Running && s.Unknown == "" && s.Copy == ""
+}
 
 // refuse refuses, and does nothing else.
 func refuse(r ...Refusal) Plan { return Plan{Refusals: r} }

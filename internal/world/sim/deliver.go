@@ -78,7 +78,7 @@ func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cre
 		if n.Name != h.Name {
 			return fmt.Errorf("install %s: this is the node of %s", h.Name, n.Name)
 		}
-		if err := member.Deliverable(h.inspect(), n); err != nil && !w.opts.NoIdentity {
+		if err := member.Contradiction(h.inspect(), n); err != nil && !w.opts.NoIdentity {
 			w.count("the host knows better")
 			return fmt.Errorf("install %s: %w", h.Name, err)
 		}

@@ -34,11 +34,7 @@ func install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Crede
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	found, err := member.Delivered(h.Paths)
-	if err != nil {
-		return err
-	}
-	if err := member.Deliverable(found, n); err != nil {
+	if err := member.Deliverable(n); err != nil {
 		return err
 	}
 	if err := makeFolder(h.Paths.Config); err != nil {
