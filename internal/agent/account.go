@@ -14,10 +14,6 @@ import (
 // ErrAccount: the account of the member's name is not fit for a member.
 var ErrAccount = errors.New("the account is not one for a member")
 
-// madeByUs stands in the user's comment field, so that a user of the same name
-// who was there before is never removed.
-const madeByUs = node.MadeByUs
-
 // account is an entry of the user database (passwd(5)).
 type account struct {
 	uid, gid       int
@@ -50,7 +46,7 @@ const lastSystemUser = 999
 // changed since.
 func (a account) fit() error {
 	why, remedy := "", "rename it: "+a.rename()
-	persons := a.uid > lastSystemUser && a.comment != madeByUs && !a.installed
+	persons := a.uid > lastSystemUser && a.comment != node.MadeByUs && !a.installed
 	switch login := !slices.Contains([]string{"nologin", "false"}, a.shell[strings.LastIndex(a.shell, "/")+1:]); {
 	case a.uid == 0:
 		why = "its ID is 0: it is root"
@@ -107,7 +103,7 @@ func (h *Host) machineUser(ctx context.Context, create bool) (User, error) {
 			return User{}, err
 		}
 		if _, err := h.Run(ctx, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", node.StateFolder,
-			"--shell", "/usr/sbin/nologin", "--comment", madeByUs, node.MachineUser); err != nil {
+			"--shell", "/usr/sbin/nologin", "--comment", node.MadeByUs, node.MachineUser); err != nil {
 			return User{}, err
 		}
 		if a, found, err = h.account(ctx); err != nil || !found {
@@ -119,7 +115,7 @@ func (h *Host) machineUser(ctx context.Context, create bool) (User, error) {
 			return User{}, err
 		}
 	}
-	return User{UID: a.uid, GID: a.gid, Ours: a.comment == madeByUs}, nil
+	return User{UID: a.uid, GID: a.gid, Ours: a.comment == node.MadeByUs}, nil
 }
 
 // free says why no account of the name can be made where there is none; nil if
@@ -140,7 +136,7 @@ func (h *Host) account(ctx context.Context) (a account, found bool, err error) {
 	if err == nil {
 		_, a.grouped, err = h.entry(ctx, "group")
 	}
-	if err == nil && found && a.uid > lastSystemUser && a.comment != madeByUs {
+	if err == nil && found && a.uid > lastSystemUser && a.comment != node.MadeByUs {
 		// Without an owner that can be read it is like any other.
 		owner, wrong := h.Run(ctx, "stat", "--format=%u", node.StateFolder)
 		a.installed = wrong == nil && strings.TrimSpace(owner) == strconv.Itoa(a.uid)

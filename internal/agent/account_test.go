@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
 // ended is how a program ended that did not succeed.
@@ -26,7 +28,7 @@ func (u *users) run(_ context.Context, program string, args ...string) (string, 
 	switch {
 	case program == "useradd":
 		u.made++
-		u.entry = "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin"
+		u.entry = "pleiad:x:997:997:" + node.MadeByUs + ":/var/lib/pleiad:/usr/sbin/nologin"
 	case program == "stat":
 		return u.owner + "\n", nil
 	case program == "getent" && strings.Join(args, " ") == "group pleiad":
@@ -59,13 +61,13 @@ func TestAccount(t *testing.T) {
 		ours        bool
 		remedy      string // as printed; carried out on a machine in e2e/hosts
 	}{
-		{"ours", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true, ""},
-		{"ours, where the system's IDs go further", "pleiad:x:60001:60001:" + madeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true, ""},
+		{"ours", "pleiad:x:997:997:" + node.MadeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true, ""},
+		{"ours, where the system's IDs go further", "pleiad:x:60001:60001:" + node.MadeByUs + ":/var/lib/pleiad:/usr/sbin/nologin", "", true, ""},
 		{"made for us", "pleiad:x:450:450::/nonexistent:/bin/false", "", false, ""},
-		{"root", "pleiad:x:0:997:" + madeByUs + ":/root:/usr/sbin/nologin", "it is root", true, byHand},
-		{"root's group", "pleiad:x:997:0:" + madeByUs + ":/root:/usr/sbin/nologin", "root's group", true, byName},
+		{"root", "pleiad:x:0:997:" + node.MadeByUs + ":/root:/usr/sbin/nologin", "it is root", true, byHand},
+		{"root's group", "pleiad:x:997:0:" + node.MadeByUs + ":/root:/usr/sbin/nologin", "root's group", true, byName},
 		{"login", "pleiad:x:450:450:Pleiades:/home/pleiad:/bin/bash", `its shell is "/bin/bash"`, false, noLogin},
-		{"ours, but with a login since", "pleiad:x:997:997:" + madeByUs + ":/var/lib/pleiad:/bin/sh", `its shell is "/bin/sh"`, true, noLogin},
+		{"ours, but with a login since", "pleiad:x:997:997:" + node.MadeByUs + ":/var/lib/pleiad:/bin/sh", `its shell is "/bin/sh"`, true, noLogin},
 		{"no shell means sh", "pleiad:x:450:450:::", `its shell is ""`, false, noLogin},
 		{"of an installation", "pleiad:x:1002:1002::/nonexistent:/usr/sbin/nologin", "", false, ""},
 		{"of an installation, but with a login", "pleiad:x:1002:1002::/nonexistent:/bin/sh", `its shell is "/bin/sh"`, false, noLogin},

@@ -27,7 +27,7 @@ import (
 const (
 	downloadTimeout = 90 * time.Second
 	maxTarball      = 64 << 20
-	maxProgram      = 64 << 20
+	maxEtcd      = 64 << 20
 )
 
 // digestFile beside a release says of which tarball it is.
@@ -134,10 +134,10 @@ func unpack(tarball []byte) ([]byte, error) {
 			return nil, err
 		}
 		if h.Typeflag == tar.TypeReg && path.Base(h.Name) == "etcd" {
-			if h.Size > maxProgram {
-				return nil, fmt.Errorf("its etcd has %d bytes, want no more than %d", h.Size, maxProgram)
+			if h.Size > maxEtcd {
+				return nil, fmt.Errorf("its etcd has %d bytes, want no more than %d", h.Size, maxEtcd)
 			}
-			return bound.ReadAll(t, maxProgram)
+			return bound.ReadAll(t, maxEtcd)
 		}
 	}
 }

@@ -10,11 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -139,8 +136,8 @@ func (i *installing) neverUsed(uuid string) error {
 // one has been let go, or the cluster is sealed, the file system with its data is
 // on a device that is missing, and a new one would hide that.
 func (i *installing) used() (why string, err error) {
-	for _, name := range []string{member.BornFile, cluster.MarkFile} {
-		there, err := exists(filepath.Join(filepath.Dir(i.node.Paths.Data), name))
+	for _, path := range []string{i.node.Paths.Born(), i.node.Paths.Mark()} {
+		there, err := exists(path)
 		if err != nil {
 			return "", err
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/agent/agenttest"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
@@ -190,7 +189,7 @@ func TestVolumeThatIsGoneIsNotMadeAgain(t *testing.T) {
 		file   string
 	}{
 		{"sealed", true, ""},
-		{"born", false, member.BornFile},
+		{"born", false, cluster.BornFile},
 		{"marked", false, cluster.MarkFile},
 		{"nothing yet", false, ""},
 	} {

@@ -208,7 +208,16 @@ type Paths struct {
 const MarkFile = "mark.json"
 
 // Mark is the path of the mark file.
-func (p Paths) Mark() string { return filepath.Join(filepath.Dir(p.Data), MarkFile) }
+func (p Paths) Mark() string { return p.besideData(MarkFile) }
+
+// BornFile lies beside a member's data directory, not in it, and says that the
+// member has, or may have, data.
+const BornFile = "born.json"
+
+// Born is the path of the born file.
+func (p Paths) Born() string { return p.besideData(BornFile) }
+
+func (p Paths) besideData(name string) string { return filepath.Join(filepath.Dir(p.Data), name) }
 
 // Node is what is found on a host: what was installed, what the member left,
 // and the process that runs.

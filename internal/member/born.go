@@ -16,10 +16,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
-// BornFile lies beside the data directory, not in it, and says that the
-// member has, or may have, data.
-const BornFile = "born.json"
-
 // firstStartFile lies inside the data directory, in etcd's own member folder,
 // from before etcd's first start on. It goes wherever the data goes: while it is
 // there and the write-ahead log is not, etcd never got as far as to write one.
@@ -28,7 +24,7 @@ const firstStartFile = "pleiad-first-start"
 // BornVersion is the version of the born file that we write and read.
 const BornVersion = 1
 
-// Born is stored as JSON in [BornFile]; the package comment says when.
+// Born is stored as JSON in [cluster.BornFile]; the package comment says when.
 type Born struct {
 	Version int                `json:"version"`
 	Token   cluster.Token      `json:"token"`
@@ -57,7 +53,7 @@ func DecodeBorn(b []byte) (Born, error) {
 	return v, nil
 }
 
-func bornPath(dataDir string) string { return filepath.Join(filepath.Dir(dataDir), BornFile) }
+func bornPath(dataDir string) string { return cluster.Paths{Data: dataDir}.Born() }
 
 // readBorn is the born file beside a data directory, or nil if there is none.
 func readBorn(dataDir string) (*Born, error) {

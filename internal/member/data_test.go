@@ -99,11 +99,11 @@ func TestReadData(t *testing.T) {
 			write(t, filepath.Join(walFolder(n.Paths.Data), "0000000000000000-0000000000000000.wal"), nil)
 		}},
 		{name: "log without IDs", says: []string{"names no member and cluster"}, setup: func(t *testing.T, n node.Node) { makeWAL(t, n.Paths.Data, 0, 0) }},
-		{name: "corrupt born file", says: []string{BornFile}, setup: func(t *testing.T, n node.Node) {
+		{name: "corrupt born file", says: []string{cluster.BornFile}, setup: func(t *testing.T, n node.Node) {
 			makeWAL(t, n.Paths.Data, memberA, clusterC)
 			write(t, bornPath(n.Paths.Data), []byte(`{"version": 1, "tok`))
 		}},
-		{name: "born file of a newer pleiad", says: []string{BornFile, "version 2", "version 1"}, setup: func(t *testing.T, n node.Node) {
+		{name: "born file of a newer pleiad", says: []string{cluster.BornFile, "version 2", "version 1"}, setup: func(t *testing.T, n node.Node) {
 			write(t, bornPath(n.Paths.Data), []byte(`{"version": 2}`))
 		}},
 	} {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // ErrHeld says that another process holds a lock.
@@ -20,7 +22,7 @@ type Lock struct{ file *os.File }
 // which is noticed here.
 func Acquire(path string) (*Lock, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		f, err := untrusted.Create(path)
 		if err != nil {
 			return nil, fmt.Errorf("open lock: %w", err)
 		}

@@ -2,7 +2,7 @@
 // else under: files of a member, which a compromised one may exchange, and
 // files in folders of other users.
 //
-// [Read] and [Tail] return content, [Open], [Existing] and [Append] an open file, [Names]
+// [Read] and [Tail] return content, [Open], [Create], [Existing] and [Append] an open file, [Names]
 // what is in a folder. All of them take only a regular file (or a folder), never wait for
 // whoever has the other end of a FIFO, do not follow a link in the last element
 // of a path, and have a limit. Links in the elements before it are followed: a
@@ -64,6 +64,13 @@ func regular(f *os.File, path string, err error) (*os.File, error) {
 // Append opens a regular file for appending, and makes it if it is absent.
 func Append(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|careful, 0o600)
+	return regular(f, path, err)
+}
+
+// Create opens a regular file for reading and writing, makes it if it is absent,
+// and leaves what it holds.
+func Create(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|careful, 0o600)
 	return regular(f, path, err)
 }
 

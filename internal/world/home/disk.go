@@ -75,10 +75,6 @@ func discard(d disk, path string) error {
 	return nil
 }
 
-// maxOwn is more than any file of ours has; the lock is written by any command
-// that can.
-const maxOwn = 1 << 20
-
 // readOwn reads a file that must be a file: not a link to one elsewhere.
 func readOwn(path string) ([]byte, error) {
 	info, err := os.Lstat(path)
@@ -91,7 +87,7 @@ func readOwn(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &Error{Path: path, Problem: fmt.Sprintf("want a file, not a %s", kind(info)), Hint: restore, Kind: ErrForeign}
 	}
-	b, err := untrusted.Read(path, maxOwn)
+	b, err := untrusted.Read(path, untrusted.Small)
 	if errors.Is(err, fs.ErrNotExist) { // removed since we looked
 		return nil, err
 	}

@@ -166,14 +166,11 @@ func (h *Home) Claimed() bool { return h.owner != "" }
 
 // Spec is the spec that was stored last, nil if none was.
 func (h *Home) Spec() ([]byte, error) {
-	b, err := os.ReadFile(h.path(specFile))
+	b, err := readOwn(h.path(specFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, unreadable(h.path(specFile), err)
-	}
-	return b, nil
+	return b, err
 }
 
 // SaveSpec stores a spec.

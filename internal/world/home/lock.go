@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // Lock is held by the one command that works on a cluster. The kernel gives it
@@ -89,17 +90,18 @@ func (h *Home) sign(command string) error {
 	if err != nil {
 		stamp = process.Stamp{PID: os.Getpid()} // where it cannot be told, nobody asks for more
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "this machine"
-	}
-	b, err := json.Marshal(Holder{Stamp: stamp, Command: command, Since: h.now().UTC(), Host: host})
+	b, err := json.Marshal(Holder{Stamp: stamp, Command: command, Since: h.now().UTC(), Host: here()})
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", holderFile, err)
 	}
 	// Not synced and not atomic: it means nothing after a crash, and who reads
 	// half of it knows as much as just before it was written.
-	if err := os.WriteFile(h.path(holderFile), append(b, '\n'), 0o600); err != nil {
+	f, err := untrusted.Create(h.path(holderFile))
+	if err != nil {
+		return unwritable(h.dir, err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err := errors.Join(err, f.Truncate(int64(len(b))+1), f.Close()); err != nil {
 		return unwritable(h.dir, err)
 	}
 	return nil
@@ -116,7 +118,7 @@ func (h *Home) holder() Holder {
 	if json.Unmarshal(b, &who) != nil {
 		return Holder{}
 	}
-	if host, err := os.Hostname(); err == nil && host == who.Host && who.Started != "" && !who.Alive() {
+	if who.Host == here() && who.Started != "" && !who.Alive() {
 		return Holder{}
 	}
 	return who

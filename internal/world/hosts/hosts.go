@@ -10,6 +10,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
 
+// MaxClaim bounds what is read of a claim, in bytes; a whole one has some 300.
+const MaxClaim = 4 << 10
+
 // Provider gives hosts to one cluster. Methods are safe for concurrent use
 // and return as soon as ctx ends.
 type Provider interface {

@@ -73,15 +73,15 @@ func (b *Builds) For(system, machine string) (Build, error) {
 	return o.build, o.err
 }
 
-// maxProgram is more than any build of pleiad has, in bytes.
-const maxProgram = 1 << 30
+// maxBuild is more than any build of pleiad has, in bytes.
+const maxBuild = 1 << 30
 
 func (b *Builds) pack(arch string) (Build, error) {
 	path := b.path(arch)
 	real, err := filepath.EvalSymlinks(path) // a person may well name a link
 	var program []byte
 	if err == nil {
-		program, err = untrusted.Read(real, maxProgram)
+		program, err = untrusted.Read(real, maxBuild)
 	}
 	if errors.Is(err, os.ErrNotExist) {
 		return Build{}, &remedied{fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), remedyFor(arch)}

@@ -11,6 +11,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // Names in the server's folder; see the package comment.
@@ -94,7 +95,7 @@ func damaged(err error) error {
 }
 
 func readJSON(path string, v any) error {
-	text, err := os.ReadFile(path)
+	text, err := untrusted.Read(path, untrusted.Small)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	wire "github.com/miekg/dns"
+
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
@@ -564,5 +566,41 @@ func TestNew(t *testing.T) {
 	}
 	if _, err := New(good); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whatever lies under the name of a file of ours: nobody waits for it, or reads it
+// without end.
+func TestOddFilesAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{settingsFile, stateFile, zoneFile} {
+		for what, put := range map[string]func(path string) error{
+			"a FIFO":     func(path string) error { return syscall.Mkfifo(path, 0o600) },
+			"a terabyte": func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) },
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				p := providerAt(t, filepath.Join(t.TempDir(), "dns"), dnstest.Address())
+				if _, err := Create(t.Context(), p.config.Dir, p.zone, p.config.IP); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Remove(p.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+				if err := put(p.path(name)); err != nil {
+					t.Fatal(err)
+				}
+				done := make(chan error, 1)
+				go func() { _, err := p.Read(t.Context(), nil); done <- err }()
+				select {
+				case err := <-done:
+					if err == nil {
+						t.Error("it is read as if it were ours")
+					}
+				case <-time.After(10 * time.Second):
+					t.Error("it waits")
+				}
+			})
+		}
 	}
 }

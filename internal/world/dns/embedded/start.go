@@ -13,6 +13,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
 // patience is how long a started child may take to answer, and poll how often
@@ -146,9 +147,12 @@ func rotate(path string) error {
 	return os.Rename(path, path+".old")
 }
 
+// maxLastLine is how much of the end of the log is read for its last line.
+const maxLastLine = 4 << 10
+
 // lastLine is what the child said last, for the person who must act.
 func lastLine(path string) string {
-	text, err := os.ReadFile(path)
+	text, err := untrusted.Tail(path, maxLastLine)
 	if err != nil {
 		return err.Error()
 	}

@@ -5,13 +5,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	wire "github.com/miekg/dns"
+
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rr"
 )
 
@@ -104,10 +105,7 @@ func same(a, b wire.RR) bool { return wire.IsDuplicate(a, b) && a.Header().Ttl =
 // loadZone reads the zone file in a folder.
 func loadZone(dir string) (*zone, error) {
 	path := filepath.Join(dir, zoneFile)
-	if info, err := os.Stat(path); err == nil && info.Size() > maxStore {
-		return nil, fmt.Errorf("zone file %s: %d bytes, at most %d are allowed", path, info.Size(), maxStore)
-	}
-	content, err := os.ReadFile(path)
+	content, err := untrusted.Read(path, maxStore)
 	if err != nil {
 		return nil, damaged(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // Where a host listens. Linux has all of 127.0.0.0/8 on its loopback device, so
@@ -155,7 +156,7 @@ func (p *Provider) claimed() []place {
 	for _, r := range roots {
 		folders, _ := os.ReadDir(filepath.Join(beside, r.Name(), "hosts"))
 		for _, f := range folders {
-			b, err := untrusted.Read(filepath.Join(beside, r.Name(), "hosts", f.Name(), claimFile), maxClaim)
+			b, err := untrusted.Read(filepath.Join(beside, r.Name(), "hosts", f.Name(), claimFile), hosts.MaxClaim)
 			var c claim
 			if err == nil && json.Unmarshal(b, &c) == nil {
 				places = append(places, place{c.Address, c.Ports})

@@ -20,8 +20,6 @@ import (
 const (
 	claimFile    = "host.json"
 	claimVersion = 1
-	// maxClaim bounds what is read of one.
-	maxClaim = 4 << 10
 )
 
 // claim is host.json: whose host a folder is, and where it listens. It never
@@ -79,7 +77,7 @@ func evidence(folder string) (string, error) {
 
 func (p *Provider) readClaim(name cluster.MemberName) (claim, error) {
 	file := filepath.Join(p.folder(name), claimFile)
-	b, err := untrusted.Read(file, maxClaim)
+	b, err := untrusted.Read(file, hosts.MaxClaim)
 	if err != nil {
 		return claim{}, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // claimVersion is the version of the claim that we write and read.
@@ -39,9 +40,6 @@ type sight struct {
 	place cluster.Place
 }
 
-// maxClaim bounds what is read of a claim; a whole one has some 300 bytes.
-const maxClaim = 4 << 10
-
 // claimed and unclaimed are the first lines of what [look] prints.
 const (
 	claimed   = "claimed"
@@ -57,7 +55,7 @@ const (
 var look = `if [ -e ` + node.ClaimFile + ` ] || [ -h ` + node.ClaimFile + ` ]; then
   if [ ! -f ` + node.ClaimFile + ` ]; then echo "` + node.ClaimFile + ` is not a regular file" >&2; exit 1; fi
   echo ` + claimed + `
-  exec head -c ` + strconv.Itoa(maxClaim) + ` ` + node.ClaimFile + `
+  exec head -c ` + strconv.Itoa(hosts.MaxClaim) + ` ` + node.ClaimFile + `
 fi
 echo ` + unclaimed + `
 grep -hE '^ *[0-9]+: [0-9A-F]+:(094B|094C) [0-9A-F]+:[0-9A-F]+ 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null
