@@ -147,9 +147,9 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: capture NAME REGEXP")
 	}
-	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
 	if len(found) != 2 {
-		ts.Fatalf("stdout holds no %s with one group", args[1])
+		ts.Fatalf("the output holds no %s with one group", args[1])
 	}
 	ts.Setenv(args[0], found[1])
 }

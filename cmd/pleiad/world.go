@@ -20,6 +20,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/authoritative"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
@@ -125,7 +126,7 @@ func (l lasting) Unwrap() error        { return l.error }
 
 func withRFC2136(ctx context.Context, spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, error) {
 	c := spec.DNS.RFC2136
-	zone, err := rfc2136.Open(ctx, rfc2136.Config{Server: c.Server, Zone: c.Zone}, c.KeyFile)
+	zone, err := openZone(ctx, c)
 	if err != nil {
 		return sur, err
 	}
@@ -146,6 +147,50 @@ func withRFC2136(ctx context.Context, spec cluster.Spec, sur cli.Surroundings) (
 		sur.Resolver = c.Address()
 	}
 	return sur, nil
+}
+
+// keyPatience is how long the key may take to come through a pipe.
+const keyPatience = 5 * time.Second
+
+// openZone is the zone on somebody's name server. One whose key cannot be read is
+// a zone that cannot be read: what does not depend on it goes on.
+func openZone(ctx context.Context, c *cluster.RFC2136DNS) (dns.Zone, error) {
+	reading, cancel := context.WithTimeoutCause(ctx, keyPatience, fmt.Errorf("no end of it within %s", keyPatience))
+	defer cancel()
+	key, err := tsig.ReadFile(reading, c.KeyFile)
+	switch {
+	case ctx.Err() != nil:
+		return nil, err
+	case err != nil:
+		return keyless{err, c.KeyFile}, nil
+	}
+	return rfc2136.Open(rfc2136.Config{Server: c.Server, Zone: c.Zone, Key: key}, c.KeyFile)
+}
+
+// keyless is a zone without the key for it, and the error of all that is asked of
+// it.
+type keyless struct {
+	error
+	file string
+}
+
+var _ dns.Zone = keyless{}
+
+func (k keyless) Capabilities() dns.Capabilities { return dns.Capabilities{} }
+func (k keyless) Read(context.Context, []cluster.Key) (cluster.Records, error) {
+	return cluster.Records{}, k
+}
+func (k keyless) Apply(context.Context, []cluster.Change) (dns.Receipt, error) { return "", k }
+func (k keyless) Settled(context.Context, dns.Receipt) error                   { return k }
+
+func (k keyless) Unwrap() error { return k.error }
+
+// Is says that a person must act.
+func (k keyless) Is(target error) bool { return target == dns.ErrDamaged }
+
+// Remedy says what can be done.
+func (k keyless) Remedy() []string {
+	return []string{"put the key, as tsig-keygen writes it, into " + k.file + ", or name another file in dns.rfc2136.keyFile of the spec and give that with -f"}
 }
 
 func withEmbedded(ctx context.Context, spec cluster.Spec, h *home.Home, self string, sur cli.Surroundings) (cli.Surroundings, error) {

@@ -132,7 +132,7 @@ func (b *bed) open(t *testing.T, zone string, key tsig.Key) *rfc2136.Provider {
 	if err := os.WriteFile(file, key.Encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := rfc2136.Open(t.Context(), rfc2136.Config{Server: b.Addr().String(), Zone: zone, Timeout: 20 * time.Second}, file)
+	p, err := rfc2136.Open(rfc2136.Config{Server: b.Addr().String(), Zone: zone, Key: key, Timeout: 20 * time.Second}, file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ import (
 const (
 	downloadTimeout = 90 * time.Second
 	maxTarball      = 64 << 20
-	maxEtcd      = 64 << 20
+	maxEtcd         = 64 << 20
 )
 
 // digestFile beside a release says of which tarball it is.

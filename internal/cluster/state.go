@@ -40,6 +40,10 @@ type State struct {
 	// Denied says that Records is unknown because the name server refuses to
 	// show them to us: asking again brings the same.
 	Denied bool `json:"denied,omitempty"`
+	// Remedy is what can be done about records that could not be read, a line
+	// each, if whoever tried knows; Lasting says that asking again brings the same.
+	Remedy  []string `json:"remedy,omitempty"`
+	Lasting bool     `json:"lasting,omitempty"`
 	// Visibility is how far the records have come; without servers where the
 	// primary is the only one, or nothing was published yet.
 	Visibility Seen[Visibility] `json:"visibility"`

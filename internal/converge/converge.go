@@ -146,11 +146,12 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 		}
 		err := l.batch(ctx, p)
 		out.Steps += len(p.Steps)
-		out.Done += len(p.Steps) - count(err)
+		done := len(p.Steps) - count(err)
+		out.Done += done
 		switch {
 		case ctx.Err() != nil:
 			return out, context.Cause(ctx)
-		case final(err):
+		case final(err) && done == 0: // else something may follow from what was done
 			return out, err
 		case pace.keep(ctx, p, err):
 		case len(p.Steps) == 0:
@@ -357,7 +358,7 @@ func mayPass(refusals []plan.Refusal) bool {
 
 // final says whether an error is one that only a person can mend.
 func final(err error) bool {
-	for _, kind := range []error{dns.ErrDenied, dns.ErrOccupied, hosts.ErrForeign, hosts.ErrRefused, hosts.ErrNoPlace, deliver.ErrOccupied, deliver.ErrUnsupported} {
+	for _, kind := range []error{dns.ErrDenied, dns.ErrDamaged, dns.ErrOccupied, hosts.ErrForeign, hosts.ErrRefused, hosts.ErrNoPlace, deliver.ErrOccupied, deliver.ErrUnsupported} {
 		if errors.Is(err, kind) {
 			return true
 		}

@@ -24,7 +24,7 @@ func TestInspectHostileFiles(t *testing.T) {
 		node.FileName:     func(p cluster.Paths) string { return filepath.Join(p.Config, node.FileName) },
 		node.PeerCertFile: func(p cluster.Paths) string { return filepath.Join(p.Config, node.PeerCertFile) },
 		StatusFile:        func(p cluster.Paths) string { return filepath.Join(p.Config, StatusFile) },
-		cluster.BornFile:          func(p cluster.Paths) string { return bornPath(p.Data) },
+		cluster.BornFile:  func(p cluster.Paths) string { return bornPath(p.Data) },
 		cluster.MarkFile:  func(p cluster.Paths) string { return markPath(p.Data) },
 		"first segment": func(p cluster.Paths) string {
 			return filepath.Join(walFolder(p.Data), "0000000000000000-0000000000000000.wal")

@@ -100,7 +100,7 @@ func names(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.Sta
 		var err error
 		if s.Server, err = w.Server.Status(ctx); err != nil {
 			s.Server = cluster.NameServer{Managed: true, Unknown: err.Error()}
-			s.Records = cluster.Unknown[cluster.Records](err.Error())
+			unread(s, err.Error(), err)
 			return
 		}
 	}
@@ -108,17 +108,32 @@ func names(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.Sta
 	for _, name := range append([]string{spec.ServerService(), spec.ClientService()}, spec.RivalServices()...) {
 		keys = append(keys, cluster.Key{Name: name, Type: cluster.SRV})
 	}
-	s.Records, s.Denied = read(ctx, w, keys)
+	if found, ok := read(ctx, w, keys, s); ok {
+		s.Records = cluster.Known(found)
+	}
 }
 
-func read(ctx context.Context, w world.World, keys []cluster.Key) (r cluster.Seen[cluster.Records], denied bool) {
+// read reads record sets. If that fails the records of a state are unknown.
+func read(ctx context.Context, w world.World, keys []cluster.Key, s *cluster.State) (cluster.Records, bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askDNS, fmt.Errorf("no answer within %s", askDNS))
 	defer cancel()
 	found, err := w.DNS.Read(ctx, keys)
 	if err != nil {
-		return cluster.Unknown[cluster.Records](reason(ctx, err)), errors.Is(err, dns.ErrDenied)
+		unread(s, reason(ctx, err), err)
 	}
-	return cluster.Known(found), false
+	return found, err == nil
+}
+
+func unread(s *cluster.State, why string, err error) {
+	s.Records = cluster.Unknown[cluster.Records](why)
+	s.Denied = errors.Is(err, dns.ErrDenied)
+	s.Lasting = s.Denied || errors.Is(err, dns.ErrDamaged)
+	if known, ok := errors.AsType[interface {
+		error
+		Remedy() []string
+	}](err); ok {
+		s.Remedy = known.Remedy()
+	}
 }
 
 // addresses adds the address records of every name that the marker, a service
@@ -147,13 +162,12 @@ func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster
 		name := spec.HostName(m) + "."
 		keys = append(keys, cluster.Key{Name: name, Type: cluster.A}, cluster.Key{Name: name, Type: cluster.AAAA})
 	}
-	more, denied := read(ctx, w, keys)
-	if !more.Known() {
-		s.Records, s.Denied = more, denied
+	more, ok := read(ctx, w, keys, s)
+	if !ok {
 		return
 	}
 	s.Records.Value = s.Records.Value.With([]cluster.Change{{Key: marker}})
-	for _, set := range more.Value.Sets {
+	for _, set := range more.Sets {
 		s.Records.Value = s.Records.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
 	}
 }

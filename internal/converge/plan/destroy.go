@@ -23,9 +23,6 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	if r := copied(state.Control, what); r != nil {
 		return refuse(*r)
 	}
-	if down(state.Server) && (state.Server.Address != "" || len(state.Hosts.Value) > 0) {
-		return Plan{Steps: []Step{StartNameServer{Reason{Why: "records can only be withdrawn where they are served"}}}}
-	}
 	s, refusals := look(spec, state, what)
 	if len(refusals) > 0 {
 		return Plan{Refusals: refusals}

@@ -130,16 +130,17 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 			Remedy:   remedies(ReadHosts)})
 	}
 	if !s.Records.Known() {
-		remedy := remedies(ReachNameServer)
+		remedy := ServerSays.lines(s.Remedy...)
 		switch {
 		case s.Denied:
-			remedy = remedies(CompareKey)
+			remedy = append(remedy, CompareKey.Say())
 		case s.Server.Copy != "":
 			remedy = remedies(PutFolderBack, TakeOver)
+		case !s.Lasting || len(remedy) == 0:
+			remedy = append(remedy, ReachNameServer.Say())
 		}
-		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: !s.Denied && s.Server.Copy == "",
-			Evidence: []string{"the records of " + spec.Domain + " could not be read: " + s.Records.Unknown},
-			Remedy:   remedy})
+		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: !s.Denied && !s.Lasting && s.Server.Copy == "", Remedy: remedy,
+			Evidence: []string{"the records of " + spec.Domain + " could not be read: " + s.Records.Unknown}})
 	}
 	if len(refusals) > 0 {
 		return sit, refusals

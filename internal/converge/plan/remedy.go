@@ -62,6 +62,7 @@ const (
 	ReadControl Way = iota
 	ReadHosts
 	ReachNameServer
+	ServerSays
 	CompareKey
 	RemoveValues
 	OtherDomain
@@ -103,6 +104,7 @@ var texts = [...]string{
 	ReadControl:     "pleiad cannot tell what belongs to this cluster: repair what is named above, then run the command again",
 	ReadHosts:       "make the hosts readable and run the command again",
 	ReachNameServer: "make the name server reachable and run the command again",
+	ServerSays:      "%s",
 	CompareKey:      "compare the key with the server's: its name, algorithm and secret, and the clocks; then see what it may do: {doctor}",
 	RemoveValues:    "remove the values that are not pleiad's",
 	OtherDomain:     "if the records are somebody else's, give this cluster another domain or a discoveryName",

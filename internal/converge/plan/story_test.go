@@ -184,9 +184,12 @@ func (w *story) event(line string, f []string) error {
 		w.records = w.state.Records
 		w.state.Records, w.state.Denied = cluster.Unknown[cluster.Records](rest(2)), false
 	case strings.HasPrefix(line, "records known again"):
-		w.state.Records = w.records
+		w.state.Records, w.state.Lasting, w.state.Remedy = w.records, false, nil
 	case strings.HasPrefix(line, "records denied"):
 		w.state.Records, w.state.Denied = cluster.Unknown[cluster.Records](rest(2)), true
+	case strings.HasPrefix(line, "records damaged"):
+		w.state.Records, w.state.Lasting = cluster.Unknown[cluster.Records](rest(2)), true
+		w.state.Remedy = []string{"put the file back"}
 	case strings.HasPrefix(line, "hosts unknown"):
 		w.state.Hosts = cluster.Unknown[[]cluster.Host](rest(2))
 	case strings.HasPrefix(line, "all name servers agree"):

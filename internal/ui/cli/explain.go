@@ -124,6 +124,7 @@ func classOf(g *globals, err error) (Exit, []string) {
 		{home.ErrNone, NoCluster, "make one: " + g.again("up")},
 		{syscall.ENOSPC, BadState, "free some space and run the command again; nothing is half-written"},
 		{dns.ErrDenied, Denied, "see what the key may do, with: " + g.again("doctor")},
+		{dns.ErrDamaged, BadState, ""},
 		{dns.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
 		{deliver.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
 		{deliver.ErrUnsupported, Failed, ""},

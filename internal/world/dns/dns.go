@@ -94,6 +94,8 @@ var (
 	ErrUnknownOutcome = errors.New("no answer to a sent change")
 	// ErrUnreachable: the name server cannot be asked; no change was sent.
 	ErrUnreachable = errors.New("name server unreachable")
+	// ErrDamaged: what is stored of the zone cannot be read. A person must act.
+	ErrDamaged = errors.New("the zone is damaged")
 	// ErrOccupied: something else listens on the name server's address.
 	ErrOccupied = errors.New("address already in use")
 )

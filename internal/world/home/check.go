@@ -60,7 +60,7 @@ func checkAbandoned(dir string) error {
 
 // theirs are the folders of others in a home. Data that was kept outlives it,
 // and is no reason not to make a new one.
-func theirs() []string { return []string{"dns", "hosts", "kept"} }
+func theirs() []string { return []string{"dns", "dns.damaged", "hosts", "kept"} }
 
 // ours says whether we made a file or folder of this name in a home.
 func ours(name string) bool {

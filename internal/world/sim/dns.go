@@ -144,8 +144,8 @@ func (z Zone) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt,
 	}
 	err := z.c.call(ctx, &op{kind: write, verb: "change records", object: summary(changes), records: records, errs: dnsErrs()}, func(*op) error {
 		w := z.c.w
-		if !w.zone.running {
-			return dnsErrs().failed
+		if !w.zone.running && (w.zone.theirs || w.zone.damaged) {
+			return dnsErrs().failed // our own can be changed in its file
 		}
 		if w.zone.silent {
 			return errParked

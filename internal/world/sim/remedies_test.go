@@ -320,6 +320,7 @@ var tried = map[plan.Way]remedy{
 		befall: func(s *stage) { s.w.zone.running = false },
 		follow: []func(*stage, []string){heal},
 	},
+	plan.ServerSays: {elsewhere: "the words are the provider's: those of package embedded are tried in cmd/pleiad, those of rfc2136 in e2e/dnsservers"},
 	plan.CompareKey: {
 		befall: func(s *stage) { s.denied = true },
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.denied = false }},

@@ -47,7 +47,7 @@ func Create(ctx context.Context, dir, zone string, ip netip.Addr) (address strin
 	if set.Folder, err = folder.Of(beside); err != nil { // a rename keeps it
 		return "", err
 	}
-	key, err := tsig.Generate("pleiad." + set.Zone)
+	key, err := newKey(set.Zone)
 	if err != nil {
 		return "", err
 	}
@@ -67,6 +67,8 @@ func Create(ctx context.Context, dir, zone string, ip netip.Addr) (address strin
 	}
 	return address, durable.SyncFolders(filepath.Dir(dir))
 }
+
+func newKey(zone string) (tsig.Key, error) { return tsig.Generate("pleiad." + zone) }
 
 // chooseAddress chooses where the server listens for as long as its folder
 // exists: members know it.

@@ -11,7 +11,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
 // Names in the server's folder; see the package comment.
@@ -60,7 +62,7 @@ func readSettings(dir string) (settings, error) {
 		return s, err
 	}
 	if err := readJSON(filepath.Join(dir, settingsFile), &s); err != nil {
-		return s, damaged(err)
+		return s, damaged(dir, err)
 	}
 	if s.Version != fileVersion {
 		return s, fmt.Errorf("%s has version %d, this pleiad reads version %d", filepath.Join(dir, settingsFile), s.Version, fileVersion)
@@ -69,12 +71,12 @@ func readSettings(dir string) (settings, error) {
 }
 
 // readState is what the running server wrote; false if none holds the lock of
-// this folder.
+// this folder. A file that cannot be understood says as little as none.
 func readState(dir string) (serverState, bool, error) {
 	var s serverState
 	err := readJSON(filepath.Join(dir, stateFile), &s)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, false, nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotJSON) {
+		return serverState{}, false, nil
 	}
 	if err != nil {
 		return s, false, err
@@ -85,14 +87,30 @@ func readState(dir string) (serverState, bool, error) {
 	return s, s.Folder.Is(dir) && s.Process.Alive(), nil
 }
 
-// damaged hides that a file does not exist: in a folder that appears whole or
-// not at all this is damage, and nobody may take it for a fresh start.
-func damaged(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the folder is damaged: %v", err)
-	}
-	return err
+// trouble is an error with what a person can do about it.
+type trouble struct {
+	error
+	remedies []string
 }
+
+// Unwrap gives the error itself.
+func (t *trouble) Unwrap() error { return t.error }
+
+// Remedy says what a person can do, a line each.
+func (t *trouble) Remedy() []string { return t.remedies }
+
+// damaged is the error of a file that is missing or cannot be understood. It
+// hides that one does not exist: in a folder that appears whole or not at all
+// this is damage, and nobody may take it for a fresh start. A folder that is
+// moved away is gone: the hosts then say which cluster there is.
+func damaged(dir string, err error) error {
+	return &trouble{fmt.Errorf("%w: %v", dns.ErrDamaged, err), []string{
+		"undo what was changed there by hand, or put the file back from a backup",
+		fmt.Sprintf("if that cannot be done, go on without it: mv %s %s; the hosts still say which cluster this is", shell.Quote(dir), shell.Quote(dir+".damaged")),
+	}}
+}
+
+var errNotJSON = errors.New("not readable as JSON")
 
 func readJSON(path string, v any) error {
 	text, err := untrusted.Read(path, untrusted.Small)
@@ -100,7 +118,7 @@ func readJSON(path string, v any) error {
 		return err
 	}
 	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("read %s: %w: %v", path, errNotJSON, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,8 +40,8 @@ type Config struct {
 }
 
 // Provider is the embedded name server as seen from one cluster: its process
-// ([dns.Server]) and its records ([dns.Zone]). Records can be read whether or
-// not the server runs, and changed only while it does.
+// ([dns.Server]) and its records ([dns.Zone]). Records can be read and
+// changed whether or not the server runs.
 type Provider struct {
 	config Config
 	zone   string     // Config.Zone in canonical form
@@ -67,8 +68,9 @@ func New(c Config) (*Provider, error) {
 	return &Provider{config: c, zone: zone}, nil
 }
 
-// Status implements [dns.Server].
-func (p *Provider) Status(context.Context) (cluster.NameServer, error) {
+// Status implements [dns.Server]. A server whose key is lost does not run for
+// us: it does nothing that we ask for, and a start replaces it.
+func (p *Provider) Status(ctx context.Context) (cluster.NameServer, error) {
 	status := cluster.NameServer{Managed: true}
 	set, err := p.settings()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +87,8 @@ func (p *Provider) Status(context.Context) (cluster.NameServer, error) {
 	if err != nil {
 		return status, fmt.Errorf("look for the name server: %w", err)
 	}
-	status.Address, status.Running = set.Address, running && state.serves(p.config.Dir)
+	_, keyless := p.key(ctx)
+	status.Address, status.Running = set.Address, running && state.serves(p.config.Dir) && keyless == nil
 	return status, nil
 }
 
@@ -217,14 +220,18 @@ func (p *Provider) readOffline(ctx context.Context, keys []cluster.Key, status c
 	return records, nil
 }
 
-// Apply implements [dns.Zone].
+// Apply implements [dns.Zone]: through the server while it runs, else in its zone
+// file. A cluster can so be taken down although the server cannot start.
 func (p *Provider) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt, error) {
 	status, err := p.status(ctx)
 	if err != nil {
 		return "", err
 	}
 	if !status.Running {
-		return "", fmt.Errorf("update zone %s: %w: the embedded name server does not run", p.zone, dns.ErrUnreachable)
+		if err := p.applyOffline(ctx, changes); err != nil {
+			return "", fmt.Errorf("update zone %s: %w", p.zone, err)
+		}
+		return "", nil
 	}
 	client, err := p.client(ctx, status.Address)
 	if err != nil {
@@ -234,25 +241,33 @@ func (p *Provider) Apply(ctx context.Context, changes []cluster.Change) (dns.Rec
 }
 
 func (p *Provider) client(ctx context.Context, address string) (*rfc2136.Provider, error) {
-	key, err := tsig.ReadFile(ctx, filepath.Join(p.config.Dir, keyFile))
+	key, err := p.key(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return rfc2136.New(rfc2136.Config{Server: address, Zone: p.zone, Key: key, Timeout: p.config.Timeout})
 }
 
+func (p *Provider) key(ctx context.Context) (tsig.Key, error) {
+	return tsig.ReadFile(ctx, p.path(keyFile))
+}
+
 // Stop implements [dns.Server].
 func (p *Provider) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	state, running, err := readState(p.config.Dir)
-	if err == nil && running {
-		err = state.Process.Stop(ctx, grace)
-	}
-	if err != nil {
+	if err := p.stop(ctx); err != nil {
 		return fmt.Errorf("stop the name server: %w", err)
 	}
 	return nil
+}
+
+func (p *Provider) stop(ctx context.Context) error {
+	state, running, err := readState(p.config.Dir)
+	if err != nil || !running {
+		return err
+	}
+	return state.Process.Stop(ctx, grace)
 }
 
 // grace is how long the server may take to end by itself. It takes a few
@@ -261,16 +276,16 @@ const grace = 5 * time.Second
 
 // Remove implements [dns.Server]. The folder goes as it came, whole: renamed
 // first, deleted after.
-func (p *Provider) Remove(context.Context) error {
+func (p *Provider) Remove(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.remove(); err != nil {
+	if err := p.remove(ctx); err != nil {
 		return fmt.Errorf("remove the name server: %w", err)
 	}
 	return nil
 }
 
-func (p *Provider) remove() error {
+func (p *Provider) remove(ctx context.Context) error {
 	dir, gone := p.config.Dir, p.config.Dir+".gone"
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(os.RemoveAll(gone), os.RemoveAll(dir+".new"))
@@ -278,10 +293,10 @@ func (p *Provider) remove() error {
 	if _, err := p.settings(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // not a folder of ours, or another zone's
 	}
-	lock, err := process.Acquire(filepath.Join(dir, lockFile))
-	if errors.Is(err, process.ErrHeld) {
-		return fmt.Errorf("it runs (%w)", err)
+	if _, running, err := readState(dir); err != nil || running {
+		return cmp.Or(err, process.ErrHeld)
 	}
+	lock, err := p.lock(ctx)
 	if err != nil {
 		return err
 	}

@@ -118,12 +118,19 @@ func TestConformance(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			Down: func() {
-				if err := p.Stop(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			},
 		}
+	})
+}
+
+// While no server runs, records are read and changed in its file, under the same
+// contract.
+func TestConformanceOffline(t *testing.T) {
+	dnstest.Run(t, func(t *testing.T) dnstest.Harness {
+		p := provider(t)
+		if _, err := Create(t.Context(), p.config.Dir, p.zone, p.config.IP); err != nil {
+			t.Fatal(err)
+		}
+		return dnstest.Harness{Zone: p, Domain: "dev.test", Rival: providerAt(t, p.config.Dir, p.config.IP)}
 	})
 }
 
@@ -168,9 +175,6 @@ func TestLife(t *testing.T) {
 	if got, err := p.Read(t.Context(), []cluster.Key{marker.Key}); err != nil || len(got.Sets) != 0 {
 		t.Errorf("Read: %v, %v", got, err)
 	}
-	if _, err := p.Apply(t.Context(), add); !errors.Is(err, dns.ErrUnreachable) {
-		t.Errorf("Apply: %v", err)
-	}
 	for name, act := range map[string]error{"Stop": p.Stop(t.Context()), "Remove": p.Remove(t.Context())} {
 		if act != nil {
 			t.Errorf("%s of what does not exist: %v", name, act)
@@ -209,8 +213,8 @@ func TestLife(t *testing.T) {
 	if got, err := p.Read(t.Context(), []cluster.Key{marker.Key}); err != nil || !cmp.Equal(got.Sets, []cluster.RecordSet{marker}) {
 		t.Errorf("Read of a stopped server: %v, %v", got, err)
 	}
-	if _, err := p.Apply(t.Context(), add); !errors.Is(err, dns.ErrUnreachable) {
-		t.Errorf("Apply to a stopped server: %v", err)
+	if _, err := p.Apply(t.Context(), []cluster.Change{{Key: marker.Key, Old: &marker}}); err != nil {
+		t.Errorf("Apply while it is stopped: %v", err)
 	}
 
 	start(t, p)
@@ -267,6 +271,10 @@ func TestAcknowledgedUpdatesSurviveKill(t *testing.T) {
 	at := 0
 	for round := range 15 {
 		server := stampOf(t, p)
+		client, err := p.client(t.Context(), running(t, p, true)) // the server, never its file
+		if err != nil {
+			t.Fatal(err)
+		}
 		var wg sync.WaitGroup
 		tried := at
 		for n := 0; ; n++ {
@@ -278,7 +286,7 @@ func TestAcknowledgedUpdatesSurviveKill(t *testing.T) {
 					_ = server.Signal(syscall.SIGKILL)
 				})
 			}
-			_, err := p.Apply(t.Context(), []cluster.Change{{Key: marker.Key, Old: value(at), New: value(at + 1)}})
+			_, err := client.Apply(t.Context(), []cluster.Change{{Key: marker.Key, Old: value(at), New: value(at + 1)}})
 			if err != nil {
 				if !errors.Is(err, dns.ErrUnknownOutcome) && !errors.Is(err, dns.ErrUnreachable) {
 					t.Fatal(err)
@@ -405,7 +413,7 @@ func TestOnlyOneServes(t *testing.T) {
 
 func TestDamageIsNeverAFreshStart(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{zoneFile, keyFile, settingsFile} {
+	for _, file := range []string{zoneFile, settingsFile} {
 		p := provider(t)
 		start(t, p)
 		if _, err := p.Apply(t.Context(), []cluster.Change{{Key: marker.Key, New: &marker}}); err != nil {
@@ -417,11 +425,16 @@ func TestDamageIsNeverAFreshStart(t *testing.T) {
 		if err := os.Remove(p.path(file)); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Start(t.Context()); err == nil || !strings.Contains(err.Error(), p.path(file)) {
+		err := p.Start(t.Context())
+		if err == nil || !strings.Contains(err.Error(), p.path(file)) || !errors.Is(err, dns.ErrDamaged) {
 			t.Errorf("Start without %s: %v", file, err)
 		}
-		if file == keyFile {
-			continue // reading offline needs none
+		var t2 *trouble
+		if !errors.As(err, &t2) || !strings.Contains(strings.Join(t2.Remedy(), "\n"), p.config.Dir+".damaged") {
+			t.Errorf("Start without %s: %v, want the way out", file, err)
+		}
+		if _, err := p.Apply(t.Context(), nil); file == settingsFile && err == nil {
+			t.Errorf("Apply without %s: no error", file)
 		}
 		if got, err := p.Read(t.Context(), []cluster.Key{marker.Key}); err == nil || len(got.Sets) > 0 {
 			t.Errorf("Read without %s: %v, %v", file, got, err)

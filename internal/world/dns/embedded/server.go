@@ -33,7 +33,7 @@ type server struct {
 func openServer(ctx context.Context, dir string, set settings, log *slog.Logger) (*server, error) {
 	key, err := tsig.ReadFile(ctx, filepath.Join(dir, keyFile))
 	if err != nil {
-		return nil, damaged(err)
+		return nil, damaged(dir, err)
 	}
 	z, err := loadZone(dir)
 	if err != nil {

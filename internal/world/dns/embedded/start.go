@@ -38,15 +38,11 @@ func (p *Provider) Start(ctx context.Context) error {
 }
 
 func (p *Provider) start(ctx context.Context) error {
-	set, err := p.settings()
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err = Create(ctx, p.config.Dir, p.zone, p.config.IP); err == nil {
-			set, err = p.settings()
-		}
+	set, err := p.folder(ctx)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = p.original(set)
-	}
+	fresh, err := p.rekey(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,12 +53,19 @@ func (p *Provider) start(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case running && state.serves(p.config.Dir):
+	case running && state.serves(p.config.Dir) && !fresh:
 		return p.answers(ctx, set)
-	case running: // from where the folder was
+	case running: // from where the folder was, or with the key that is lost
 		if err := state.Process.Stop(ctx, grace); err != nil {
 			return err
 		}
+	}
+	lock, err := p.lock(ctx)
+	if err == nil {
+		err = lock.Release() // the child takes it
+	}
+	if err != nil {
+		return err
 	}
 	if _, err := loadZone(p.config.Dir); err != nil {
 		return err
@@ -83,6 +86,21 @@ func (p *Provider) start(ctx context.Context) error {
 		return err
 	}
 	return p.answers(ctx, set)
+}
+
+// rekey makes another key where the folder's is missing or no key, and says
+// whether it did. Nobody needs the former one: it stood in this file alone.
+func (p *Provider) rekey(ctx context.Context) (bool, error) {
+	_, err := p.key(ctx)
+	var unreadable *fs.PathError
+	if err == nil || errors.As(err, &unreadable) && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	key, err := newKey(p.zone)
+	if err != nil {
+		return false, err
+	}
+	return true, writeFile(p.path(keyFile), key.Encode())
 }
 
 // collectEarly makes the child collect garbage early: the server lives for weeks

@@ -107,11 +107,11 @@ func loadZone(dir string) (*zone, error) {
 	path := filepath.Join(dir, zoneFile)
 	content, err := untrusted.Read(path, maxStore)
 	if err != nil {
-		return nil, damaged(err)
+		return nil, damaged(dir, err)
 	}
 	z, err := decode(content)
 	if err != nil {
-		return nil, fmt.Errorf("zone file %s: %w", path, err)
+		return nil, damaged(dir, fmt.Errorf("zone file %s: %w", path, err))
 	}
 	return z, nil
 }

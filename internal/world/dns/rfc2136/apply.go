@@ -17,7 +17,7 @@ func (p *Provider) apply(ctx context.Context, changes []cluster.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	m, err := update(p.zone, changes)
+	m, err := Update(p.zone, changes)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (p *Provider) apply(ctx context.Context, changes []cluster.Change) error {
 	return p.outcome(raw, m.Id, mac)
 }
 
-// update is the message that carries out a change set (RFC 2136, section 2):
+// Update is the message that carries out a change set (RFC 2136, section 2):
 //
 //	Old values -> prerequisite: the RRset exists with exactly these values
 //	Old nil    -> prerequisite: the RRset does not exist
@@ -49,7 +49,7 @@ func (p *Provider) apply(ctx context.Context, changes []cluster.Change) error {
 //
 // A server silently ignores records added to a name with a CNAME (section
 // 3.4.2.2), so an added RRset also demands that there is none.
-func update(zone string, changes []cluster.Change) (*wire.Msg, error) {
+func Update(zone string, changes []cluster.Change) (*wire.Msg, error) {
 	m := new(wire.Msg)
 	m.SetUpdate(zone)
 	aliasFree := map[string]bool{}

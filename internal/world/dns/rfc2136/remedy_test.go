@@ -82,7 +82,7 @@ func opened(t *testing.T, server string, key tsig.Key) *rfc2136.Provider {
 	if err := os.WriteFile(file, key.Encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := rfc2136.Open(t.Context(), rfc2136.Config{Server: server, Zone: zone}, file)
+	p, err := rfc2136.Open(rfc2136.Config{Server: server, Zone: zone, Key: key}, file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,15 +53,10 @@ type Provider struct {
 
 var _ dns.Zone = (*Provider)(nil)
 
-// Open is [New] with the key in a file as BIND's tsig-keygen writes it; it
-// takes the place of c.Key. The errors of such a provider have a method Remedy
-// that says, a line each, what a person types or changes against them.
-func Open(ctx context.Context, c Config, keyFile string) (*Provider, error) {
-	key, err := tsig.ReadFile(ctx, keyFile)
-	if err != nil {
-		return nil, err
-	}
-	c.Key = key
+// Open is [New] with the key of a file. The errors of such a provider have a
+// method Remedy that says, a line each, what a person types or changes against
+// them; some of these lines name the file.
+func Open(c Config, keyFile string) (*Provider, error) {
 	p, err := New(c)
 	if err != nil {
 		return nil, err

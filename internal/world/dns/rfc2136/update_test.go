@@ -17,7 +17,7 @@ func TestUpdateMessage(t *testing.T) {
 	}
 	one, two := set("_pleiad.z.", cluster.TXT, "gen=1"), set("_pleiad.z.", cluster.TXT, "gen=2")
 	a, aaaa, srv := set("e.z.", cluster.A, "192.0.2.1"), set("e.z.", cluster.AAAA, "2001:db8::1"), set("_s.z.", cluster.SRV, "0 0 1 e.z.")
-	m, err := update("z.", []cluster.Change{
+	m, err := Update("z.", []cluster.Change{
 		{Key: one.Key, Old: one, New: two},
 		{Key: a.Key, New: a},
 		{Key: aaaa.Key, New: aaaa},
@@ -78,7 +78,7 @@ func TestNothingIsDeletedUnnamed(t *testing.T) {
 			}
 			changes = append(changes, c)
 		}
-		m, err := update("z.", changes)
+		m, err := Update("z.", changes)
 		if err != nil {
 			t.Fatal(err)
 		}
