@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 //	ended PID               wait for the end of a process
 //	killserver FOLDER       kill the name server of a state directory
 //	capture NAME REGEXP     set $NAME to what the group matches in the last output
+//	follow REGEXP [CMD...]  type what the group matches in what was printed last, after CMD
 //	occupy ADDRESS          listen there, which fails if somebody does
 //	vacate                  end all of that
 //	hold STEP CMD...        start a command and stop it at a step boundary
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "members": members, "kill9": kill9, "ended": ended, "killserver": killServer, "capture": capture, "occupy": occupy, "vacate": vacate, "hold": hold, "release": letGo, "interrupt": interrupt,
+			"exits": exits, "members": members, "kill9": kill9, "ended": ended, "killserver": killServer, "capture": capture, "follow": follow, "occupy": occupy, "vacate": vacate, "hold": hold, "release": letGo, "interrupt": interrupt,
 		},
 		RequireUniqueNames: true,
 	})
@@ -147,11 +148,31 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: capture NAME REGEXP")
 	}
-	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
-	if len(found) != 2 {
-		ts.Fatalf("the output holds no %s with one group", args[1])
-	}
+	found := printed(ts, args[1])
 	ts.Setenv(args[0], found[1])
+}
+
+// printed is what was printed last, as far as a pattern matches it.
+func printed(ts *testscript.TestScript, pattern string) []string {
+	found := regexp.MustCompile("(?m)" + pattern).FindStringSubmatch(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
+	if len(found) != 2 {
+		ts.Fatalf("neither stdout nor stderr holds %s with one group", pattern)
+	}
+	return found
+}
+
+// follow does what a remedy says, as a person at a shell does: what is typed is
+// what was printed, and not what a script says that it should have been.
+func follow(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 1 {
+		ts.Fatalf("usage: follow REGEXP [CMD...]")
+	}
+	found := printed(ts, args[0])
+	line := strings.Join(append(args[1:], found[1]), " ")
+	ts.Logf("[typed] %s", line)
+	if err := ts.Exec("sh", "-c", line); (err != nil) != neg {
+		ts.Fatalf("%s: %v", line, err)
+	}
 }
 
 func occupy(ts *testscript.TestScript, neg bool, args []string) {

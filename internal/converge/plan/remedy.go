@@ -23,21 +23,33 @@ func (r Remedy) String() string {
 }
 
 // Spelled is the remedy with its commands written by command, which gets what
-// follows the name of the program. Only whoever was called knows the flags that
-// name this cluster; without them the command would be about another one.
+// follows the name of the program, or [Again]. Only whoever was called knows the
+// flags that name this cluster; without them the command would be about another
+// one.
 func (r Remedy) Spelled(command func(arguments string) string) Remedy {
 	r.command = command
 	return r
 }
 
+// Again stands for the commands that destroy the cluster and make it again. To
+// destroy it forgets its spec, so the second one has to say it.
+const Again = "destroy, up"
+
+func pleiad(arguments string) string {
+	if arguments == Again {
+		return "pleiad destroy && pleiad up"
+	}
+	return "pleiad " + arguments
+}
+
 // commands replaces the marks that stand for commands of pleiad in a form.
 func commands(command func(arguments string) string) *strings.Replacer {
 	if command == nil {
-		command = func(arguments string) string { return "pleiad " + arguments }
+		command = pleiad
 	}
 	var pairs []string
 	for _, c := range []struct{ mark, arguments string }{{"{up}", "up"}, {"{destroy}", "destroy"}, {"{status}", "status"},
-		{"{doctor}", "doctor"}, {"{take-over}", "take-over"}, {"{remove}", "etcdctl -- member remove"}} {
+		{"{doctor}", "doctor"}, {"{take-over}", "take-over"}, {"{remove}", "etcdctl -- member remove"}, {"{start-over}", Again}} {
 		pairs = append(pairs, c.mark, strings.ReplaceAll(command(c.arguments), "%", "%%"))
 	}
 	return strings.NewReplacer(pairs...)
@@ -120,7 +132,7 @@ var texts = [...]string{
 	DeleteRecords:   "delete these records if nobody needs them",
 	SetTLSBack:      "set tls back, or make a new cluster beside this one and move the data",
 	SetMembersBack:  "set members: %d",
-	StartOver:       "start over, without what is stored in it: {destroy} && {up}",
+	StartOver:       "start over, without what is stored in it: {start-over}",
 	ReachHost:       "see what is wrong with the host, repair it and run the command again: {doctor}",
 	ReachPlace:      "make it reachable and run the command again, or remove its address from the spec if the machine is gone for good",
 	PlaceSays:       "%s",

@@ -107,6 +107,7 @@ func (o *certificateOptions) run(ctx context.Context) error {
 // obstructed says what to do about a file in the way.
 func (o *certificateOptions) obstructed(act string, obstacle *handout.Obstacle) error {
 	f := &failure{act: act, err: obstacle, exit: Occupied}
+	elsewhere := "write to another folder: --to FOLDER"
 	switch obstacle.Remedy {
 	case handout.Renew:
 		f.hints = append(f.hints, "issue anew for the key that is there: "+o.again("certificate "+o.request.Name+" --renew"+o.rest()))
@@ -116,7 +117,10 @@ func (o *certificateOptions) obstructed(act string, obstacle *handout.Obstacle) 
 	case handout.AsBefore:
 		f.hints = append(f.hints, "give or leave out --no-user as before")
 	}
-	f.hints = append(f.hints, "or write to another folder: --to FOLDER")
+	if len(f.hints) > 0 {
+		elsewhere = "or " + elsewhere
+	}
+	f.hints = append(f.hints, elsewhere)
 	return f
 }
 

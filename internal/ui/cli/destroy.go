@@ -91,7 +91,7 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 	loop.Report, loop.Patience, loop.Boundary = live, o.patience(t.spec), breakpoint(o.system)
 	result, err := loop.Run(ctx)
 	live.Close()
-	out.Take(result, o.again)
+	out.Take(result, o.spelled(t))
 	if err != nil || !out.Reached {
 		return out, errors.Join(err, lock.Release())
 	}
@@ -176,7 +176,7 @@ func (o *destroyOptions) consent(ctx context.Context, t target, state cluster.St
 		goes = append(goes, "  no hosts")
 	}
 	road := plan.Road(o.planner(), t.spec, state)
-	for _, refusal := range render.NewRoad(t.spec, road, o.again).Refusals {
+	for _, refusal := range render.NewRoad(t.spec, road, o.spelled(t)).Refusals {
 		goes = append(goes, "  but: "+refusal.String())
 	}
 	return consent(ctx, o.system, o.globals, "destroy", goes)

@@ -73,6 +73,11 @@ func TestExplainShowsTheLine(t *testing.T) {
 func TestExplainInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
+	// Before the spec is stored, only what was typed says what was wanted.
+	typed := &globals{flags: spec.Flags{Cluster: ptr("c"), Domain: ptr("d.example"), Members: ptr(5), TLS: ptr("off")}, command: "up"}
+	if f := explain(ctx, typed, nil); f.Error != "interrupted: run pleiad up --cluster c --domain d.example --members 5 --tls off again to go on" {
+		t.Errorf("with flags: %q", f.Error)
+	}
 	for command, want := range map[string]string{
 		"up":      "interrupted: run pleiad up -f a.yaml again to go on",
 		"destroy": "interrupted: run pleiad destroy -f a.yaml again to go on",

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
-	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 type initOptions struct {
@@ -54,7 +53,8 @@ func (o *initOptions) run() error {
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return &failure{act: act, err: errors.New("it exists"), exit: Occupied, hints: []string{"write another one: pleiad init -f OTHER.yaml", "see what would be in it: pleiad init"}}
+		return &failure{act: act, err: errors.New("it exists"), exit: Occupied, hints: []string{
+			"write another one: " + o.inFile("OTHER.yaml").again("init"), "see what would be in it: " + o.inFile("").again("init")}}
 	}
 	if err != nil {
 		return cannot(act, err)
@@ -63,7 +63,7 @@ func (o *initOptions) run() error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return cannot(act, errors.Join(err, os.Remove(path)))
 	}
-	fmt.Fprintf(o.system.Out, "wrote %s; change it, then: pleiad up -f %s\n", path, shell.Quote(path))
+	fmt.Fprintf(o.system.Out, "wrote %s; change it, then: %s\n", path, o.again("up"))
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/given"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
@@ -28,7 +31,8 @@ type globals struct {
 	output   string
 	verbose  bool
 	timeout  time.Duration
-	command  string // the one that runs
+	command  string   // the one that runs
+	own      []string // its own flags that were given, but for --yes
 	opened   []func() error
 	text     []byte // of the spec file, once it has been read
 }
@@ -78,9 +82,27 @@ func (g *globals) register(root *cobra.Command, s *System) {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{"auto", "off"}, cobra.ShellCompDirectiveNoFileComp))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		g.command = cmd.Name()
+		g.command, g.own = cmd.Name(), ownFlags(cmd)
 		return g.check(cmd)
 	}
+}
+
+// ownFlags are the flags of a command that were given, to be typed again. Consent
+// is given anew each time.
+func ownFlags(cmd *cobra.Command) []string {
+	var out []string
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		switch {
+		case !f.Changed || f.Name == "yes":
+		case f.Value.String() == "true":
+			out = append(out, "--"+f.Name)
+		case f.Value.Type() == "bool":
+			out = append(out, "--"+f.Name+"=false")
+		default:
+			out = append(out, "--"+f.Name, shell.Quote(f.Value.String()))
+		}
+	})
+	return out
 }
 
 // check finds wrong values that no single command would notice first.
@@ -118,7 +140,9 @@ func (g *globals) printer(s *System) render.Printer {
 	return render.Printer{Format: g.format(), Screen: screen}
 }
 
-// again is a command line for the same cluster as this one.
+// again is a command line for the same cluster as this one. The command that
+// runs is repeated with what it was asked for: without --keep-data, a destroy
+// that is typed again deletes what was to be kept.
 func (g *globals) again(command string) string {
 	// Flags of ours stand before what is another program's.
 	command, theirs, more := strings.Cut(command, " -- ")
@@ -135,10 +159,72 @@ func (g *globals) again(command string) string {
 	if g.stateDir != "" {
 		add("--state-dir", g.stateDir)
 	}
+	if command == "up" || command == g.command {
+		words = append(words, g.wanted()...)
+	}
+	if command == g.command {
+		words = append(words, g.own...)
+	}
 	if more {
 		words = append(words, "--", theirs)
 	}
 	return strings.Join(words, " ")
+}
+
+// spelled writes the commands of remedies for the cluster of a target. To destroy
+// it forgets its spec: where that was not in a file, and is not the default, the
+// command after that says it, in flags as far as they can.
+func (g *globals) spelled(t target) func(string) string {
+	return func(arguments string) string {
+		if arguments != plan.Again {
+			return g.again(arguments)
+		}
+		if g.flags.File != "" || t.stored == nil {
+			return g.again("destroy") + " && " + g.again("up")
+		}
+		if in, ok := inFlags(t.spec); ok {
+			anew := &globals{flags: in, stateDir: g.stateDir}
+			return g.again("destroy") + " && " + anew.again("up")
+		}
+		file := string(t.spec.Cluster) + ".yaml"
+		return "cp -i " + shell.Quote(filepath.Join(t.home.Dir(), "spec.yaml")) + " " + file + " && " + g.again("destroy") + " && " + g.inFile(file).again("up")
+	}
+}
+
+// inFlags says a spec in flags, those of defaults left out; false if it says more
+// than flags can.
+func inFlags(s cluster.Spec) (spec.Flags, bool) {
+	var f spec.Flags
+	usual := spec.Default()
+	if s.Cluster != usual.Cluster {
+		f.Cluster = ptr(string(s.Cluster))
+	}
+	if s.Domain != string(s.Cluster)+".test" {
+		f.Domain = ptr(s.Domain)
+	}
+	if s.Members != usual.Members {
+		f.Members = ptr(s.Members)
+	}
+	if !s.TLS {
+		f.TLS = ptr("off")
+	}
+	said, err := f.Apply(usual)
+	return f, err == nil && reflect.DeepEqual(said, s)
+}
+
+// wanted are the flags that say what the cluster is to be.
+func (g *globals) wanted() []string {
+	var out []string
+	if v := g.flags.Domain; v != nil {
+		out = append(out, "--domain", shell.Quote(*v))
+	}
+	if v := g.flags.Members; v != nil {
+		out = append(out, "--members", strconv.Itoa(*v))
+	}
+	if v := g.flags.TLS; v != nil {
+		out = append(out, "--tls", shell.Quote(*v))
+	}
+	return out
 }
 
 // clusters are the names of those that are known here, for completion and
@@ -179,7 +265,7 @@ func (g *globals) find(ctx context.Context, s *System) (target, error) {
 		return t, err
 	}
 	if t.spec, err = spec.FromFlags(g.flags, g.readOnce(ctx)); err != nil {
-		return t, badSpec(err)
+		return t, badSpec(g.flags.File, err)
 	}
 	// The spec is kept for commands that are typed elsewhere.
 	if err = spec.Resolve(&t.spec, filepath.Abs); err != nil {
@@ -215,7 +301,7 @@ func (g *globals) readOnce(ctx context.Context) func(string) ([]byte, error) {
 }
 
 // badSpec is a spec that cannot be read at all.
-func badSpec(err error) error {
+func badSpec(name string, err error) error {
 	var problems *spec.Error
 	if errors.As(err, &problems) || errors.Is(err, context.Canceled) {
 		return err
@@ -224,7 +310,11 @@ func badSpec(err error) error {
 	if errors.As(err, &file) {
 		err = file
 	}
-	return &failure{act: "read the spec", err: err, exit: BadSpec, hints: []string{"write one to start from: pleiad init -f pleiad.yaml"}}
+	f := &failure{act: "read the spec", err: err, exit: BadSpec}
+	if errors.Is(err, fs.ErrNotExist) {
+		f.hints = []string{"write one to start from: pleiad init -f " + shell.Quote(name)}
+	}
+	return f
 }
 
 // stored is the spec that was used last.
@@ -251,12 +341,17 @@ func (g *globals) recall(t *target) (err error) {
 		t.spec, err = g.flags.Apply(*t.stored)
 	case t.home.Claimed():
 		return &failure{act: "find the spec of cluster " + string(t.spec.Cluster), err: lostSpec(t.home), hints: []string{
-			"else say it again, with what the cluster had: " + g.again(g.command) + " -f pleiad.yaml",
+			"else say it again, with what the cluster had: " + g.inFile("pleiad.yaml").again(g.command),
 			"a file to start from: pleiad init --hosts " + seat.Hosts + " --dns " + seat.DNS + " -f pleiad.yaml"}}
 	case g.flags.Domain == nil:
 		t.spec.Domain = seat.Domain
 	}
 	return err
+}
+
+// inFile is the same command with a spec file, which says it all.
+func (g *globals) inFile(name string) *globals {
+	return &globals{flags: spec.Flags{File: name}, stateDir: g.stateDir, command: g.command, own: g.own}
 }
 
 func lostSpec(h *home.Home) *home.Error {

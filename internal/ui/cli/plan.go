@@ -59,7 +59,7 @@ func (o *planOptions) run(ctx context.Context) error {
 	if err := o.sameZone(ctx, o.system, t, state, o.command); err != nil {
 		return err
 	}
-	road := render.NewRoad(t.spec, plan.Road(next, t.spec, state), o.again)
+	road := render.NewRoad(t.spec, plan.Road(next, t.spec, state), o.spelled(t))
 	if err := o.printer(o.system).Show(road); err != nil {
 		return cannot(act, err)
 	}

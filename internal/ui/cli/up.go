@@ -137,7 +137,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	if err := o.sameZone(ctx, o.system, t, state, o.command); err != nil {
 		return out, err
 	}
-	road := render.NewRoad(t.spec, plan.Road(plan.Up, t.spec, state), o.again)
+	road := render.NewRoad(t.spec, plan.Road(plan.Up, t.spec, state), o.spelled(t))
 	if road.Brief = true; road.Steps() > 0 {
 		shown := road
 		shown.Refusals = nil // at the end, with all that was done before
@@ -160,7 +160,7 @@ func (o *upOptions) converge(ctx context.Context, t target) (render.Outcome, err
 	loop.Report, loop.Seen = live, &state
 	result, err := loop.Run(ctx)
 	live.Close()
-	out.Take(result, o.again)
+	out.Take(result, o.spelled(t))
 	err = errors.Join(err, settle(t, kept, result, err))
 	if err != nil || !result.Reached() {
 		return out, err

@@ -75,6 +75,9 @@ func (r Request) Issue(ctx context.Context, h *home.Home) (time.Time, error) {
 	} else {
 		err = free(files.Key, files.Cert)
 	}
+	if errors.Is(err, fs.ErrExist) {
+		err = r.inTheWay(ctx, files, err)
+	}
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -94,8 +97,10 @@ func (r Request) Issue(ctx context.Context, h *home.Home) (time.Time, error) {
 		return client.NotAfter, err
 	}
 	for _, f := range []durable.File{durable.Private(files.Key, client.Key), certificate} {
-		if err := durable.Create(f); err != nil {
-			return time.Time{}, inTheWay(f.Path, err)
+		if err := durable.Create(f); errors.Is(err, fs.ErrExist) {
+			return time.Time{}, &Obstacle{f.Path, "it exists", Elsewhere}
+		} else if err != nil {
+			return time.Time{}, err
 		}
 	}
 	return client.NotAfter, nil
@@ -106,20 +111,30 @@ func free(paths ...string) error {
 	for _, path := range paths {
 		_, err := os.Lstat(path)
 		if err == nil {
-			err = fs.ErrExist
+			return &fs.PathError{Path: path, Err: fs.ErrExist}
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return inTheWay(path, err)
+			return err
 		}
 	}
 	return nil
 }
 
-func inTheWay(path string, err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return &Obstacle{path, "it exists", Renew}
+// inTheWay is the obstacle of a file that exists. To renew is a remedy only
+// where it would succeed.
+func (r Request) inTheWay(ctx context.Context, files Files, err error) error {
+	o := &Obstacle{files.Key, "it exists", Elsewhere}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		o.Path = path.Path
 	}
-	return err
+	key, _, err := r.former(ctx, files)
+	if err == nil {
+		_, err = pki.ParseKey("key", key)
+	}
+	if err == nil {
+		o.Remedy = Renew
+	}
+	return o
 }
 
 // former is the key to issue for, and the file of its certificate, which keeps
@@ -127,7 +142,11 @@ func inTheWay(path string, err error) error {
 func (r Request) former(ctx context.Context, files Files) (key []byte, certificate durable.File, err error) {
 	key, err = given.Read(ctx, files.Key, given.Key)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, certificate, &Obstacle{files.Key, "there is no key to renew a certificate for", First}
+		o := &Obstacle{files.Key, "there is no key to renew a certificate for", First}
+		if free(files.Cert) != nil { // a first one would not be written either
+			o.Remedy = Elsewhere
+		}
+		return nil, certificate, o
 	}
 	if err != nil {
 		return nil, certificate, err

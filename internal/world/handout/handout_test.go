@@ -109,13 +109,22 @@ func TestObstacles(t *testing.T) {
 		file    string
 		remedy  handout.Remedy
 	}{
-		{"a key", func(t *testing.T, folder string) { put(t, folder, "app.key") }, nil, "app.key", handout.Renew},
-		{"a certificate", func(t *testing.T, folder string) { put(t, folder, "app.crt") }, nil, "app.crt", handout.Renew},
+		{"what is no key", func(t *testing.T, folder string) { put(t, folder, "app.key") }, nil, "app.key", handout.Elsewhere},
+		{"a key without its certificate", func(t *testing.T, folder string) {
+			issue(t, h, request(folder))
+			if err := os.Remove(filepath.Join(folder, "app.crt")); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, "app.key", handout.Renew},
+		{"a certificate", func(t *testing.T, folder string) { issue(t, h, request(folder)) }, nil, "app.key", handout.Renew},
+		{"a certificate of another kind", func(t *testing.T, folder string) { issue(t, h, request(folder)) }, func(r *handout.Request) { r.NoUser = true }, "app.key", handout.Elsewhere},
+		{"a certificate without its key", func(t *testing.T, folder string) { put(t, folder, "app.crt") }, nil, "app.crt", handout.Elsewhere},
+		{"a certificate without its key to renew", func(t *testing.T, folder string) { put(t, folder, "app.crt") }, func(r *handout.Request) { r.Renew = true }, "app.key", handout.Elsewhere},
 		{"a link to nowhere", func(t *testing.T, folder string) {
 			if err := os.Symlink("nowhere", filepath.Join(folder, "app.key")); err != nil {
 				t.Fatal(err)
 			}
-		}, nil, "app.key", handout.Renew},
+		}, nil, "app.key", handout.Elsewhere},
 		{"another cluster's CA", func(t *testing.T, folder string) {
 			r := request(folder)
 			r.Name = "other"
