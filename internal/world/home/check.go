@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
 // checkFolder says whether a folder is one that we can rely on: a real one,
@@ -28,7 +30,7 @@ func checkFolder(dir string, uid int) error {
 	}
 	if permissions(info)&0o022 != 0 {
 		return &Error{Path: dir, Problem: fmt.Sprintf("others can write to it (mode %04o)", info.Mode().Perm()),
-			Hint: "if you trust what is in it: chmod 700 " + dir, Kind: ErrForeign}
+			Hint: "if you trust what is in it: chmod 700 " + shell.Quote(dir), Kind: ErrForeign}
 	}
 	return nil
 }
@@ -77,7 +79,7 @@ func checkSecret(path string) error {
 	}
 	if permissions(info)&0o077 != 0 {
 		return &Error{Path: path, Problem: fmt.Sprintf("others can read the key (mode %04o)", info.Mode().Perm()),
-			Hint: "if nobody has read it: chmod 600 " + path, Kind: ErrDamaged}
+			Hint: "if nobody has read it: chmod 600 " + shell.Quote(path), Kind: ErrDamaged}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -98,6 +99,12 @@ func (h *Home) operator(ca pki.ClientCA) (*tls.Certificate, *x509.Certificate, e
 
 // pair reads two files of pki/, nil for one that does not exist.
 func (h *Home) pair(cert, key string) (certPEM, keyPEM []byte, err error) {
+	if info, err := os.Lstat(h.path(pkiFolder)); err == nil && !info.IsDir() {
+		// What leads to the CAs must not be moved away: then there would be none,
+		// and others would be made.
+		return nil, nil, &Error{Path: h.path(pkiFolder), Problem: fmt.Sprintf("want a folder, not a %s", kind(info)),
+			Hint: "put the folder itself there, or " + restore, Kind: ErrForeign}
+	}
 	if err := checkFolder(h.path(pkiFolder), self()); err != nil {
 		return nil, nil, orNone(err)
 	}
