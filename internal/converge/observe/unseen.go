@@ -8,7 +8,6 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world"
-	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // unseen are the hosts on places that could not be inspected, and the places
@@ -64,13 +63,12 @@ func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.
 // nothing else speaks of. It looks only where something was lost, or is about to
 // be forgotten.
 func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.State, lost []cluster.Host) []cluster.Host {
-	tracer, able := w.Hosts.(hosts.Tracer)
 	m, marked := markerOf(spec, s)
 	copied := slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Copy != "" })
-	if !able || !s.Hosts.Known() || marked && m.Phase != cluster.Destroying && len(lost) == 0 && !copied {
+	if !s.Hosts.Known() || marked && m.Phase != cluster.Destroying && len(lost) == 0 && !copied {
 		return lost
 	}
-	found, err := tracer.Trace(ctx)
+	found, err := w.Hosts.Trace(ctx)
 	if err != nil { // what cannot be traced is missing
 		return lost
 	}

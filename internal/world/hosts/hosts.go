@@ -32,10 +32,7 @@ type Provider interface {
 	// refuses (ErrBusy) while a member runs on it: stopping is a step of its
 	// own.
 	Terminate(ctx context.Context, name cluster.MemberName, fate DataFate) error
-}
 
-// Tracer is a Provider that may still find a member whose host is gone.
-type Tracer interface {
 	// Trace returns what still runs of hosts that were removed by other means
 	// than Terminate: Name and Paths as they were, and in Node the process. Each
 	// is proven to be of a host of this provider; what is not proven is left

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // A host goes astray when no listing has it any more while its member runs on:
@@ -37,7 +36,7 @@ func (w *World) strays() []*host {
 	return slices.DeleteFunc(slices.Clone(w.hosts), func(h *host) bool { return h.of != w.opts.Spec.Cluster || !h.astray || h.process == nil })
 }
 
-// Trace implements hosts.Tracer. Not every process can be proven to be a
+// Trace implements hosts.Provider. Not every process can be proven to be a
 // member's.
 func (p Hosts) Trace(ctx context.Context) ([]cluster.Host, error) {
 	var out []cluster.Host
@@ -55,8 +54,6 @@ func (p Hosts) Trace(ctx context.Context) ([]cluster.Host, error) {
 	}
 	return out, nil
 }
-
-var _ hosts.Tracer = Hosts{}
 
 // End is a person who ends the members that a text names and whose hosts are
 // astray.

@@ -192,6 +192,11 @@ func (p provider) Terminate(ctx context.Context, name cluster.MemberName, fate h
 	return p.Provider.Terminate(ctx, name, fate)
 }
 
+func (p provider) Trace(ctx context.Context) (found []cluster.Host, err error) {
+	defer p.done(time.Now(), "hosts", "trace members without a host", func() string { return fmt.Sprintf("%d", len(found)) }, &err)
+	return p.Provider.Trace(ctx)
+}
+
 type deliverer struct {
 	deliver.Deliverer
 	tracer

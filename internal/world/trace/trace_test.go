@@ -45,6 +45,7 @@ func (e echo) Compare(context.Context, []cluster.Key, cluster.Records) (cluster.
 }
 func (e echo) Launch(context.Context, cluster.MemberName, cluster.Token) error     { return e.err }
 func (e echo) Terminate(context.Context, cluster.MemberName, hosts.DataFate) error { return e.err }
+func (e echo) Trace(context.Context) ([]cluster.Host, error)                       { return []cluster.Host{host()}, e.err }
 func (e echo) View(context.Context, cluster.Host) (cluster.View, error) {
 	return cluster.View{ID: 0xa1}, e.err
 }
@@ -106,6 +107,7 @@ func everything(w world.World) []any {
 	add(w.Server.Start(ctx), w.Server.Stop(ctx), w.Server.Remove(ctx))
 	two(w.Hosts.List(ctx))
 	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Terminate(ctx, "etcd-a", hosts.DeleteData))
+	two(w.Hosts.Trace(ctx))
 	two(w.Deliver.Inspect(ctx, host()))
 	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
 	two(w.Etcd.View(ctx, host()))

@@ -9,12 +9,9 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/process"
-	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
-var _ hosts.Tracer = (*Provider)(nil)
-
-// Trace implements hosts.Tracer: a member holds the lock in its folder for as
+// Trace implements hosts.Provider: a member holds the lock in its folder for as
 // long as it runs, also when the folder was removed.
 func (p *Provider) Trace(ctx context.Context) ([]cluster.Host, error) {
 	if ctx.Err() != nil {

@@ -186,6 +186,10 @@ func tally(seen []sight) string {
 	return strings.Join(parts, "; ")
 }
 
+// Trace implements hosts.Provider. Nothing is found: a machine that is no longer
+// in the spec is not asked.
+func (p *Provider) Trace(context.Context) ([]cluster.Host, error) { return nil, nil }
+
 // Terminate implements hosts.Provider. The claim goes last: as long as
 // anything is left, the machine is the cluster's.
 func (p *Provider) Terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) error {
