@@ -144,6 +144,7 @@ func (a Authority) Issue(ctx context.Context, name cluster.MemberName, _ []strin
 // Forget implements authority.Authority.
 func (a Authority) Forget(ctx context.Context) error {
 	return a.on(ctx, write, "forget", func(c *cluster.Control) error {
+		a.c.w.rules.disowns(a.c, c.Owner)
 		*c = cluster.Control{}
 		return nil
 	})

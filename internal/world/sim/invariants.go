@@ -41,7 +41,8 @@ type rules struct {
 
 // life is what is known of one incarnation.
 type life struct {
-	ids map[cluster.ID]bool
+	owner cluster.Owner // who claimed it first
+	ids   map[cluster.ID]bool
 	// members are the IDs that had data, names those of their hosts.
 	members map[cluster.MemberID]bool
 	names   map[cluster.MemberName]bool
@@ -158,6 +159,15 @@ func (r *rules) changed(c *Controller, changes []cluster.Change, before cluster.
 	r.publishes(c, is, changes, after)
 }
 
+// disowns: who made a cluster forgets it only when nothing of it is left that
+// could be seen (rule R1).
+func (r *rules) disowns(c *Controller, o cluster.Owner) {
+	for _, h := range r.ours() {
+		since := max(h.made, h.back)
+		r.must("R1", r.life(h.Token).owner != o || o == "" || since > c.listed, "%s forgets the cluster although host %s exists", c.Name, h.Name)
+	}
+}
+
 // turns checks the marker's way: claim, seal, destroy, gone (rules R1, R2,
 // R11).
 func (r *rules) turns(c *Controller, was, is *cluster.Marker) {
@@ -203,6 +213,7 @@ func (r *rules) claims(c *Controller, m cluster.Marker) {
 		r.must("R1", unseen, "%s bootstraps although host %s of token %s exists", c.Name, h.Name, h.Token)
 	}
 	r.must("R1", r.lives[m.Token] == nil, "%s bootstraps under token %s again", c.Name, m.Token)
+	r.life(m.Token).owner = m.Owner
 	for _, n := range m.Members {
 		r.must("R6", !r.used[n], "%s claims the used name %s", c.Name, n)
 	}
