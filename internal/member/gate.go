@@ -32,8 +32,7 @@ type Answers struct {
 func Check(g node.Gate, rival string, a Answers) []string {
 	wrong := checkExpected(g)
 	wrong = append(wrong, checkServices(g, a.Services)...)
-	switch {
-	case rival == "":
+	switch { // without a rival there is no answer about it
 	case !a.Rival.Known():
 		wrong = append(wrong, fmt.Sprintf("%s cannot be looked up, want it absent: %s", rival, a.Rival.Unknown))
 	case len(a.Rival.Value) > 0:
