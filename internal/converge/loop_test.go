@@ -33,7 +33,8 @@ type empty struct {
 func (*empty) Read(context.Context, []cluster.Key) (cluster.Records, error) {
 	return cluster.Records{}, nil
 }
-func (*empty) List(context.Context) (hosts.Listing, error) { return hosts.Listing{}, nil }
+func (*empty) List(context.Context) (hosts.Listing, error)   { return hosts.Listing{}, nil }
+func (*empty) Trace(context.Context) ([]cluster.Host, error) { return nil, nil }
 func (e *empty) Inspect(context.Context) (cluster.Control, error) {
 	e.looks++
 	e.look()

@@ -40,7 +40,7 @@ func (p Plan) withServer(start StartNameServer) Plan {
 			}
 		}
 	}
-	return Plan{Steps: steps, Together: true, Refusals: p.Refusals}
+	return Plan{Steps: steps, Together: len(steps) > 1, Refusals: p.Refusals}
 }
 
 func towards(spec cluster.Spec, state cluster.State) Plan {

@@ -40,6 +40,10 @@ func (hostileKeys) Inspect(context.Context) (cluster.Control, error) {
 	return cluster.Control{}, errors.New("key: " + hostile)
 }
 
+func (hostileHosts) Trace(context.Context) ([]cluster.Host, error) {
+	return nil, errors.New("trace: " + hostile)
+}
+
 func (hostileEtcd) View(context.Context, cluster.Host) (cluster.View, error) {
 	return cluster.View{}, errors.New("etcd: " + hostile)
 }
