@@ -63,9 +63,21 @@ func (a account) fit() error {
 	return misfit(why, remedy)
 }
 
-func misfit(why, remedy string) error {
-	return fmt.Errorf("user %s: %w: %s; %s", node.MachineUser, ErrAccount, why, remedy)
+// Misfit is why an account cannot be the member's, and what mends that.
+type Misfit struct {
+	Why    string `json:"why"`
+	Remedy string `json:"remedy"`
 }
+
+func misfit(why, remedy string) error {
+	return &Misfit{fmt.Sprintf("user %s: %v: %s", node.MachineUser, ErrAccount, why), remedy}
+}
+
+// Error implements error.
+func (m *Misfit) Error() string { return m.Why + "; " + m.Remedy }
+
+// Unwrap gives the kind.
+func (m *Misfit) Unwrap() error { return ErrAccount }
 
 // rename is the command that gives the name to nobody: useradd needs it to be
 // free as a user's and as a group's. usermod refuses while a process has the ID,
@@ -154,8 +166,8 @@ func (h *Host) entry(ctx context.Context, database string) (line string, found b
 }
 
 // unfit is why the account that is there would be refused, or why none could be
-// made; empty if all is well.
-func (h *Host) unfit(ctx context.Context) string {
+// made; zero if all is well.
+func (h *Host) unfit(ctx context.Context) Misfit {
 	a, found, err := h.account(ctx)
 	switch {
 	case err != nil:
@@ -164,8 +176,12 @@ func (h *Host) unfit(ctx context.Context) string {
 	default:
 		err = a.free()
 	}
-	if err != nil {
-		return err.Error()
+	var bad *Misfit
+	switch {
+	case err == nil:
+		return Misfit{}
+	case errors.As(err, &bad):
+		return *bad
 	}
-	return ""
+	return Misfit{err.Error(), "see there why it cannot be read: getent passwd " + node.MachineUser}
 }

@@ -81,8 +81,8 @@ func TestAccount(t *testing.T) {
 			if refused := errors.Is(err, ErrAccount); refused != (tt.says != "") || refused && (!strings.Contains(err.Error(), tt.says) || !strings.HasSuffix(err.Error(), tt.remedy)) {
 				t.Errorf("for a delivery: %v, want %q%s", err, tt.says, tt.remedy)
 			}
-			if why := h.unfit(t.Context()); (why != "") != (tt.says != "") || !strings.Contains(why, tt.says) {
-				t.Errorf("for the doctor: %q, want %q", why, tt.says)
+			if bad := h.unfit(t.Context()); !strings.Contains(bad.Why, tt.says) || bad.Remedy != strings.TrimPrefix(tt.remedy, "; ") {
+				t.Errorf("for the doctor: %+v, want %q%s", bad, tt.says, tt.remedy)
 			}
 			if u, err := h.machineUser(t.Context(), false); err != nil || u.Ours != tt.ours {
 				t.Errorf("for a look: %+v, %v, want ours %t", u, err, tt.ours)
@@ -98,8 +98,8 @@ func TestAccountIsMade(t *testing.T) {
 	if got, err := h.machineUser(t.Context(), false); err != nil || got != (User{}) || u.made != 0 {
 		t.Errorf("for a look: %+v, %v, made %d times, want none", got, err, u.made)
 	}
-	if why := h.unfit(t.Context()); why != "" {
-		t.Errorf("for the doctor: %q, want that there is none yet to be fine", why)
+	if bad := h.unfit(t.Context()); bad != (Misfit{}) {
+		t.Errorf("for the doctor: %+v, want that there is none yet to be fine", bad)
 	}
 	for range 2 {
 		if got, err := h.machineUser(t.Context(), true); err != nil || got != (User{UID: 997, GID: 997, Ours: true}) || u.made != 1 {
@@ -110,6 +110,9 @@ func TestAccountIsMade(t *testing.T) {
 	u.entry = "unreadable"
 	if _, err := h.machineUser(t.Context(), true); err == nil || u.made != 1 {
 		t.Errorf("where users cannot be read: %v, made %d times, want an error", err, u.made)
+	}
+	if bad := h.unfit(t.Context()); bad.Why == "" || bad.Remedy == "" {
+		t.Errorf("for the doctor, where users cannot be read: %+v", bad)
 	}
 }
 
@@ -123,15 +126,15 @@ func TestAccountsGroup(t *testing.T) {
 	if _, err := h.machineUser(t.Context(), true); !errors.Is(err, ErrAccount) || !strings.HasSuffix(err.Error(), want) || u.made != 0 {
 		t.Errorf("for a delivery: %v, made %d times, want %q", err, u.made, want)
 	}
-	if why := h.unfit(t.Context()); !strings.HasSuffix(why, want) {
-		t.Errorf("for the doctor: %q, want %q", why, want)
+	if bad := h.unfit(t.Context()); "; "+bad.Remedy != want {
+		t.Errorf("for the doctor: %+v, want %q", bad, want)
 	}
 	if got, err := h.machineUser(t.Context(), false); err != nil || got != (User{}) {
 		t.Errorf("for a look: %+v, %v", got, err)
 	}
 	// Without a group there is none to rename.
 	h.Run = (&users{entry: "pleiad:x:1001:100:Pleiades:/home/pleiad:/bin/bash"}).run
-	if why := h.unfit(t.Context()); !strings.HasSuffix(why, "; rename it: usermod --login pleiad-was pleiad") {
-		t.Errorf("without a group of the name: %q", why)
+	if bad := h.unfit(t.Context()); bad.Remedy != "rename it: usermod --login pleiad-was pleiad" {
+		t.Errorf("without a group of the name: %+v", bad)
 	}
 }

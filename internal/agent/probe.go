@@ -46,8 +46,8 @@ type Machine struct {
 	UDP      cluster.Seen[string]     `json:"udp"` // what the resolver says over UDP: "found" or "absent"
 	TCP      cluster.Seen[string]     `json:"tcp"` // and over TCP, which large answers need
 	// Account is why the account of the member's name cannot be the member's;
-	// empty if it can, or is not there yet.
-	Account string `json:"account,omitempty"`
+	// zero if it can, or is not there yet.
+	Account Misfit `json:"account,omitzero"`
 	// Resolvers are those of the machine, as resolv.conf names them.
 	Resolvers []string `json:"resolvers,omitempty"`
 	// Took is how long it took to find all this out.

@@ -144,9 +144,9 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 		if len(p.Steps) == 0 && !mayPass(p.Refusals) {
 			return l.finish(out), nil
 		}
-		err := l.batch(ctx, p)
+		failed, err := l.batch(ctx, p)
 		out.Steps += len(p.Steps)
-		done := len(p.Steps) - count(err)
+		done := len(p.Steps) - failed
 		out.Done += done
 		switch {
 		case ctx.Err() != nil:
@@ -234,7 +234,7 @@ func (l *Loop) finish(out Outcome) Outcome {
 // order, or all one after the other. One that fails does not keep the others
 // from being tried, for they never build on each other: what does is planned
 // from the next observation.
-func (l *Loop) batch(ctx context.Context, p plan.Plan) error {
+func (l *Loop) batch(ctx context.Context, p plan.Plan) (failures int, err error) {
 	steps := make([]progress.Step, len(p.Steps))
 	for i, s := range p.Steps {
 		steps[i] = Describe(s)

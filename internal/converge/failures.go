@@ -28,25 +28,14 @@ func (f failures) Error() string {
 // Unwrap gives them all.
 func (f failures) Unwrap() []error { return f }
 
-// count is how many steps of a batch failed, by its error.
-func count(err error) int {
-	switch f := err.(type) {
-	case nil:
-		return 0
-	case failures:
-		return len(f)
-	}
-	return 1
-}
-
-// join is the error of a batch: nil if no step failed.
-func join(errs []error) error {
+// join is how many steps of a batch failed, and its error: nil if none did.
+func join(errs []error) (int, error) {
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	switch len(errs) {
 	case 0:
-		return nil
+		return 0, nil
 	case 1:
-		return errs[0]
+		return 1, errs[0]
 	}
-	return failures(errs)
+	return len(errs), failures(errs)
 }

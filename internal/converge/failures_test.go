@@ -16,16 +16,16 @@ import (
 // Several steps that fail are told in one line, and what kinds of error they
 // are is not lost, whether it is told or not.
 func TestJoin(t *testing.T) {
-	if err := join([]error{nil, nil}); err != nil {
+	if n, err := join([]error{nil, nil}); n != 0 || err != nil {
 		t.Errorf("no failure is %v", err)
 	}
 	one := errors.New("install a: no space")
-	if err := join([]error{nil, one}); err != one {
+	if n, err := join([]error{nil, one}); n != 1 || err != one {
 		t.Errorf("one failure is %v", err)
 	}
 	many := []error{errors.New("a"), nil, errors.New("b"), errors.New("c"), errors.New("d"), hosts.ErrForeign}
-	err := join(many)
-	if got := err.Error(); got != "a; b; c; and 2 more" || strings.Contains(got, "\n") {
+	n, err := join(many)
+	if got := err.Error(); n != 5 || got != "a; b; c; and 2 more" || strings.Contains(got, "\n") {
 		t.Errorf("five failures are %q", got)
 	}
 	if !errors.Is(err, hosts.ErrForeign) {

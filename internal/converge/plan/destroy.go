@@ -114,19 +114,38 @@ func (s situation) reclaim(h cluster.Host) Remedy {
 	ssh := s.spec.Hosts.SSH
 	switch {
 	case ssh == nil:
-		return EndMember.Say("its folder was removed while it ran; end its process, then run the command again: " + EndLocal(h.Name))
+		return EndMember.Say("its folder was removed while it ran; end its process, then run the command again: " + endLocal(h.Name))
 	case slices.Contains(ssh.Addresses, h.Address):
 		return EndMember.Say(fmt.Sprintf("end it on %s, then run the command again: systemctl disable --now %s", h.Address, node.UnitName))
 	}
 	return PutAddressBack.Say(h.Address)
 }
 
-// EndLocal is the command that ends a member on this machine whose folder is
+// endLocal is the command that ends a member on this machine whose folder is
 // gone, and with it what says which process it is. The last argument of that
 // process is the folder; the name is random. The pattern matches no shell that
 // runs the command.
-func EndLocal(name cluster.MemberName) string {
+func endLocal(name cluster.MemberName) string {
 	return fmt.Sprintf("pkill -f '/hosts/%s/config$'", name)
+}
+
+// NotFound says what may be left of a host that was not found. A member whose
+// folder was removed runs on, and cannot be asked without its certificates.
+func NotFound(spec cluster.Spec, h cluster.Host) string {
+	text := "host " + string(h.Name)
+	if h.Address.IsValid() {
+		text += " at " + h.Address.String()
+	}
+	text += " was not found"
+	if p := h.Node.Value.Process; h.Node.Known() && p.Running {
+		text += fmt.Sprintf(", and its member runs as process %d", p.PID)
+	} else if !h.View.Known() {
+		text += ", and its member could not be asked: " + h.View.Unknown
+	}
+	if spec.Hosts.Local != nil {
+		return text + "; if its process still runs, end it: " + endLocal(h.Name)
+	}
+	return text + "; if the machine still exists, so does what is on it"
 }
 
 // otherHosts refuses to destroy beside hosts of another incarnation: nobody has

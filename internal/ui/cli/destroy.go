@@ -96,7 +96,7 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 		return out, errors.Join(err, lock.Release())
 	}
 	for _, h := range result.Missing {
-		out.Left = append(out.Left, notFound(t.spec, h))
+		out.Left = append(out.Left, plan.NotFound(t.spec, h))
 	}
 	for _, set := range result.State.Records.Value.Sets {
 		out.Left = append(out.Left, "record "+set.String()+", which is not ours")
@@ -109,25 +109,6 @@ func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock)
 		out.Left = append(out.Left, filepath.Join(t.home.Dir(), name))
 	}
 	return out, err
-}
-
-// notFound says what may be left of a host that was not found. A member whose
-// folder was removed runs on, and cannot be asked without its certificates.
-func notFound(spec cluster.Spec, h cluster.Host) string {
-	text := "host " + string(h.Name)
-	if h.Address.IsValid() {
-		text += " at " + h.Address.String()
-	}
-	text += " was not found"
-	if p := h.Node.Value.Process; h.Node.Known() && p.Running {
-		text += fmt.Sprintf(", and its member runs as process %d", p.PID)
-	} else if !h.View.Known() {
-		text += ", and its member could not be asked: " + h.View.Unknown
-	}
-	if spec.Hosts.Local != nil {
-		return text + "; if its process still runs, end it: " + plan.EndLocal(h.Name)
-	}
-	return text + "; if the machine still exists, so does what is on it"
 }
 
 func (o *destroyOptions) planner() plan.Planner {
@@ -167,7 +148,7 @@ func (o *destroyOptions) consent(ctx context.Context, t target, state cluster.St
 			goes = append(goes, fmt.Sprintf("  member %s, process %d, whose host was removed while it ran", h.Name, p.PID))
 			continue
 		}
-		goes = append(goes, "  left: "+notFound(t.spec, h))
+		goes = append(goes, "  left: "+plan.NotFound(t.spec, h))
 	}
 	for _, s := range state.Records.Value.Sets {
 		goes = append(goes, "  record "+s.String())

@@ -116,9 +116,8 @@ func broken(check string, err error, remedy string) render.Finding {
 // judge grades what was found out about a machine.
 func judge(s Subject, m agent.Machine) []render.Finding {
 	out := []render.Finding{judgeSystem(m), judgeRoot(m), judgeClock(m), judgePorts(m)}
-	if m.Account != "" {
-		why, remedy, _ := strings.Cut(m.Account, "; ")
-		out = append(out, render.Finding{Check: "account", Grade: render.Broken, Found: why, Remedy: remedy})
+	if bad := m.Account; bad != (agent.Misfit{}) {
+		out = append(out, render.Finding{Check: "account", Grade: render.Broken, Found: bad.Why, Remedy: bad.Remedy})
 	}
 	if !m.Disk.Known() {
 		return append(out, render.Finding{Check: "disk", Grade: render.Broken, Found: m.Disk.Unknown, Remedy: "see what is wrong with the disk there, with: dmesg; df -h " + node.StateFolder}, judgeResolver(s, m))

@@ -197,6 +197,7 @@ func TestJudge(t *testing.T) {
 			m.Occupied = cluster.Known([]agent.Listener{{Address: netip.MustParseAddrPort("127.0.0.1:2381"), PID: 7, Program: "nginx"}})
 		}, "ports", render.Broken, "127.0.0.1:2381 (nginx, process 7)"},
 		"ports unknown":         {func(m *agent.Machine) { m.Occupied = cluster.Unknown[[]agent.Listener]("no /proc") }, "ports", render.Warning, "no /proc"},
+		"somebody's account":    {func(m *agent.Machine) { m.Account = agent.Misfit{Why: "its shell is sh; odd", Remedy: "rename it"} }, "account", render.Broken, "its shell is sh; odd"},
 		"a full disk":           {disk(func(d *agent.Disk) { d.Free = 199e6 }), "disk space", render.Broken, "199.0 MB are free below /var/lib"},
 		"little space":          {disk(func(d *agent.Disk) { d.Free = 1999e6 }), "disk space", render.Warning, "2.0 GB"},
 		"a slow disk":           {disk(func(d *agent.Disk) { d.P99 = 11 * time.Millisecond }), "disk latency", render.Warning, "p99 11ms; etcd wants less than 10ms"},
