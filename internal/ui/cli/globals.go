@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/given"
@@ -362,19 +361,16 @@ func lostSpec(h *home.Home) *home.Error {
 }
 
 // sameZone refuses a name server on which the cluster does not stand, where it
-// is another one than before, or where before is not known. The address of a
-// server says nothing about what it serves; the marker does. A cluster that shows
-// no host, nor a marker on the former server, did not get as far as to stand
-// anywhere: the planner judges then, as it would with the former server.
+// is another one than before, or where before is not known; see [plan.Astray].
 func (g *globals) sameZone(ctx context.Context, system *System, t target, s cluster.State, command string) error {
-	if t.home == nil || !t.home.Claimed() || t.home.Copied() != "" || !s.Records.Known() || t.stored != nil && server(*t.stored) == server(t.spec) {
+	if t.home == nil || !t.home.Claimed() || t.home.Copied() != "" || t.stored != nil && server(*t.stored) == server(t.spec) {
 		return nil
 	}
-	_, marked := s.Records.Value.Get(t.spec.MarkerKey())
-	if marked || len(s.Hosts.Value) > 0 && command != "destroy" {
-		return nil // whose it is, and what to do where hosts have lost it, the planner judges
+	former, destroys := cluster.Unknown[cluster.Records]("not asked for"), command == "destroy"
+	if plan.Astray(t.spec, s, former, destroys) && t.stored != nil {
+		former = g.former(ctx, system, t)
 	}
-	if t.stored != nil && s.Hosts.Known() && len(s.Hosts.Value) == 0 && g.unmarked(ctx, system, t) {
+	if !plan.Astray(t.spec, s, former, destroys) {
 		return nil
 	}
 	f := &failure{act: fmt.Sprintf("find cluster %s", t.spec.Cluster), exit: BadSpec,
@@ -388,17 +384,18 @@ func (g *globals) sameZone(ctx context.Context, system *System, t target, s clus
 	return f
 }
 
-// unmarked says whether the name server of the stored spec was seen to hold no
-// marker of the cluster.
-func (g *globals) unmarked(ctx context.Context, system *System, t target) bool {
+// former is the marker as the name server of the stored spec shows it.
+func (g *globals) former(ctx context.Context, system *System, t target) cluster.Seen[cluster.Records] {
 	t.spec = *t.stored
 	sur, err := g.surroundings(ctx, system, t)
 	if err != nil {
-		return false
+		return cluster.Unknown[cluster.Records](err.Error())
 	}
-	s := observe.Observe(ctx, t.spec, sur.World, observe.Steady)
-	_, marked := s.Records.Value.Get(t.spec.MarkerKey())
-	return s.Records.Known() && !marked
+	found, err := sur.World.DNS.Read(ctx, []cluster.Key{t.spec.MarkerKey()})
+	if err != nil {
+		return cluster.Unknown[cluster.Records](err.Error())
+	}
+	return cluster.Known(found)
 }
 
 // server is where the records of a spec are written; empty for our own.

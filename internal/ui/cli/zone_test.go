@@ -9,30 +9,23 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/world"
-	"github.com/pleiad-etcd/pleiad/internal/world/authority"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
-	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
-type (
-	zoneDNS struct {
-		dns.Zone
-		records cluster.Records
-		err     error
-	}
-	zoneHosts struct{ hosts.Provider }
-	zoneKeys  struct{ authority.Authority }
-)
+type zoneDNS struct {
+	dns.Zone
+	records cluster.Records
+	err     error
+}
 
 func (z zoneDNS) Read(context.Context, []cluster.Key) (cluster.Records, error) {
 	return z.records, z.err
 }
-func (zoneHosts) List(context.Context) (hosts.Listing, error)     { return hosts.Listing{}, nil }
-func (zoneKeys) Inspect(context.Context) (cluster.Control, error) { return cluster.Control{}, nil }
 
 // A first up that named a wrong name server is no dead end: another server is
-// refused only if the former one shows the marker, or could not be asked.
+// refused only if the former one shows the marker, or could not be asked. Nothing
+// else is asked for that.
 func TestSameZoneAsksTheFormerServer(t *testing.T) {
 	text := "cluster: blue\ndomain: b.example\nmembers: 1\nhosts: {ssh: {addresses: [10.0.0.1]}}\ndns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"
 	root := t.TempDir()
@@ -71,7 +64,7 @@ func TestSameZoneAsksTheFormerServer(t *testing.T) {
 			if server(s) != server(*was) {
 				t.Errorf("%s: asked %s", name, server(s))
 			}
-			return Surroundings{World: world.World{DNS: c.former, Hosts: zoneHosts{}, Authority: zoneKeys{}, Fresh: world.Fresh}}, nil
+			return Surroundings{World: world.World{DNS: c.former}}, nil
 		}}
 		state := cluster.State{Records: cluster.Known(cluster.Records{}), Hosts: c.hosts}
 		err := (&globals{flags: spec.Flags{}}).sameZone(t.Context(), system, now, state, "up")
