@@ -35,7 +35,10 @@ func (a authorities) fingerprint() string { return pki.Fingerprint(a.peers, a.cl
 // mustCAs are the stored CAs, or an error.
 func (h *Home) mustCAs() (authorities, error) {
 	cas, err := h.cas()
-	if err == nil && cas == nil {
+	switch {
+	case err == nil && cas == nil && h.Claimed(): // up refuses: members trust the CAs that there were
+		err = &Error{Path: h.path(pkiFolder), Problem: "there is no CA", Hint: restore, Kind: ErrDamaged}
+	case err == nil && cas == nil:
 		err = &Error{Path: h.path(pkiFolder), Problem: "there is no CA", Hint: "make one, unless the spec says tls: off", Run: "up"}
 	}
 	if err != nil {
