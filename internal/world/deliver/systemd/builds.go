@@ -84,13 +84,13 @@ func (b *Builds) pack(arch string) (Build, error) {
 		program, err = untrusted.Read(real, maxBuild)
 	}
 	if errors.Is(err, os.ErrNotExist) {
-		return Build{}, &remedied{fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), remedyFor(arch)}
+		return Build{}, &remedied{fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), b.remedy(arch)}
 	}
 	if err != nil {
 		return Build{}, fmt.Errorf("pleiad for linux/%s: %w", arch, err)
 	}
 	if err := fits(program, arch); err != nil {
-		return Build{}, &remedied{fmt.Errorf("%s is no pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err), remedyFor(arch)}
+		return Build{}, &remedied{fmt.Errorf("%s is no pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err), b.remedy(arch)}
 	}
 	sum := sha256.Sum256(program)
 	digest := hex.EncodeToString(sum[:])
@@ -101,11 +101,16 @@ func (b *Builds) pack(arch string) (Build, error) {
 	return Build{digest, packed}, nil
 }
 
-// remedyFor says how to come to a build.
-func remedyFor(arch string) []string {
+// remedy says how to come to a build. One that is named in the spec is looked for
+// nowhere else.
+func (b *Builds) remedy(arch string) []string {
+	name := fmt.Sprintf("name it in the spec under hosts.ssh: binaries: {%s: PATH}", arch)
+	if b.named[arch] == "" {
+		name = "put it beside this program, or " + name
+	}
 	return []string{
-		fmt.Sprintf("build one: GOOS=linux GOARCH=%s go build -o pleiad-linux-%s ./cmd/pleiad", arch, arch),
-		fmt.Sprintf("then put it beside this program, or name it in the spec under hosts.ssh: binaries: {%s: PATH}", arch),
+		fmt.Sprintf("build one, in the source of pleiad: CGO_ENABLED=0 GOOS=linux GOARCH=%s go build -o pleiad-linux-%s ./cmd/pleiad", arch, arch),
+		"then " + name,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -217,10 +218,10 @@ type remedied struct {
 func (e *remedied) Unwrap() error    { return e.error }
 func (e *remedied) Remedy() []string { return e.remedy }
 
-// noSpace adds the remedy for a full disk.
+// noSpace adds the remedy for a full disk. The folder itself was taken away again.
 func noSpace(err error, folder string) error {
 	if strings.Contains(err.Error(), "No space left") {
-		return &remedied{err, []string{"free 100 MB there: df -h " + shell.Quote(folder)}}
+		return &remedied{err, []string{"free 100 MB there: df -h " + shell.Quote(path.Dir(folder))}}
 	}
 	return err
 }

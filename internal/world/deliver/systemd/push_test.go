@@ -154,10 +154,19 @@ func TestFullDiskHasARemedy(t *testing.T) {
 	m.full = true
 	err := w.deliverer().Install(t.Context(), h, rendered(h), nil)
 	var r interface{ Remedy() []string }
-	if !errors.As(err, &r) || !strings.Contains(strings.Join(r.Remedy(), " "), "df -h "+filepath.Dir(w.path())) {
-		t.Errorf("Install: %v, want an error with the remedy", err)
+	if !errors.As(err, &r) {
+		t.Fatalf("Install: %v, want an error with the remedy", err)
+	}
+	if _, look, ok := strings.Cut(r.Remedy()[0], "free 100 MB there: "); !ok {
+		t.Errorf("remedy %q", r.Remedy())
+	} else if _, err := m.Run(t.Context(), look, nil); err != nil {
+		t.Errorf("%s: %v", look, err)
 	}
 	w.wantBinary(m, false)
+	m.full = false
+	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestUnsupportedMachines(t *testing.T) {
@@ -176,8 +185,8 @@ func TestUnsupportedMachines(t *testing.T) {
 		{"another architecture", "Linux riscv64", w.builds, true, []string{"Linux on riscv64"}},
 		{"no systemd", "Linux x86_64", w.builds, false, []string{"without systemd"}},
 		{"a build that is not there", "Linux aarch64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"arm64": none}), true,
-			[]string{none, "GOOS=linux GOARCH=arm64 go build -o pleiad-linux-arm64 ./cmd/pleiad", "binaries: {arm64"}},
-		{"no build beside", "Linux aarch64", systemd.NewBuilds("/opt/bin/pleiad", nil), runtime.GOARCH != "arm64", []string{"/opt/bin/pleiad-linux-arm64"}},
+			[]string{none, "GOOS=linux GOARCH=arm64 go build -o pleiad-linux-arm64 ./cmd/pleiad", "then name it in the spec under hosts.ssh: binaries: {arm64"}},
+		{"no build beside", "Linux aarch64", systemd.NewBuilds("/opt/bin/pleiad", nil), runtime.GOARCH != "arm64", []string{"/opt/bin/pleiad-linux-arm64", "then put it beside this program"}},
 		{"a build for another architecture", "Linux x86_64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"amd64": wrong}), true,
 			[]string{wrong, "linux/amd64", "EM_AARCH64"}},
 		{"a build that is none", "Linux x86_64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"amd64": "/etc/hosts"}), true,
