@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type identities struct {
 	// mend that.
 	unusable []string
 	hints    []string
+	// file is that of the first key that came from one, empty if none did.
+	file string
 }
 
 // gather opens the agent and reads the key files, until ctx ends. closing ends the talk with the agent, which signs until then.
@@ -123,6 +126,7 @@ func (ids *identities) addFile(ctx context.Context, file string, chosen bool, he
 	}
 	if !ids.has(signer.PublicKey()) {
 		ids.add(signer, file)
+		ids.file = cmp.Or(ids.file, file)
 	}
 }
 

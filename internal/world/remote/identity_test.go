@@ -141,7 +141,7 @@ func TestDenied(t *testing.T) {
 		text   []string
 		remedy string
 	}{
-		"wrong key":       {remote.Config{IdentityFile: stranger}, []string{`user "root"`, fingerprint, stranger}, "ssh-copy-id -p"},
+		"wrong key":       {remote.Config{IdentityFile: stranger}, []string{`user "root"`, fingerprint, stranger}, "ssh-copy-id -i " + stranger + " -p"},
 		"wrong user":      {remote.Config{User: "nobody"}, []string{`user "nobody"`, "id_ed25519"}, "user:"},
 		"encrypted key":   {remote.Config{IdentityFile: encrypted}, []string{"no key to offer", encrypted, "passphrase"}, "ssh-add " + encrypted},
 		"no such key":     {remote.Config{IdentityFile: folder + "/none"}, []string{"no key to offer", folder + "/none", "no such file"}, "identityFile:"},

@@ -243,8 +243,13 @@ func denied(r route, ids *identities, err error) error {
 	}
 	host, port, _ := net.SplitHostPort(r.address) // we made it
 	remedy := append([]string{}, ids.hints...)
-	remedy = append(remedy,
-		"let one of these keys in: ssh-copy-id -p "+port+" "+shell.Quote(r.user+"@"+host),
-		"or name another user: or identityFile: under hosts.ssh in the spec")
+	if len(ids.offered) > 0 {
+		key := ""
+		if ids.file != "" { // else ssh-copy-id takes ssh's own files, which were not offered
+			key = "-i " + shell.Quote(ids.file) + " "
+		}
+		remedy = append(remedy, "let one of these keys in: ssh-copy-id "+key+"-p "+port+" "+shell.Quote(r.user+"@"+host))
+	}
+	remedy = append(remedy, "name another user: or identityFile: under hosts.ssh in the spec")
 	return withRemedy(fmt.Errorf("%w at %s for user %q: %s (%s)", ErrDenied, r.address, r.user, text, strings.TrimPrefix(err.Error(), "ssh: handshake failed: ssh: ")), remedy...)
 }
