@@ -69,13 +69,17 @@ func bindable(ctx context.Context, a netip.Addr, ports cluster.Ports) error {
 	return nil
 }
 
+// damagedServer is what to do about a name server whose folder cannot be read: as
+// long as it lies there nothing is known of the records, and destroy refuses too.
+const damagedServer = "make its folder readable, or restore it from a backup; without one, move it away, end the name server (see ss -lntup), and start over: "
+
 // embeddedAddress looks whether the name server runs or could.
 func embeddedAddress(ctx context.Context, s Subject) render.Finding {
 	out := render.Finding{Check: "name server", Grade: render.Fine}
 	status, err := s.World.Server.Status(ctx)
 	switch {
 	case err != nil:
-		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "make the name server's folder readable, or start over: "+s.Command("destroy")
+		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), damagedServer+s.Command("destroy")
 		return out
 	case status.Copy != "":
 		out.Grade, out.Found, out.Remedy = render.Broken, status.Copy, "put the original folder back, or make this one take its place: "+s.Command("take-over")
@@ -91,7 +95,7 @@ func embeddedAddress(ctx context.Context, s Subject) render.Finding {
 	}
 	if status.Address != "" {
 		if address, err = netip.ParseAddrPort(status.Address); err != nil {
-			out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "start over: "+s.Command("destroy")
+			out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), damagedServer+s.Command("destroy")
 			return out
 		}
 	}
