@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -16,7 +17,7 @@ import (
 
 func TestKeyFile(t *testing.T) {
 	s := foreign(&zone{})
-	s.Spec.DNS.RFC2136.KeyFile = filepath.Join(t.TempDir(), "tsig.key")
+	s.Spec.DNS.RFC2136.KeyFile = filepath.Join(t.TempDir(), "my tsig.key")
 	want(t, keyFile(t.Context(), s), render.Broken, "tsig.key")
 	if err := os.WriteFile(s.Spec.DNS.RFC2136.KeyFile, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -30,6 +31,13 @@ func TestKeyFile(t *testing.T) {
 			grade = render.Fine
 		}
 		want(t, keyFile(t.Context(), s), grade, "has mode 0")
+		if grade == render.Fine {
+			continue
+		}
+		if out, err := exec.Command("sh", "-c", keyFile(t.Context(), s).Remedy).CombinedOutput(); err != nil {
+			t.Errorf("the remedy: %v\n%s", err, out)
+		}
+		want(t, keyFile(t.Context(), s), render.Fine, "has mode 0")
 	}
 }
 

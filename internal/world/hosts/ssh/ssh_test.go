@@ -231,6 +231,15 @@ func TestClaimUnreadable(t *testing.T) {
 			if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
 				t.Errorf("after the remedy: %v", err)
 			}
+			// The other one, where there is no member.
+			f.put(address(1), "/etc/pleiad/host.json", c.content)
+			_, remove, _ := strings.Cut(place.Remedy[3], "if nothing of etcd is on the machine: ")
+			if _, err := (machine{f, address(1)}).Run(t.Context(), remove, nil); err != nil {
+				t.Fatal(err)
+			}
+			if l, err := p.List(t.Context()); err != nil || len(l.Places) != 1 || !l.Places[0].Free() {
+				t.Errorf("after %s List = %+v, %v, want a free place", remove, l, err)
+			}
 		})
 	}
 	t.Run("not a file", func(t *testing.T) {
