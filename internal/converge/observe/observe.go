@@ -22,20 +22,28 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
-// Patience is how long each host may take, once to be found and once to be
-// looked at. Hosts are asked at once, so that one that is slow delays the others
-// and never hides them.
-type Patience time.Duration
+// Patience is how long each host may take. Hosts are asked at once, so that one
+// that is slow delays the others and never hides them.
+type Patience int
 
-// What a look may cost. Glance is for a person who waits for a table: a machine
-// that answers at all takes a fraction of it, also on a busy controller. Steady
-// is for whoever acts on what is seen: sudo on a machine whose name server is
-// mute takes 10 s (resolv.conf(5): two attempts of 5 s), and a member there can
-// still be started.
+// What a look may cost. Glance is for a person who waits for a table: it takes
+// five seconds at most, and a machine that answers at all takes a fraction of
+// them, also on a busy controller. Steady is for whoever acts on what is seen:
+// sudo on a machine whose name server is mute takes 10 s (resolv.conf(5): two
+// attempts of 5 s), and a member there can still be started.
 const (
-	Glance = Patience(3 * time.Second)
-	Steady = Patience(15 * time.Second)
+	Glance Patience = iota
+	Steady
 )
+
+// limits are how long hosts may take to be found, and how long from the
+// beginning until what is on them is known.
+func (p Patience) limits() (find, inspect time.Duration) {
+	if p == Steady {
+		return 15 * time.Second, 30 * time.Second
+	}
+	return 2500 * time.Millisecond, 3750 * time.Millisecond
+}
 
 // Limits on each question. A fresh member accepts connections and answers only
 // when it has joined its peers, which takes up to a second or two: asking for
@@ -54,15 +62,17 @@ const (
 // only the records know are asked meanwhile.
 func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) cluster.State {
 	s := cluster.State{At: w.Now(), Fresh: w.Fresh(spec.Members)}
+	find, inspect := patience.limits()
+	began := time.Now()
 	found := make(chan struct{}) // closed when s.Hosts and s.Places are settled
 	var looked []cluster.Host    // s.Hosts, each with what is on it
 	var store cluster.Control
 	var all sync.WaitGroup
 	all.Go(func() {
-		s.Hosts, s.Places = list(ctx, w, patience)
+		s.Hosts, s.Places = list(ctx, w, find)
 		looked = slices.Clone(s.Hosts.Value)
 		close(found)
-		lookAt(ctx, w, looked, patience)
+		lookAt(ctx, w, looked, inspect-time.Since(began))
 	})
 	all.Go(func() { store = control(ctx, w) })
 	names(ctx, spec, w, &s)
@@ -71,7 +81,8 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	dark, places := unseen(spec, s)
 	lost := traced(ctx, spec, w, s, missing(spec, s, dark))
 	all.Go(func() { ask(ctx, w, dark, askUnseen) })
-	all.Go(func() { ask(ctx, w, lost, patience.forMissing()) })
+	// Whoever destroys the cluster wants to know, and a busy member takes its time.
+	all.Go(func() { ask(ctx, w, lost, find/5) })
 	s.Visibility = visibility(ctx, spec, w, s.Records)
 	all.Wait()
 	s.Control, s.Places, s.Missing = store, places, lost
@@ -189,8 +200,8 @@ func mentioned(spec cluster.Spec, kind cluster.RecordType, value string) []clust
 	return nil
 }
 
-func list(ctx context.Context, w world.World, patience Patience) (cluster.Seen[[]cluster.Host], []cluster.Place) {
-	listing, cancel := patience.bound(ctx)
+func list(ctx context.Context, w world.World, limit time.Duration) (cluster.Seen[[]cluster.Host], []cluster.Place) {
+	listing, cancel := bound(ctx, limit)
 	defer cancel()
 	found, err := w.Hosts.List(listing)
 	if err != nil {
@@ -200,18 +211,14 @@ func list(ctx context.Context, w world.World, patience Patience) (cluster.Seen[[
 	return cluster.Known(found.Hosts), found.Places
 }
 
-func (p Patience) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, time.Duration(p), fmt.Errorf("no answer within %s", time.Duration(p)))
+func bound(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit.Round(100*time.Millisecond)))
 }
 
-// forMissing is how long a member without a host is asked: whoever destroys the
-// cluster wants to know, and a busy one takes its time.
-func (p Patience) forMissing() time.Duration { return time.Duration(p) / 5 }
-
-func lookAt(ctx context.Context, w world.World, hosts []cluster.Host, patience Patience) {
+func lookAt(ctx context.Context, w world.World, hosts []cluster.Host, limit time.Duration) {
 	var all sync.WaitGroup
 	for i := range hosts {
-		all.Go(func() { look(ctx, w, &hosts[i], patience) })
+		all.Go(func() { look(ctx, w, &hosts[i], limit) })
 	}
 	all.Wait()
 }
@@ -219,8 +226,8 @@ func lookAt(ctx context.Context, w world.World, hosts []cluster.Host, patience P
 func byName(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) }
 
 // look finds out what is on one host and what its member says.
-func look(ctx context.Context, w world.World, h *cluster.Host, patience Patience) {
-	inspecting, cancel := patience.bound(ctx)
+func look(ctx context.Context, w world.World, h *cluster.Host, limit time.Duration) {
+	inspecting, cancel := bound(ctx, limit)
 	defer cancel()
 	before := w.Now()
 	n, err := w.Deliver.Inspect(inspecting, *h)
@@ -243,7 +250,7 @@ func look(ctx context.Context, w world.World, h *cluster.Host, patience Patience
 
 // view is what the member of a host says within a limit.
 func view(ctx context.Context, w world.World, h cluster.Host, limit time.Duration) cluster.Seen[cluster.View] {
-	asking, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	asking, cancel := bound(ctx, limit)
 	defer cancel()
 	v, err := w.Etcd.View(asking, h)
 	if err != nil {

@@ -121,15 +121,19 @@ func (e fleetEtcd) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 // takes ten seconds for sudo has the other six whole and a reason for each of
 // the three, within five seconds.
 func TestSlowHostsHideNobody(t *testing.T) {
-	for _, at := range []string{"listing", "inspecting"} {
+	for _, at := range []string{"listing", "inspecting", "both"} {
 		t.Run(at, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				slow := map[cluster.MemberName]time.Duration{"etcd-1": 6 * time.Second, "etcd-4": time.Hour, "etcd-7": 10 * time.Second}
 				f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9}, serving: map[cluster.MemberName]time.Duration{"etcd-4": time.Hour}}
-				if at == "listing" {
+				switch at {
+				case "listing":
 					f.listing = slow
-				} else {
+				case "inspecting":
 					f.inspecting = slow
+				case "both": // each takes all the time that it is given, one after the other
+					f.listing = map[cluster.MemberName]time.Duration{"etcd-4": time.Hour}
+					f.inspecting = map[cluster.MemberName]time.Duration{"etcd-1": 6 * time.Second, "etcd-7": 10 * time.Second}
 				}
 				began := time.Now()
 				s := observe.Observe(t.Context(), f.spec, f.world(), observe.Glance)
