@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/ui/cli"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
@@ -23,7 +24,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
-	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	localhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
 	sshhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/ssh"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
@@ -81,7 +81,6 @@ func withMachines(spec cluster.Spec, self string, trace cli.Trace, sur *cli.Surr
 	sur.Hosts = sshhosts.New(sshhosts.Config{
 		Spec:    spec,
 		Machine: func(a netip.Addr) sshhosts.Machine { return machine{pool.Machine(a)} },
-		Trouble: func(err error) ([]string, bool) { return remote.Remedy(err), remote.Lasting(err) },
 		Clear:   deliverer.Clear,
 	})
 	sur.Logs, sur.Probe = deliverer.Logs, deliverer.Probe
@@ -89,40 +88,12 @@ func withMachines(spec cluster.Spec, self string, trace cli.Trace, sur *cli.Surr
 	sur.Close = func() error { return errors.Join(deliverer.Close(), pool.Close()) }
 }
 
-// machine is one over SSH. That it does not let us in is what only a person can
-// mend.
+// machine is one over SSH, whose sessions are streams.
 type machine struct{ *remote.Machine }
 
-func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
-	out, err := m.Machine.Run(ctx, command, stdin)
-	return out, refused(err)
-}
-
-func (m machine) Send(ctx context.Context, command string, data []byte) error {
-	return refused(m.Machine.Send(ctx, command, data))
-}
-
 func (m machine) Open(ctx context.Context, command string) (io.ReadWriteCloser, error) {
-	s, err := m.Machine.Open(ctx, command)
-	return s, refused(err)
+	return m.Machine.Open(ctx, command)
 }
-
-func (m machine) Follow(ctx context.Context, command string, w io.Writer) error {
-	return refused(m.Machine.Follow(ctx, command, w))
-}
-
-// refused marks an error that another try will not lift.
-func refused(err error) error {
-	if err == nil || !remote.Lasting(err) {
-		return err
-	}
-	return lasting{err}
-}
-
-type lasting struct{ error }
-
-func (l lasting) Is(target error) bool { return target == hosts.ErrRefused }
-func (l lasting) Unwrap() error        { return l.error }
 
 func withRFC2136(ctx context.Context, spec cluster.Spec, sur cli.Surroundings) (cli.Surroundings, error) {
 	c := spec.DNS.RFC2136
@@ -186,7 +157,7 @@ func (k keyless) Settled(context.Context, dns.Receipt) error                   {
 func (k keyless) Unwrap() error { return k.error }
 
 // Is says that a person must act.
-func (k keyless) Is(target error) bool { return target == dns.ErrDamaged }
+func (k keyless) Is(target error) bool { return target == fault.Damaged }
 
 // Remedy says what can be done.
 func (k keyless) Remedy() []string {

@@ -16,7 +16,6 @@ package converge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,11 +27,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/progress"
 	"github.com/pleiad-etcd/pleiad/internal/world"
-	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns"
-	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // Loop is one controller of one cluster; see [Up] and [Destroy].
@@ -151,7 +148,7 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 		switch {
 		case ctx.Err() != nil:
 			return out, context.Cause(ctx)
-		case final(err) && done == 0: // else something may follow from what was done
+		case fault.Lasting(err) && done == 0: // else something may follow from what was done
 			return out, err
 		case pace.keep(ctx, p, err):
 		case len(p.Steps) == 0:
@@ -354,14 +351,4 @@ func names(p plan.Plan) []string {
 // mayPass says whether another look could lift every refusal.
 func mayPass(refusals []plan.Refusal) bool {
 	return len(refusals) > 0 && !slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return !r.Unknown })
-}
-
-// final says whether an error is one that only a person can mend.
-func final(err error) bool {
-	for _, kind := range []error{dns.ErrDenied, dns.ErrDamaged, dns.ErrOccupied, hosts.ErrForeign, hosts.ErrRefused, hosts.ErrNoPlace, deliver.ErrOccupied, deliver.ErrUnsupported} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/progress"
 	"github.com/pleiad-etcd/pleiad/internal/world"
@@ -157,6 +158,26 @@ func TestALoopEnds(t *testing.T) {
 			t.Errorf("a step without effect: %v after %s", err, took)
 		}
 	})
+}
+
+// A pause that somebody asks for is kept, and is no attempt; one that is longer
+// than the loop's patience ends it.
+func TestALoopPausesWhenAsked(t *testing.T) {
+	for after, want := range map[time.Duration]struct {
+		steps int
+		took  time.Duration
+	}{7 * time.Second: {9, 56 * time.Second}, time.Hour: {1, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			l, e, _ := scripted(renewal)
+			e.renew = func() error {
+				return fmt.Errorf("here: %w", &fault.Limited{After: after, Err: errors.New("too many requests")})
+			}
+			out, took, err := timed(t, l)
+			if fault.RetryAfter(err) != after || out.Steps != want.steps || took != want.took {
+				t.Errorf("a pause of %s: %v, %d steps in %s, want %d in %s", after, err, out.Steps, took, want.steps, want.took)
+			}
+		})
+	}
 }
 
 // An observation that was just made is planned from, once.

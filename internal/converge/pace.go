@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 )
 
 // pace decides how a loop goes on after a round: at once while it moves, ever
 // slower while it does not, and at last no more. It moves when it plans what
 // it has not planned before; a member that is started, dies and is started
-// again is no movement.
+// again is no movement. A pause that somebody asked for is kept, and is not an
+// attempt.
 type pace struct {
 	patience time.Duration
 	since    time.Time      // when it last moved
@@ -37,13 +39,14 @@ func (p *pace) keep(ctx context.Context, planned plan.Plan, err error) bool {
 			return true
 		}
 	}
-	if err != nil || len(planned.Steps) == 0 { // nothing but refusals for what is unknown
+	wanted := fault.RetryAfter(err)
+	if wanted == 0 && (err != nil || len(planned.Steps) == 0) { // nothing but refusals for what is unknown
 		p.errors++
 	}
-	if p.errors >= attempts || time.Since(p.since) >= p.patience {
+	if p.errors >= attempts || time.Since(p.since)+wanted >= p.patience {
 		return false
 	}
-	pause := min(firstPause<<min(p.seen[batch], 16), longPause)
+	pause := max(wanted, min(firstPause<<min(p.seen[batch], 16), longPause))
 	select {
 	case <-ctx.Done():
 	case <-time.After(pause):

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
 // Patience is how long each host may take. Hosts are asked at once, so that one
@@ -137,14 +137,8 @@ func read(ctx context.Context, w world.World, keys []cluster.Key, s *cluster.Sta
 
 func unread(s *cluster.State, why string, err error) {
 	s.Records = cluster.Unknown[cluster.Records](why)
-	s.Denied = errors.Is(err, dns.ErrDenied)
-	s.Lasting = s.Denied || errors.Is(err, dns.ErrDamaged)
-	if known, ok := errors.AsType[interface {
-		error
-		Remedy() []string
-	}](err); ok {
-		s.Remedy = known.Remedy()
-	}
+	s.Denied, s.Lasting = errors.Is(err, fault.Denied), fault.Lasting(err)
+	s.Remedy = fault.Remedy(err)
 }
 
 // addresses adds the address records of every name that the marker, a service

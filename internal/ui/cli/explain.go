@@ -12,11 +12,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
-	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // failure is an error as the outermost layer knows it: what could not be done.
@@ -56,7 +54,7 @@ func explain(ctx context.Context, g *globals, err error) render.Fault {
 		} else if g.command == "up" || g.command == "destroy" {
 			text += ": run " + g.again(g.command) + " again to go on"
 		}
-		return fault(text, Interrupted, nil)
+		return faulted(text, Interrupted, nil)
 	}
 	var f *failure
 	if !errors.As(err, &f) {
@@ -65,7 +63,7 @@ func explain(ctx context.Context, g *globals, err error) render.Fault {
 	var wrong *spec.Error
 	if errors.As(f.err, &wrong) {
 		lines := strings.Split(wrong.Error(), "\n")
-		out := fault("cannot "+f.act+": "+lines[0], BadSpec, f.hints)
+		out := faulted("cannot "+f.act+": "+lines[0], BadSpec, f.hints)
 		out.Detail = lines[1:]
 		return out
 	}
@@ -74,10 +72,10 @@ func explain(ctx context.Context, g *globals, err error) render.Fault {
 		code = f.exit
 	}
 	// One line, whoever joined errors.
-	return fault(strings.ReplaceAll(f.Error(), "\n", "; "), code, append(f.hints, hints...))
+	return faulted(strings.ReplaceAll(f.Error(), "\n", "; "), code, append(f.hints, hints...))
 }
 
-func fault(text string, code Exit, hints []string) render.Fault {
+func faulted(text string, code Exit, hints []string) render.Fault {
 	if hints == nil {
 		hints = []string{}
 	}
@@ -101,11 +99,7 @@ func kindOf(g *globals, err error) (Exit, []string) {
 	if errors.As(err, &held) {
 		return Busy, []string{"wait for it, or longer: --timeout 10m"}
 	}
-	var known interface{ Remedy() []string }
-	var remedies []string
-	if errors.As(err, &known) {
-		remedies = known.Remedy()
-	}
+	remedies := fault.Remedy(err)
 	code, hints := classOf(g, err)
 	if code == Failed && remedies != nil {
 		return code, remedies // who knows the remedy need not wait or search
@@ -123,15 +117,11 @@ func classOf(g *globals, err error) (Exit, []string) {
 	}{
 		{home.ErrNone, NoCluster, "make one: " + g.again("up")},
 		{syscall.ENOSPC, BadState, "free some space and run the command again; nothing is half-written"},
-		{dns.ErrDenied, Denied, "see what the key may do, with: " + g.again("doctor")},
-		{dns.ErrDamaged, BadState, ""},
-		{dns.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
-		{deliver.ErrOccupied, Occupied, "see who listens there, with: ss -lntup"},
-		{deliver.ErrUnsupported, Failed, ""},
-		{hosts.ErrForeign, Occupied, ""},
-		{hosts.ErrNoPlace, Occupied, "give the cluster more machines"},
-		{hosts.ErrRefused, Denied, "see every machine, with: " + g.again("doctor")},
-		{dns.ErrUnreachable, Unreachable, "see whether it answers, with: " + g.again("doctor")},
+		{fault.Denied, Denied, "see what is refused, with: " + g.again("doctor")},
+		{fault.Damaged, BadState, ""},
+		{fault.Occupied, Occupied, ""},
+		{fault.Unsupported, Failed, ""},
+		{fault.Unreachable, Unreachable, "see what does not answer, with: " + g.again("doctor")},
 		{discovery.ErrUnavailable, Unreachable, "see what there is, with: " + g.again("status")},
 		{discovery.ErrInvalidArgument, Usage, ""},
 	} {

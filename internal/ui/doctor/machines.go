@@ -12,9 +12,9 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
 // machines looks at all machines at once, from here and from there. One that is
@@ -99,11 +99,10 @@ func reach(s Subject, list []cluster.Host, places []cluster.Place, addr netip.Ad
 // unprobed is the finding on a machine that could not be measured.
 func unprobed(s Subject, err error) render.Finding {
 	remedy := "run the command again, or see what was asked of it, with: " + s.Command("doctor -v")
-	var known interface{ Remedy() []string }
-	switch {
-	case errors.As(err, &known) && len(known.Remedy()) > 0:
-		remedy = strings.Join(known.Remedy(), "\n")
-	case errors.Is(err, deliver.ErrUnsupported):
+	switch known := fault.Remedy(err); {
+	case len(known) > 0:
+		remedy = strings.Join(known, "\n")
+	case errors.Is(err, fault.Unsupported):
 		remedy = "use a machine with Linux on amd64 or arm64, and systemd; pleiad for another architecture than this one is named under hosts.ssh.binaries"
 	}
 	return broken("system", err, remedy)

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
@@ -70,9 +71,8 @@ func keyAccepted(ctx context.Context, s Subject) render.Finding {
 
 // remedyOf is what an error says against itself, a line each, or else.
 func remedyOf(err error, otherwise string) string {
-	var known interface{ Remedy() []string }
-	if errors.As(err, &known) && len(known.Remedy()) > 0 {
-		return strings.Join(known.Remedy(), "\n")
+	if known := fault.Remedy(err); len(known) > 0 {
+		return strings.Join(known, "\n")
 	}
 	return otherwise
 }

@@ -6,10 +6,10 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
@@ -48,12 +48,12 @@ type Deliverer interface {
 // The kinds of error a caller acts on.
 var (
 	// ErrOccupied: something else listens on the member's address.
-	ErrOccupied = errors.New("address already in use")
+	ErrOccupied = fault.WithRemedy(fault.New(fault.Occupied, "address already in use"), "see who listens there, with: ss -lntup")
 	// ErrContradicted: the host knows better than whoever made the node. It
 	// holds the data of another member, or a node of another incarnation, of
 	// a sealed cluster, or of a newer marker.
 	ErrContradicted = member.ErrContradicted
 	// ErrUnsupported: the host cannot run what would be delivered. A person
 	// must act.
-	ErrUnsupported = errors.New("not supported")
+	ErrUnsupported = fault.New(fault.Unsupported, "not supported")
 )

@@ -16,11 +16,9 @@ package dns
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 )
 
 // Zone is a DNS provider as seen from one cluster. Methods are safe for
@@ -83,28 +81,23 @@ type Capabilities struct {
 	MaxChanges     int    // largest change set; 0 for no limit
 }
 
-// The kinds of error a caller acts on. Test with errors.Is and errors.As.
+// The kinds of error a caller acts on. Test with errors.Is. A provider that is
+// asked for a pause says so with [fault.Limited].
 var (
 	// ErrConflict: a guard failed, somebody else wrote. Observe again.
-	ErrConflict = errors.New("the records are not what was observed")
+	ErrConflict = fault.New(fault.Conflict, "the records are not what was observed")
 	// ErrDenied: the credentials do not allow this. A person must act.
-	ErrDenied = errors.New("the name server refused")
+	ErrDenied = fault.New(fault.Denied, "the name server refused")
 	// ErrUnknownOutcome: sent, but no answer. Observe before anything else
 	// (rule R12).
-	ErrUnknownOutcome = errors.New("no answer to a sent change")
+	ErrUnknownOutcome = fault.New(fault.UnknownOutcome, "no answer to a sent change")
 	// ErrUnreachable: the name server cannot be asked; no change was sent.
-	ErrUnreachable = errors.New("name server unreachable")
+	ErrUnreachable = fault.New(fault.Unreachable, "name server unreachable")
 	// ErrDamaged: what is stored of the zone cannot be read. A person must act.
-	ErrDamaged = errors.New("the zone is damaged")
+	ErrDamaged = fault.New(fault.Damaged, "the zone is damaged")
 	// ErrOccupied: something else listens on the name server's address.
-	ErrOccupied = errors.New("address already in use")
+	ErrOccupied = fault.WithRemedy(fault.New(fault.Occupied, "address already in use"), "see who listens there, with: ss -lntup")
 )
-
-// RateLimited says that the provider wants a pause.
-type RateLimited struct{ After time.Duration }
-
-// Error implements error.
-func (e *RateLimited) Error() string { return fmt.Sprintf("rate limited, again in %s", e.After) }
 
 // Server is the name server's process, where pleiad runs one itself. Methods
 // are safe for concurrent use and return as soon as ctx ends; that several

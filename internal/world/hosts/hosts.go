@@ -5,9 +5,9 @@ package hosts
 
 import (
 	"context"
-	"errors"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 )
 
 // MaxClaim bounds what is read of a claim, in bytes; a whole one has some 300.
@@ -64,11 +64,9 @@ const (
 // The kinds of error a caller acts on.
 var (
 	// ErrForeign: the place is taken by something that is not ours (rule R10).
-	ErrForeign = errors.New("belongs to somebody else")
+	ErrForeign = fault.New(fault.Occupied, "belongs to somebody else")
 	// ErrNoPlace: no place that was given to the cluster is free.
-	ErrNoPlace = errors.New("no machine is free")
-	// ErrRefused: the machine does not let us in. A person must act.
-	ErrRefused = errors.New("the machine does not let us in")
+	ErrNoPlace = fault.WithRemedy(fault.New(fault.Occupied, "no machine is free"), "give the cluster more machines")
 	// ErrBusy: a member runs on the host.
-	ErrBusy = errors.New("a member is running on it")
+	ErrBusy = fault.New(fault.Conflict, "a member is running on it")
 )

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 )
 
 // maxOutput bounds what Run takes into memory.
@@ -58,12 +60,12 @@ func (s *session) unframe(stdout []byte, err error) ([]byte, error) {
 		return stdout, err
 	}
 	if i < 0 {
-		return nil, withRemedy(fmt.Errorf("%w: its output has no end", ErrShell), shellRemedy)
+		return nil, fault.WithRemedy(fmt.Errorf("%w: its output has no end", ErrShell), shellRemedy)
 	}
 	number, _, _ := strings.Cut(string(stdout[i+len(end):]), "\n")
 	switch status, err := strconv.Atoi(number); {
 	case err != nil:
-		return nil, withRemedy(fmt.Errorf("%w: its output ends with %q, which is not an exit status", ErrShell, number), shellRemedy)
+		return nil, fault.WithRemedy(fmt.Errorf("%w: its output ends with %q, which is not an exit status", ErrShell, number), shellRemedy)
 	case status != 0:
 		return stdout[:i], &ExitError{Status: status, Stderr: s.stderr.text()}
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
@@ -259,7 +260,7 @@ func TestRunEndsWithContext(t *testing.T) {
 		}()
 		started(t, file)
 		cancel()
-		if err := <-result; !errors.Is(err, context.Canceled) || !errors.Is(err, remote.ErrLost) || remote.Lasting(err) {
+		if err := <-result; !errors.Is(err, context.Canceled) || !errors.Is(err, remote.ErrLost) || fault.Lasting(err) {
 			t.Error(err)
 		}
 		if _, err := m.Run(t.Context(), "true", nil); err != nil {
@@ -404,10 +405,10 @@ func TestSudo(t *testing.T) {
 			s := remotetest.Start(t, remotetest.Options{Address: address, Users: []string{"admin"}, Sudo: sudo})
 			_, err := machine(t, s, remote.Config{}).Run(t.Context(), "true", nil)
 			var exit *remote.ExitError
-			if !errors.Is(err, remote.ErrSudo) || !remote.Lasting(err) || errors.As(err, &exit) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "admin") {
+			if !errors.Is(err, remote.ErrSudo) || !fault.Lasting(err) || errors.As(err, &exit) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "admin") {
 				t.Error(err)
 			}
-			if r := strings.Join(remote.Remedy(err), "\n"); !strings.Contains(r, "NOPASSWD") || !strings.Contains(r, "user: root") {
+			if r := strings.Join(fault.Remedy(err), "\n"); !strings.Contains(r, "NOPASSWD") || !strings.Contains(r, "user: root") {
 				t.Errorf("remedy %q", r)
 			}
 		})

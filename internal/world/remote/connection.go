@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -214,7 +215,7 @@ func (c *connection) open(script func(mark string) string, sent *atomic.Bool, re
 	channel, requests, err := c.client.OpenChannel("session", nil)
 	var refused *ssh.OpenChannelError
 	if errors.As(err, &refused) {
-		return nil, withRemedy(fmt.Errorf("%w: sshd opens no more sessions: %w", ErrUnreachable, err), "raise MaxSessions in sshd_config there to 10, its default")
+		return nil, fault.WithRemedy(fmt.Errorf("%w: sshd opens no more sessions: %w", ErrUnreachable, err), "raise MaxSessions in sshd_config there to 10, its default")
 	}
 	if err != nil {
 		return nil, &unsentError{fmt.Errorf("%w: %w", ErrUnreachable, orError(c.why(), err))}
@@ -228,7 +229,7 @@ func (c *connection) open(script func(mark string) string, sent *atomic.Bool, re
 	}
 	if !ok {
 		channel.Close()
-		return nil, withRemedy(fmt.Errorf("%w: sshd runs no commands for %q", ErrDenied, c.user), "see ForceCommand in sshd_config there, and options in the user's authorized_keys")
+		return nil, fault.WithRemedy(fmt.Errorf("%w: sshd runs no commands for %q", ErrDenied, c.user), "see ForceCommand in sshd_config there, and options in the user's authorized_keys")
 	}
 	return c.session(channel, requests, mark, release), nil
 }

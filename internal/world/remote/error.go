@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 )
 
 // The kinds of error a caller acts on. Test with errors.Is and errors.As;
@@ -16,15 +18,15 @@ var (
 	// anything else (rule R12).
 	ErrLost = errors.New("lost while the command ran")
 	// ErrDenied: the machine does not let this user in with these keys.
-	ErrDenied = errors.New("login denied")
+	ErrDenied = fault.New(fault.Denied, "login denied")
 	// ErrSudo: the user got in but sudo does not make it root without a
 	// password. The command was not run.
-	ErrSudo = errors.New("no root rights by sudo -n")
+	ErrSudo = fault.New(fault.Denied, "no root rights by sudo -n")
 	// ErrShell: the login did not run the command, or what came back is not
 	// framed as its answer is. What it did is not known.
-	ErrShell = errors.New("the login does not run the command")
+	ErrShell = fault.New(fault.Denied, "the login does not run the command")
 	// ErrSetup: ssh_config, known_hosts or a key file cannot be used as it is.
-	ErrSetup = errors.New("ssh is not set up")
+	ErrSetup = fault.New(fault.Denied, "ssh is not set up")
 )
 
 // ExitError says that a command ended, but not well.
@@ -49,34 +51,6 @@ func lastLine(s string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// Lasting says that only a person can mend what went wrong: asking again will
-// bring the same.
-func Lasting(err error) bool {
-	var key *HostKeyError
-	return errors.As(err, &key) || errors.Is(err, ErrDenied) || errors.Is(err, ErrSudo) || errors.Is(err, ErrShell) || errors.Is(err, ErrSetup)
-}
-
-// Remedy is what a person can do about an error of this package, a line each;
-// commands stand alone. Nil if there is nothing to say.
-func Remedy(err error) []string {
-	var r interface{ Remedy() []string }
-	if errors.As(err, &r) {
-		return r.Remedy()
-	}
-	return nil
-}
-
-// remedied is an error with its remedy.
-type remedied struct {
-	error
-	remedy []string
-}
-
-func (e *remedied) Unwrap() error    { return e.error }
-func (e *remedied) Remedy() []string { return e.remedy }
-
-func withRemedy(err error, lines ...string) error { return &remedied{err, lines} }
-
 func setupError(remedy, format string, args ...any) error {
-	return withRemedy(fmt.Errorf("%w: %w", ErrSetup, fmt.Errorf(format, args...)), remedy)
+	return fault.WithRemedy(fmt.Errorf("%w: %w", ErrSetup, fmt.Errorf(format, args...)), remedy)
 }

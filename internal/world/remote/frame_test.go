@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
@@ -119,7 +120,7 @@ func TestLoginWithoutCommand(t *testing.T) {
 				}
 				_, run := m.Run(t.Context(), "echo out", nil)
 				for what, err := range map[string]error{"Run": run, "Open": err, "Send": m.Send(t.Context(), "cat", nil), "Follow": m.Follow(t.Context(), "echo out", io.Discard)} {
-					if !errors.Is(err, remote.ErrShell) || !remote.Lasting(err) || remote.Remedy(err) == nil {
+					if !errors.Is(err, remote.ErrShell) || !fault.Lasting(err) || fault.Remedy(err) == nil {
 						t.Errorf("%s: %v, want that the login does not run the command", what, err)
 					}
 				}

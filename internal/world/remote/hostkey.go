@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/given"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
@@ -59,6 +60,9 @@ func (e *HostKeyError) Error() string {
 	}
 	return fmt.Sprintf("host key of %s is unknown: it shows %s", e.Host, key)
 }
+
+// Is says that it is of kind Denied: only a person can mend it.
+func (e *HostKeyError) Is(target error) bool { return target == fault.Denied }
 
 // Remedy is what a person can do. Never to drop an entry: that would accept
 // whoever is there.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
 )
@@ -116,7 +117,7 @@ func TestHostKeys(t *testing.T) {
 				return
 			}
 			var e *remote.HostKeyError
-			if !errors.As(err, &e) || e.Problem != test.want || !remote.Lasting(err) {
+			if !errors.As(err, &e) || e.Problem != test.want || !fault.Lasting(err) {
 				t.Fatalf("%v, want %s", err, test.want)
 			}
 			shown := ssh.FingerprintSHA256(test.shown.PublicKey())
@@ -140,7 +141,7 @@ func TestHostKeyRemedy(t *testing.T) {
 	}
 	m := machine(t, s, remote.Config{})
 	_, err := m.Run(t.Context(), "true", nil)
-	remedy := strings.Join(remote.Remedy(err), "\n")
+	remedy := strings.Join(fault.Remedy(err), "\n")
 	for _, want := range []string{
 		"ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", fmt.Sprintf("ssh-keyscan -t ed25519 -p %d 127.0.0.1", s.Port),
 		`fingerprints: ["` + s.Fingerprint + `"]`,
@@ -149,7 +150,7 @@ func TestHostKeyRemedy(t *testing.T) {
 			t.Errorf("no %q in %s", want, remedy)
 		}
 	}
-	for _, line := range remote.Remedy(err) {
+	for _, line := range fault.Remedy(err) {
 		if strings.HasPrefix(line, "echo ") {
 			if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v\n%s", line, err, out)
@@ -171,7 +172,7 @@ func TestChangedKeyIsLoud(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "HAS CHANGED") || !strings.Contains(err.Error(), s.KnownHosts+":1") {
 		t.Error(err)
 	}
-	remedy := strings.Join(remote.Remedy(err), "\n")
+	remedy := strings.Join(fault.Remedy(err), "\n")
 	if !strings.HasPrefix(remedy, "ask who runs the host") || strings.Contains(remedy, "ssh-keygen -R") || strings.Contains(remedy, "delete") || strings.Contains(remedy, "remove") {
 		t.Errorf("remedy %q", remedy)
 	}
@@ -190,7 +191,7 @@ func TestBrokenKnownHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = machine(t, s, remote.Config{}).Run(t.Context(), "true", nil)
-	if !errors.Is(err, remote.ErrSetup) || !remote.Lasting(err) || !strings.Contains(err.Error(), s.KnownHosts+":2") || len(remote.Remedy(err)) == 0 {
+	if !errors.Is(err, remote.ErrSetup) || !fault.Lasting(err) || !strings.Contains(err.Error(), s.KnownHosts+":2") || len(fault.Remedy(err)) == 0 {
 		t.Error(err)
 	}
 }

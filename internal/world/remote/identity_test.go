@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
 )
@@ -153,7 +154,7 @@ func TestDenied(t *testing.T) {
 			s := remotetest.Start(t, remotetest.Options{Address: address})
 			test.config.SSHConfig = with(t, s, test.config.SSHConfig)
 			_, err := pool(t, test.config).Machine(addr(address)).Run(t.Context(), "true", nil)
-			if !errors.Is(err, remote.ErrDenied) || !remote.Lasting(err) || errors.Is(err, remote.ErrUnreachable) {
+			if !errors.Is(err, remote.ErrDenied) || !fault.Lasting(err) || errors.Is(err, remote.ErrUnreachable) {
 				t.Fatal(err)
 			}
 			for _, want := range test.text {
@@ -161,7 +162,7 @@ func TestDenied(t *testing.T) {
 					t.Errorf("no %q in %v", want, err)
 				}
 			}
-			if r := fmt.Sprint(remote.Remedy(err)); !strings.Contains(r, test.remedy) {
+			if r := fmt.Sprint(fault.Remedy(err)); !strings.Contains(r, test.remedy) {
 				t.Errorf("no %q in %s", test.remedy, r)
 			}
 			if len(s.Lines()) > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
 
@@ -217,7 +218,7 @@ func unreachable(r route, err error) error {
 		err = dial.Err // the rest of its text would name the address once more
 	}
 	host, port, _ := net.SplitHostPort(r.address) // we made it
-	return withRemedy(fmt.Errorf("%w at %s: %w", ErrUnreachable, r.address, err),
+	return fault.WithRemedy(fmt.Errorf("%w at %s: %w", ErrUnreachable, r.address, err),
 		"see whether the host is up and its sshd listens: nc -vz "+host+" "+port)
 }
 
@@ -227,7 +228,7 @@ func unreachable(r route, err error) error {
 func noSSH(r route, err error) error {
 	var none *ssh.AlgorithmNegotiationError
 	if errors.As(err, &none) {
-		return withRemedy(fmt.Errorf("%w: %s at %s: %w", ErrSetup, "no common algorithm with the server", r.address, err), "let its sshd offer an algorithm that is not outdated")
+		return fault.WithRemedy(fmt.Errorf("%w: %s at %s: %w", ErrSetup, "no common algorithm with the server", r.address, err), "let its sshd offer an algorithm that is not outdated")
 	}
 	return unreachable(r, fmt.Errorf("it does not speak SSH with us: %w", err))
 }
@@ -251,5 +252,5 @@ func denied(r route, ids *identities, err error) error {
 		remedy = append(remedy, "let one of these keys in: ssh-copy-id "+key+"-p "+port+" "+shell.Quote(r.user+"@"+host))
 	}
 	remedy = append(remedy, "name another user: or identityFile: under hosts.ssh in the spec")
-	return withRemedy(fmt.Errorf("%w at %s for user %q: %s (%s)", ErrDenied, r.address, r.user, text, strings.TrimPrefix(err.Error(), "ssh: handshake failed: ssh: ")), remedy...)
+	return fault.WithRemedy(fmt.Errorf("%w at %s for user %q: %s (%s)", ErrDenied, r.address, r.user, text, strings.TrimPrefix(err.Error(), "ssh: handshake failed: ssh: ")), remedy...)
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
@@ -62,7 +63,7 @@ func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	s := remotetest.Start(t, remotetest.Options{Address: address, Silent: true})
 	_, err := machine(t, s, remote.Config{Timeout: 50 * time.Millisecond}).Run(context.Background(), "true", nil)
-	if !errors.Is(err, remote.ErrUnreachable) || remote.Lasting(err) || !strings.Contains(err.Error(), "no answer within 50ms") || len(remote.Remedy(err)) == 0 {
+	if !errors.Is(err, remote.ErrUnreachable) || fault.Lasting(err) || !strings.Contains(err.Error(), "no answer within 50ms") || len(fault.Remedy(err)) == 0 {
 		t.Error(err)
 	}
 }
@@ -195,7 +196,7 @@ func TestDrop(t *testing.T) {
 	results := asked(t, m)
 	s.Drop()
 	for name, r := range results {
-		if err := <-r; !errors.Is(err, remote.ErrLost) || errors.Is(err, remote.ErrUnreachable) || remote.Lasting(err) {
+		if err := <-r; !errors.Is(err, remote.ErrLost) || errors.Is(err, remote.ErrUnreachable) || fault.Lasting(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

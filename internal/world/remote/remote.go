@@ -22,7 +22,7 @@
 //
 // A caller can tell apart (rule R12) whether a command was never sent
 // ([ErrUnreachable]), ended ([*ExitError]), or may have had any effect
-// ([ErrLost]). A command is sent at most once. [Lasting] tells what only a
+// ([ErrLost]). A command is sent at most once. [fault.Lasting] tells what only a
 // person can mend, [Remedy] how.
 //
 // Only what the command itself printed is its answer: a mark that nobody can

@@ -10,6 +10,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -89,7 +90,7 @@ func skipTo(from *bufio.Reader, mark string) (found bool, err error) {
 		}
 		skipped += len(line)
 	}
-	return false, withRemedy(fmt.Errorf("%w: it prints more than %d KiB before the command begins", ErrShell, maxNoise>>10), shellRemedy)
+	return false, fault.WithRemedy(fmt.Errorf("%w: it prints more than %d KiB before the command begins", ErrShell, maxNoise>>10), shellRemedy)
 }
 
 // finish settles how the session ended; the first word counts.
@@ -157,7 +158,7 @@ func noShell(user string, status int, said string) error {
 	if why == "" {
 		why = fmt.Sprintf("exit status %d", status)
 	}
-	return withRemedy(fmt.Errorf("%w: the login of user %q ended before it: %s", ErrShell, user, why), shellRemedy)
+	return fault.WithRemedy(fmt.Errorf("%w: the login of user %q ended before it: %s", ErrShell, user, why), shellRemedy)
 }
 
 func noSudo(user string, status int, said string) error {
@@ -165,7 +166,7 @@ func noSudo(user string, status int, said string) error {
 	if why == "" {
 		why = fmt.Sprintf("exit status %d", status)
 	}
-	return withRemedy(fmt.Errorf("%w for user %q: %s", ErrSudo, user, why),
+	return fault.WithRemedy(fmt.Errorf("%w for user %q: %s", ErrSudo, user, why),
 		"let the user run anything without a password: echo '"+user+" ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/pleiad",
 		"or log in as root: user: root under hosts.ssh in the spec")
 }

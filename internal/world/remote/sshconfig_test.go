@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 )
 
 // routeTo is the route to 10.0.0.1 by an ssh_config.
@@ -115,8 +116,8 @@ func TestRouteErrors(t *testing.T) {
 		"Match tagged x\nProxyJump bastion": "cannot judge",
 	} {
 		_, err := routeTo(t, Config{}, text)
-		if !errors.Is(err, ErrSetup) || !Lasting(err) || !strings.Contains(err.Error(), want) || len(Remedy(err)) != 1 {
-			t.Errorf("%q: %v, %q; want %q", text, err, Remedy(err), want)
+		if !errors.Is(err, ErrSetup) || !fault.Lasting(err) || !strings.Contains(err.Error(), want) || len(fault.Remedy(err)) != 1 {
+			t.Errorf("%q: %v, %q; want %q", text, err, fault.Remedy(err), want)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
@@ -84,13 +85,13 @@ func (b *Builds) pack(arch string) (Build, error) {
 		program, err = untrusted.Read(real, maxBuild)
 	}
 	if errors.Is(err, os.ErrNotExist) {
-		return Build{}, &remedied{fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), b.remedy(arch)}
+		return Build{}, fault.WithRemedy(fmt.Errorf("pleiad for linux/%s: %w: there is none at %s", arch, deliver.ErrUnsupported, path), b.remedy(arch)...)
 	}
 	if err != nil {
 		return Build{}, fmt.Errorf("pleiad for linux/%s: %w", arch, err)
 	}
 	if err := fits(program, arch); err != nil {
-		return Build{}, &remedied{fmt.Errorf("%s is no pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err), b.remedy(arch)}
+		return Build{}, fault.WithRemedy(fmt.Errorf("%s is no pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err), b.remedy(arch)...)
 	}
 	sum := sha256.Sum256(program)
 	digest := hex.EncodeToString(sum[:])

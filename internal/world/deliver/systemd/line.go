@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/agent"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
@@ -209,19 +210,10 @@ func (l *line) build(ctx context.Context) (b Build, there []string, err error) {
 	return b, lines[2:], err
 }
 
-// remedied is an error with what a person can do about it.
-type remedied struct {
-	error
-	remedy []string
-}
-
-func (e *remedied) Unwrap() error    { return e.error }
-func (e *remedied) Remedy() []string { return e.remedy }
-
 // noSpace adds the remedy for a full disk. The folder itself was taken away again.
 func noSpace(err error, folder string) error {
 	if strings.Contains(err.Error(), "No space left") {
-		return &remedied{err, []string{"free 100 MB there: df -h " + shell.Quote(path.Dir(folder))}}
+		return fault.WithRemedy(err, "free 100 MB there: df -h "+shell.Quote(path.Dir(folder)))
 	}
 	return err
 }

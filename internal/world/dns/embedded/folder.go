@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
@@ -87,27 +88,15 @@ func readState(dir string) (serverState, bool, error) {
 	return s, s.Folder.Is(dir) && s.Process.Alive(), nil
 }
 
-// trouble is an error with what a person can do about it.
-type trouble struct {
-	error
-	remedies []string
-}
-
-// Unwrap gives the error itself.
-func (t *trouble) Unwrap() error { return t.error }
-
-// Remedy says what a person can do, a line each.
-func (t *trouble) Remedy() []string { return t.remedies }
-
 // damaged is the error of a file that is missing or cannot be understood. It
 // hides that one does not exist: in a folder that appears whole or not at all
 // this is damage, and nobody may take it for a fresh start. A folder that is
 // moved away is gone: the hosts then say which cluster there is.
 func damaged(dir string, err error) error {
-	return &trouble{fmt.Errorf("%w: %v", dns.ErrDamaged, err), []string{
+	return fault.WithRemedy(fmt.Errorf("%w: %v", dns.ErrDamaged, err),
 		"undo what was changed there by hand, or put the file back from a backup",
 		fmt.Sprintf("if that cannot be done, go on without it: mv %s %s; the hosts still say which cluster this is", shell.Quote(dir), shell.Quote(dir+".damaged")),
-	}}
+	)
 }
 
 var errNotJSON = errors.New("not readable as JSON")

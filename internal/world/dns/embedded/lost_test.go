@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
@@ -81,11 +82,11 @@ func TestLostServer(t *testing.T) {
 		running(t, p, false)
 		_, applied := p.Apply(t.Context(), []cluster.Change{{Key: marker.Key, New: &marker}})
 		for act, err := range map[string]error{"Apply": applied, "Start": p.Start(t.Context()), "Remove": p.Remove(t.Context())} {
-			var known *trouble
-			if !errors.As(err, &known) || errors.Is(err, dns.ErrUnknownOutcome) || len(known.Remedy()) != 1 {
+			remedy := fault.Remedy(err)
+			if errors.Is(err, dns.ErrUnknownOutcome) || len(remedy) != 1 {
 				t.Fatalf("%s: %s: %v", name, act, err)
 			}
-			if _, command, _ := strings.Cut(known.Remedy()[0], "again: "); act == "Start" {
+			if _, command, _ := strings.Cut(remedy[0], "again: "); act == "Start" {
 				if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
 					t.Fatalf("%s: %v\n%s", command, err, out)
 				}

@@ -11,6 +11,7 @@ import (
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
@@ -48,8 +49,8 @@ func (p *Provider) lock(ctx context.Context) (*process.Lock, error) {
 			return lock, err
 		}
 		if time.Now().After(end) {
-			return nil, &trouble{fmt.Errorf("a server runs from %s, but %s does not say which process it is", p.config.Dir, stateFile),
-				[]string{fmt.Sprintf("end it and run the command again: pkill -f '%s$'", strings.Join(p.config.Argv[1:], " "))}}
+			return nil, fault.WithRemedy(fmt.Errorf("a server runs from %s, but %s does not say which process it is", p.config.Dir, stateFile),
+				fmt.Sprintf("end it and run the command again: pkill -f '%s$'", strings.Join(p.config.Argv[1:], " ")))
 		}
 		select {
 		case <-ctx.Done():

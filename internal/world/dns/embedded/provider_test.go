@@ -22,6 +22,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
@@ -429,8 +430,7 @@ func TestDamageIsNeverAFreshStart(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), p.path(file)) || !errors.Is(err, dns.ErrDamaged) {
 			t.Errorf("Start without %s: %v", file, err)
 		}
-		var t2 *trouble
-		if !errors.As(err, &t2) || !strings.Contains(strings.Join(t2.Remedy(), "\n"), p.config.Dir+".damaged") {
+		if !strings.Contains(strings.Join(fault.Remedy(err), "\n"), p.config.Dir+".damaged") {
 			t.Errorf("Start without %s: %v, want the way out", file, err)
 		}
 		if _, err := p.Apply(t.Context(), nil); file == settingsFile && err == nil {

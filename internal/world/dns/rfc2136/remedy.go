@@ -7,31 +7,20 @@ import (
 	"time"
 
 	wire "github.com/miekg/dns"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 
-// remedied is an error with what a person types or changes against it, the
-// likeliest first. The command line prints these lines as hints.
-type remedied struct {
-	error
-	remedies []string
-}
-
-// Unwrap gives the error itself.
-func (r *remedied) Unwrap() error { return r.error }
-
-// Remedy gives the lines.
-func (r *remedied) Remedy() []string { return r.remedies }
-
-// remedy adds lines to an error. They speak of the key file and of settings,
+// remedy adds lines to an error, what a person types or changes against it, the
+// likeliest first. They speak of the key file and of settings,
 // so there are none where the key came from elsewhere: then somebody else set
 // this up, and knows better.
 func (p *Provider) remedy(err error, lines ...string) error {
 	if p.keyFile == "" {
 		return err
 	}
-	return &remedied{err, lines}
+	return fault.WithRemedy(err, lines...)
 }
 
 // again is the remedy against all that the next observation settles (R12).

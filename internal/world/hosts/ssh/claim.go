@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
@@ -90,12 +91,12 @@ func taken(text string) string {
 func (p *Provider) lookAt(ctx context.Context, addr netip.Addr) sight {
 	out, err := p.Machine(addr).Run(ctx, look, nil)
 	if err != nil {
-		remedy, lasting := p.Trouble(err)
+		remedy := fault.Remedy(err)
 		if remedy == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			remedy = []string{fmt.Sprintf("see what takes so long: time ssh %s true; if the user is not root: time ssh %s sudo -n true", addr, addr),
 				"where sudo alone is slow: put the machine's own name into its /etc/hosts, or mend its name server"}
 		}
-		return sight{place: cluster.Place{Address: addr, Unknown: err.Error(), Remedy: remedy, Lasting: lasting}}
+		return sight{place: cluster.Place{Address: addr, Unknown: err.Error(), Remedy: remedy, Lasting: fault.Lasting(err)}}
 	}
 	return p.read(addr, string(out))
 }

@@ -41,9 +41,6 @@ type Config struct {
 	Spec cluster.Spec
 	// Machine is the machine at an address of the spec.
 	Machine func(netip.Addr) Machine
-	// Trouble says what a person can do about an error of a Machine, and
-	// whether only a person can do something.
-	Trouble func(error) (remedy []string, lasting bool)
 	// Clear takes everything of a member off a machine but the claim and
 	// pleiad's own binaries. It refuses with hosts.ErrBusy while the member
 	// runs. What is not there is no error.

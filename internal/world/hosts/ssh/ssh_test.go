@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/hoststest"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
@@ -103,7 +104,6 @@ func (f *fleet) provider(name cluster.Name, machines int) *Provider {
 	return New(Config{
 		Spec:    spec,
 		Machine: func(a netip.Addr) Machine { return machine{f, a} },
-		Trouble: func(err error) ([]string, bool) { return []string{"mend it"}, !errors.Is(err, errSilent) },
 		Clear: func(_ context.Context, h cluster.Host, _ hosts.DataFate) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -314,7 +314,7 @@ func TestSlowMachine(t *testing.T) {
 
 func TestUnseen(t *testing.T) {
 	f := newFleet(t)
-	f.dark[address(1)], f.dark[address(2)] = errSilent, errors.New("unknown host key")
+	f.dark[address(1)], f.dark[address(2)] = errSilent, fault.WithRemedy(fault.New(fault.Denied, "unknown host key"), "mend it")
 	p := f.provider("dev", 3)
 	l, err := p.List(t.Context())
 	if err != nil || len(l.Places) != 3 {
