@@ -118,6 +118,10 @@ type Control struct {
 	// Copy says that the store is a copy, and of what. Whatever it says was said
 	// of another: it is only looked at.
 	Copy string `json:"copy,omitempty"`
+	// Unusable says why the keys cannot be used, while the owner is known: what
+	// needs no key can be done. Remedy is what mends that, if it is known.
+	Unusable string `json:"unusable,omitempty"`
+	Remedy   string `json:"remedy,omitempty"`
 	// CA is the fingerprint of the CA whose key is stored here; empty if none.
 	CA string `json:"ca,omitempty"`
 	// Operator is the certificate that pleiad itself presents to members.

@@ -30,12 +30,19 @@ func (s situation) outdated(h cluster.Host) bool {
 	return s.spec.TLS && h.Node.Known() && (c == nil || c.Due(s.state.At))
 }
 
-// renewOperator gives pleiad itself another certificate, if that is due.
+// renewOperator gives pleiad itself another certificate, if that is due or there
+// is none.
 func (s situation) renewOperator() []Step {
-	if !s.spec.TLS || !s.state.Control.Operator.Due(s.state.At) {
+	c := s.state.Control
+	switch {
+	case !s.spec.TLS || c.CA == "":
 		return nil
+	case c.Operator == nil:
+		return []Step{RenewOperator{Reason{Why: "there is no operator's certificate that fits its key and the CA"}}}
+	case c.Operator.Due(s.state.At):
+		return []Step{RenewOperator{Reason{Why: "the operator's certificate is due for renewal"}}}
 	}
-	return []Step{RenewOperator{Reason{Why: "the operator's certificate is due for renewal"}}}
+	return nil
 }
 
 // skewed refuses to issue certificates while this machine's clock and that of a

@@ -315,7 +315,7 @@ func (s situation) leave() Plan {
 	switch {
 	case s.state.Server.Address != "":
 		return Plan{Steps: []Step{RemoveNameServer{Reason{Why: "no records are left to serve"}, s.spec.MarkerKey()}}}
-	case s.state.Control.Owner != "" || s.state.Control.CA != "":
+	case s.state.Control.Owner != "" || s.state.Control.CA != "" || s.state.Control.Unusable != "":
 		return Plan{Steps: []Step{Forget{Reason{Why: "nothing is left that the CA or the owner could be for"}, s.spec.MarkerKey()}}}
 	}
 	return Plan{}

@@ -225,10 +225,15 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 // stopByHand is the command that stops a member. On a machine of its own it is
 // systemd's; a process ID would be that of somebody else here.
 func (s situation) stopByHand(h cluster.Host) string {
-	if ssh := s.spec.Hosts.SSH; ssh != nil {
-		return fmt.Sprintf("ssh %s sudo systemctl stop %s", shell.Quote(fmt.Sprintf("%s@%s", cmp.Or(ssh.User, "root"), h.Address)), node.UnitName)
+	if s.spec.Hosts.SSH != nil {
+		return fmt.Sprintf("ssh %s sudo systemctl stop %s", s.login(h), node.UnitName)
 	}
 	return fmt.Sprintf("kill %d", h.Node.Value.Process.PID)
+}
+
+// login is how a person reaches a machine, as a word of a shell.
+func (s situation) login(h cluster.Host) string {
+	return shell.Quote(fmt.Sprintf("%s@%s", cmp.Or(s.spec.Hosts.SSH.User, "root"), h.Address))
 }
 
 // due is the member to restart next: the one on the marker, as long as it runs

@@ -49,7 +49,7 @@ func commands(command func(arguments string) string) *strings.Replacer {
 	}
 	var pairs []string
 	for _, c := range []struct{ mark, arguments string }{{"{up}", "up"}, {"{destroy}", "destroy"}, {"{status}", "status"},
-		{"{doctor}", "doctor"}, {"{take-over}", "take-over"}, {"{remove}", "etcdctl -- member remove"}, {"{start-over}", Again}} {
+		{"{doctor}", "doctor"}, {"{take-over}", "take-over"}, {"{remove}", "etcdctl -- member remove"}, {"{etcdctl}", "etcdctl -- "}, {"{start-over}", Again}} {
 		pairs = append(pairs, c.mark, strings.ReplaceAll(command(c.arguments), "%", "%%"))
 	}
 	return strings.NewReplacer(pairs...)
@@ -106,6 +106,8 @@ const (
 	RestartByHand
 	MendRest
 	SetClocks
+	KeysSay
+	SaveData
 	EndMember
 	PutAddressBack
 )
@@ -149,6 +151,8 @@ var texts = [...]string{
 	EndMember:       "%s",
 	PutAddressBack:  "put %s back into hosts.ssh.addresses of the spec, and give that file to destroy with -f",
 	MendRest:        "first mend what else is wrong; see what that is: {status}",
+	KeysSay:         "%s",
+	SaveData:        "%s",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }
 

@@ -283,15 +283,20 @@ func (StartNameServer) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 func (c CreateAuthority) Effect(spec cluster.Spec, s cluster.State) cluster.State {
 	s.Control.Owner = c.Owner
 	if spec.TLS {
-		s.Control.CA = "new"
+		s.Control.CA, s.Control.Operator = "new", issued(s.At)
 	}
 	return s
 }
 
 // Effect implements Step.
 func (RenewOperator) Effect(_ cluster.Spec, s cluster.State) cluster.State {
-	s.Control.Operator = nil
+	s.Control.Operator = issued(s.At)
 	return s
+}
+
+// issued is a certificate as it is issued at a time; see package pki.
+func issued(at time.Time) *cluster.Certificate {
+	return &cluster.Certificate{NotBefore: at, NotAfter: at.AddDate(1, 0, 0), RenewAt: at.AddDate(0, 8, 0)}
 }
 
 // Effect implements Step.
@@ -324,8 +329,8 @@ func (i InstallNode) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 		h.Node.Value.Installed, h.Node.Value.Sealed, h.Node.Value.Made = i.Node.Digest(), i.Node.Sealed, i.Node.Made()
 		h.Node.Value.Drift = nil
 		if i.Issue {
-			c := cluster.Certificate{NotBefore: s.At, NotAfter: s.At.AddDate(1, 0, 0), RenewAt: s.At.AddDate(0, 8, 0)}
-			h.Node.Value.Certificate, h.Shown = &c, cluster.Known(c)
+			c := issued(s.At)
+			h.Node.Value.Certificate, h.Shown = c, cluster.Known(*c)
 		}
 	})
 }

@@ -224,6 +224,8 @@ func (w *story) event(line string, f []string) error {
 		w.state.Control.Owner = cluster.Owner(strings.TrimPrefix(f[1], "none"))
 	case strings.HasPrefix(line, "CA "):
 		w.state.Control.CA = strings.TrimPrefix(f[1], "none")
+	case strings.HasPrefix(line, "keys unusable"):
+		w.state.Control.CA, w.state.Control.Unusable, w.state.Control.Remedy = "", rest(2), "restore the key"
 	case strings.HasPrefix(line, "state directory unreadable"):
 		w.state.Control = cluster.Control{Unreadable: rest(3)}
 	case strings.HasPrefix(line, "state directory readable"):

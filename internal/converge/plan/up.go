@@ -124,6 +124,11 @@ func (s situation) begin() Plan {
 		}
 		return refuse(r)
 	}
+	if s.spec.TLS && s.state.Control.Unusable != "" {
+		r := s.unusable()
+		r.Remedy = append(r.Remedy, StartOver.Say())
+		return refuse(r)
+	}
 	if s.state.Control.Owner == "" || s.spec.TLS && s.state.Control.CA == "" {
 		owner := s.state.Control.Owner
 		if owner == "" {
@@ -173,12 +178,20 @@ func (s situation) authority() *Refusal {
 	if !s.spec.TLS || ca == s.marker.CA {
 		return nil
 	}
+	if s.state.Control.Unusable != "" {
+		r := s.unusable()
+		r.Remedy = append(r.Remedy, s.withoutKeys(&r)...)
+		return &r
+	}
 	here := "there is no CA key"
 	if ca != "" {
 		here = "the CA is " + ca
 	}
 	r := Refusal{Rule: "R15", What: "act for this cluster", Remedy: remedies(OwnersDirectory),
 		Evidence: []string{fmt.Sprintf("the cluster's CA is %s; in this state directory %s", s.marker.CA, here)}}
+	if ca == "" {
+		r.Remedy = append(r.Remedy, s.withoutKeys(&r)...)
+	}
 	for _, h := range s.hosts {
 		if ca != "" && h.View.Known() {
 			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s accepts a certificate of the CA that is here", h.Name))

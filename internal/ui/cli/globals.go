@@ -276,8 +276,9 @@ func (g *globals) find(ctx context.Context, s *System) (target, error) {
 	} else if err != nil {
 		return t, err
 	}
-	if t.stored, err = stored(t.home); err != nil {
-		return t, err
+	// What a file says takes the place of a stored spec that cannot be read.
+	if t.stored, err = stored(t.home); err != nil && g.flags.File == "" {
+		return t, g.withoutSpec(t, damagedSpec(t.home, err))
 	}
 	if g.flags.File == "" {
 		if err := g.recall(&t); err != nil {
@@ -339,9 +340,7 @@ func (g *globals) recall(t *target) (err error) {
 	case t.stored != nil:
 		t.spec, err = g.flags.Apply(*t.stored)
 	case t.home.Claimed():
-		return &failure{act: "find the spec of cluster " + string(t.spec.Cluster), err: lostSpec(t.home), hints: []string{
-			"else say it again, with what the cluster had: " + g.inFile("pleiad.yaml").again(g.command),
-			"a file to start from: pleiad init --hosts " + seat.Hosts + " --dns " + seat.DNS + " -f pleiad.yaml"}}
+		return g.withoutSpec(*t, lostSpec(t.home))
 	case g.flags.Domain == nil:
 		t.spec.Domain = seat.Domain
 	}
@@ -353,11 +352,37 @@ func (g *globals) inFile(name string) *globals {
 	return &globals{flags: spec.Flags{File: name}, stateDir: g.stateDir, command: g.command, own: g.own}
 }
 
+// withoutSpec is the error of a cluster whose stored spec is of no use.
+func (g *globals) withoutSpec(t target, why error) error {
+	seat := t.home.Seat()
+	return &failure{act: "find the spec of cluster " + string(t.spec.Cluster), err: why, hints: []string{
+		"restore it from a backup, if there is one",
+		"else say it again, with what the cluster had: " + g.inFile("pleiad.yaml").again(g.command),
+		"a file to start from: pleiad init --hosts " + seat.Hosts + " --dns " + seat.DNS + " -f pleiad.yaml"}}
+}
+
 func lostSpec(h *home.Home) *home.Error {
+	return specError(h, fmt.Sprintf("missing, but this directory owns cluster %s%s", h.Cluster(), lives(h)))
+}
+
+// damagedSpec is the error of a stored spec that is not one. An interrupted
+// command says nothing about it.
+func damagedSpec(h *home.Home, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	why, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), filepath.Join(h.Dir(), "spec.yaml")+":"), "\n")
+	return specError(h, fmt.Sprintf("not readable (%s); cluster %s is%s", strings.TrimSpace(why), h.Cluster(), lives(h)))
+}
+
+func specError(h *home.Home, problem string) *home.Error {
+	return &home.Error{Path: filepath.Join(h.Dir(), "spec.yaml"), Problem: problem, Kind: home.ErrDamaged}
+}
+
+// lives says where a cluster lives.
+func lives(h *home.Home) string {
 	seat := h.Seat()
-	problem := fmt.Sprintf("missing, but this directory owns cluster %s on %s, with hosts of kind %s and its records in zone %s (%s)",
-		h.Cluster(), seat.Domain, seat.Hosts, seat.Zone, seat.DNS)
-	return &home.Error{Path: filepath.Join(h.Dir(), "spec.yaml"), Problem: problem, Hint: "restore it from a backup, if there is one", Kind: home.ErrDamaged}
+	return fmt.Sprintf(" on %s, with hosts of kind %s and its records in zone %s (%s)", seat.Domain, seat.Hosts, seat.Zone, seat.DNS)
 }
 
 // sameZone refuses a name server on which the cluster does not stand, where it

@@ -23,7 +23,9 @@ import (
 type Authority interface {
 	// Inspect says what is stored. It changes nothing. A cluster of which
 	// nothing is stored gives the zero Control and no error; an error means
-	// unknown: something is there and cannot be used. Operator is nil if there
+	// unknown: not even whose it is can be told. Keys that are there and cannot be
+	// used are said to be Unusable, beside the owner: a cluster can be destroyed
+	// without them, and they are never replaced. Operator is nil if there
 	// is no certificate that fits its key and the CA.
 	Inspect(ctx context.Context) (cluster.Control, error)
 

@@ -30,19 +30,31 @@ func (h *Home) Inspect(ctx context.Context) (cluster.Control, error) {
 	}
 	control := cluster.Control{Owner: m.Owner, Copy: h.Copy()}
 	cas, err := h.cas()
-	if err != nil || cas == nil {
-		return control, err
+	if err != nil {
+		return unusable(control, err), nil
 	}
-	control.CA = cas.fingerprint()
+	if cas == nil {
+		return control, nil
+	}
 	_, cert, err := h.operator(cas.clients)
 	if err != nil {
-		return cluster.Control{}, err
+		return unusable(control, err), nil
 	}
+	control.CA = cas.fingerprint()
 	if cert != nil {
 		window := pki.Window(cert)
 		control.Operator = &window
 	}
 	return control, nil
+}
+
+// unusable says of a store that its keys cannot be used.
+func unusable(c cluster.Control, err error) cluster.Control {
+	c.Unusable = err.Error()
+	if known, ok := errors.AsType[*Error](err); ok {
+		c.Remedy = known.Hint
+	}
+	return c
 }
 
 // Create implements authority.Authority.

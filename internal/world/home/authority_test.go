@@ -162,7 +162,7 @@ func remove(t *testing.T, path string) {
 	}
 }
 
-// A damaged CA is unknown, never absent: nothing replaces it, nothing is
+// A damaged CA is unusable, never absent: nothing replaces it, nothing is
 // issued, and the error names the file without showing what is in it.
 func TestDamagedCAIsNeverReplaced(t *testing.T) {
 	other := newHome(t, t.TempDir())
@@ -179,7 +179,7 @@ func TestDamagedCAIsNeverReplaced(t *testing.T) {
 		{"no CA for clients", func(t *testing.T, h *Home) {
 			remove(t, h.path("pki/client-ca.key"))
 			remove(t, h.path("pki/client-ca.crt"))
-		}, "client-ca.crt: missing"},
+		}, "client-ca.key: missing"},
 		{"one CA in the other's place", func(t *testing.T, h *Home) {
 			write(t, h.path("pki/client-ca.crt"), snapshot(t, h)["pki/peer-ca.crt"])
 			write(t, h.path("pki/client-ca.key"), snapshot(t, h)["pki/peer-ca.key"])
@@ -216,9 +216,13 @@ func TestDamagedCAIsNeverReplaced(t *testing.T) {
 			}
 			c.spoil(t, h)
 			before, key := snapshot(t, h), snapshot(t, other)["pki/client-ca.key"]
-			_, inspecting := h.Inspect(t.Context())
+			// Whose the cluster is is known all the same, and it can be destroyed.
+			control, err := h.Inspect(t.Context())
+			if err != nil || control.Owner != owner || control.CA != "" || !strings.Contains(control.Unusable, c.want) || control.Remedy == "" {
+				t.Errorf("Inspect: %+v, %v; want the owner and %q with a remedy", control, err, c.want)
+			}
 			_, issuing := h.Issue(t.Context(), "m", []string{"m.dev.test"})
-			for what, err := range map[string]error{"Inspect": inspecting, "Issue": issuing, "Create": h.Create(t.Context(), owner, true), "RenewOperator": h.RenewOperator(t.Context())} {
+			for what, err := range map[string]error{"Issue": issuing, "Create": h.Create(t.Context(), owner, true), "RenewOperator": h.RenewOperator(t.Context())} {
 				var e *Error
 				if !errors.As(err, &e) || e.Hint == "" || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%s: have %v, want %q with a hint", what, err, c.want)

@@ -136,6 +136,9 @@ func TestHints(t *testing.T) {
 					return err
 				}
 				after, err := again.Inspect(t.Context())
+				if err == nil && after.Unusable != "" {
+					_, err = again.mustCAs()
+				}
 				if err == nil && (after.CA != before.CA || after.Owner != before.Owner) {
 					t.Errorf("owner and CA are %s and %s, want %s and %s", after.Owner, after.CA, before.Owner, before.CA)
 				}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/pki"
 )
@@ -58,19 +59,22 @@ func (h *Home) cas() (*authorities, error) {
 	if files[2], files[3], err = h.pair(clientCACert, clientCAKey); err != nil {
 		return nil, err
 	}
-	missing, found := "", false
+	missing, hint, found := "", restore+", and members trust those CAs", false
 	for i, name := range []string{peerCACert, peerCAKey, clientCACert, clientCAKey} {
 		found = found || files[i] != nil
-		if files[i] == nil && missing == "" {
+		if files[i] == nil && (missing == "" || strings.HasSuffix(name, ".key")) {
 			missing = name
 		}
+	}
+	if strings.HasSuffix(missing, ".crt") {
+		hint = "each member has a copy of it, in the folder pki beside its member.json; put one here"
 	}
 	switch {
 	case !found:
 		return nil, nil
 	case missing != "":
 		return nil, &Error{Path: h.path(pkiFolder, missing), Problem: "missing, but the rest of the CAs is there",
-			Hint: restore + ", and members trust those CAs", Kind: ErrDamaged}
+			Hint: hint, Kind: ErrDamaged}
 	}
 	var cas authorities
 	if cas.peers, err = pki.ParsePeerCA(files[0], files[1]); err == nil {

@@ -321,6 +321,8 @@ var tried = map[plan.Way]remedy{
 		follow: []func(*stage, []string){heal},
 	},
 	plan.ServerSays: {elsewhere: "the words are the provider's: those of package embedded are tried in cmd/pleiad, those of rfc2136 in e2e/dnsservers"},
+	plan.KeysSay:    {elsewhere: "the words are those of package home: tried in cmd/pleiad, lost-keys.txtar"},
+	plan.SaveData:   {elsewhere: "it takes a real etcd: tried in cmd/pleiad, lost-keys.txtar"},
 	plan.CompareKey: {
 		befall: func(s *stage) { s.denied = true },
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.denied = false }},
@@ -437,6 +439,7 @@ var tried = map[plan.Way]remedy{
 		}},
 	},
 	plan.StartOver: {
+		also:  []func(*stage){func(s *stage) { s.mine.control.CA, s.mine.control.Unusable = "", "client-ca.key: missing" }},
 		fresh: true,
 		befall: func(s *stage) {
 			s.until("up", s.spec, s.mine, "seal")
