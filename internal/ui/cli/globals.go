@@ -495,6 +495,9 @@ func (g *globals) known(ctx context.Context, s *System) (target, error) {
 	}
 	f := &failure{act: fmt.Sprintf("find cluster %s", t.spec.Cluster), err: errors.New("there is no such cluster in " + t.root), exit: NoCluster,
 		hints: []string{"make it: " + g.again("up")}}
+	if left, err := home.Remains(t.root, t.spec.Cluster); err == nil && left != nil {
+		f.hints = []string{"something is left of one in " + left.Dir() + "; make its home.json again: " + g.again("take-over")}
+	}
 	for _, name := range g.clusters(s) {
 		f.hints = append(f.hints, "there is: --cluster "+name)
 	}

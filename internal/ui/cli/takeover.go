@@ -36,7 +36,11 @@ a backup, the one that acts for the cluster. A copy is only looked at until then
 
 It refuses while the original is in use, and while members run from it. An
 original on this machine becomes the copy. Of one that is elsewhere nothing can
-be known here: take-over asks first.`,
+be known here: take-over asks first.
+
+Where home.json is lost or damaged, take-over makes it again: the marker says
+whose the cluster is, and the CAs that are here, or the members, that it is this
+directory's.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
@@ -45,6 +49,9 @@ be known here: take-over asks first.`,
 }
 
 func (o *takeOverOptions) run(ctx context.Context) error {
+	if rebuilt, err := o.rebuild(ctx); rebuilt || err != nil {
+		return cannot("take over the cluster", err)
+	}
 	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return cannot("take over the cluster", err)

@@ -52,7 +52,7 @@ func checkAbandoned(dir string) error {
 		case name == metaFile: // since we looked; sorted before what must not be there without it
 			return nil
 		case name == pkiFolder || name == specFile:
-			return &Error{Path: filepath.Join(dir, metaFile), Problem: fmt.Sprintf("missing, but there is %s", name), Hint: restore, Kind: ErrDamaged}
+			return &Error{Path: filepath.Join(dir, metaFile), Problem: fmt.Sprintf("missing, but there is %s", name), Hint: rebuild, Run: "take-over", Kind: ErrDamaged}
 		case !ours(name) && !slices.Contains(theirs(), name):
 			return &Error{Path: dir, Problem: fmt.Sprintf("no state of a cluster: it holds %s", name), Hint: "use another cluster name or --state-dir", Kind: ErrForeign}
 		}

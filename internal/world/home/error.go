@@ -29,6 +29,7 @@ var (
 
 const (
 	restore   = "restore it from a backup; pleiad does not replace what it cannot read"
+	rebuild   = "restore it from a backup; without one, make it again from the rest"
 	elsewhere = "say where to keep state with --state-dir, or make this place writable for you"
 )
 

@@ -34,6 +34,9 @@ func (h *Home) meta() (meta, error) {
 	m, problem := decode(b)
 	if problem != nil {
 		problem.Path = path
+		if problem.Kind == ErrDamaged {
+			problem.Hint, problem.Run = rebuild, "take-over"
+		}
 		return meta{}, problem
 	}
 	if m.Cluster != h.cluster {
