@@ -30,6 +30,7 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	// All that is refused is refused before anything changes.
 	unknown := append(blind(s.hosts, "terminate host"), s.unseen(what)...)
 	if s.marker == nil {
+		unknown = append(unknown, s.astray(what)...)
 		switch {
 		case unknown != nil: // what is forgotten, or stamped from the hosts alone, must be all there is
 			return refuse(unknown...)
@@ -99,6 +100,20 @@ func (s situation) atLarge(what string) []Refusal {
 // is proven to be its own, so that it can be stopped.
 func (s situation) orphaned(h cluster.Host) bool {
 	return h.Node.Known() && h.Node.Value.Process.Running && s.marker.Has(h.Name)
+}
+
+// astray refuses to begin, give up or forget a cluster of which there is no marker
+// while a member of it runs whose folder was removed: nothing else says that it is
+// there (rule R1).
+func (s situation) astray(what string) []Refusal {
+	var out []Refusal
+	for _, h := range s.state.Missing {
+		if pid := h.Node.Value.Process.PID; h.Node.Known() && h.Node.Value.Process.Running {
+			out = append(out, Refusal{Rule: "R1", What: what, Remedy: []Remedy{EndMember.Say(fmt.Sprintf("end it, then run the command again: kill %d", pid))},
+				Evidence: []string{fmt.Sprintf("member %s runs as process %d, its folder was removed, and there is no marker", h.Name, pid)}})
+		}
+	}
+	return out
 }
 
 // isMember says whether what answers where a member was is that member. The

@@ -111,7 +111,7 @@ func (s situation) begin() Plan {
 		}
 		return s.refuse(r)
 	}
-	if r := s.unseen(what); r != nil {
+	if r := append(s.unseen(what), s.astray(what)...); r != nil {
 		return refuse(r...)
 	}
 	if r := s.taken(what); r != nil {

@@ -74,7 +74,7 @@ func (p *Provider) Status(ctx context.Context) (cluster.NameServer, error) {
 	status := cluster.NameServer{Managed: true}
 	set, err := p.settings()
 	if errors.Is(err, fs.ErrNotExist) {
-		return status, nil
+		return status, p.homeless()
 	}
 	if err != nil {
 		return status, fmt.Errorf("look for the name server: %w", err)
@@ -90,6 +90,24 @@ func (p *Provider) Status(ctx context.Context) (cluster.NameServer, error) {
 	_, keyless := p.key(ctx)
 	status.Address, status.Running = set.Address, running && state.serves(p.config.Dir) && keyless == nil
 	return status, nil
+}
+
+// homeless is the error of a server that runs although its folder was removed,
+// where that can be seen.
+func (p *Provider) homeless() error {
+	dir := p.config.Dir
+	if at, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+		dir = filepath.Join(at, filepath.Base(dir)) // the kernel tells paths without links
+	}
+	running, err := process.Orphans(dir)
+	if err != nil {
+		return nil //nolint:nilerr // it says nothing that nothing is found
+	}
+	for _, server := range running {
+		return &trouble{fmt.Errorf("%w: its folder %s was removed, and its server still runs (%d)", dns.ErrDamaged, dir, server.PID),
+			[]string{fmt.Sprintf("end the server and run the command again: kill %d", server.PID)}}
+	}
+	return nil
 }
 
 // original wants the folder that was made: in a copy of it the records may be
