@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/pki"
 )
@@ -146,12 +147,22 @@ func (h *Home) createPKI() error {
 	if err := h.checkEmpty(); err != nil {
 		return err
 	}
+	// A CA is valid for ten years from now, and from ten years ago: only a clock
+	// that has forgotten the time makes one that is of no use with the right time.
+	// It cannot be compared with a member's: there is none yet.
+	if now := h.now(); now.Before(written()) {
+		return &Error{Path: h.path(pkiFolder), Problem: fmt.Sprintf("not made: the clock of this machine says %s", now.UTC().Format(time.DateTime)),
+			Hint: "correct the clock, then run the command again"}
+	}
 	files, err := h.newPKI()
 	if err != nil {
 		return err
 	}
 	return h.placePKI(files)
 }
+
+// written is when this was written: a clock that is before that is wrong.
+func written() time.Time { return time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC) }
 
 // checkEmpty wants no pki/, or one with nothing in it, which is removed.
 func (h *Home) checkEmpty() error {
