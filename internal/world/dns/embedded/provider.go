@@ -15,6 +15,7 @@ import (
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/folder"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
@@ -101,11 +102,11 @@ func (p *Provider) homeless() error {
 	}
 	running, err := process.Orphans(dir)
 	if err != nil {
-		return nil //nolint:nilerr // it says nothing that nothing is found
+		return nil // that nothing is found says nothing
 	}
 	for _, server := range running {
-		return &trouble{fmt.Errorf("%w: its folder %s was removed, and its server still runs (%d)", dns.ErrDamaged, dir, server.PID),
-			[]string{fmt.Sprintf("end the server and run the command again: kill %d", server.PID)}}
+		return fault.WithRemedy(fmt.Errorf("%w: its folder %s was removed, and its server still runs (%d)", dns.ErrDamaged, dir, server.PID),
+			fmt.Sprintf("end the server and run the command again: kill %d", server.PID))
 	}
 	return nil
 }
