@@ -115,7 +115,8 @@ func (c *checker) hosts(m cluster.Marker, s cluster.State) {
 	}
 }
 
-// records compares the sets on our names, value by value.
+// records compares the sets on our names, value by value. What a service set
+// should hold is not known while a member of the list has no host.
 func (c *checker) records(spec cluster.Spec, m cluster.Marker, s cluster.State) {
 	var peers, clients []string
 	for _, h := range s.Hosts.Value {
@@ -127,8 +128,10 @@ func (c *checker) records(spec cluster.Spec, m cluster.Marker, s cluster.State) 
 		clients = append(clients, cluster.Service{Target: target, Port: h.Ports.Client}.Value())
 		c.set(s.Records.Value, spec.HostRecord(h.Name, h.Address))
 	}
-	c.set(s.Records.Value, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))
-	c.set(s.Records.Value, cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
+	if len(peers) == len(m.Members) {
+		c.set(s.Records.Value, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))
+		c.set(s.Records.Value, cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
+	}
 	for _, name := range spec.RivalServices() {
 		if set, ok := s.Records.Value.Get(cluster.Key{Name: name, Type: cluster.SRV}); ok {
 			c.say(name, "must not exist beside the set of this cluster's scheme, but holds %s", strings.Join(set.Values, ", "))
