@@ -72,7 +72,7 @@ func explain(ctx context.Context, g *globals, err error) render.Fault {
 		code = f.exit
 	}
 	// One line, whoever joined errors.
-	return faulted(strings.ReplaceAll(f.Error(), "\n", "; "), code, append(f.hints, hints...))
+	return faulted(strings.ReplaceAll(f.Error(), "\n", "; "), code, append(hints, f.hints...))
 }
 
 func faulted(text string, code Exit, hints []string) render.Fault {

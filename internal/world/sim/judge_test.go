@@ -146,6 +146,8 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("foreign value", "foreign marker", "lose host", "delete marker", "restore zone", "edit marker")
 	case r.Rule == "R1" && strings.Contains(text, "still serves"):
 		return had("lose host")
+	case r.Rule == "R1" && strings.Contains(text, "its folder was removed, and there is no marker"):
+		return had("delete marker", "restore zone", "edit marker")
 	case r.Rule == "R1" && strings.Contains(text, "of another incarnation"):
 		return had("lose host", "delete marker", "restore zone", "edit marker", "crossing")
 	case r.Rule == "R1" && r.What == "bootstrap":
