@@ -58,7 +58,7 @@ func serve(ctx context.Context, dir string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s, err := openServer(ctx, dir, set, log)
+	s, err := openServer(dir, set, log)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/pleiad-etcd/pleiad/internal/durable"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
@@ -15,6 +16,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 
 // Names in the server's folder; see the package comment.
@@ -91,12 +93,32 @@ func readState(dir string) (serverState, bool, error) {
 // damaged is the error of a file that is missing or cannot be understood. It
 // hides that one does not exist: in a folder that appears whole or not at all
 // this is damage, and nobody may take it for a fresh start. A folder that is
-// moved away is gone: the hosts then say which cluster there is.
+// moved away is gone: the hosts then say which cluster there is. A file that the
+// system does not let us read may be whole, and its folder is to stay.
 func damaged(dir string, err error) error {
+	var denied syscall.Errno
+	if errors.As(err, &denied) && denied != syscall.ENOENT {
+		return err
+	}
 	return fault.WithRemedy(fmt.Errorf("%w: %v", dns.ErrDamaged, err),
 		"undo what was changed there by hand, or put the file back from a backup",
 		fmt.Sprintf("if that cannot be done, go on without it: mv %s %s; the hosts still say which cluster this is", shell.Quote(dir), shell.Quote(dir+".damaged")),
 	)
+}
+
+// readKey is the key in a folder. Unlike one that a person gives us it is a file
+// of ours, and comes through no pipe.
+func readKey(dir string) (tsig.Key, error) {
+	path := filepath.Join(dir, keyFile)
+	text, err := untrusted.Read(path, untrusted.Small)
+	if err != nil {
+		return tsig.Key{}, fmt.Errorf("read TSIG key: %w", err)
+	}
+	key, err := tsig.Parse(text)
+	if err != nil {
+		return tsig.Key{}, fmt.Errorf("read TSIG key %s: %w", path, err)
+	}
+	return key, nil
 }
 
 var errNotJSON = errors.New("not readable as JSON")

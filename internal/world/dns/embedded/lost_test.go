@@ -1,10 +1,13 @@
 package embedded
 
 import (
+	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,6 +102,52 @@ func TestLostServer(t *testing.T) {
 		running(t, p, true)
 		if err := p.Stop(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Nobody makes another key beside a server that has the former one: with its
+// server.json back it would be ours again, and refuse all that we ask for.
+func TestLostKeyAndServer(t *testing.T) {
+	t.Parallel()
+	p := provider(t)
+	start(t, p)
+	first := stampOf(t, p)
+	t.Cleanup(func() {
+		if err := first.Stop(context.Background(), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	said, err := os.ReadFile(p.path(stateFile))
+	if err := errors.Join(err, os.Remove(p.path(stateFile)), os.Remove(p.path(keyFile))); err != nil {
+		t.Fatal(err)
+	}
+	var known *trouble
+	if err := p.Start(t.Context()); !errors.As(err, &known) {
+		t.Fatalf("Start beside a server that cannot be named: %v", err)
+	}
+	if err := os.WriteFile(p.path(stateFile), said, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, p)
+	running(t, p, true)
+	if _, err := p.Apply(t.Context(), []cluster.Change{{Key: marker.Key, New: &marker}}); err != nil {
+		t.Errorf("Apply afterwards: %v", err)
+	}
+	if err := p.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A file that the system does not let us read may be whole: nobody is told to
+// move its folder away.
+func TestUnreadableIsNotDamaged(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []error{syscall.EACCES, syscall.EMFILE, syscall.EIO} {
+		err := damaged("dns", &fs.PathError{Op: "open", Path: "dns/zone", Err: reason})
+		var known *trouble
+		if !errors.Is(err, reason) || errors.Is(err, dns.ErrDamaged) || errors.As(err, &known) {
+			t.Errorf("%v: %v", reason, err)
 		}
 	}
 }

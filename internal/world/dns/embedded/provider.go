@@ -20,7 +20,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 
 // Config says which name server a [Provider] has.
@@ -71,7 +70,7 @@ func New(c Config) (*Provider, error) {
 
 // Status implements [dns.Server]. A server whose key is lost does not run for
 // us: it does nothing that we ask for, and a start replaces it.
-func (p *Provider) Status(ctx context.Context) (cluster.NameServer, error) {
+func (p *Provider) Status(context.Context) (cluster.NameServer, error) {
 	status := cluster.NameServer{Managed: true}
 	set, err := p.settings()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,27 +87,36 @@ func (p *Provider) Status(ctx context.Context) (cluster.NameServer, error) {
 	if err != nil {
 		return status, fmt.Errorf("look for the name server: %w", err)
 	}
-	_, keyless := p.key(ctx)
+	_, keyless := readKey(p.config.Dir)
 	status.Address, status.Running = set.Address, running && state.serves(p.config.Dir) && keyless == nil
 	return status, nil
 }
 
 // homeless is the error of a server that runs although its folder was removed,
-// where that can be seen.
+// where that can be seen: that nothing is found says nothing.
 func (p *Provider) homeless() error {
-	dir := p.config.Dir
-	if at, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
-		dir = filepath.Join(at, filepath.Base(dir)) // the kernel tells paths without links
+	server, found, err := p.orphan()
+	if err != nil || !found {
+		return nil
 	}
-	running, err := process.Orphans(dir)
+	return fault.WithRemedy(fmt.Errorf("%w: its folder %s was removed, and its server still runs (%d)", dns.ErrDamaged, p.config.Dir, server.PID),
+		fmt.Sprintf("end the server and run the command again: kill %d", server.PID))
+}
+
+// orphan is the server whose folder was removed while it ran: it holds a lock
+// that was here.
+func (p *Provider) orphan() (server process.Stamp, found bool, err error) {
+	above, err := filepath.EvalSymlinks(filepath.Dir(p.config.Dir)) // the kernel tells paths without links
+	if errors.Is(err, fs.ErrNotExist) {
+		return server, false, nil
+	}
 	if err != nil {
-		return nil // that nothing is found says nothing
+		return server, false, err
 	}
-	for _, server := range running {
-		return fault.WithRemedy(fmt.Errorf("%w: its folder %s was removed, and its server still runs (%d)", dns.ErrDamaged, dir, server.PID),
-			fmt.Sprintf("end the server and run the command again: kill %d", server.PID))
-	}
-	return nil
+	dir := filepath.Join(above, filepath.Base(p.config.Dir))
+	all, err := process.Orphans(dir)
+	server, found = all[filepath.Join(dir, lockFile)]
+	return server, found, err
 }
 
 // original wants the folder that was made: in a copy of it the records may be
@@ -260,15 +268,11 @@ func (p *Provider) Apply(ctx context.Context, changes []cluster.Change) (dns.Rec
 }
 
 func (p *Provider) client(ctx context.Context, address string) (*rfc2136.Provider, error) {
-	key, err := p.key(ctx)
+	key, err := readKey(p.config.Dir)
 	if err != nil {
 		return nil, err
 	}
 	return rfc2136.New(rfc2136.Config{Server: address, Zone: p.zone, Key: key, Timeout: p.config.Timeout})
-}
-
-func (p *Provider) key(ctx context.Context) (tsig.Key, error) {
-	return tsig.ReadFile(ctx, p.path(keyFile))
 }
 
 // Stop implements [dns.Server].
@@ -281,12 +285,21 @@ func (p *Provider) Stop(ctx context.Context) error {
 	return nil
 }
 
+// stop ends the server of the folder, or one whose folder was removed while it
+// ran: that one holds a lock which was here, and its address.
 func (p *Provider) stop(ctx context.Context) error {
 	state, running, err := readState(p.config.Dir)
-	if err != nil || !running {
+	if err != nil {
 		return err
 	}
-	return state.Process.Stop(ctx, grace)
+	if running {
+		return state.Process.Stop(ctx, grace)
+	}
+	orphan, found, err := p.orphan()
+	if err != nil || !found {
+		return err
+	}
+	return orphan.Stop(ctx, grace)
 }
 
 // grace is how long the server may take to end by itself. It takes a few

@@ -586,7 +586,7 @@ func TestNew(t *testing.T) {
 // without end.
 func TestOddFilesAreNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{settingsFile, stateFile, zoneFile} {
+	for _, name := range []string{settingsFile, stateFile, zoneFile, keyFile} {
 		for what, put := range map[string]func(path string) error{
 			"a FIFO":     func(path string) error { return syscall.Mkfifo(path, 0o600) },
 			"a terabyte": func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) },
@@ -604,7 +604,13 @@ func TestOddFilesAreNotWaitedFor(t *testing.T) {
 					t.Fatal(err)
 				}
 				done := make(chan error, 1)
-				go func() { _, err := p.Read(t.Context(), nil); done <- err }()
+				go func() {
+					_, err := p.Read(t.Context(), nil)
+					if name == keyFile { // records can be read without it
+						err = p.Start(t.Context())
+					}
+					done <- err
+				}()
 				select {
 				case err := <-done:
 					if err == nil {

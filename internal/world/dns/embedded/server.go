@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,8 +29,8 @@ type server struct {
 	writing sync.Mutex // held from reading the zone to replacing it
 }
 
-func openServer(ctx context.Context, dir string, set settings, log *slog.Logger) (*server, error) {
-	key, err := tsig.ReadFile(ctx, filepath.Join(dir, keyFile))
+func openServer(dir string, set settings, log *slog.Logger) (*server, error) {
+	key, err := readKey(dir)
 	if err != nil {
 		return nil, damaged(dir, err)
 	}

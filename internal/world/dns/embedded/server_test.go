@@ -25,7 +25,7 @@ func testServer(t testing.TB, records ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openServer(t.Context(), dir, set, slog.New(slog.DiscardHandler))
+	s, err := openServer(dir, set, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (p *Provider) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fresh, err := p.rekey(ctx)
+	lost, err := p.keyLost()
 	if err != nil {
 		return err
 	}
@@ -52,19 +52,20 @@ func (p *Provider) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case running && state.serves(p.config.Dir) && !fresh:
+	if running && state.serves(p.config.Dir) && !lost {
 		return p.answers(ctx, set)
-	case running: // from where the folder was, or with the key that is lost
-		if err := state.Process.Stop(ctx, grace); err != nil {
-			return err
-		}
+	}
+	if err := p.stop(ctx); err != nil { // from where the folder was, or with the key that is lost
+		return err
 	}
 	lock, err := p.lock(ctx)
-	if err == nil {
-		err = lock.Release() // the child takes it
-	}
 	if err != nil {
+		return err
+	}
+	if lost { // nobody serves: a new key beside a server with the former one would shut us out for good
+		err = p.rekey()
+	}
+	if err := errors.Join(err, lock.Release()); err != nil { // the child takes it
 		return err
 	}
 	if _, err := loadZone(p.config.Dir); err != nil {
@@ -88,19 +89,24 @@ func (p *Provider) start(ctx context.Context) error {
 	return p.answers(ctx, set)
 }
 
-// rekey makes another key where the folder's is missing or no key, and says
-// whether it did. Nobody needs the former one: it stood in this file alone.
-func (p *Provider) rekey(ctx context.Context) (bool, error) {
-	_, err := p.key(ctx)
+// keyLost says whether the folder's key is missing or no key. Nobody else needs
+// it: it stands in this file alone.
+func (p *Provider) keyLost() (bool, error) {
+	_, err := readKey(p.config.Dir)
 	var unreadable *fs.PathError
 	if err == nil || errors.As(err, &unreadable) && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
+	return true, nil
+}
+
+// rekey makes another key.
+func (p *Provider) rekey() error {
 	key, err := newKey(p.zone)
 	if err != nil {
-		return false, err
+		return err
 	}
-	return true, writeFile(p.path(keyFile), key.Encode())
+	return writeFile(p.path(keyFile), key.Encode())
 }
 
 // collectEarly makes the child collect garbage early: the server lives for weeks

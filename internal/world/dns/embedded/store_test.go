@@ -79,7 +79,7 @@ func TestDamagedZoneFileIsAnErrorThatNamesIt(t *testing.T) {
 		if errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v looks like a server that never was", what, err)
 		}
-		if _, err := openServer(t.Context(), s.dir, settings{Zone: "dev.test."}, s.log); err == nil {
+		if _, err := openServer(s.dir, settings{Zone: "dev.test."}, s.log); err == nil {
 			t.Errorf("%s: a server starts on it", what)
 		}
 	}
@@ -108,7 +108,7 @@ func TestDamagedZoneFileIsAnErrorThatNamesIt(t *testing.T) {
 	if err := os.WriteFile(path, good, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openServer(t.Context(), s.dir, settings{Zone: "other.test."}, s.log); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := openServer(s.dir, settings{Zone: "other.test."}, s.log); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("another zone's file: %v", err)
 	}
 	if _, err := Load(s.dir); err != nil {
