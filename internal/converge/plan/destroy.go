@@ -166,9 +166,6 @@ func NotFound(spec cluster.Spec, h cluster.Host) string {
 // otherHosts refuses to destroy beside hosts of another incarnation: nobody has
 // said that they may go.
 func (s situation) otherHosts(what string) *Refusal {
-	all := *s.marker
-	all.Members = slices.Concat(all.Members, s.unlisted())
-	s.marker = &all
 	r := s.formerLife()
 	if r != nil {
 		r.What = what

@@ -122,8 +122,7 @@ func TestLostKeyAndServer(t *testing.T) {
 	if err := errors.Join(err, os.Remove(p.path(stateFile)), os.Remove(p.path(keyFile))); err != nil {
 		t.Fatal(err)
 	}
-	var known *trouble
-	if err := p.Start(t.Context()); !errors.As(err, &known) {
+	if err := p.Start(t.Context()); fault.Remedy(err) == nil {
 		t.Fatalf("Start beside a server that cannot be named: %v", err)
 	}
 	if err := os.WriteFile(p.path(stateFile), said, 0o600); err != nil {
