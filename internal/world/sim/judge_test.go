@@ -195,6 +195,9 @@ func (s *scenario) heed(refusals []plan.Refusal) {
 			s.w.Dispose(text) // what left a listing was not destroyed with the rest
 			s.w.Clear(s.spec)
 			return
+		case r.Rule == "R1" && slices.ContainsFunc(r.Remedy, func(m plan.Remedy) bool { return m.Way() == plan.EndMember }):
+			s.w.End(text)
+			return
 		case r.Rule == "R1" && r.What == "bootstrap":
 			s.takeDown(s.maker())
 			return

@@ -93,30 +93,20 @@ func (p *Provider) Status(context.Context) (cluster.NameServer, error) {
 }
 
 // homeless is the error of a server that runs although its folder was removed,
-// where that can be seen: that nothing is found says nothing.
+// where that can be seen: it holds a lock that was here. That nothing is found
+// says nothing.
 func (p *Provider) homeless() error {
-	server, found, err := p.orphan()
+	dir := p.config.Dir
+	if above, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+		dir = filepath.Join(above, filepath.Base(dir)) // the kernel tells paths without links
+	}
+	running, err := process.Orphans(dir)
+	server, found := running[filepath.Join(dir, lockFile)]
 	if err != nil || !found {
 		return nil
 	}
-	return fault.WithRemedy(fmt.Errorf("%w: its folder %s was removed, and its server still runs (%d)", dns.ErrDamaged, p.config.Dir, server.PID),
+	return fault.WithRemedy(fmt.Errorf("%w: its folder %s was removed, and its server still runs (%d)", dns.ErrDamaged, dir, server.PID),
 		fmt.Sprintf("end the server and run the command again: kill %d", server.PID))
-}
-
-// orphan is the server whose folder was removed while it ran: it holds a lock
-// that was here.
-func (p *Provider) orphan() (server process.Stamp, found bool, err error) {
-	above, err := filepath.EvalSymlinks(filepath.Dir(p.config.Dir)) // the kernel tells paths without links
-	if errors.Is(err, fs.ErrNotExist) {
-		return server, false, nil
-	}
-	if err != nil {
-		return server, false, err
-	}
-	dir := filepath.Join(above, filepath.Base(p.config.Dir))
-	all, err := process.Orphans(dir)
-	server, found = all[filepath.Join(dir, lockFile)]
-	return server, found, err
 }
 
 // original wants the folder that was made: in a copy of it the records may be
@@ -285,21 +275,12 @@ func (p *Provider) Stop(ctx context.Context) error {
 	return nil
 }
 
-// stop ends the server of the folder, or one whose folder was removed while it
-// ran: that one holds a lock which was here, and its address.
 func (p *Provider) stop(ctx context.Context) error {
 	state, running, err := readState(p.config.Dir)
-	if err != nil {
+	if err != nil || !running {
 		return err
 	}
-	if running {
-		return state.Process.Stop(ctx, grace)
-	}
-	orphan, found, err := p.orphan()
-	if err != nil || !found {
-		return err
-	}
-	return orphan.Stop(ctx, grace)
+	return state.Process.Stop(ctx, grace)
 }
 
 // grace is how long the server may take to end by itself. It takes a few
