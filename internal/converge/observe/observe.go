@@ -223,7 +223,7 @@ func byName(a, b cluster.Host) int { return strings.Compare(string(a.Name), stri
 func look(ctx context.Context, w world.World, h *cluster.Host, limit time.Duration) {
 	inspecting, cancel := bound(ctx, limit)
 	defer cancel()
-	before := w.Now()
+	began, before := time.Now(), w.Now()
 	n, err := w.Deliver.Inspect(inspecting, *h)
 	if err != nil {
 		h.Node = cluster.Unknown[cluster.Node](reason(inspecting, err))
@@ -238,7 +238,8 @@ func look(ctx context.Context, w world.World, h *cluster.Host, limit time.Durati
 	case p.Gate != "":
 		h.View = cluster.Unknown[cluster.View]("waits at its gate: " + p.Gate)
 	default:
-		h.View = view(ctx, w, *h, askEtcd)
+		// No later than that of a host that could not be inspected.
+		h.View = view(ctx, w, *h, min(askEtcd, limit-time.Since(began)+askUnseen))
 	}
 }
 

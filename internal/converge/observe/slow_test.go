@@ -157,6 +157,26 @@ func TestSlowHostsHideNobody(t *testing.T) {
 	}
 }
 
+// A host that is inspected at the last moment does not give its member more time
+// than is left.
+func TestGlanceEndsWithASilentMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9},
+			listing:    map[cluster.MemberName]time.Duration{"etcd-4": time.Hour},
+			inspecting: map[cluster.MemberName]time.Duration{"etcd-1": 1200 * time.Millisecond},
+			serving:    map[cluster.MemberName]time.Duration{"etcd-1": time.Hour}}
+		began := time.Now()
+		s := observe.Observe(t.Context(), f.spec, f.world(), observe.Glance)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it took %s, want at most 5s", took)
+		}
+		i := slices.IndexFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == "etcd-1" })
+		if i < 0 || !s.Hosts.Value[i].Node.Known() || s.Hosts.Value[i].View.Known() {
+			t.Errorf("hosts are %+v, want etcd-1 inspected and silent", s.Hosts)
+		}
+	})
+}
+
 // Whoever acts waits for what is only slow.
 func TestSteadyWaitsForSudo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
