@@ -93,7 +93,7 @@ func ownFlags(cmd *cobra.Command) []string {
 	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
 		switch {
 		case !f.Changed || f.Name == "yes":
-		case f.Value.String() == "true":
+		case f.Value.Type() == "bool" && f.Value.String() == "true":
 			out = append(out, "--"+f.Name)
 		case f.Value.Type() == "bool":
 			out = append(out, "--"+f.Name+"=false")
