@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -150,7 +151,7 @@ func (s situation) rightMarker() (record string, whole bool) {
 			made = n.Made
 		}
 	}
-	tls := s.speaksTLS(hosts, m.Token, made.ID)
+	tls := s.speaksTLS(hosts)
 	if tls {
 		m.CA = s.state.Control.CA
 	}
@@ -168,11 +169,17 @@ func (s situation) rightMarker() (record string, whole bool) {
 	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String()), whole
 }
 
-// speaksTLS says whether the members of a cluster speak TLS: what the spec says,
-// unless the cluster ID follows from the hosts the other way only.
-func (s situation) speaksTLS(hosts []cluster.Host, token cluster.Token, id cluster.ID) bool {
-	if s.idOf(hosts, token, !s.spec.TLS) == id {
-		return !s.spec.TLS
+// speaksTLS says whether the members of a cluster speak TLS: what follows from the
+// ID of any member, which is made from its URL, else what the spec says. That one
+// host is there is enough.
+func (s situation) speaksTLS(hosts []cluster.Host) bool {
+	spec := s.spec
+	spec.TLS = !s.spec.TLS
+	for _, h := range hosts {
+		n := h.Node.Value
+		if cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), h.Token) == cmp.Or(n.Made.Member, n.Data.Member) {
+			return spec.TLS
+		}
 	}
 	return s.spec.TLS
 }
