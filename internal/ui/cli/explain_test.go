@@ -16,6 +16,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+	"github.com/spf13/cobra"
 )
 
 func TestExplain(t *testing.T) {
@@ -97,5 +98,18 @@ func TestAgainQuotes(t *testing.T) {
 	}
 	if got, want := g.again("etcdctl -- put a b"), `pleiad etcdctl -f 'my files/it'\''s.yaml' -- put a b`; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A text that reads like a truth value is typed again with its flag.
+func TestOwnFlagsKeepTheirText(t *testing.T) {
+	var cmd cobra.Command
+	cmd.Flags().String("to", ".", "")
+	cmd.Flags().Bool("renew", false, "")
+	if err := cmd.ParseFlags([]string{"--to", "true", "--renew"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(ownFlags(&cmd), " "), "--renew --to true"; got != want {
+		t.Errorf("flags %q, want %q", got, want)
 	}
 }
