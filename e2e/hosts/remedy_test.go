@@ -79,7 +79,7 @@ func TestRemedies(t *testing.T) {
 				w.ok(os.WriteFile(build, program, 0o700))
 			}, fixed: true},
 		{name: "the build is for another architecture", code: 1, spec: w.builds(w.foreignBuild()),
-			says: []string{"is no pleiad for linux/" + runtime.GOARCH, "it is for EM_", "hint: build one"}},
+			says: []string{"is not a pleiad for linux/" + runtime.GOARCH, "it is for EM_", "hint: build one"}},
 		{name: "the disk is full", code: 1,
 			before: func(w *world) {
 				w.on(h, "mkdir -p /usr/local/lib/pleiad && mount -t tmpfs -o size=1m small /usr/local/lib/pleiad")

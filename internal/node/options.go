@@ -100,7 +100,7 @@ func checkCompaction(mode, retention string) (name string, err error) {
 		return "auto-compaction-mode", errors.New("revision needs auto-compaction-retention too: how many revisions to keep")
 	}
 	if _, err := strconv.ParseUint(retention, 10, 63); err != nil {
-		return "auto-compaction-retention", fmt.Errorf("%q is no number of revisions, which auto-compaction-mode: revision asks for", retention)
+		return "auto-compaction-retention", fmt.Errorf("%q is not a number of revisions, which auto-compaction-mode: revision requires", retention)
 	}
 	return "", nil
 }
@@ -252,7 +252,7 @@ func millionths(v string) error {
 // election takes up to 50 s, etcd's own limit (embed/config.go, maxElectionMs).
 func election(v string) error {
 	if n, err := strconv.ParseUint(v, 0, 31); err != nil || n == 0 || n > 50_000 {
-		return fmt.Errorf("%q is no number of milliseconds from 1 to 50000", v)
+		return fmt.Errorf("%q is not a number of milliseconds from 1 to 50000", v)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func (s situation) stamp() Plan {
 		m.Phase, m.Members = cluster.Destroying, append(m.Members, s.unlisted()...)
 	}))
 	return Plan{Steps: []Step{ChangeRecords{Purpose: MarkDestroying, Changes: changes,
-		Reason: Reason{Why: "from here on this cluster is only ever destroyed, and clients find it no more", Rules: []Rule{"R2", "R8"}}}}}
+		Reason: Reason{Why: "from here on this cluster is only ever destroyed, and clients no longer find it", Rules: []Rule{"R2", "R8"}}}}}
 }
 
 // atLarge refuses to destroy a cluster while a member of it serves whose host was
@@ -215,7 +215,7 @@ func (s situation) stampAgain() Plan {
 	for _, h := range s.hosts {
 		if h.Token != s.hosts[0].Token {
 			return refuse(Refusal{Rule: "R10", What: "destroy " + string(s.spec.Cluster),
-				Evidence: []string{fmt.Sprintf("hosts %s and %s are of different lives of this cluster, and there is no marker that says which is this one", s.hosts[0].Name, h.Name)},
+				Evidence: []string{fmt.Sprintf("hosts %s and %s are of different incarnations of this cluster, and there is no marker that says which is this one", s.hosts[0].Name, h.Name)},
 				Remedy:   append(remedies(RemoveHost), RemoveByHand.lines(s.removeHosts()...)...)})
 		}
 		members = append(members, h.Name)

@@ -29,7 +29,7 @@ func FromFlags(f Flags, read func(filename string) ([]byte, error)) (cluster.Spe
 	}
 	var problems []Problem
 	for _, g := range f.given() {
-		problems = append(problems, Problem{Text: fmt.Sprintf("%s: with -f the file says it all; expected %s in %s instead", g, g.key, f.File)})
+		problems = append(problems, Problem{Text: fmt.Sprintf("%s: cannot be combined with -f; expected %s in %s instead", g, g.key, f.File)})
 	}
 	if err := report(problems); err != nil {
 		return cluster.Spec{}, err

@@ -35,8 +35,8 @@ func TestFlags(t *testing.T) {
 			"--domain a234567890.a234567890.a234567890.a234567890.a234567890.a2345…: too long by 15 characters for record names such as _etcd-server-ssl._tcp.a234567890.a234567890.a234567890.a2345…" +
 				"; expected names of at most 253"},
 		{"a file and flags", Flags{File: "p.yaml", Members: ptr(5), TLS: ptr("off")}, file,
-			"--members 5: with -f the file says it all; expected members in p.yaml instead\n" +
-				"--tls off: with -f the file says it all; expected tls in p.yaml instead"},
+			"--members 5: cannot be combined with -f; expected members in p.yaml instead\n" +
+				"--tls off: cannot be combined with -f; expected tls in p.yaml instead"},
 		{"no such file", Flags{File: "p.yaml"}, noFile, "read spec: file does not exist"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

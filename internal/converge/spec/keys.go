@@ -100,7 +100,7 @@ func keys() []key {
 				return err
 			}},
 		{name: "members", kind: number, values: []string{"1", "3", "5", "7", "9"}, example: "3",
-			doc: "Number of voters. The cluster serves while more than half of them are alive: 3 bear the loss of one, 5 of two.",
+			doc: "Number of voters. The cluster serves while more than half of them are alive: 3 tolerate the loss of one, 5 the loss of two.",
 			get: func(s cluster.Spec) string { return strconv.Itoa(s.Members) },
 			set: func(s *cluster.Spec, v string) (err error) {
 				s.Members, err = checkMembers(v)

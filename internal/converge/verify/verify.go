@@ -110,7 +110,7 @@ func (c *checker) hosts(m cluster.Marker, s cluster.State) {
 			c.say(string(h.Name), "%s", d)
 		}
 		if !m.Has(h.Name) || h.Token != m.Token {
-			c.say(string(h.Name), "this host is no member of the cluster")
+			c.say(string(h.Name), "this host is not a member of the cluster")
 		}
 	}
 }

@@ -38,7 +38,7 @@ type exit struct {
 func exits() []exit {
 	return []exit{
 		{OK, "ok", "what was asked for is done; for plan: nothing is to be done"},
-		{Failed, "failed", "it did not work out; for health: the cluster is not healthy"},
+		{Failed, "failed", "the command failed; for health: the cluster is not healthy"},
 		{Pending, "pending", "plan: changes are pending"},
 		{Usage, "usage", "the command line is wrong: a flag, an argument, or a question that nobody can answer"},
 		{BadSpec, "bad-spec", "the spec, from a file or from flags, is wrong or does not fit the cluster"},

@@ -66,7 +66,7 @@ func (g *globals) close() error {
 
 func (g *globals) register(root *cobra.Command, s *System) {
 	f := root.PersistentFlags()
-	f.StringVarP(&g.flags.File, "file", "f", "", "spec file; it says it all (see pleiad init)")
+	f.StringVarP(&g.flags.File, "file", "f", "", "spec file; not together with flags that describe a cluster (see pleiad init)")
 	f.Var(optionalText{&g.flags.Cluster}, "cluster", "name of the cluster (default dev)")
 	f.Var(optionalText{&g.flags.Domain}, "domain", "discovery domain (default CLUSTER.test)")
 	f.Var(optionalNumber{&g.flags.Members}, "members", "number of voters: 1, 3, 5, 7 or 9 (default 3)")
@@ -457,7 +457,7 @@ func (g *globals) contradiction(t target) error {
 	}
 	return &failure{act: fmt.Sprintf("use this spec for cluster %s", t.spec.Cluster), err: errors.New(what), exit: BadSpec, hints: []string{
 		"give the other cluster a name of its own: --cluster NAME, or cluster: NAME in the file",
-		"or make an end of this one first: " + (&globals{flags: spec.Flags{Cluster: ptr(string(t.spec.Cluster))}, stateDir: g.stateDir}).again("destroy"),
+		"or destroy this cluster first: " + (&globals{flags: spec.Flags{Cluster: ptr(string(t.spec.Cluster))}, stateDir: g.stateDir}).again("destroy"),
 	}}
 }
 

@@ -42,7 +42,7 @@ name will do. With -f it goes on with what is added, until interrupted.`,
 		},
 	}
 	// Here -f is follow, as everywhere where there are logs.
-	cmd.Flags().StringVar(&g.flags.File, "file", "", "spec file; it says it all (see pleiad init)")
+	cmd.Flags().StringVar(&g.flags.File, "file", "", "spec file; not together with flags that describe a cluster (see pleiad init)")
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is added")
 	return cmd
 }

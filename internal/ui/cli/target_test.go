@@ -59,7 +59,7 @@ func TestFind(t *testing.T) {
 		"file, other domain":   {file("cluster: blue\ndomain: c.example\n"), "its domain is b.example, not c.example", BadSpec},
 		"file, discoveryName":  {file(blue + "discoveryName: c2\n"), `its discoveryName is "", not "c2"`, BadSpec},
 		"file, other provider": {file(blue + "dns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"), "its records are in the embedded name server, not in zone b.example (rfc2136)", BadSpec},
-		"file and flag":        {spec.Flags{File: file(blue).File, Members: ptr(3)}, "the file says it all", BadSpec},
+		"file and flag":        {spec.Flags{File: file(blue).File, Members: ptr(3)}, "cannot be combined with -f", BadSpec},
 		"no such file":         {spec.Flags{File: "/nonexistent/pleiad.yaml"}, "cannot read the spec: open /nonexistent/pleiad.yaml", BadSpec},
 	} {
 		t.Run(name, func(t *testing.T) {

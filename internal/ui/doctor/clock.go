@@ -28,7 +28,7 @@ func clock(_ context.Context, s Subject) render.Finding {
 		out.Found += ", kept right by NTP"
 	default:
 		out.Grade = render.Warning
-		out.Found += "; nobody keeps it right"
+		out.Found += "; no time service keeps it right"
 		out.Remedy = "run an NTP client: members on several machines need clocks within seconds for certificates and TSIG"
 		if s.Spec.Hosts.Local != nil && s.Spec.DNS.Embedded != nil { // everything reads this one clock
 			out.Grade, out.Remedy = render.Fine, ""

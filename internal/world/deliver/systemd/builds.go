@@ -91,7 +91,7 @@ func (b *Builds) pack(arch string) (Build, error) {
 		return Build{}, fmt.Errorf("pleiad for linux/%s: %w", arch, err)
 	}
 	if err := fits(program, arch); err != nil {
-		return Build{}, fault.WithRemedy(fmt.Errorf("%s is no pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err), b.remedy(arch)...)
+		return Build{}, fault.WithRemedy(fmt.Errorf("%s is not a pleiad for linux/%s: %w: %w", path, arch, deliver.ErrUnsupported, err), b.remedy(arch)...)
 	}
 	sum := sha256.Sum256(program)
 	digest := hex.EncodeToString(sum[:])

@@ -190,7 +190,7 @@ func TestUnsupportedMachines(t *testing.T) {
 		{"a build for another architecture", "Linux x86_64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"amd64": wrong}), true,
 			[]string{wrong, "linux/amd64", "EM_AARCH64"}},
 		{"a build that is none", "Linux x86_64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"amd64": "/etc/hosts"}), true,
-			[]string{"/etc/hosts", "no pleiad for linux/amd64"}},
+			[]string{"/etc/hosts", "is not a pleiad for linux/amd64"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

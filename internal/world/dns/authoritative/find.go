@@ -82,7 +82,7 @@ func (s *Servers) addressed(ctx context.Context, names []string) (v cluster.Visi
 		return v, errors.New(strings.Join(v.Notes, "; "))
 	}
 	if hidden {
-		v.Notes = append(v.Notes, fmt.Sprintf("updates go to %s, which is no address of a name server of the zone: if it is a hidden primary, it must notify the others of each change", primary))
+		v.Notes = append(v.Notes, fmt.Sprintf("updates go to %s, which is not the address of a name server of the zone: if it is a hidden primary, it must notify the others of each change", primary))
 	}
 	return v, nil
 }

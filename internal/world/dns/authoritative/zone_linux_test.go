@@ -108,7 +108,7 @@ func TestHiddenPrimary(t *testing.T) {
 	if err != nil || len(v.Servers) != 1 || v.Servers[0].Address.String() != at[1] || len(v.Behind())+len(v.Unknown()) > 0 {
 		t.Fatalf("%+v, %v", v, err)
 	}
-	if len(v.Notes) != 1 || !strings.HasPrefix(v.Notes[0], "updates go to "+at[0]+", which is no address of a name server of the zone: ") {
+	if len(v.Notes) != 1 || !strings.HasPrefix(v.Notes[0], "updates go to "+at[0]+", which is not the address of a name server of the zone: ") {
 		t.Errorf("notes %q", v.Notes)
 	}
 }

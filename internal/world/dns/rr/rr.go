@@ -40,7 +40,7 @@ func pack(header wire.RR_Header, kind cluster.RecordType, value string) (wire.RR
 	case cluster.A, cluster.AAAA:
 		addr, err := netip.ParseAddr(value)
 		if err != nil || addr.Is4() != (kind == cluster.A) {
-			return nil, fmt.Errorf("value %q is no address of this type", value)
+			return nil, fmt.Errorf("value %q is not an address of this type", value)
 		}
 		if kind == cluster.A {
 			return &wire.A{Hdr: header, A: net.IP(addr.AsSlice())}, nil
