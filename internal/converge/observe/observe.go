@@ -26,9 +26,9 @@ import (
 // that is slow delays the others and never hides them.
 type Patience int
 
-// What a look may cost. Glance is for a person who waits for a table: it takes
-// five seconds at most, and a machine that answers at all takes a fraction of
-// them, also on a busy controller. Steady is for whoever acts on what is seen:
+// What a look at hosts may cost. Glance is for a person who waits for a table: it
+// takes five seconds at most, and a machine that answers at all takes a fraction
+// of them, also on a busy controller. Steady is for whoever acts on what is seen:
 // sudo on a machine whose name server is mute takes 10 s (resolv.conf(5): two
 // attempts of 5 s), and a member there can still be started.
 const (
