@@ -29,6 +29,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/ui/cli"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 func main() {
@@ -40,11 +41,11 @@ func main() {
 
 func system() *cli.System {
 	s := &cli.System{
-		Streams:      cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv, Interactive: term.IsTerminal(int(os.Stdin.Fd()))},
-		Version:      release,
-		Surroundings: surroundings,
-		Member:       member.Run,
-		Watch:        member.Watch,
+		Streams: cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv, Interactive: term.IsTerminal(int(os.Stdin.Fd()))},
+		Version: release,
+		Open:    real.Open,
+		Member:  member.Run,
+		Watch:   member.Watch,
 		Agent: func(ctx context.Context, in io.Reader, out io.Writer) error {
 			return agent.Serve(ctx, agent.This(), in, out)
 		},

@@ -1,7 +1,7 @@
 // Package world bundles the contracts of all that can fail, lag or lie: name
 // servers, hosts, delivery, etcd itself, and the store of keys. The contracts
 // and their providers stand in the folders below; the real bundle is made by
-// cmd/pleiad, the simulated one by package sim.
+// package real, the simulated one by package sim.
 package world
 
 import (

@@ -19,21 +19,17 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 // System is what the commands need from outside of them.
@@ -41,10 +37,10 @@ type System struct {
 	Streams
 	// Version says what this binary is.
 	Version func() render.Version
-	// Surroundings makes the world of a cluster: the providers that its spec
+	// real.World makes the world of a cluster: the providers that its spec
 	// names. It asks nobody and makes nothing. trace, if not nil, is called
 	// with every call to a machine that has ended.
-	Surroundings func(ctx context.Context, spec cluster.Spec, h *home.Home, trace Trace) (Surroundings, error)
+	Open func(ctx context.Context, spec cluster.Spec, h *home.Home, trace real.Trace) (real.World, error)
 	// Member makes this process the member of a host, which runs an etcd of its
 	// own or, if program is not empty, that one; it does not return if that
 	// succeeds.
@@ -61,10 +57,6 @@ type System struct {
 	Etcdctl func(args []string, env map[string]string, resolver *net.Resolver) error
 }
 
-// Trace is told of an outside call: what, to whom, how long it took, and how it
-// ended.
-type Trace func(what, whom string, took time.Duration, err error)
-
 // Streams are where a command reads and writes.
 type Streams struct {
 	In       io.Reader
@@ -78,36 +70,6 @@ type Streams struct {
 	// none.
 	Size func() (columns, lines int)
 	Env  func(name string) string
-}
-
-// Surroundings are a world and what providers can do beside their contracts.
-type Surroundings struct {
-	world.World
-	// Resolver is host:port of the name server that clients of the cluster
-	// must ask; empty for that of the system, or before there is one.
-	Resolver string
-	// Block is where local hosts get their addresses, and Server where the
-	// name server of the cluster listens or would; zero where there is none.
-	Block  netip.Prefix
-	Server netip.AddrPort
-	// Logs writes the log of a host's member.
-	Logs func(ctx context.Context, h cluster.Host, follow bool, w io.Writer) error
-	// Probe measures a machine for the doctor; nil for hosts on this machine.
-	Probe func(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error)
-	// NameServers are the zone's name servers, and Try asks the one that takes
-	// updates whether the key may change a record set, ours or not (dns.Try);
-	// both nil where pleiad runs the name server itself.
-	NameServers dns.Authoritatives
-	Try         func(ctx context.Context, k cluster.Key) error
-	// Living says what runs on this machine from folders of which those of the
-	// state directory are copies, by pid; TakeOver makes the copies the folders
-	// they stand for. Both are nil where nothing is kept on this machine.
-	Living   func(ctx context.Context) (map[int]string, error)
-	TakeOver func(ctx context.Context) error
-	// Sweep removes what crashes left of hosts that are gone.
-	Sweep func(ctx context.Context) error
-	// Close ends what was opened on the way; nil where nothing is.
-	Close func() error
 }
 
 // Run runs one command line and returns the exit code.

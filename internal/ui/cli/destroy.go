@@ -16,6 +16,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 type destroyOptions struct {
@@ -119,7 +120,7 @@ func (o *destroyOptions) planner() plan.Planner {
 }
 
 // look sees that the cluster is where the spec says, and asks for consent.
-func (o *destroyOptions) look(ctx context.Context, t target, sur Surroundings) error {
+func (o *destroyOptions) look(ctx context.Context, t target, sur real.World) error {
 	if o.yes && t.stored != nil && server(*t.stored) == server(t.spec) {
 		return nil
 	}

@@ -47,7 +47,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("examine", err)
 	}
-	findings := doctor.Examine(ctx, doctor.Subject{Root: t.root, Unusable: unusable, Command: o.again, Spec: t.spec, World: sur.World, Block: sur.Block, Server: sur.Server, Resolver: sur.Resolver,
+	findings := doctor.Examine(ctx, doctor.Subject{Root: t.root, Unusable: unusable, Command: o.again, Spec: t.spec, World: sur.World, Block: sur.Block, Server: sur.Listens, Resolver: sur.Resolver,
 		Probe: sur.Probe, Authoritatives: sur.NameServers, Try: sur.Try})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -22,6 +22,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 // hostile is what a record, a log, a file or an error of such may hold.
@@ -66,8 +67,8 @@ func hostileSystem(out, err io.Writer, state string) *System {
 		Streams: Streams{In: strings.NewReader("no\n"), Out: out, Err: err, Env: func(name string) string {
 			return map[string]string{"XDG_STATE_HOME": state, "HOME": state, "PLEIAD_BREAKPOINT": filepath.Join(state, hostile)}[name]
 		}},
-		Surroundings: func(context.Context, cluster.Spec, *home.Home, Trace) (Surroundings, error) {
-			return Surroundings{
+		Open: func(context.Context, cluster.Spec, *home.Home, real.Trace) (real.World, error) {
+			return real.World{
 				World: world.World{DNS: hostileZone{}, Hosts: hostileHosts{}, Authority: hostileKeys{}, Etcd: hostileEtcd{}, Deliver: hostileNode{}, Fresh: world.Fresh},
 				Logs: func(_ context.Context, _ cluster.Host, _ bool, w io.Writer) error {
 					_, err := io.WriteString(w, "log: "+hostile+"\n")

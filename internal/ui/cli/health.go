@@ -14,6 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 type healthOptions struct {
@@ -68,7 +69,7 @@ const askMember = 3 * time.Second
 
 // healthOf finds a cluster through its client records and asks every member
 // they name. The error says that it could not be found.
-func healthOf(ctx context.Context, spec cluster.Spec, sur Surroundings) (render.Health, error) {
+func healthOf(ctx context.Context, spec cluster.Spec, sur real.World) (render.Health, error) {
 	found, err := discovery.Lookup(ctx, spec.Domain, lookupOptions(spec, sur.Resolver)...)
 	if err != nil {
 		return render.Health{}, err
@@ -103,7 +104,7 @@ type answer struct {
 	err  error
 }
 
-func ask(ctx context.Context, spec cluster.Spec, sur Surroundings, e discovery.Endpoint) answer {
+func ask(ctx context.Context, spec cluster.Spec, sur real.World, e discovery.Endpoint) answer {
 	a := answer{url: e.URL(), name: cluster.MemberName(e.Host)}
 	if name, ok := spec.MemberOf(e.Host + "."); ok {
 		a.name = name
@@ -115,7 +116,7 @@ func ask(ctx context.Context, spec cluster.Spec, sur Surroundings, e discovery.E
 	ctx, cancel := context.WithTimeoutCause(ctx, askMember, fmt.Errorf("no answer within %s", askMember))
 	defer cancel()
 	for _, addr := range e.Addrs {
-		if a.view, a.err = sur.Etcd.View(ctx, endpointHost(a.name, addr, e.Port)); a.err == nil {
+		if a.view, a.err = sur.World.Etcd.View(ctx, endpointHost(a.name, addr, e.Port)); a.err == nil {
 			return a
 		}
 	}

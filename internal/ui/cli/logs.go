@@ -57,7 +57,7 @@ func (o *logsOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	list, err := sur.Hosts.List(ctx)
+	list, err := sur.World.Hosts.List(ctx)
 	if err != nil {
 		return cannot(act, err)
 	}
@@ -106,7 +106,7 @@ func (o *logsOptions) members(ctx context.Context) []string {
 	if err != nil {
 		return nil
 	}
-	list, err := sur.Hosts.List(ctx)
+	list, err := sur.World.Hosts.List(ctx)
 	if err != nil {
 		return nil
 	}

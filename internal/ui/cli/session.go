@@ -11,6 +11,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 	"github.com/pleiad-etcd/pleiad/internal/world/trace"
 )
 
@@ -26,25 +27,25 @@ func (g *globals) lock(ctx context.Context, s *System, h *home.Home, command str
 
 // surroundings are those of a target, traced to stderr with -v. A cluster
 // without a home gets one that holds nothing.
-func (g *globals) surroundings(ctx context.Context, s *System, t target) (Surroundings, error) {
+func (g *globals) surroundings(ctx context.Context, s *System, t target) (real.World, error) {
 	h := t.home
 	if h == nil {
 		var err error
 		if h, err = home.Absent(t.root, t.spec.Cluster, t.spec.Domain); err != nil {
-			return Surroundings{}, err
+			return real.World{}, err
 		}
 	}
 	var say func(string)
 	if g.verbose {
 		say = teller(s)
 	}
-	var calls Trace
+	var calls real.Trace
 	if say != nil {
 		calls = func(what, whom string, took time.Duration, err error) {
 			say(trace.Call{Whom: whom, What: what, Took: took, Answer: "ok", Err: err}.String())
 		}
 	}
-	sur, err := s.Surroundings(ctx, t.spec, h, calls)
+	sur, err := s.Open(ctx, t.spec, h, calls)
 	if err == nil && sur.Close != nil {
 		g.opened = append(g.opened, sur.Close)
 	}

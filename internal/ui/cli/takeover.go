@@ -15,6 +15,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 type takeOverOptions struct {
@@ -107,11 +108,11 @@ func (o *takeOverOptions) takeOver(ctx context.Context, t target) error {
 
 // copies says whether there is anything to take over: the state directory, or a
 // folder in it that was put there by itself.
-func copies(ctx context.Context, t target, sur Surroundings) bool {
+func copies(ctx context.Context, t target, sur real.World) bool {
 	if t.home.Copied() != "" || sur.TakeOver == nil {
 		return t.home.Copied() != ""
 	}
-	list, err := sur.Hosts.List(ctx)
+	list, err := sur.World.Hosts.List(ctx)
 	if err != nil || slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Copy != "" }) {
 		return true
 	}
@@ -168,7 +169,7 @@ func withoutMembers(t target, there *home.Home) error {
 }
 
 // living refuses to take over from processes that run.
-func living(ctx context.Context, sur Surroundings) error {
+func living(ctx context.Context, sur real.World) error {
 	if sur.Living == nil {
 		return nil
 	}

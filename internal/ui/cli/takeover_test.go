@@ -11,6 +11,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 // onWait does something the first time that a command says that it waits.
@@ -66,8 +67,8 @@ func TestTakeOverLooksAgainOnceItHoldsTheLock(t *testing.T) {
 					t.Error(err, released)
 				}
 			}}},
-			Surroundings: func(context.Context, cluster.Spec, *home.Home, Trace) (Surroundings, error) {
-				return Surroundings{}, nil
+			Open: func(context.Context, cluster.Spec, *home.Home, real.Trace) (real.World, error) {
+				return real.World{}, nil
 			},
 		}
 		err = o.run(t.Context())

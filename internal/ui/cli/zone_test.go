@@ -11,6 +11,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 type zoneDNS struct {
@@ -60,11 +61,11 @@ func TestSameZoneAsksTheFormerServer(t *testing.T) {
 		"not reachable":         {former: zoneDNS{err: errors.New("timeout")}, hosts: empty, refused: true},
 		"hosts cannot be asked": {hosts: cluster.Unknown[[]cluster.Host]("timeout"), refused: true},
 	} {
-		system := &System{Streams: Streams{Env: os.Getenv, Err: os.Stderr}, Surroundings: func(_ context.Context, s cluster.Spec, _ *home.Home, _ Trace) (Surroundings, error) {
+		system := &System{Streams: Streams{Env: os.Getenv, Err: os.Stderr}, Open: func(_ context.Context, s cluster.Spec, _ *home.Home, _ real.Trace) (real.World, error) {
 			if server(s) != server(*was) {
 				t.Errorf("%s: asked %s", name, server(s))
 			}
-			return Surroundings{World: world.World{DNS: c.former}}, nil
+			return real.World{World: world.World{DNS: c.former}}, nil
 		}}
 		state := cluster.State{Records: cluster.Known(cluster.Records{}), Hosts: c.hosts}
 		err := (&globals{flags: spec.Flags{}}).sameZone(t.Context(), system, now, state, "up")
