@@ -63,15 +63,16 @@ func (s situation) keep() Plan {
 }
 
 // peers are the hosts of all members, for a node to pin: one that is gone is
-// where the records say it was, and so are its peers' pins of it. They are whole
-// if that is known of all. Nodes and certificates would otherwise wait for a
-// host that never comes back.
+// where the records of the peers say it was, and so are its peers' pins of it.
+// They are whole if that is known of all. Nodes and certificates would otherwise
+// wait for a host that never comes back.
 func (s situation) peers(members []cluster.Host, missing []cluster.MemberName) (peers []cluster.Host, whole bool) {
 	peers, whole = slices.Clone(members), true
 	for _, name := range missing {
-		h, ok := s.spec.Listed(s.records, name)
+		h, _ := s.spec.Listed(s.records, name)
+		_, published := s.spec.Peer(s.records, name)
 		h.Token, h.Node = s.marker.Token, cluster.Unknown[cluster.Node]("its host is gone")
-		peers, whole = append(peers, h), whole && ok
+		peers, whole = append(peers, h), whole && published && h.Address.IsValid()
 	}
 	return peers, whole
 }

@@ -115,8 +115,9 @@ func (c *checker) hosts(m cluster.Marker, s cluster.State) {
 	}
 }
 
-// records compares the sets on our names, value by value. What a service set
-// should hold is not known while a member of the list has no host.
+// records compares the sets on our names, value by value. While a member of the
+// list has no host, what its services should say is not known: the others' must be
+// there.
 func (c *checker) records(spec cluster.Spec, m cluster.Marker, s cluster.State) {
 	var peers, clients []string
 	for _, h := range s.Hosts.Value {
@@ -128,13 +129,25 @@ func (c *checker) records(spec cluster.Spec, m cluster.Marker, s cluster.State) 
 		clients = append(clients, cluster.Service{Target: target, Port: h.Ports.Client}.Value())
 		c.set(s.Records.Value, spec.HostRecord(h.Name, h.Address))
 	}
-	if len(peers) == len(m.Members) {
-		c.set(s.Records.Value, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))
-		c.set(s.Records.Value, cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
+	compare := c.set
+	if len(peers) < len(m.Members) {
+		compare = c.holds
 	}
+	compare(s.Records.Value, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))
+	compare(s.Records.Value, cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
 	for _, name := range spec.RivalServices() {
 		if set, ok := s.Records.Value.Get(cluster.Key{Name: name, Type: cluster.SRV}); ok {
 			c.say(name, "must not exist beside the set of this cluster's scheme, but holds %s", strings.Join(set.Values, ", "))
+		}
+	}
+}
+
+// holds wants the values of a set to be there, among others.
+func (c *checker) holds(r cluster.Records, want cluster.RecordSet) {
+	have, _ := r.Get(want.Key)
+	for _, v := range want.Values {
+		if !slices.Contains(have.Values, v) {
+			c.say(want.Name+" "+string(want.Type), "lacks %s", v)
 		}
 	}
 }
