@@ -78,11 +78,14 @@ func length(d time.Duration) string {
 
 // renewal is the running member whose certificate is changed next, of those of a
 // sealed cluster; empty if it is nobody's turn. Members that do not run serve
-// with none: they get theirs first, and are started with it.
+// with none: they get theirs first, and are started with it. One with another's
+// data gets none, and nobody waits for it.
 func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal) {
 	seen := visible(members)
 	running := runningOf(seen)
-	if slices.ContainsFunc(seen, func(h cluster.Host) bool { return !h.Node.Value.Process.Running && s.outdated(h) }) {
+	if slices.ContainsFunc(seen, func(h cluster.Host) bool {
+		return !h.Node.Value.Process.Running && s.outdated(h) && !h.Node.Value.Data.Foreign(s.render(*s.marker, members, h).Made())
+	}) {
 		return "", nil
 	}
 	next, found := s.mostUrgent(running)

@@ -16,7 +16,8 @@ func Up(spec cluster.Spec, state cluster.State) Plan {
 		return refuse(*r)
 	}
 	p := towards(spec, state)
-	if down(state.Server) {
+	// A state directory that cannot be read may be a copy, which only looks.
+	if down(state.Server) && state.Control.Unreadable == "" {
 		return p.withServer(StartNameServer{Reason{Why: "the name server of this cluster does not run"}})
 	}
 	return p

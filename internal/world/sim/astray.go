@@ -43,6 +43,7 @@ func (p Hosts) Trace(ctx context.Context) ([]cluster.Host, error) {
 	err := p.c.call(ctx, &op{kind: read, verb: "trace hosts", object: string(p.of), errs: hostErrs()}, func(*op) error {
 		for _, h := range p.c.w.hosts {
 			if h.of == p.of && h.astray && h.proven && h.process != nil {
+				p.c.w.rules.readsAll(p.c, "node "+string(h.Name)) // whether it runs is what a stop left unknown
 				out = append(out, cluster.Host{Name: h.Name, Paths: h.Paths,
 					Node: cluster.Known(cluster.Node{Process: cluster.Process{Running: true, PID: h.process.pid}})})
 			}
