@@ -116,7 +116,7 @@ func checkMembers(text string) (int, error) {
 	case err != nil || n > 9:
 		return 0, errors.New("every voter more makes every write slower; " + want)
 	case n%2 == 0:
-		return 0, fmt.Errorf("no safer than %d: either bears the loss of %d; %s", n-1, cluster.Tolerance(n), want)
+		return 0, fmt.Errorf("no safer than %d: either tolerates the loss of %d; %s", n-1, cluster.Tolerance(n), want)
 	}
 	return n, nil
 }

@@ -25,7 +25,7 @@ func TestFlags(t *testing.T) {
 		{"a cluster brings its domain", Flags{Cluster: ptr("blue")}, noFile, "blue blue.test 3 true"},
 		{"a domain of one's own", Flags{Domain: ptr("lab.internal")}, noFile, "dev lab.internal 3 true"},
 		{"a file", Flags{File: "p.yaml"}, file, "prod prod.test 5 true"},
-		{"bad members", Flags{Members: ptr(8)}, noFile, "--members 8: no safer than 7: either bears the loss of 3; expected 1, 3, 5, 7 or 9"},
+		{"bad members", Flags{Members: ptr(8)}, noFile, "--members 8: no safer than 7: either tolerates the loss of 3; expected 1, 3, 5, 7 or 9"},
 		{"all bad", Flags{Cluster: ptr("a b"), Domain: ptr("10.0.0.1"), Members: ptr(0), TLS: ptr("on")}, noFile,
 			`--cluster "a b": ' ' is not allowed; expected letters, digits and hyphens, at most 40` + "\n" +
 				"--domain 10.0.0.1: an IP address; expected a domain name such as dev.test\n" +

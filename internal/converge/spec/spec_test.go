@@ -46,7 +46,7 @@ func TestProblemsAreValues(t *testing.T) {
 		t.Fatalf("%T is no *Error", err)
 	}
 	want := []Problem{{File: "f.yaml", Line: 3, Column: 10, Source: "members: 4",
-		Text: "members 4: no safer than 3: either bears the loss of 1; expected 1, 3, 5, 7 or 9"}}
+		Text: "members 4: no safer than 3: either tolerates the loss of 1; expected 1, 3, 5, 7 or 9"}}
 	if diff := cmp.Diff(want, e.Problems); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
