@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -59,6 +60,23 @@ func TestHosts(t *testing.T) {
 					Provider: func(of cluster.Name) hosts.Provider { return Hosts{c, of, places} },
 					Member: func(of cluster.Name, h cluster.Host) func() {
 						return on(of, h, func(h *host) { h.process = &process{host: h} }, func(h *host) { h.process = nil })
+					},
+					Data: func(of cluster.Name, h cluster.Host) func() hoststest.Where {
+						log := identity{member: 7, end: int(h.Address.As4()[3])}
+						on(of, h, func(h *host) { h.log = &log }, nil)
+						return func() (is hoststest.Where) {
+							c.Do(func() {
+								switch now := w.host(of, h.Name); {
+								case now != nil && now.log == &log:
+									is = hoststest.OnHost
+								case slices.Contains(w.kept, kept{of, h.Name, log}):
+									is = hoststest.Kept
+								default:
+									is = hoststest.Deleted
+								}
+							})
+							return is
+						}
 					},
 					Obscure: func(of cluster.Name, h cluster.Host) func() {
 						return on(of, h, func(h *host) { h.hidden = true }, func(h *host) { h.hidden = false })

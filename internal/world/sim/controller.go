@@ -15,16 +15,18 @@ import (
 // Controller is one command at work in a world.
 type Controller struct {
 	// Name stands in the trace and is the controller's alone.
-	Name   string
-	w      *World
-	store  *Store
-	names  *rand.Rand // of fresh names; drawn by the loop's own goroutine only
-	cancel context.CancelCauseFunc
-	begun  bool
-	ended  bool
-	denied bool            // the name server refuses its credentials
-	unsure map[string]bool // what an unknown outcome left unknown (rule R12)
-	epoch  int             // orders what the loop tells; see hear
+	Name string
+	// Consent is what its person has agreed to lose.
+	Consent Consent
+	w       *World
+	store   *Store
+	names   *rand.Rand // of fresh names; drawn by the loop's own goroutine only
+	cancel  context.CancelCauseFunc
+	begun   bool
+	ended   bool
+	denied  bool            // the name server refuses its credentials
+	unsure  map[string]bool // what an unknown outcome left unknown (rule R12)
+	epoch   int             // orders what the loop tells; see hear
 	// owed are the members that it must name as left.
 	owed []*host
 	// listed is the moment at which it last saw the hosts, looked when it last
@@ -32,6 +34,16 @@ type Controller struct {
 	listed int
 	looked map[cluster.MemberName]time.Time
 }
+
+// Consent is what a person has agreed to lose with a command (rule R14).
+type Consent int
+
+// An up loses nothing, a destroy hosts, and their data too unless that is kept.
+const (
+	LoseNothing Consent = iota
+	LoseHosts
+	LoseData
+)
 
 // Controller makes a controller with a name of its own, acting from a store.
 func (w *World) Controller(name string, store *Store) *Controller {

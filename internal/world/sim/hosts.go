@@ -215,7 +215,7 @@ func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.
 }
 
 // Terminate implements hosts.Provider.
-func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName, _ hosts.DataFate) error {
+func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) error {
 	return p.c.call(ctx, &op{kind: write, verb: "terminate", object: hostName(name), errs: hostErrs()}, func(*op) error {
 		w := p.c.w
 		h := w.host(p.of, name)
@@ -227,10 +227,20 @@ func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName, _ hosts.D
 		case h.process != nil:
 			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrBusy)
 		}
-		w.rules.terminates(p.c, h)
+		w.rules.terminates(p.c, h, fate)
+		if fate == hosts.KeepData && h.log != nil {
+			w.kept = append(w.kept, kept{h.of, h.Name, *h.log})
+		}
 		w.remove(h)
 		return nil
 	})
+}
+
+// kept is data that was moved aside when its host was removed. No host has it.
+type kept struct {
+	of   cluster.Name
+	name cluster.MemberName
+	log  identity
 }
 
 // remove takes a host out of the world.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // launched: a name that once held data is never used again (rule R6).
@@ -47,9 +48,12 @@ func (r *rules) forget(t cluster.Token) {
 	delete(r.lives, t)
 }
 
-// terminates: hosts go only when the marker says so (rule R2).
-func (r *rules) terminates(c *Controller, h *host) {
+// terminates: hosts go only when the marker says so (rule R2), and with their
+// data only where a person has agreed to that (R14).
+func (r *rules) terminates(c *Controller, h *host, fate hosts.DataFate) {
 	m := r.now()
+	r.must("R14", c.Consent >= LoseHosts, "%s terminates host %s, and nobody has agreed to that", c.Name, h.Name)
+	r.must("R14", h.log == nil || fate == hosts.KeepData || c.Consent == LoseData, "%s deletes the data of %s, and nobody has agreed to that", c.Name, h.Name)
 	r.must("R2", r.spoiledMarker() || m != nil && m.Phase == cluster.Destroying && m.Token == h.Token, "%s terminates host %s, but the marker does not say destroying", c.Name, h.Name)
 }
 

@@ -164,7 +164,7 @@ func (s *stage) until(verb string, spec cluster.Spec, store *Store, step string)
 	}
 	loop := converge.Up(spec, world)
 	if verb == "destroy" {
-		loop = converge.Destroy(spec, world)
+		loop, c.Consent = converge.Destroy(spec, world), LoseData
 	}
 	loop.Report = c
 	c.Go(func(ctx context.Context) {

@@ -120,7 +120,10 @@ func (s *scenario) begin(verb string, spec cluster.Spec, store *sim.Store) *run 
 	}
 	loop := converge.Up(spec, w)
 	if verb == "destroy" {
-		loop = converge.Destroy(spec, w)
+		loop, r.Consent = converge.Destroy(spec, w), sim.LoseData
+		if s.runs%3 == 0 {
+			loop.Next, r.Consent = plan.DestroyButData, sim.LoseHosts
+		}
 		s.destroyed = true
 	}
 	if s.broken.planner != nil {

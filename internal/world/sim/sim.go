@@ -81,6 +81,7 @@ type World struct {
 	rates Rates
 	zone  zone
 	hosts []*host             // sorted by cluster and name
+	kept  []kept              // in the order in which it was
 	dark  map[netip.Addr]bool // machines that controllers cannot reach
 	etcds map[cluster.ID]*etcd
 	rules rules

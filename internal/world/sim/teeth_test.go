@@ -52,6 +52,8 @@ func TestTeeth(t *testing.T) {
 		{"R12", "an unknown outcome is tried again", broken{world: blindly}},
 		{"R13", "what is refused stops the rest", broken{planner: refusalsStop}},
 		{"R13", "a name server that does not start stops the rest", broken{planner: serverFirst}},
+		{"R14", "what has lost its data is thrown away", broken{planner: throwAway, befalls: "wipe"}},
+		{"R14", "data that is to be kept is deleted", broken{planner: keepNothing}},
 		{"R15", "a copied state directory acts", broken{planner: copyIsOriginal}},
 		{"R15", "an error tells a key", broken{world: talkative}},
 	} {
@@ -340,6 +342,36 @@ func serverFirst(next plan.Planner) plan.Planner {
 		for _, step := range p.Steps {
 			if _, ok := step.(plan.StartNameServer); ok {
 				return plan.Plan{Steps: []plan.Step{step}}
+			}
+		}
+		return p
+	}
+}
+
+// throwAway terminates the hosts of members that are not started.
+func throwAway(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		marker, found := s.Records.Value.Get(spec.MarkerKey())
+		for _, r := range p.Refusals {
+			for _, h := range s.Hosts.Value {
+				if found && r.Rule == "R6" && r.What == "start member "+string(h.Name) {
+					p.Steps = append(p.Steps, plan.TerminateHost{Host: h, Marker: marker})
+				}
+			}
+		}
+		return p
+	}
+}
+
+// keepNothing deletes all data, whatever was asked for.
+func keepNothing(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		for i, step := range p.Steps {
+			if t, ok := step.(plan.TerminateHost); ok {
+				t.KeepData = false
+				p.Steps[i] = t
 			}
 		}
 		return p

@@ -32,10 +32,23 @@ type World struct {
 	// Member makes a member run on a host, as far as Terminate can tell, until
 	// stop is called.
 	Member func(cluster.Name, cluster.Host) (stop func())
+	// Data puts a member's data on a host. It returns a function that finds out
+	// where it is now.
+	Data func(cluster.Name, cluster.Host) (where func() Where)
 	// Obscure makes it impossible to tell whether this host exists, until
 	// restore is called.
 	Obscure func(cluster.Name, cluster.Host) (restore func())
 }
+
+// Where is where the data of a host is.
+type Where string
+
+// Data is on its host, kept aside, or deleted.
+const (
+	OnHost  Where = "on its host"
+	Kept    Where = "kept"
+	Deleted Where = "deleted"
+)
 
 const (
 	ours  = cluster.Name("dev")
@@ -60,6 +73,7 @@ func Run(t *testing.T, world func(*testing.T) World) {
 		{"clusters have nothing in common", testTwoClusters},
 		{"Terminate removes one host", testTerminate},
 		{"Terminate of a host that does not exist is no error", testTerminateAbsent},
+		{"Terminate deletes data or moves it aside", testData},
 		{"Terminate refuses while a member runs", testBusy},
 		{"a list is whole or unknown", testObscured},
 		{"methods return when their context has ended", testCancelled},
@@ -245,6 +259,41 @@ func testTerminateAbsent(t *testing.T, w World) {
 	}
 	if l := list(t, p); len(l) != 0 {
 		t.Errorf("List = %v, want none", names(l))
+	}
+}
+
+func testData(t *testing.T, w World) {
+	p := w.Provider(ours)
+	where := map[string]func() Where{}
+	for _, h := range launch(t, p, member(1), member(2), member(3)) {
+		where[string(h.Name)] = w.Data(ours, h)
+	}
+	want := map[string]Where{string(member(1)): OnHost, string(member(2)): OnHost, string(member(3)): OnHost}
+	for _, step := range []struct {
+		name cluster.MemberName
+		fate hosts.DataFate
+		then Where
+	}{
+		{member(1), hosts.KeepData, Kept},
+		{member(2), hosts.DeleteData, Deleted},
+		{member(1), hosts.KeepData, Kept},   // as after a lost answer
+		{member(1), hosts.DeleteData, Kept}, // it is no host's any more
+	} {
+		if err := p.Terminate(t.Context(), step.name, step.fate); err != nil {
+			t.Fatalf("Terminate: %v", err)
+		}
+		want[string(step.name)] = step.then
+		for name, is := range where {
+			if is() != want[name] {
+				t.Errorf("after Terminate %s: the data of %s is %s, want %s", step.name, name, is(), want[name])
+			}
+		}
+	}
+	if l := launch(t, p, member(4)); !slices.Equal(names(l), []cluster.MemberName{member(3), member(4)}) {
+		t.Errorf("List = %v after a Launch beside kept data, want a new host", names(l))
+	}
+	if is := where[string(member(1))](); is != Kept {
+		t.Errorf("after a Launch the kept data is %s", is)
 	}
 }
 

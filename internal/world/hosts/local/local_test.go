@@ -103,6 +103,19 @@ func TestConformance(t *testing.T) {
 				}
 				return func() { l.Release() }
 			},
+			Data: func(c cluster.Name, h cluster.Host) func() hoststest.Where {
+				const file = "member/wal"
+				write(t, filepath.Join(h.Paths.Data, file), []byte(h.Name))
+				return func() hoststest.Where {
+					kept := filepath.Join(state, string(c), local.KeptFolder, fmt.Sprintf("%s-%s", h.Name, h.Token), file)
+					for path, is := range map[string]hoststest.Where{filepath.Join(h.Paths.Data, file): hoststest.OnHost, kept: hoststest.Kept} {
+						if b, err := os.ReadFile(path); err == nil && string(b) == string(h.Name) {
+							return is
+						}
+					}
+					return hoststest.Deleted
+				}
+			},
 			Obscure: func(c cluster.Name, h cluster.Host) func() {
 				ours, err := os.ReadFile(claim(c, h))
 				if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/hoststest"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
@@ -57,6 +58,9 @@ func (f *fleet) put(addr netip.Addr, path, content string) {
 		f.Fatal(err)
 	}
 }
+
+// kept is where [fleet.provider] moves data aside.
+const kept = "/var/lib/kept"
 
 type machine struct {
 	*fleet
@@ -104,13 +108,18 @@ func (f *fleet) provider(name cluster.Name, machines int) *Provider {
 	return New(Config{
 		Spec:    spec,
 		Machine: func(a netip.Addr) Machine { return machine{f, a} },
-		Clear: func(_ context.Context, h cluster.Host, _ hosts.DataFate) error {
+		Clear: func(_ context.Context, h cluster.Host, fate hosts.DataFate) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			if f.busy[h.Address] {
 				return hosts.ErrBusy
 			}
-			return os.RemoveAll(f.path(h.Address, "/var/lib/pleiad"))
+			if data := f.path(h.Address, h.Paths.Data); fate == hosts.KeepData {
+				if err := os.Rename(data, f.path(h.Address, kept)); err != nil && !errors.Is(err, os.ErrNotExist) {
+					return err
+				}
+			}
+			return os.RemoveAll(f.path(h.Address, node.StateFolder))
 		},
 	})
 }
@@ -128,6 +137,17 @@ func TestConformance(t *testing.T) {
 				}
 				set(true)
 				return func() { set(false) }
+			},
+			Data: func(_ cluster.Name, h cluster.Host) func() hoststest.Where {
+				f.put(h.Address, h.Paths.Data+"/wal", string(h.Name))
+				return func() hoststest.Where {
+					for path, is := range map[string]hoststest.Where{h.Paths.Data: hoststest.OnHost, kept: hoststest.Kept} {
+						if b, err := os.ReadFile(f.path(h.Address, path+"/wal")); err == nil && string(b) == string(h.Name) {
+							return is
+						}
+					}
+					return hoststest.Deleted
+				}
 			},
 			Obscure: func(_ cluster.Name, h cluster.Host) func() {
 				set := func(err error) {
