@@ -20,6 +20,7 @@ type Controller struct {
 	Consent Consent
 	w       *World
 	store   *Store
+	size    int        // how many members its spec wants
 	names   *rand.Rand // of fresh names; drawn by the loop's own goroutine only
 	cancel  context.CancelCauseFunc
 	begun   bool
@@ -54,6 +55,7 @@ func (w *World) Controller(name string, store *Store) *Controller {
 // World is the world as this controller reaches it. Without a server of ours
 // the zone belongs to somebody else.
 func (c *Controller) World(spec cluster.Spec) world.World {
+	c.size = spec.Members
 	w := world.World{
 		DNS:       dns.Guard(spec, Zone{c}),
 		Hosts:     Hosts{c, spec.Cluster, nil},

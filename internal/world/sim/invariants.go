@@ -188,6 +188,8 @@ func (r *rules) turns(c *Controller, was, is *cluster.Marker) {
 			r.must("R2", !sealed || is.Phase != cluster.Bootstrapping, "%s writes that the cluster is %s although %s knows that it is sealed", c.Name, is.Phase, h.Name)
 		}
 		r.must("R10", is.Owner == was.Owner, "%s takes the cluster of owner %s for owner %s", c.Name, was.Owner, is.Owner)
+		r.must("R13", is.Phase == cluster.Destroying || slices.Equal(is.Members, was.Members), "%s turns the members %v into %v", c.Name, was.Members, is.Members)
+		r.operates(c, *was, *is)
 		if was.Phase != is.Phase && is.Phase == cluster.Sealed {
 			r.seals(c, *is)
 		}
@@ -212,6 +214,7 @@ func (r *rules) claims(c *Controller, m cluster.Marker) {
 		unseen := (h.late || r.spoiledMarker()) && h.made > c.listed || h.back > c.listed
 		r.must("R1", unseen, "%s bootstraps although host %s of token %s exists", c.Name, h.Name, h.Token)
 	}
+	r.must("R13", len(m.Members) == c.size, "%s claims %d members, its spec wants %d", c.Name, len(m.Members), c.size)
 	r.must("R1", r.lives[m.Token] == nil, "%s bootstraps under token %s again", c.Name, m.Token)
 	r.life(m.Token).owner = m.Owner
 	for _, n := range m.Members {

@@ -75,9 +75,10 @@ func (r *rules) stops(c *Controller, h *host) {
 	if p.of == nil || r.damaged > c.listed {
 		return
 	}
+	r.restarts(c, h, *m)
 	rest := 0
 	for _, l := range p.of.members {
-		alive := l.process != nil && l.process.ready && !l.process.stopping && !l.process.host.isolated
+		alive := l.process != nil && l.process.well()
 		if l != p.self && (alive || r.struck[l.name].After(c.looked[l.name])) {
 			rest++
 		}

@@ -111,7 +111,7 @@ func (c *campaign) covers(t *testing.T) {
 		"crash", "companion", "another owner", "blackout", "beset"}) {
 		want = append(want, "fault: "+f)
 	}
-	for _, rule := range []int{1, 2, 3, 5, 6, 8, 10, 11, 12, 14, 15} {
+	for _, rule := range []int{1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15} {
 		want = append(want, fmt.Sprintf("check: R%d", rule))
 	}
 	for _, w := range want {

@@ -38,6 +38,8 @@ func TestTeeth(t *testing.T) {
 		{"R2", "a marker from the past is carried on", broken{planner: markerObeyed}},
 		{"R3", "members start without a gate", broken{noGate: true}},
 		{"R3", "etcd asks DNS again, after the gate", broken{askTwice: true}},
+		{"R4", "a restart is not on the marker", broken{planner: reserveNothing}},
+		{"R4", "a restart is over before its member serves", broken{planner: releaseAtOnce}},
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
 		{"R5", "certificates change all at once", broken{planner: renewTogether}},
 		{"R5", "clocks are not compared", broken{planner: clocksUnseen, befalls: "wrong clock"}},
@@ -49,7 +51,9 @@ func TestTeeth(t *testing.T) {
 		{"R8", "clients are sent to members before they serve", broken{planner: clientsAtOnce}},
 		{"R9", "members that cannot be seen are pinned no more", broken{planner: seenOnly}},
 		{"R10", "foreign values are withdrawn", broken{planner: foreignIsOurs}},
+		{"R11", "what somebody else wrote meanwhile is overwritten", broken{world: regardless}},
 		{"R12", "an unknown outcome is tried again", broken{world: blindly}},
+		{"R13", "the members are those whose hosts are left", broken{planner: shrink, befalls: "vanish"}},
 		{"R13", "what is refused stops the rest", broken{planner: refusalsStop}},
 		{"R13", "a name server that does not start stops the rest", broken{planner: serverFirst}},
 		{"R14", "what has lost its data is thrown away", broken{planner: throwAway, befalls: "wipe"}},
@@ -224,6 +228,68 @@ func rollTogether(next plan.Planner) plan.Planner {
 			}
 		}
 		return p
+	}
+}
+
+// reserveNothing stops the next member at once instead of saying so first.
+func reserveNothing(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		for i, step := range p.Steps {
+			c, ok := step.(plan.ChangeRecords)
+			if !ok || c.Purpose != plan.Reserve {
+				continue
+			}
+			for _, h := range s.Hosts.Value {
+				if h.Name == c.Of {
+					p.Steps[i] = plan.StopMember{Host: h}
+				}
+			}
+		}
+		return p
+	}
+}
+
+// releaseAtOnce takes an operation off the marker as soon as its member has been
+// stopped.
+func releaseAtOnce(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		stored, found := s.Records.Value.Get(spec.MarkerKey())
+		m, err := cluster.ReadMarker(stored)
+		if !found || err != nil || m.Op == (cluster.Operation{}) {
+			return p
+		}
+		for _, step := range p.Steps {
+			if start, ok := step.(plan.StartMember); ok && start.Host.Name == m.Op.Member {
+				return markerOnly(plan.Release, stored, m.Next(func(m *cluster.Marker) { m.Op = cluster.Operation{} }))
+			}
+		}
+		return p
+	}
+}
+
+// markerOnly is a plan to change nothing but the marker.
+func markerOnly(purpose plan.Purpose, stored cluster.RecordSet, m cluster.Marker) plan.Plan {
+	now := cluster.NewRecordSet(stored.Name, stored.Type, m.String())
+	return plan.Plan{Steps: []plan.Step{plan.ChangeRecords{Purpose: purpose, Changes: []cluster.Change{{Key: stored.Key, Old: &stored, New: &now}}}}}
+}
+
+// shrink takes members off the marker whose hosts are gone.
+func shrink(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		stored, found := s.Records.Value.Get(spec.MarkerKey())
+		m, err := cluster.ReadMarker(stored)
+		if !found || err != nil || m.Phase != cluster.Sealed || !s.Hosts.Known() {
+			return next(spec, s)
+		}
+		left := slices.DeleteFunc(slices.Clone(m.Members), func(n cluster.MemberName) bool {
+			return !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == n })
+		})
+		if len(left) == len(m.Members) {
+			return next(spec, s)
+		}
+		return markerOnly(plan.Repair, stored, m.Next(func(m *cluster.Marker) { m.Members = left }))
 	}
 }
 
@@ -403,6 +469,37 @@ func foreignIsOurs(next plan.Planner) plan.Planner {
 func blindly(w world.World) world.World {
 	w.DNS = again{w.DNS}
 	return w
+}
+
+// regardless writes again where a guard failed, over what is there now.
+func regardless(w world.World) world.World {
+	w.DNS = unguarded{w.DNS}
+	return w
+}
+
+type unguarded struct{ dns.Zone }
+
+func (z unguarded) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt, error) {
+	r, err := z.Zone.Apply(ctx, changes)
+	if !errors.Is(err, dns.ErrConflict) {
+		return r, err
+	}
+	keys := make([]cluster.Key, len(changes))
+	for i, c := range changes {
+		keys[i] = c.Key
+	}
+	now, err := z.Read(ctx, keys)
+	if err != nil {
+		return "", err
+	}
+	changes = slices.Clone(changes)
+	for i := range changes {
+		changes[i].Old = nil
+		if set, ok := now.Get(changes[i].Key); ok {
+			changes[i].Old = &set
+		}
+	}
+	return z.Zone.Apply(ctx, changes)
 }
 
 type again struct{ dns.Zone }
