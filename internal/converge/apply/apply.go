@@ -73,10 +73,7 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		}
 		return w.Deliver.Stop(ctx, s.Host, s.Grace)
 	case plan.TerminateHost:
-		if err := stands(ctx, w, s.Marker); err != nil {
-			return err
-		}
-		return w.Hosts.Terminate(ctx, s.Host.Name, hosts.DataFate(s.KeepData))
+		return terminate(ctx, w, s)
 	case plan.RemoveNameServer:
 		return removeServer(ctx, w, s.Marker)
 	case plan.Forget:
@@ -86,6 +83,22 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		return w.Authority.Forget(ctx)
 	}
 	return fmt.Errorf("no one knows how to carry out %T", s)
+}
+
+// terminate looks once more whether the member runs: not every provider can see
+// that, and another controller may have started it since this was planned.
+func terminate(ctx context.Context, w world.World, s plan.TerminateHost) error {
+	if err := stands(ctx, w, s.Marker); err != nil {
+		return err
+	}
+	found, err := w.Deliver.Inspect(ctx, s.Host)
+	if err != nil {
+		return err
+	}
+	if found.Process.Running {
+		return hosts.ErrBusy
+	}
+	return w.Hosts.Terminate(ctx, s.Host.Name, hosts.DataFate(s.KeepData))
 }
 
 // removeServer stops the name server before it looks: from then on nobody can

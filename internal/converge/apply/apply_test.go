@@ -147,6 +147,13 @@ func found() cluster.Node {
 		Data: cluster.Data{Present: true, Member: 1}, Process: cluster.Process{Running: true}}
 }
 
+// halted is the same after its member was stopped.
+func halted() cluster.Node {
+	n := found()
+	n.Process = cluster.Process{}
+	return n
+}
+
 func run(ctx context.Context, s *stub, step plan.Step, told *[]string) error {
 	return Step(ctx, cluster.Spec{}, s.world(), step, func(what string) { *told = append(*told, what) })
 }
@@ -173,8 +180,17 @@ func examples() []example {
 		{"await records", plan.AwaitRecords{}, "compare"},
 		{"stop", plan.StopMember{Host: h}, "stop"},
 		{"stop in turn", plan.StopMember{Host: h, Marker: &m}, "read, stop"},
-		{"terminate", plan.TerminateHost{Host: h, Marker: m}, "read, terminate"},
+		{"terminate", plan.TerminateHost{Host: h, Marker: m}, "read, inspect, terminate"},
 	}
+}
+
+// sound is the world in which nothing has changed since the example was planned.
+func (e example) sound() *stub {
+	s := sound()
+	if _, terminates := e.step.(plan.TerminateHost); terminates {
+		s.node = halted
+	}
+	return s
 }
 
 // leaving are the steps that need the marker to be gone.
@@ -207,7 +223,7 @@ func TestNothingAfterAFailure(t *testing.T) {
 		}
 	}
 	for _, e := range examples() {
-		test(e, sound)
+		test(e, e.sound)
 	}
 	for _, e := range leaving() {
 		test(e, func() *stub { s := sound(); s.records = with(); return s })
@@ -236,7 +252,7 @@ func TestAMarkerThatMovedOnIsAConflict(t *testing.T) {
 			if !strings.HasPrefix(e.calls, "read, ") {
 				continue
 			}
-			s, told := sound(), []string{}
+			s, told := e.sound(), []string{}
 			s.records = c.now
 			if err := run(t.Context(), s, e.step, &told); errors.Is(err, dns.ErrConflict) != c.conflict {
 				t.Errorf("%s under %s: %v", e.name, name, err)
@@ -292,14 +308,24 @@ func TestAHostThatChangedIsAConflict(t *testing.T) {
 	}
 }
 
+// A host whose member runs again is not terminated, whatever its provider can see.
+func TestTerminateUnderARunningMember(t *testing.T) {
+	s, told := sound(), []string{}
+	s.node = func() cluster.Node { return cluster.Node{Process: cluster.Process{Running: true}} }
+	if err := run(t.Context(), s, plan.TerminateHost{Marker: marker(planned)}, &told); !errors.Is(err, hosts.ErrBusy) || !slices.Equal(s.calls, []string{"read", "inspect"}) {
+		t.Errorf("%v, calls %q, want ErrBusy", err, s.calls)
+	}
+}
+
 // R14: data is kept aside if the step says so, and a node gets keys only then.
 func TestWhatAStepSaysIsHandedOn(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		s, told := sound(), []string{}
+		s.node = halted
 		if err := run(t.Context(), s, plan.TerminateHost{Marker: marker(planned), KeepData: keep}, &told); err != nil || s.fate != hosts.DataFate(keep) {
 			t.Errorf("keep %t: %v, %v", keep, s.fate, err)
 		}
-		if err := run(t.Context(), s, plan.InstallNode{Host: cluster.Host{Node: cluster.Known(found())}, Issue: keep}, &told); err != nil || (s.creds != nil) != keep {
+		if err := run(t.Context(), s, plan.InstallNode{Host: cluster.Host{Node: cluster.Known(halted())}, Issue: keep}, &told); err != nil || (s.creds != nil) != keep {
 			t.Errorf("issue %t: %v, %v", keep, s.creds, err)
 		}
 	}

@@ -28,9 +28,9 @@ type Provider interface {
 	Launch(ctx context.Context, name cluster.MemberName, token cluster.Token) error
 
 	// Terminate removes a host and all that is on it; its data is deleted or
-	// moved aside, as fate says. A host that does not exist is no error. It
-	// refuses (ErrBusy) while a member runs on it: stopping is a step of its
-	// own.
+	// moved aside, as fate says. A host that does not exist is no error. Where
+	// the provider can see that a member runs on it, it refuses (ErrBusy):
+	// stopping is a step of its own. A cloud cannot, so the caller looks first.
 	Terminate(ctx context.Context, name cluster.MemberName, fate DataFate) error
 
 	// Trace returns what still runs of hosts that were removed by other means

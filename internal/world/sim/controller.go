@@ -34,6 +34,8 @@ type Controller struct {
 	// saw each member serve.
 	listed int
 	looked map[cluster.MemberName]time.Time
+	// inspected is the moment at which it last saw what runs on each host.
+	inspected map[cluster.MemberName]int
 }
 
 // Consent is what a person has agreed to lose with a command (rule R14).
@@ -49,7 +51,8 @@ const (
 // Controller makes a controller with a name of its own, acting from a store.
 func (w *World) Controller(name string, store *Store) *Controller {
 	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{}, looked: map[cluster.MemberName]time.Time{},
-		names: rand.New(rand.NewPCG(w.chance.Uint64(), 2))}
+		inspected: map[cluster.MemberName]int{},
+		names:     rand.New(rand.NewPCG(w.chance.Uint64(), 2))}
 }
 
 // World is the world as this controller reaches it. Without a server of ours

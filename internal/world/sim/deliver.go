@@ -50,6 +50,7 @@ func (d Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, e
 	var out cluster.Node
 	err := d.on(ctx, read, "inspect", h, func(_ *op, h *host) error {
 		d.c.w.rules.reads(d.c, nodeName(h.Name))
+		d.c.inspected[h.Name] = d.c.w.moment()
 		out = h.inspect()
 		if !d.c.w.local() {
 			out.Clock = d.c.w.clock(h)

@@ -115,6 +115,10 @@ type Hosts struct {
 	places []netip.Addr
 }
 
+// sees says whether the provider can tell what runs on a host. A cloud, which makes
+// hosts at will elsewhere, cannot.
+func (p Hosts) sees() bool { return p.places != nil || p.c.w.local() }
+
 func hostErrs() errs {
 	return errs{failed: errors.New("hosts: service unavailable"), lost: errors.New("hosts: connection reset by peer")}
 }
@@ -224,10 +228,13 @@ func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName, fate host
 			return nil
 		case h.unclaimed:
 			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrForeign)
-		case h.process != nil:
+		case h.process != nil && p.sees():
 			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrBusy)
 		}
 		w.rules.terminates(p.c, h, fate)
+		if h.process != nil {
+			w.end(h, "its host is gone")
+		}
 		if fate == hosts.KeepData && h.log != nil {
 			w.kept = append(w.kept, kept{h.of, h.Name, *h.log})
 		}

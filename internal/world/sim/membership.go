@@ -53,6 +53,7 @@ func (r *rules) forget(t cluster.Token) {
 func (r *rules) terminates(c *Controller, h *host, fate hosts.DataFate) {
 	m := r.now()
 	r.must("R14", c.Consent >= LoseHosts, "%s terminates host %s, and nobody has agreed to that", c.Name, h.Name)
+	r.must("R14", h.process == nil || h.process.began > c.inspected[h.Name], "%s terminates host %s under its running member", c.Name, h.Name)
 	r.must("R14", h.log == nil || fate == hosts.KeepData || c.Consent == LoseData, "%s deletes the data of %s, and nobody has agreed to that", c.Name, h.Name)
 	r.must("R2", r.spoiledMarker() || m != nil && m.Phase == cluster.Destroying && m.Token == h.Token, "%s terminates host %s, but the marker does not say destroying", c.Name, h.Name)
 }

@@ -57,6 +57,7 @@ func TestTeeth(t *testing.T) {
 		{"R13", "what is refused stops the rest", broken{planner: refusalsStop}},
 		{"R13", "a name server that does not start stops the rest", broken{planner: serverFirst}},
 		{"R14", "what has lost its data is thrown away", broken{planner: throwAway, befalls: "wipe"}},
+		{"R14", "a host goes while its member runs", broken{world: standing}},
 		{"R14", "data that is to be kept is deleted", broken{planner: keepNothing}},
 		{"R15", "a copied state directory acts", broken{planner: copyIsOriginal}},
 		{"R15", "an error tells a key", broken{world: talkative}},
@@ -510,6 +511,20 @@ func (z again) Apply(ctx context.Context, changes []cluster.Change) (dns.Receipt
 		return z.Zone.Apply(ctx, changes)
 	}
 	return r, err
+}
+
+// standing says of every member that it does not run.
+func standing(w world.World) world.World {
+	w.Deliver = still{w.Deliver}
+	return w
+}
+
+type still struct{ deliver.Deliverer }
+
+func (d still) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error) {
+	n, err := d.Deliverer.Inspect(ctx, h)
+	n.Process = cluster.Process{}
+	return n, err
 }
 
 // talkative says in an error what it could not install.
