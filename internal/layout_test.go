@@ -56,6 +56,29 @@ var arrows = map[string][]string{
 	"e2e":         {"internal", "discovery"},
 }
 
+// contracts are those of the world. They know nothing of each other.
+var contracts = []string{"internal/world/authority", "internal/world/deliver", "internal/world/dns", "internal/world/etcd", "internal/world/hosts"}
+
+// inWorld lists what packages of the world may import of it. Providers and suites,
+// which lie below their contract, may import that contract and what stands here
+// besides: never each other, so that each can be read, tested and removed alone.
+var inWorld = map[string][]string{
+	"internal/world":       contracts,
+	"internal/world/trace": append([]string{"internal/world"}, contracts...),
+	"internal/world/sim":   append([]string{"internal/world"}, contracts...), // no provider: it is one
+
+	"internal/world/home":    {"internal/world/authority"},
+	"internal/world/handout": {"internal/world/home"},
+
+	"internal/world/dns/authoritative": {"internal/world/dns/rr"},
+	"internal/world/dns/rfc2136":       {"internal/world/dns/rr", "internal/world/dns/tsig"},
+	// Its server is asked like any other that takes updates.
+	"internal/world/dns/embedded": {"internal/world/dns/rr", "internal/world/dns/tsig", "internal/world/dns/rfc2136"},
+	// It clears the machines that package hosts/ssh provides.
+	"internal/world/deliver/systemd":                {"internal/world/hosts"},
+	"internal/world/deliver/delivertest/fakemember": {"internal/world/deliver/delivertest"},
+}
+
 // pure are the packages that decide: no effects, clock, chance or log.
 var pure = []string{"internal/cluster", "internal/converge/spec", "internal/converge/plan", "internal/converge/verify", "internal/node"}
 
@@ -135,6 +158,26 @@ func TestArrows(t *testing.T) {
 			target, ours := strings.CutPrefix(p, module)
 			if ours && !within(target, part) && !slices.ContainsFunc(arrows[part], func(a string) bool { return within(target, a) }) {
 				t.Errorf("%s/%s imports %s: %s may import %v", s.dir, s.name, target, part, arrows[part])
+			}
+		}
+	}
+}
+
+func TestArrowsInWorld(t *testing.T) {
+	const whole = "internal/world"
+	for _, s := range sources(t) {
+		if !within(s.dir, whole) || s.dir == whole+"/real" { // the one list of all providers
+			continue
+		}
+		allowed := inWorld[s.dir]
+		for _, c := range contracts {
+			if s.dir != c && within(s.dir, c) {
+				allowed = append([]string{c}, allowed...)
+			}
+		}
+		for _, p := range imports(s.ast) {
+			if target, ours := strings.CutPrefix(p, module); ours && within(target, whole) && !slices.Contains(allowed, target) {
+				t.Errorf("%s/%s imports %s: of the world it may import %v", s.dir, s.name, target, allowed)
 			}
 		}
 	}
