@@ -24,12 +24,9 @@ import (
 // Zone is a DNS provider as seen from one cluster. Methods are safe for
 // concurrent use and return as soon as ctx ends.
 type Zone interface {
-	// Capabilities says what the provider can do; it does not ask anybody.
-	Capabilities() Capabilities
-
 	// Read returns those of the named record sets that exist, from where they
-	// are written (the primary), never from a cache, all as of one moment
-	// where the provider is atomic. A name that does not exist is not an
+	// are written (the primary), never from a cache, all as of one
+	// moment. A name that does not exist is not an
 	// error; a key that is not canonical ([CheckKeys]) is. If any one key
 	// cannot be read, Read returns an error and no records: a snapshot is
 	// whole or unknown.
@@ -40,11 +37,9 @@ type Zone interface {
 	// change whose Old equals its New only guards. A set that [Check] faults
 	// is refused before anything is sent. After nil all later reads see the
 	// changes. After an error of type [ErrUnknownOutcome] the changes may have
-	// been made or not; after any other error they were not.
-	//
-	// Where a provider is not atomic (see Capabilities), changes are made in
-	// the order given, and the caller orders them so that every prefix does no
-	// harm.
+	// been made or not; after any other error none was. That the check and the
+	// changes are one act is what rule R11 stands on: who cannot do that is no
+	// provider.
 	Apply(ctx context.Context, changes []cluster.Change) (Receipt, error)
 
 	// Settled waits until the provider says that every authoritative server
@@ -72,14 +67,6 @@ type Authoritatives interface {
 // Receipt names an applied change set to its provider: an SOA serial, a change
 // ID, or nothing.
 type Receipt string
-
-// Capabilities of a provider.
-type Capabilities struct {
-	Atomic         bool   // Apply is all or nothing
-	CompareAndSwap bool   // Old values are checked together with the change
-	MinTTL         uint32 // lowest TTL it keeps; ours is 60
-	MaxChanges     int    // largest change set; 0 for no limit
-}
 
 // The kinds of error a caller acts on. Test with errors.Is. A provider that is
 // asked for a pause says so with [fault.Limited].

@@ -72,7 +72,6 @@ type keyless struct {
 
 var _ dns.Zone = keyless{}
 
-func (k keyless) Capabilities() dns.Capabilities { return dns.Capabilities{} }
 func (k keyless) Read(context.Context, []cluster.Key) (cluster.Records, error) {
 	return cluster.Records{}, k
 }

@@ -84,11 +84,6 @@ func dnsErrs() errs {
 	return errs{failed: fmt.Errorf("ask the name server: %w", dns.ErrUnreachable), lost: fmt.Errorf("change records: %w", dns.ErrUnknownOutcome)}
 }
 
-// Capabilities implements dns.Zone.
-func (Zone) Capabilities() dns.Capabilities {
-	return dns.Capabilities{Atomic: true, CompareAndSwap: true, MinTTL: 1}
-}
-
 // Read implements dns.Zone.
 func (z Zone) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, error) {
 	if err := dns.CheckKeys(keys); err != nil {

@@ -81,9 +81,7 @@ func Cases(h Harness) []Case {
 	return out
 }
 
-func atomic(h Harness) bool  { return h.Zone.Capabilities().Atomic }
-func swaps(h Harness) bool   { return h.Zone.Capabilities().CompareAndSwap }
-func rivals(h Harness) bool  { return swaps(h) && h.Rival != nil }
+func rivals(h Harness) bool  { return h.Rival != nil }
 func foreign(h Harness) bool { return h.Foreign != nil }
 func folds(h Harness) bool   { return foreign(h) && !h.CaseMatters }
 func keeps(h Harness) bool   { return foreign(h) && h.CaseMatters }

@@ -20,10 +20,6 @@ type memory struct {
 	lasting bool
 }
 
-func (*memory) Capabilities() dns.Capabilities {
-	return dns.Capabilities{Atomic: true, CompareAndSwap: true}
-}
-
 func (*memory) Settled(context.Context, dns.Receipt) error { return nil }
 
 func (m *memory) do(ctx context.Context, act func() error) error {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
 
@@ -20,7 +19,6 @@ func reading() []Case {
 		{Name: "texts come back as they are", Run: readTexts},
 		{Name: "keys that are not canonical are errors", Run: readBadKeys},
 		{Name: "foreign spelling is read in canonical form", Run: readForeignSpelling, needs: foreign},
-		{Name: "capabilities fit our records", Run: fits},
 	}
 }
 
@@ -129,17 +127,4 @@ func (h Harness) shouted() cluster.RecordSet {
 	theirs.Name, theirs.Values = strings.ToUpper(want.Name), []string{strings.ToUpper(want.Values[1]), want.Values[0]}
 	h.Foreign(theirs)
 	return want
-}
-
-func fits(t *testing.T, h Harness) {
-	c := h.Zone.Capabilities()
-	if diff := cmp.Diff(c, h.Zone.Capabilities()); diff != "" {
-		t.Errorf("capabilities are not constant: %s", diff)
-	}
-	if c.MinTTL > cluster.TTL {
-		t.Errorf("lowest TTL is %d, ours is %d", c.MinTTL, cluster.TTL)
-	}
-	if n := len(nine(h)); c.MaxChanges != 0 && c.MaxChanges < n {
-		t.Errorf("%d changes at most, a cluster of nine takes %d", c.MaxChanges, n)
-	}
 }

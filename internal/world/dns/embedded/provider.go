@@ -178,11 +178,6 @@ func (p *Provider) status(ctx context.Context) (cluster.NameServer, error) {
 	return status, err
 }
 
-// Capabilities implements [dns.Zone].
-func (p *Provider) Capabilities() dns.Capabilities {
-	return dns.Capabilities{Atomic: true, CompareAndSwap: true}
-}
-
 // Settled implements [dns.Zone]: there is one server, which has the change.
 func (p *Provider) Settled(context.Context, dns.Receipt) error { return nil }
 

@@ -88,11 +88,6 @@ func New(c Config) (*Provider, error) {
 	}, nil
 }
 
-// Capabilities implements [dns.Zone].
-func (p *Provider) Capabilities() dns.Capabilities {
-	return dns.Capabilities{Atomic: true, CompareAndSwap: true}
-}
-
 // Settled implements [dns.Zone]. The protocol says nothing about secondaries,
 // so it returns at once.
 func (p *Provider) Settled(context.Context, dns.Receipt) error { return nil }
