@@ -29,7 +29,7 @@ func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, er
 	var out cluster.Node
 	var n *node.Node
 	err = as(u, func() error {
-		if out, err = member.InspectPaths(ctx, host.Paths); err == nil {
+		if out, err = member.Inspect(ctx, host.Paths); err == nil {
 			n, err = member.Installed(host.Paths.Config)
 		}
 		return err

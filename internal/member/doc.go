@@ -2,7 +2,7 @@
 // until DNS shows the exact truth, and then becomes etcd, in this process. It
 // stands at the far end of the data's way: delivery writes a node.Node to a
 // host and starts `pleiad member` there, which is [Run]; observation reads with
-// [InspectPaths] what came of it.
+// [Inspect] what came of it.
 //
 //	lock ─▶ status ─▶ identity ─┬─ own data ───────▶ resolver with pins ─────────────────▶ etcd
 //	                            ├─ never had data ─▶ resolver ─▶ gate ─▶ pins ─▶ begin ─▶ etcd ─▶ born

@@ -53,8 +53,8 @@ func TestInspectHostileFiles(t *testing.T) {
 				if err := put(at); err != nil {
 					t.Fatal(err)
 				}
-				if got, err := InspectPaths(t.Context(), paths); err == nil {
-					t.Errorf("InspectPaths: %+v, want an error", got)
+				if got, err := Inspect(t.Context(), paths); err == nil {
+					t.Errorf("Inspect: %+v, want an error", got)
 				}
 			})
 		}

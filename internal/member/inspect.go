@@ -13,36 +13,14 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/untrusted"
 )
 
-// Inspect reads what is on this host: see [InspectPaths], for which it finds
-// the paths in the member file, or, where that is missing, in what the last
-// process noted. Where both are missing it cannot see a data directory at all;
-// who knows the paths uses InspectPaths.
-func Inspect(ctx context.Context, configDir string) (cluster.Node, error) {
-	paths := cluster.Paths{Config: configDir}
-	n, err := Installed(configDir)
-	if err != nil {
-		return cluster.Node{}, err
-	}
-	if n != nil {
-		paths.Data, paths.Log = n.Paths.Data, n.Paths.Log
-		return InspectPaths(ctx, paths)
-	}
-	s, err := ReadStatus(configDir)
-	if err != nil {
-		return cluster.Node{}, err
-	}
-	paths.Data = s.Data
-	return InspectPaths(ctx, paths)
-}
-
-// InspectPaths reads what was installed, what the member left, and what
+// Inspect reads what was installed, what the member left, and which
 // process runs, on the host it is called on. It changes nothing, takes no lock
 // and never waits for the member, whatever that has put in the place of its
 // files. It ends with ctx. The result survives JSON unchanged.
 //
 // What is not there is absent from the result. A file that is there and cannot
 // be read or understood is an error that names it, and the node is unknown.
-func InspectPaths(ctx context.Context, paths cluster.Paths) (cluster.Node, error) {
+func Inspect(ctx context.Context, paths cluster.Paths) (cluster.Node, error) {
 	if ctx.Err() != nil {
 		return cluster.Node{}, context.Cause(ctx)
 	}
@@ -71,7 +49,7 @@ func InspectPaths(ctx context.Context, paths cluster.Paths) (cluster.Node, error
 	return out, nil
 }
 
-// delivered is the part of [InspectPaths] that a new delivery must not
+// delivered is the part of [Inspect] that a new delivery must not
 // contradict: the installed node and the data.
 func delivered(paths cluster.Paths) (cluster.Node, error) {
 	out, err := inspectInstalled(paths.Config)

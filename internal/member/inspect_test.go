@@ -45,7 +45,7 @@ func TestInspect(t *testing.T) {
 		}},
 		{name: "data behind a lost member file", setup: func(t *testing.T, n node.Node) {
 			makeWAL(t, n.Paths.Data, memberA, clusterC)
-			noteStatus(t, n.Paths.Config, Status{Process: gone, Since: since, Data: n.Paths.Data, Exit: "R6: no"})
+			noteStatus(t, n.Paths.Config, Status{Process: gone, Since: since, Exit: "R6: no"})
 		}, want: func(node.Node) cluster.Node {
 			return cluster.Node{Data: cluster.Data{Present: true, Member: memberA, Cluster: clusterC}, Process: cluster.Process{PID: gone.PID, Since: since, Exit: "R6: no"}}
 		}},
@@ -74,7 +74,7 @@ func TestInspect(t *testing.T) {
 			n := render(cluster.Sealed, nobody, newHost(t, "etcd-a"))
 			tt.setup(t, n)
 			before := listing(t, filepath.Dir(n.Paths.Config))
-			got, err := Inspect(t.Context(), n.Paths.Config)
+			got, err := Inspect(t.Context(), n.Paths)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestInspectFindsDataWithoutAnyFileInTheConfiguration(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, "etcd-a")
 	makeWAL(t, h.Paths.Data, memberA, clusterC)
-	got, err := InspectPaths(t.Context(), h.Paths)
+	got, err := Inspect(t.Context(), h.Paths)
 	want := cluster.Node{Data: cluster.Data{Present: true, Member: memberA, Cluster: clusterC}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
@@ -137,7 +137,7 @@ func TestInspectCertificates(t *testing.T) {
 	h := newHost(t, "etcd-a")
 	n := node.Render(s, marker(cluster.Sealed), []cluster.Host{h}, h, "")
 	keys.issue(t, n)
-	got, err := Inspect(t.Context(), n.Paths.Config)
+	got, err := Inspect(t.Context(), n.Paths)
 	if err != nil || got.Certificate == nil {
 		t.Fatalf("certificate %v, %v", got.Certificate, err)
 	}
@@ -155,13 +155,13 @@ func TestInspectCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, path, keys.client(t, pki.Application{Name: "short"}, time.Hour).cert)
-		if got, err := Inspect(t.Context(), n.Paths.Config); err != nil || got.Certificate == nil || time.Until(got.Certificate.NotAfter) > time.Hour {
+		if got, err := Inspect(t.Context(), n.Paths); err != nil || got.Certificate == nil || time.Until(got.Certificate.NotAfter) > time.Hour {
 			t.Errorf("%s ends in an hour: %v, %v", file, got.Certificate, err)
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := Inspect(t.Context(), n.Paths.Config); err != nil || got.Certificate != nil {
+		if got, err := Inspect(t.Context(), n.Paths); err != nil || got.Certificate != nil {
 			t.Errorf("%s is missing: certificate %v, %v, want none", file, got.Certificate, err)
 		}
 		write(t, path, whole)
@@ -187,7 +187,7 @@ func TestInspectNamesWhatItCannotRead(t *testing.T) {
 				n := render(cluster.Sealed, nobody, newHost(t, "etcd-a"))
 				install(t, n)
 				write(t, path(n), []byte(content))
-				if got, err := Inspect(t.Context(), n.Paths.Config); err == nil || !strings.Contains(err.Error(), path(n)) {
+				if got, err := Inspect(t.Context(), n.Paths); err == nil || !strings.Contains(err.Error(), path(n)) {
 					t.Errorf("Inspect = %+v, %v, want an error that names %s", got, err, path(n))
 				}
 			})

@@ -92,7 +92,7 @@ func open(configDir string) (*journal, node.Node, error) {
 			s.Exit = wrong.Error()
 			return
 		}
-		s.Flags, s.Data = n.Flags(), n.Paths.Data
+		s.Flags = n.Flags()
 	})
 	if err != nil {
 		return nil, n, errors.Join(wrong, err)

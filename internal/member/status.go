@@ -41,9 +41,6 @@ type Status struct {
 	Since time.Time `json:"since"`
 	// Flags is the digest of the flags it runs with (node.Node.Flags).
 	Flags string `json:"flags,omitempty"`
-	// Data is etcd's data directory, so that it can be found while the member
-	// file is missing.
-	Data string `json:"data,omitempty"`
 	// Gate is what the start gate waits for (rule R3), empty once it passed.
 	Gate string `json:"gate,omitempty"`
 	// Exit is why the process ended or refused to start.

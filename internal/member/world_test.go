@@ -207,7 +207,7 @@ func (r *running) ended() syscall.WaitStatus {
 
 func (r *running) inspect() cluster.Node {
 	r.t.Helper()
-	n, err := Inspect(r.t.Context(), r.node.Paths.Config)
+	n, err := Inspect(r.t.Context(), r.node.Paths)
 	if err != nil {
 		r.t.Fatal(err)
 	}

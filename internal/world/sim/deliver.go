@@ -60,7 +60,7 @@ func (d Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, e
 	return out, err
 }
 
-// inspect is what member.InspectPaths would say.
+// inspect is what member.Inspect would say.
 func (h *host) inspect() cluster.Node {
 	out := cluster.Node{Installed: h.digest, Certificate: h.certificate, Data: h.data(), Process: cluster.Process{Exit: h.exit}}
 	if h.node != nil {

@@ -42,7 +42,7 @@ func New(argv func(configDir string) []string) *Deliverer {
 
 // Inspect implements deliver.Deliverer.
 func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error) {
-	n, err := member.InspectPaths(ctx, h.Paths)
+	n, err := member.Inspect(ctx, h.Paths)
 	if err != nil {
 		return cluster.Node{}, fmt.Errorf("inspect %s: %w", h.Name, err)
 	}

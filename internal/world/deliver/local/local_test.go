@@ -268,7 +268,7 @@ func TestRecycledPID(t *testing.T) {
 		t.Fatal(err)
 	}
 	self.Started += "0"
-	old := member.Status{Version: member.StatusVersion, Process: self, Since: time.Now().Add(-time.Hour), Data: h.Paths.Data}
+	old := member.Status{Version: member.StatusVersion, Process: self, Since: time.Now().Add(-time.Hour)}
 	b, err := json.Marshal(old)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(h.Paths.Config, member.StatusFile), b, 0o600)

@@ -136,7 +136,7 @@ func (s *starting) ended(ctx context.Context, _ member.Status) error {
 // as its status, else the last line of what it printed.
 func (s *starting) reason(ctx context.Context) string {
 	nothing := "it left no reason in " + s.host.Paths.Log
-	n, err := member.InspectPaths(ctx, s.host.Paths)
+	n, err := member.Inspect(ctx, s.host.Paths)
 	if err != nil {
 		return err.Error()
 	}

@@ -88,7 +88,7 @@ func Run(config, behaviour string) error {
 	}
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
-	s := member.Status{Version: member.StatusVersion, Process: self, Since: time.Now().UTC(), Flags: n.Flags(), Data: n.Paths.Data,
+	s := member.Status{Version: member.StatusVersion, Process: self, Since: time.Now().UTC(), Flags: n.Flags(),
 		Gate: b.Gate, Exit: b.Refuse}
 	status, err := json.Marshal(s)
 	if err != nil {
