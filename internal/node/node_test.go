@@ -18,7 +18,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/*.golden; commit only a difference you can explain")
+var rewrite = flag.Bool("rewrite", false, "rewrite testdata/*.golden; commit only a difference you can explain")
 
 // story is one rendered node that somebody should be able to review.
 type story struct {
@@ -95,7 +95,7 @@ func TestMemberFile(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			path := filepath.Join("testdata", s.name+".golden")
 			got := s.text + "\n\n" + string(s.render().Encode())
-			if *update {
+			if *rewrite {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -15,7 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-var update = flag.Bool("update", false, "rewrite the results in testdata; commit only a difference you can explain")
+var rewrite = flag.Bool("rewrite", false, "rewrite the results in testdata; commit only a difference you can explain")
 
 func TestStories(t *testing.T) {
 	schema := compileSchema(t)
@@ -40,7 +40,7 @@ func TestStories(t *testing.T) {
 				out := txtar.File{Name: name + ".out", Data: []byte(outcome(f.Name, f.Data) + verdict(schema, f.Data))}
 				told.Files = append(told.Files, f, out)
 			}
-			if *update {
+			if *rewrite {
 				if err := os.WriteFile(file, txtar.Format(told), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -33,7 +33,7 @@ func TestTemplatesAreValidAndExplainEveryKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden := filepath.Join("testdata", "init", h.name+"-"+d.name+".yaml")
-			if *update {
+			if *rewrite {
 				if err := os.WriteFile(golden, text, 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -20,13 +20,13 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files; commit only a difference you can explain")
+var rewrite = flag.Bool("rewrite", false, "rewrite the golden files; commit only a difference you can explain")
 
 // golden compares text with testdata/NAME.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
-	if *update {
+	if *rewrite {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
