@@ -173,13 +173,21 @@ func (s situation) otherHosts(what string) *Refusal {
 	return r
 }
 
-// unlisted are hosts of this incarnation that are not on the marker's list. They
-// are its members all the same, and go with the rest.
+// unlisted are hosts of this incarnation that are not on the marker's list, and
+// members of which its cluster ID was made. They are its members all the same, and go
+// with the rest.
 func (s situation) unlisted() []cluster.MemberName {
 	var out []cluster.MemberName
 	for _, h := range s.hosts {
 		if h.Token == s.marker.Token && !s.marker.Has(h.Name) {
 			out = append(out, h.Name)
+		}
+	}
+	if members, found := s.published(); found {
+		for _, name := range members {
+			if !s.marker.Has(name) && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
 		}
 	}
 	return out

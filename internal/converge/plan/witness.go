@@ -22,6 +22,10 @@ func (s situation) behind(what string) *Refusal {
 	if evidence == nil && s.marker.Phase != cluster.Destroying {
 		evidence, otherwise = s.contradictions(), DestroyUnwanted
 	}
+	by := "the hosts of this cluster know"
+	if evidence == nil && s.marker.Phase != cluster.Destroying {
+		evidence, by = s.mutilated(), "pleiad wrote"
+	}
 	if evidence == nil {
 		return nil
 	}
@@ -30,7 +34,60 @@ func (s situation) behind(what string) *Refusal {
 		remedy = append(remedy, otherwise.Say())
 	}
 	return &Refusal{Rule: "R2", What: what, Remedy: remedy,
-		Evidence: append([]string{fmt.Sprintf("the marker on %s is not the one that the hosts of this cluster know; it says: %s", s.spec.MarkerName(), s.marker)}, evidence...)}
+		Evidence: append([]string{fmt.Sprintf("the marker on %s is not the one that %s; it says: %s", s.spec.MarkerName(), by, s.marker)}, evidence...)}
+}
+
+// mutilated is what is wrong with a marker where no host is left that knows better:
+// it names nobody, or its cluster ID was not made of the names of its members, with
+// the ports that the service of the peers has.
+func (s situation) mutilated() []string {
+	s.spec.TLS = s.marker.CA != ""
+	var out []string
+	if len(s.marker.Members) == 0 {
+		out = append(out, "it lists no members")
+	}
+	if len(s.witnesses()) > 0 {
+		return out
+	}
+	members, found := s.published()
+	id, all := s.idListed(s.marker.Members)
+	switch {
+	case found && !slices.Equal(members, s.marker.Members):
+		out = append(out, fmt.Sprintf("its cluster ID is that of %s, which %s lists", cluster.JoinMembers(members), s.spec.ServerService()))
+	case all && s.marker.ID != 0 && id != s.marker.ID:
+		out = append(out, fmt.Sprintf("the cluster ID computed from its members and %s is %s", s.spec.ServerService(), id))
+	}
+	return out
+}
+
+// published are the members that the service of the peers lists, if the marker's
+// cluster ID was made of them: then nobody has changed that list since.
+func (s situation) published() (members []cluster.MemberName, found bool) {
+	s.spec.TLS = s.marker.CA != ""
+	set, _ := s.records.Get(cluster.Key{Name: s.spec.ServerService(), Type: cluster.SRV})
+	for _, v := range set.Values {
+		at, err := cluster.ParseService(v)
+		if name, ours := s.spec.MemberOf(at.Target); err == nil && ours {
+			members = append(members, name)
+		}
+	}
+	slices.Sort(members)
+	id, all := s.idListed(members)
+	return members, all && id == s.marker.ID
+}
+
+// idListed is the cluster ID that follows from the ports that the service of the
+// peers has for members, if it has all of them.
+func (s situation) idListed(members []cluster.MemberName) (id cluster.ID, all bool) {
+	var hosts []cluster.Host
+	for _, name := range members {
+		port, published := s.spec.Peer(s.records, name)
+		if !published {
+			return 0, false
+		}
+		hosts = append(hosts, cluster.Host{Name: name, Ports: cluster.Ports{Peer: port}})
+	}
+	return s.idOf(hosts, s.marker.Token, s.spec.TLS), len(hosts) > 0
 }
 
 // putBack is the right marker as a remedy; none if it is not whole.
@@ -131,7 +188,7 @@ func (s situation) idOf(members []cluster.Host, token cluster.Token, tls bool) c
 func (s situation) rightMarker() (record string, whole bool) {
 	hosts := s.witnesses()
 	if len(hosts) == 0 {
-		return "", false
+		return s.marked()
 	}
 	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.state.Control.Owner, Phase: cluster.Bootstrapping,
 		Token: hosts[0].Token, Generation: s.newest(hosts) + 1_000_000}
@@ -165,8 +222,27 @@ func (s situation) rightMarker() (record string, whole bool) {
 	if !m.Has(m.Op.Member) {
 		m.Op = cluster.Operation{}
 	}
-	whole = whole && m.Owner != "" && (m.CA != "") == tls
-	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String()), whole
+	return s.entry(m), whole && m.Owner != "" && (m.CA != "") == tls
+}
+
+// marked is the right marker where no host is left: the one that stands there, with
+// the members that the service of the peers lists.
+func (s situation) marked() (record string, whole bool) {
+	if s.marker == nil || s.marker.Owner != s.state.Control.Owner {
+		return "", false
+	}
+	members, whole := s.published()
+	return s.entry(s.marker.Next(func(m *cluster.Marker) {
+		m.Members = members
+		if !m.Has(m.Op.Member) {
+			m.Op = cluster.Operation{}
+		}
+	})), whole
+}
+
+// entry is a marker in the syntax of a zone file.
+func (s situation) entry(m cluster.Marker) string {
+	return fmt.Sprintf("%s %d TXT %q", s.spec.MarkerName(), cluster.TTL, m.String())
 }
 
 // speaksTLS says whether the members of a cluster speak TLS: what follows from the

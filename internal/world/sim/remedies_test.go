@@ -255,6 +255,30 @@ func (s *stage) restore(lines []string) {
 	}
 }
 
+// loseAll lets all hosts of the cluster vanish.
+func (s *stage) loseAll() {
+	for _, h := range s.w.rules.ours() {
+		s.w.vanish(h, "vanishes")
+	}
+}
+
+// againWithMarker puts the marker back that up prints, if it prints one, and takes
+// the cluster down after that.
+func (s *stage) againWithMarker() {
+	was := s.w.rules.now()
+	for _, r := range s.run("up", s.spec, s.mine).Refusals {
+		for _, m := range r.Remedy {
+			if m.Way() == plan.PutMarkerBack && strings.Contains(m.String(), " TXT ") {
+				s.restore([]string{m.String()})
+			}
+		}
+	}
+	if now := s.w.rules.now(); was != nil && (now.Token != was.Token || len(now.Members) != s.spec.Members) {
+		s.Errorf("the marker that is printed is %s", now)
+	}
+	s.reach("destroy")
+}
+
 // removeByHand does what is printed, line by line.
 func (s *stage) removeByHand(lines []string) {
 	for _, line := range lines {
@@ -415,9 +439,20 @@ var tried = map[plan.Way]remedy{
 			func(s *stage) { s.edit(func(m *cluster.Marker) { m.Members = m.Members[1:] }) },
 			func(s *stage) { s.edit(func(m *cluster.Marker) { m.ID++ }) },
 			func(s *stage) { s.edit(func(m *cluster.Marker) { m.CA = "" }) },
+			func(s *stage) {
+				s.loseAll()
+				s.edit(func(m *cluster.Marker) { m.Members = nil })
+			},
+			func(s *stage) {
+				s.loseAll()
+				s.edit(func(m *cluster.Marker) { m.Members = m.Members[1:] })
+			},
 		},
-		follow: []func(*stage, []string){func(s *stage, _ []string) { s.reach("destroy") }},
-		end:    (*stage).destroyed,
+		follow: []func(*stage, []string){
+			func(s *stage, _ []string) { s.reach("destroy") },
+			func(s *stage, _ []string) { s.againWithMarker() },
+		},
+		end: (*stage).destroyed,
 	},
 	plan.DeleteRecords: {
 		fresh:  true,
