@@ -261,8 +261,10 @@ type Made struct {
 	// bootstrap: those that its data must carry.
 	Member MemberID `json:"member"`
 	ID     ID       `json:"id"`
-	// Members are the members of the cluster, sorted.
-	Members []MemberName `json:"members"`
+	// Members are the members of the cluster, sorted, and At is where each of
+	// them takes the connections of its peers.
+	Members []MemberName     `json:"members"`
+	At      []netip.AddrPort `json:"at,omitempty"`
 	// Generation is the marker's at delivery: a marker with a lower one is
 	// older than the host.
 	Generation uint64 `json:"generation,omitempty"`

@@ -142,7 +142,7 @@ func diffNode(t *testing.T, when string, want, got cluster.Node) {
 	if got.Process.Since.IsZero() || time.Since(got.Process.Since) > time.Minute {
 		t.Errorf("%s: running since %s", when, got.Process.Since)
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(cluster.Process{}, "Since")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(cluster.Process{}, "Since"), addresses); diff != "" {
 		t.Errorf("%s: %s", when, diff)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -195,6 +196,8 @@ func (n Node) Made() cluster.Made {
 	for _, p := range n.Gate.Peers {
 		name, _, _ := strings.Cut(p.Target, ".")
 		m.Members = append(m.Members, cluster.MemberName(name))
+		address, _ := netip.ParseAddr(p.Address) // of no use, if somebody has edited it
+		m.At = append(m.At, netip.AddrPortFrom(address, p.Port))
 	}
 	return m
 }

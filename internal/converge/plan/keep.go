@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -52,7 +53,11 @@ func (s situation) keep() Plan {
 		return Plan{Steps: steps, Together: true, Refusals: refusals}
 	}
 	running := runningOf(seen)
-	if waiting := s.waiting(running); len(waiting) > 0 && len(running) >= cluster.Quorum(len(s.marker.Members)) {
+	waiting := s.waiting(running)
+	if !whole { // a member that is refused a certificate will not serve
+		waiting = slices.DeleteFunc(waiting, s.wanting)
+	}
+	if len(waiting) > 0 && len(running) >= cluster.Quorum(len(s.marker.Members)) {
 		return Plan{Steps: []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "running, not yet serving" + gates(waiting)}}}, Refusals: refusals}
 	}
 	steps, r := s.roll(members, len(refusals) == 0)
@@ -63,18 +68,39 @@ func (s situation) keep() Plan {
 }
 
 // peers are the hosts of all members, for a node to pin: one that is gone is
-// where the records of the peers say it was, and so are its peers' pins of it.
-// They are whole if that is known of all. Nodes and certificates would otherwise
-// wait for a host that never comes back.
+// where the nodes of the others say it was, or else the records; there it is for
+// its peers, too. They are whole if that is known of all. Nodes and certificates
+// would otherwise wait for a host that never comes back.
 func (s situation) peers(members []cluster.Host, missing []cluster.MemberName) (peers []cluster.Host, whole bool) {
 	peers, whole = slices.Clone(members), true
 	for _, name := range missing {
-		h, _ := s.spec.Listed(s.records, name)
-		_, published := s.spec.Peer(s.records, name)
-		h.Token, h.Node = s.marker.Token, cluster.Unknown[cluster.Node]("its host is gone")
-		peers, whole = append(peers, h), whole && published && h.Address.IsValid()
+		h, known := s.former(members, name)
+		peers, whole = append(peers, h), whole && known
 	}
 	return peers, whole
+}
+
+// former is a host that is gone, and whether it is known where it was.
+func (s situation) former(members []cluster.Host, name cluster.MemberName) (h cluster.Host, known bool) {
+	h, _ = s.spec.Listed(s.records, name)
+	_, known = s.spec.Peer(s.records, name)
+	if at, found := pinned(members, name); found {
+		h.Address, h.Ports.Peer, known = at.Addr(), at.Port(), true
+	}
+	h.Token, h.Node = s.marker.Token, cluster.Unknown[cluster.Node]("its host is gone")
+	return h, known && h.Address.IsValid()
+}
+
+// pinned is where a member was when a node was delivered to another one. Only a
+// node of the sealed cluster counts: before, a host may be made again elsewhere.
+func pinned(members []cluster.Host, name cluster.MemberName) (at netip.AddrPort, found bool) {
+	for _, h := range visible(members) {
+		made := h.Node.Value.Made
+		if i := slices.Index(made.Members, name); h.Node.Value.Sealed && made.Token == h.Token && i >= 0 && i < len(made.At) && made.At[i].Addr().IsValid() {
+			return made.At[i], true
+		}
+	}
+	return netip.AddrPort{}, false
 }
 
 func visible(hosts []cluster.Host) []cluster.Host {
@@ -153,14 +179,11 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 			refusals = append(refusals, *r)
 			continue
 		}
-		if h.Node.Value.Process.Running {
-			continue
+		if !whole && s.wanting(h) {
+			refusals = append(refusals, s.bare(h))
 		}
-		if h.Node.Value.Installed == "" {
-			if !whole {
-				refusals = append(refusals, s.bare(h))
-			}
-			continue // until its node is installed
+		if h.Node.Value.Process.Running || h.Node.Value.Installed == "" { // until its node is installed
+			continue
 		}
 		alive++
 		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it is not running" + died(h), Rules: []Rule{"R9", "R13"},
@@ -169,14 +192,48 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 	return steps, refusals
 }
 
-// bare refuses to start a member whose node was lost or half delivered while
-// the host of another one is gone: a node pins all peers (rule R9), and the
-// address of that one is not known any more.
+// wanting says whether a member cannot go on without a node: it has none to be
+// started with, or serves nobody with its certificate, which comes with one.
+func (s situation) wanting(h cluster.Host) bool {
+	if h.Node.Value.Process.Running {
+		return s.outdated(h) && !h.Node.Value.Certificate.Valid(s.state.At, 0)
+	}
+	return h.Node.Value.Installed == ""
+}
+
+// bare refuses to make a node while the host of another member is gone and nothing
+// says where it was: a node pins all peers (rule R9).
 func (s situation) bare(h cluster.Host) Refusal {
-	_, missing := s.members()
-	return Refusal{Rule: "R9", What: "start member " + string(h.Name),
-		Evidence: []string{"its node is not on its host, and cannot be made: it pins the addresses of all peers, and the host of " + cluster.JoinMembers(missing) + " is gone"},
-		Remedy:   remedies(LetOthersServe)}
+	members, missing := s.members()
+	missing = slices.DeleteFunc(missing, func(name cluster.MemberName) bool {
+		_, known := s.former(members, name)
+		return known
+	})
+	r := Refusal{Rule: "R9", What: "start member " + string(h.Name)}
+	lacks := "its node is not on its host, and cannot be made"
+	if h.Node.Value.Process.Running {
+		r.What = "change the certificate of member " + string(h.Name)
+		lacks = "it is not valid; a new one comes with a node, which cannot be made"
+	}
+	r.Evidence = []string{lacks + ": it pins the addresses of all peers, and nothing says where the host of " + cluster.JoinMembers(missing) + " was"}
+	r.Remedy = PutRecordsBack.lines("if you know where that was, put its records back:")
+	for _, name := range missing {
+		r.Remedy = append(r.Remedy, s.sought(name)...)
+	}
+	return r
+}
+
+// sought are the records of a host that is gone which would say where it was, for a
+// person to fill in.
+func (s situation) sought(name cluster.MemberName) []Remedy {
+	var out []Remedy
+	if h, _ := s.spec.Listed(s.records, name); !h.Address.IsValid() {
+		out = append(out, PutRecordsBack.Say(fmt.Sprintf("%s. %d A ADDRESS", s.spec.HostName(name), cluster.TTL)))
+	}
+	if _, published := s.spec.Peer(s.records, name); !published {
+		out = append(out, PutRecordsBack.Say(fmt.Sprintf("%s %d SRV 0 0 PORT %s.", s.spec.ServerService(), cluster.TTL, s.spec.HostName(name))))
+	}
+	return out
 }
 
 func died(h cluster.Host) string {

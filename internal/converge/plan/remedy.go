@@ -110,6 +110,7 @@ const (
 	SaveData
 	EndMember
 	PutAddressBack
+	PutRecordsBack
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -150,6 +151,7 @@ var texts = [...]string{
 	RestartByHand:   "%s",
 	EndMember:       "%s",
 	PutAddressBack:  "put %s back into hosts.ssh.addresses of the spec, and give that file to destroy with -f",
+	PutRecordsBack:  "%s",
 	MendRest:        "first mend what else is wrong; see what that is: {status}",
 	KeysSay:         "%s",
 	SaveData:        "%s",

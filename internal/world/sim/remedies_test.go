@@ -122,6 +122,7 @@ type stage struct {
 	original *Store
 	runs     int
 	kept     map[*host]identity // data that was moved away
+	gone     *host              // that vanished
 	// denied says that the name server shows us nothing.
 	denied bool
 }
@@ -252,6 +253,19 @@ func (s *stage) restore(lines []string) {
 	}
 	if err := s.w.Restore(lines[i]); err != nil {
 		s.Fatal(err)
+	}
+}
+
+// fillIn puts the records of the host that is gone where the printed lines ask for
+// them, with what is known of it.
+func (s *stage) fillIn(lines []string) {
+	for _, line := range lines {
+		line = strings.NewReplacer("ADDRESS", s.gone.Address.String(), "PORT", strconv.Itoa(int(s.gone.Ports.Peer))).Replace(line)
+		f := strings.SplitN(line, " ", 4) // name, TTL, type, value
+		if kind := cluster.RecordType(f[2]); kind == cluster.A || kind == cluster.SRV {
+			set := cluster.NewRecordSet(f[0], kind, f[3])
+			s.w.zone.put(set.Key, &set)
+		}
 	}
 }
 
@@ -453,6 +467,28 @@ var tried = map[plan.Way]remedy{
 			func(s *stage, _ []string) { s.againWithMarker() },
 		},
 		end: (*stage).destroyed,
+	},
+	plan.PutRecordsBack: {
+		befall: func(s *stage) {
+			lost := s.first()
+			s.w.vanish(lost, "vanishes")
+			for _, h := range s.w.rules.ours() {
+				s.stop(h)
+				h.node, h.digest = nil, ""
+			}
+			s.put(s.spec.HostName(lost.Name)+".", cluster.A)
+			s.put(s.spec.ServerService(), cluster.SRV)
+			s.gone = lost
+		},
+		follow: []func(*stage, []string){(*stage).fillIn},
+		end: func(s *stage) {
+			s.run("up", s.spec, s.mine)
+			for _, h := range s.w.rules.ours() {
+				if h.process == nil {
+					s.Errorf("%s does not run", h.Name)
+				}
+			}
+		},
 	},
 	plan.DeleteRecords: {
 		fresh:  true,
