@@ -147,12 +147,28 @@ const (
 	gateRound = 2 * time.Second
 )
 
-// waitAtGate asks until everything is right or ctx ends. Each time what is
-// wrong changes, it is told in one line; nothing is told if the first answers
-// are right.
+// Replaced says that a member waits at its gate for a list that is no longer the one
+// of its host: another node was delivered since. Until its first start a host may be
+// made again elsewhere, and then the old list never stands in DNS again.
+func Replaced(n node.Node, installed *node.Node) error {
+	if installed == nil || installed.Digest() == n.Digest() { // it may be half delivered
+		return nil
+	}
+	return errors.New("another node was delivered while it waited at its start gate; start it again")
+}
+
+// waitAtGate asks until everything is right, the host's node is another, or ctx
+// ends. Each time what is wrong changes, it is told in one line; nothing is told
+// if the first answers are right.
 func waitAtGate(ctx context.Context, r *net.Resolver, n node.Node, told func(wrong string) error) error {
 	rival, last := RivalService(n), ""
 	for pause := gateFirstPause; ; pause = min(2*pause, gateLastPause) {
+		// One that cannot be read is no other one.
+		if installed, err := Installed(n.Paths.Config); err == nil {
+			if err := Replaced(n, installed); err != nil {
+				return err
+			}
+		}
 		wrong := Check(n.Gate, rival, ask(ctx, r, n, rival))
 		if ctx.Err() == nil && len(wrong) == 0 {
 			return nil

@@ -264,3 +264,26 @@ func TestGateEndsWithItsContextAndNotes(t *testing.T) {
 		t.Errorf("gate that could not be noted: %v", err)
 	}
 }
+
+// A gate does not wait for a list that its host was given no longer.
+func TestGateEndsWhenAnotherNodeIsDelivered(t *testing.T) {
+	t.Parallel()
+	dns := newNameServer(t)
+	a, b := newHost(t, "etcd-a"), newHost(t, "etcd-b")
+	n := render(cluster.Bootstrapping, dns.addr, a, b)
+	install(t, n)
+	r, err := newResolver(dns.addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Address = newAddress(t) // it was made again
+	told := 0
+	err = waitAtGate(t.Context(), r.network(), n, func(string) error {
+		told++
+		install(t, render(cluster.Bootstrapping, dns.addr, a, b))
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "another node was delivered") || told != 1 {
+		t.Errorf("gate: %v, after it told %d times what it waits for", err, told)
+	}
+}

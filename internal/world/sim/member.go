@@ -70,6 +70,10 @@ func (w *World) gate(p *process) {
 	if p.host.process != p {
 		return
 	}
+	if err := member.Replaced(p.node, p.host.node); err != nil {
+		w.end(p.host, err.Error())
+		return
+	}
 	_, wrong := w.seen(p)
 	if wrong != "" && !w.opts.NoGate {
 		if text := "R3: " + wrong; text != p.gate {

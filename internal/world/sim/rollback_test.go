@@ -49,3 +49,36 @@ func TestDestroyRolledBack(t *testing.T) {
 		}
 	}
 }
+
+// A zone that is put back to the claim hides that the list was published, so that
+// hosts which are gone are made again, elsewhere. A member that waits at its gate for
+// the list from before then waits for something that never comes: it ends, and is
+// started with the node that it was given since.
+func TestClaimPutBackBesideAMemberAtItsGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		if _, err := s.until("up", s.spec, s.mine, "publish records"); err == nil {
+			t.Fatal("up was not stopped before it published")
+		}
+		claim := s.w.zone.snapshot()
+		if _, err := s.until("up", s.spec, s.mine, "start member"); err == nil {
+			t.Fatal("up was not stopped before it started a member")
+		}
+		hosts := s.w.rules.ours()
+		for _, k := range s.w.zone.keys() {
+			s.w.zone.put(k, nil)
+			s.w.zone.spoiled[k] = true
+		}
+		for _, set := range claim.Sets {
+			s.w.zone.put(set.Key, &set)
+		}
+		s.w.start(hosts[0])
+		for _, h := range []*host{hosts[2], hosts[1]} { // their addresses are given the other way round
+			s.w.vanish(h, "vanishes")
+		}
+		s.reach("up")
+		if violations := s.w.Violations(); violations != nil {
+			t.Error(violations)
+		}
+	})
+}
