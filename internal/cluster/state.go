@@ -58,6 +58,9 @@ type State struct {
 	// known where a process was found that is proven to be that member's. Members
 	// of which only that is left are here too.
 	Missing []Host `json:"missing,omitempty"`
+	// Untraced is why it could not be found out what runs of hosts that were
+	// removed, where that was asked: that none is in Missing says nothing then.
+	Untraced string `json:"untraced,omitempty"`
 }
 
 // Place is a machine that was given to a cluster, such as an address in the

@@ -79,13 +79,13 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	<-found
 	addresses(ctx, spec, w, &s)
 	dark, places := unseen(spec, s)
-	lost := traced(ctx, spec, w, s, missing(spec, s, dark))
+	lost, untraced := traced(ctx, spec, w, s, missing(spec, s, dark))
 	all.Go(func() { ask(ctx, w, dark, askUnseen) })
 	// Whoever destroys the cluster wants to know, and a busy member takes its time.
 	all.Go(func() { ask(ctx, w, lost, find/5) })
 	s.Visibility = visibility(ctx, spec, w, s.Records)
 	all.Wait()
-	s.Control, s.Places, s.Missing = store, places, lost
+	s.Control, s.Places, s.Missing, s.Untraced = store, places, lost, untraced
 	if s.Hosts.Known() {
 		s.Hosts.Value = append(looked, dark...)
 		slices.SortFunc(s.Hosts.Value, byName)

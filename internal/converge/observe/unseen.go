@@ -60,17 +60,17 @@ func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.
 }
 
 // traced adds to the missing members what still runs of them, and of hosts that
-// nothing else speaks of. It looks only where something was lost, or is about to
-// be forgotten.
-func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.State, lost []cluster.Host) []cluster.Host {
+// nothing else speaks of, or says why that could not be found out. It looks only
+// where something was lost, is about to be made, or is about to be forgotten.
+func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.State, lost []cluster.Host) (all []cluster.Host, untraced string) {
 	m, marked := markerOf(spec, s)
 	copied := slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Copy != "" })
-	if !s.Hosts.Known() || marked && m.Phase != cluster.Destroying && len(lost) == 0 && !copied {
-		return lost
+	if !s.Hosts.Known() || marked && m.Phase != cluster.Destroying && len(lost) == 0 && !copied && !launches(m, s) {
+		return lost, ""
 	}
 	found, err := w.Hosts.Trace(ctx)
-	if err != nil { // what cannot be traced is missing
-		return lost
+	if err != nil {
+		return lost, err.Error()
 	}
 	for _, h := range found {
 		i := slices.IndexFunc(lost, func(l cluster.Host) bool { return l.Name == h.Name })
@@ -81,7 +81,15 @@ func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.Sta
 		}
 		lost[i].Paths, lost[i].Node = h.Paths, h.Node
 	}
-	return lost
+	return lost, ""
+}
+
+// launches says whether a member of a bootstrap has no host, so that one may be
+// made. A zone from the past does not say that there was one.
+func launches(m cluster.Marker, s cluster.State) bool {
+	return m.Phase == cluster.Bootstrapping && slices.ContainsFunc(m.Members, func(name cluster.MemberName) bool {
+		return !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name && h.Token == m.Token })
+	})
 }
 
 // markerOf is the marker, if there is one that can be read.

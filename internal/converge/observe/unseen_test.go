@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -104,15 +105,19 @@ func TestMissing(t *testing.T) {
 type tracer struct {
 	hosts.Provider
 	asked bool
+	err   error
 }
 
 func (t *tracer) Trace(context.Context) ([]cluster.Host, error) {
 	t.asked = true
+	if t.err != nil {
+		return nil, t.err
+	}
 	return []cluster.Host{{Name: "etcd-a", Paths: cluster.Paths{Config: "/c"}, Node: cluster.Known(cluster.Node{Process: cluster.Process{Running: true, PID: 7}})}}, nil
 }
 
 // What runs of a host that is gone is looked for where something is missing, is
-// about to be forgotten, or was put back from elsewhere.
+// about to be made or forgotten, or was put back from elsewhere.
 func TestTraced(t *testing.T) {
 	spec := cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 1}
 	marker := func(p cluster.Phase) cluster.Records {
@@ -131,11 +136,13 @@ func TestTraced(t *testing.T) {
 		{"missing", marker(cluster.Sealed), nil, lost, true},
 		{"destroyed", marker(cluster.Destroying), nil, nil, true},
 		{"no marker", cluster.Records{}, nil, nil, true},
+		{"to be launched", marker(cluster.Bootstrapping), nil, nil, true},
+		{"launched", marker(cluster.Bootstrapping), []cluster.Host{{Name: "etcd-a", Token: "t"}}, nil, false},
 		{"put back", marker(cluster.Sealed), []cluster.Host{{Name: "etcd-a", Copy: "of another"}}, nil, true},
 	} {
 		tr := &tracer{}
 		state := cluster.State{Records: cluster.Known(tt.records), Hosts: cluster.Known(tt.hosts)}
-		got := traced(t.Context(), spec, world.World{Hosts: tr}, state, slices.Clone(tt.lost))
+		got, _ := traced(t.Context(), spec, world.World{Hosts: tr}, state, slices.Clone(tt.lost))
 		if tr.asked != tt.want || (len(got) == 1) != tt.want {
 			t.Errorf("%s: asked %t, %+v; want %t", tt.name, tr.asked, got, tt.want)
 			continue
@@ -146,5 +153,15 @@ func TestTraced(t *testing.T) {
 		if h := got[0]; h.Name != "etcd-a" || h.Paths.Config != "/c" || h.Node.Value.Process.PID != 7 || h.View.Known() != (tt.lost != nil) || tt.lost != nil && h.Address != lost[0].Address {
 			t.Errorf("%s: %+v", tt.name, h)
 		}
+	}
+}
+
+// That nobody could look is not the same as that nothing was found.
+func TestUntraced(t *testing.T) {
+	spec := cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 1}
+	state := cluster.State{Records: cluster.Known(cluster.Records{}), Hosts: cluster.Known[[]cluster.Host](nil)}
+	w := world.World{Hosts: &tracer{err: errors.New("permission denied")}}
+	if got, why := traced(t.Context(), spec, w, state, nil); got != nil || why != "permission denied" {
+		t.Errorf("traced: %+v, %q", got, why)
 	}
 }

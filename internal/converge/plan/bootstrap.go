@@ -25,7 +25,8 @@ func (s situation) bootstrap() Plan {
 		return refuse(r...)
 	}
 	if len(missing) > 0 {
-		if r := s.unseen("launch host " + cluster.JoinMembers(missing)); r != nil {
+		what := "launch host " + cluster.JoinMembers(missing)
+		if r := append(s.unseen(what), s.untraced(what)...); r != nil {
 			return refuse(r...)
 		}
 		return s.launch(missing)
@@ -66,12 +67,29 @@ func (s situation) launch(missing []cluster.MemberName) Plan {
 			Evidence: []string{"the host is gone, after the list of members was published: names and data are never made twice"},
 			Remedy:   remedies(StartOver)})
 	}
+	if r := s.stillRuns(missing); r != nil {
+		return refuse(r...)
+	}
 	p := Plan{Together: true}
 	for _, name := range missing {
 		p.Steps = append(p.Steps, LaunchHost{Member: name, Token: s.marker.Token, Marker: *s.stored,
 			Reason: Reason{Why: "the marker names it and there is no such host", Rules: []Rule{"R2", "R11"}}})
 	}
 	return p
+}
+
+// stillRuns refuses to launch a member that runs and whose folder was removed. It
+// has had data, so that the list was published: a marker that does not say so is
+// from the past (rule R2).
+func (s situation) stillRuns(missing []cluster.MemberName) []Refusal {
+	var out []Refusal
+	for _, h := range s.state.Missing {
+		if slices.Contains(missing, h.Name) && s.orphaned(h) {
+			out = append(out, Refusal{Rule: "R6", What: "launch host " + string(h.Name), Remedy: remedies(StartOver),
+				Evidence: []string{fmt.Sprintf("member %s runs as process %d, and its folder was removed: names and data are never made twice", h.Name, h.Node.Value.Process.PID)}})
+		}
+	}
+	return out
 }
 
 // prepare publishes the complete list before any member starts, and gives

@@ -28,7 +28,7 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 		return Plan{Refusals: refusals}
 	}
 	// All that is refused is refused before anything changes.
-	unknown := append(blind(s.hosts, "terminate host"), s.unseen(what)...)
+	unknown := slices.Concat(blind(s.hosts, "terminate host"), s.unseen(what), s.untraced(what))
 	if s.marker == nil {
 		unknown = append(unknown, s.astray(what)...)
 		switch {
@@ -114,6 +114,16 @@ func (s situation) astray(what string) []Refusal {
 		}
 	}
 	return out
+}
+
+// untraced refuses what must not be done beside a member that runs and whose
+// folder was removed, where nobody could look for one (rule R1).
+func (s situation) untraced(what string) []Refusal {
+	if s.state.Untraced == "" {
+		return nil
+	}
+	return []Refusal{{Rule: "R1", What: what, Unknown: true, Remedy: remedies(ReadHosts),
+		Evidence: []string{"whether a member runs whose host was removed could not be found out: " + s.state.Untraced}}}
 }
 
 // isMember says whether what answers where a member was is that member. The

@@ -192,6 +192,8 @@ func (w *story) event(line string, f []string) error {
 		w.state.Remedy = []string{"put the file back"}
 	case strings.HasPrefix(line, "hosts unknown"):
 		w.state.Hosts = cluster.Unknown[[]cluster.Host](rest(2))
+	case strings.HasPrefix(line, "untraced"):
+		w.state.Untraced = rest(1)
 	case strings.HasPrefix(line, "all name servers agree"):
 		w.state.Visibility = cluster.Seen[cluster.Visibility]{}
 	case strings.HasPrefix(line, "server "):

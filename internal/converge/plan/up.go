@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -112,7 +113,7 @@ func (s situation) begin() Plan {
 		}
 		return s.refuse(r)
 	}
-	if r := append(s.unseen(what), s.astray(what)...); r != nil {
+	if r := slices.Concat(s.unseen(what), s.untraced(what), s.astray(what)); r != nil {
 		return refuse(r...)
 	}
 	if r := s.taken(what); r != nil {

@@ -13,14 +13,16 @@ import (
 // its folder was removed by hand, or its address left the spec.
 
 // lose lets a host go astray. A folder does not come back, and what was in it is
-// gone; an address is put back after a while.
+// gone; an address is put back after a while. Beside a zone that is damaged its
+// process is proven: a marker from before the list was published, and a process
+// that nobody can tell, is what rule R2 cannot see.
 func (w *World) lose(h *host) {
 	h.astray, h.strayed = true, w.moment()
 	if w.given() {
 		w.after(w.between(time.Second, 90*time.Second), func() { w.refind(h) })
 		return
 	}
-	h.proven = w.chance.IntN(3) > 0
+	h.proven = w.chance.IntN(3) > 0 || w.rules.damaged > 0
 	h.node, h.digest, h.log, h.fresh = nil, "", nil, false
 }
 
@@ -78,6 +80,13 @@ func (w *World) Dispose(text string) {
 			w.remove(h)
 		}
 	}
+}
+
+// besides checks that nothing is begun, made again or forgotten beside a member
+// whose folder was removed and whose process is proven (rules R1, R6).
+func (r *rules) besides(c *Controller, h *host) {
+	seen := h.proven && h.process != nil && h.strayed <= c.listed
+	r.must("R1", !seen, "%s acts as if %s had ended, which runs and whose folder was removed", c.Name, h.Name)
 }
 
 // forgets checks a change of records by a destroy: as long as there is a marker,

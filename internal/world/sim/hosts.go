@@ -170,7 +170,12 @@ func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluste
 	return p.c.call(ctx, &op{kind: write, verb: "launch", object: hostName(name), errs: hostErrs()}, func(*op) error {
 		w := p.c.w
 		if h := w.host(p.of, name); h != nil {
-			if h.astray {
+			if h.astray && !p.c.w.given() && h.process == nil {
+				p.c.w.remove(h) // nothing is left of it
+				return p.make(name, token)
+			}
+			if h.astray { // a second host of this name is not modeled; see proven
+				p.c.w.rules.besides(p.c, h)
 				return hostErrs().failed
 			}
 			if h.Token != token || h.unclaimed {
@@ -178,25 +183,31 @@ func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluste
 			}
 			return nil
 		}
-		addr := w.vacant()
-		if p.places != nil {
-			var err error
-			if addr, err = w.free(p.places); err != nil {
-				return fmt.Errorf("launch host %s: %w", name, err)
-			}
-		}
-		h := w.newHost(p.of, name, token, addr)
-		w.rules.launched(p.c, h)
-		if w.befalls(w.rates.DieStarting) {
-			w.count("fault: host dies while starting")
-			w.after(w.between(time.Millisecond, 500*time.Millisecond), func() {
-				if w.rates != (Rates{}) { // or else the world has healed
-					w.vanish(h, "dies while starting")
-				}
-			})
-		}
-		return nil
+		return p.make(name, token)
 	})
+}
+
+// make makes a host on a free place.
+func (p Hosts) make(name cluster.MemberName, token cluster.Token) error {
+	w := p.c.w
+	addr := w.vacant()
+	if p.places != nil {
+		var err error
+		if addr, err = w.free(p.places); err != nil {
+			return fmt.Errorf("launch host %s: %w", name, err)
+		}
+	}
+	h := w.newHost(p.of, name, token, addr)
+	w.rules.launched(p.c, h)
+	if w.befalls(w.rates.DieStarting) {
+		w.count("fault: host dies while starting")
+		w.after(w.between(time.Millisecond, 500*time.Millisecond), func() {
+			if w.rates != (Rates{}) { // or else the world has healed
+				w.vanish(h, "dies while starting")
+			}
+		})
+	}
+	return nil
 }
 
 // vacant is the first address that no host has.

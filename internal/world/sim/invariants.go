@@ -208,6 +208,9 @@ func (r *rules) claims(c *Controller, m cluster.Marker) {
 		return
 	}
 	r.must("R2", m.Phase == cluster.Bootstrapping, "%s begins with a marker that is %s", c.Name, m.Phase)
+	for _, h := range r.w.strays() {
+		r.besides(c, h)
+	}
 	for _, h := range r.ours() {
 		// Two controllers cannot claim at once, but for a stranger who deletes
 		// the first one's marker before the second has noticed its hosts.
@@ -244,6 +247,11 @@ func (r *rules) ours() []*host {
 // leaves: the marker goes last (rule R2).
 func (r *rules) leaves(c *Controller, m cluster.Marker) {
 	r.unmarked = r.w.moment()
+	for _, h := range r.w.strays() {
+		if m.Has(h.Name) {
+			r.besides(c, h)
+		}
+	}
 	r.must("R2", m.Phase == cluster.Destroying, "%s deletes a marker that is %s", c.Name, m.Phase)
 	for _, h := range r.ours() {
 		r.must("R2", h.Token != m.Token || h.late && h.made > c.listed || h.back > c.listed, "%s deletes the marker before host %s", c.Name, h.Name)

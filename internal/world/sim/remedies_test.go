@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 // remedy is how one way out of a refusal is tried.
@@ -125,6 +127,9 @@ type stage struct {
 	gone     *host              // that vanished
 	// denied says that the name server shows us nothing.
 	denied bool
+	// untraced says that nobody can look for what runs of removed hosts, careless
+	// that the planner takes that for nothing.
+	untraced, careless bool
 }
 
 // closed is a zone that is not shown to us.
@@ -132,6 +137,13 @@ type closed struct{ dns.Zone }
 
 func (closed) Read(context.Context, []cluster.Key) (cluster.Records, error) {
 	return cluster.Records{}, fmt.Errorf("read records: %w", dns.ErrDenied)
+}
+
+// untraceable are hosts of which it cannot be found out what runs where they were.
+type untraceable struct{ hosts.Provider }
+
+func (untraceable) Trace(context.Context) ([]cluster.Host, error) {
+	return nil, errors.New("trace hosts: permission denied")
 }
 
 func newStage(t *testing.T, change func(*cluster.Spec)) *stage {
@@ -163,9 +175,19 @@ func (s *stage) until(verb string, spec cluster.Spec, store *Store, step string)
 	if s.denied {
 		world.DNS = closed{world.DNS}
 	}
+	if s.untraced {
+		world.Hosts = untraceable{world.Hosts}
+	}
 	loop := converge.Up(spec, world)
 	if verb == "destroy" {
 		loop, c.Consent = converge.Destroy(spec, world), LoseData
+	}
+	if s.careless {
+		next := loop.Next
+		loop.Next = func(spec cluster.Spec, st cluster.State) plan.Plan {
+			st.Untraced = ""
+			return next(spec, st)
+		}
 	}
 	loop.Report = c
 	c.Go(func(ctx context.Context) {
@@ -510,7 +532,23 @@ var tried = map[plan.Way]remedy{
 		}},
 	},
 	plan.StartOver: {
-		also:  []func(*stage){func(s *stage) { s.mine.control.CA, s.mine.control.Unusable = "", "client-ca.key: missing" }},
+		also: []func(*stage){
+			func(s *stage) { s.mine.control.CA, s.mine.control.Unusable = "", "client-ca.key: missing" },
+			func(s *stage) { // a marker from before the list was published, and one member that runs without a host
+				s.until("up", s.spec, s.mine, "publish")
+				before := *s.w.rules.now()
+				s.reach("up")
+				lost := s.first()
+				for _, h := range s.w.rules.ours()[1:] {
+					s.w.vanish(h, "vanishes")
+				}
+				s.w.lose(lost)
+				lost.proven = true
+				s.w.Clear(s.spec)
+				s.put(s.spec.MarkerName(), cluster.TXT, before.String())
+				delete(s.w.zone.foreign, s.spec.MarkerKey())
+			},
+		},
 		fresh: true,
 		befall: func(s *stage) {
 			s.until("up", s.spec, s.mine, "seal")

@@ -33,7 +33,8 @@ func (w *World) spoil(prefix string) bool {
 // a backup of the zone has them: of the same owner, perhaps of another life.
 func (w *World) restoreZone() bool {
 	now := w.rules.now()
-	if now == nil || len(w.zone.foreign) > 0 {
+	unproven := slices.ContainsFunc(w.strays(), func(h *host) bool { return !h.proven && !w.given() }) // see lose
+	if now == nil || len(w.zone.foreign) > 0 || unproven {
 		return false
 	}
 	var able []cluster.Records
