@@ -153,7 +153,7 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 		// Whoever has the cluster's CA made it, whatever the marker says now.
 		if m.CA != "" && m.CA == s.Control.CA {
 			sit.marker = &m
-			refusal.Remedy = append(sit.putBack(), refusal.Remedy...)
+			refusal.Remedy = append(sit.putBack(damaged), refusal.Remedy...)
 		}
 		return sit, []Refusal{*refusal}
 	}

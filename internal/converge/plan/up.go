@@ -197,7 +197,7 @@ func (s situation) authority() *Refusal {
 	for _, h := range s.hosts {
 		if ca != "" && h.View.Known() {
 			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s accepts a certificate of the CA that is here", h.Name))
-			r.Remedy = s.putBack()
+			r.Remedy = s.putBack(damaged)
 		}
 	}
 	return &r

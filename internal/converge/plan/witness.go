@@ -18,7 +18,7 @@ import (
 // behind refuses to act on a marker that contradicts the hosts of its cluster;
 // nil if none does. A destroy goes on whatever hosts knew before it.
 func (s situation) behind(what string) *Refusal {
-	evidence, otherwise := s.otherLife(), RemoveHost
+	evidence, damage, otherwise := s.otherLife(), damaged, RemoveHost
 	if evidence == nil && s.marker.Phase != cluster.Destroying {
 		evidence, otherwise = s.contradictions(), DestroyUnwanted
 	}
@@ -29,8 +29,14 @@ func (s situation) behind(what string) *Refusal {
 	if evidence == nil {
 		return nil
 	}
-	remedy := s.putBack()
-	if remedy == nil || otherwise == DestroyUnwanted {
+	// A life that has just begun may be the right one: a machine that was not found
+	// when the former one was destroyed has come back.
+	claimed := otherwise == RemoveHost && s.marker.Phase == cluster.Bootstrapping && s.marker.ID == 0
+	if claimed {
+		damage = "if the marker was restored from a backup, or edited, put this record in its place:"
+	}
+	remedy := s.putBack(damage)
+	if remedy == nil || claimed || otherwise == DestroyUnwanted {
 		remedy = append(remedy, otherwise.Say())
 	}
 	return &Refusal{Rule: "R2", What: what, Remedy: remedy,
@@ -90,13 +96,16 @@ func (s situation) idListed(members []cluster.MemberName) (id cluster.ID, all bo
 	return s.idOf(hosts, s.marker.Token, s.spec.TLS), len(hosts) > 0
 }
 
-// putBack is the right marker as a remedy; none if it is not whole.
-func (s situation) putBack() []Remedy {
+const damaged = "the marker was restored from a backup, or edited: put this record in its place:"
+
+// putBack is the right marker as a remedy, after what it is for; none if it is
+// not whole.
+func (s situation) putBack(damage string) []Remedy {
 	record, whole := s.rightMarker()
 	if !whole {
 		return nil
 	}
-	return PutMarkerBack.lines("the marker was restored from a backup, or edited: put this record in its place:", record)
+	return PutMarkerBack.lines(damage, record)
 }
 
 // lived says whether a host has more than a claim: a node, or data.

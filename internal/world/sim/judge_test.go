@@ -128,6 +128,8 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back")
 	case r.Unknown:
 		return ""
+	case r.Rule == "R2" && advises(r, plan.RemoveHost) && had("lose host") != "": // a machine came back after its cluster was forgotten
+		return "lose host"
 	case strings.Contains(text, "is not the one that the hosts of this cluster know"):
 		return had("restore zone", "edit marker")
 	case damage != "" && (r.Rule == "R2" || r.Rule == "R6" && strings.HasPrefix(r.What, "launch")):
@@ -170,6 +172,10 @@ func (s *scenario) excuse(r plan.Refusal) string {
 func (s *scenario) heed(refusals []plan.Refusal) {
 	s.w.Tidy()
 	for _, r := range refusals {
+		if r.Rule == "R2" && advises(r, plan.RemoveHost) && s.chance.IntN(2) == 0 {
+			s.w.Dispose(r.String())
+			return
+		}
 		if s.chance.IntN(2) == 0 && s.restore(r) {
 			return
 		}
@@ -195,7 +201,7 @@ func (s *scenario) heed(refusals []plan.Refusal) {
 			s.w.Dispose(text) // what left a listing was not destroyed with the rest
 			s.w.Clear(s.spec)
 			return
-		case r.Rule == "R1" && slices.ContainsFunc(r.Remedy, func(m plan.Remedy) bool { return m.Way() == plan.EndMember }):
+		case r.Rule == "R1" && advises(r, plan.EndMember):
 			s.w.End(text)
 			return
 		case r.Rule == "R1" && r.What == "bootstrap":
@@ -209,6 +215,11 @@ func (s *scenario) heed(refusals []plan.Refusal) {
 		}
 	}
 	s.takeDown(s.mine)
+}
+
+// advises says whether a refusal names a way out.
+func advises(r plan.Refusal, way plan.Way) bool {
+	return slices.ContainsFunc(r.Remedy, func(m plan.Remedy) bool { return m.Way() == way })
 }
 
 // maker is a state directory that may have made the cluster: ours if it is of
@@ -262,7 +273,10 @@ func (s *scenario) takeDown(store *sim.Store) {
 			continue
 		}
 		for _, refusal := range r.out.Refusals {
-			if slices.ContainsFunc(refusal.Remedy, func(m plan.Remedy) bool { return m.Way() == plan.EndMember }) {
+			if strings.Contains(refusal.String(), "are of different incarnations") {
+				s.w.Dispose(refusal.String())
+			}
+			if advises(refusal, plan.EndMember) {
 				s.w.End(refusal.String())
 			}
 		}

@@ -620,6 +620,14 @@ var tried = map[plan.Way]remedy{
 	},
 	plan.RemoveHost: {
 		befall: func(s *stage) { s.w.newHost(s.spec.Cluster, "etcd-0thers1", "0ther", s.w.vacant()) },
+		also: []func(*stage){func(s *stage) { // not found when its cluster was destroyed, and back when a new one begins
+			h := s.first()
+			s.stop(h)
+			s.w.remove(h)
+			s.reach("destroy")
+			s.until("up", s.spec, s.mine, "launch")
+			h.gone, s.w.hosts = false, append(s.w.hosts, h)
+		}},
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.Sweep(s.spec) }},
 	},
 	plan.RemoveByHand: {
