@@ -102,6 +102,11 @@ func (r *rules) certifies(c *Controller, h *host, cert *cluster.Certificate) {
 		return
 	}
 	accepted := 0
+	for _, other := range r.w.strays() { // they vote too
+		if cert.Valid(r.w.clock(other), 0) {
+			accepted++
+		}
+	}
 	for _, other := range r.ours() {
 		if cert.Valid(r.w.clock(other), 0) {
 			accepted++
