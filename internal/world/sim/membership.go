@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,11 +14,14 @@ func (r *rules) launched(c *Controller, h *host) {
 	if h.of != r.w.opts.Spec.Cluster {
 		return
 	}
-	if r.used[h.Name] && !r.remembered(c, h.Token) {
-		// All that could know of this life is gone: nothing of it is left that
-		// a second one could harm.
-		r.w.count("a life that nobody knows of begins again")
-		r.forget(h.Token)
+	for _, t := range slices.Sorted(maps.Keys(r.lives)) {
+		// Of that token or, where somebody edited it on the marker, of another.
+		if r.life(t).names[h.Name] && !r.remembered(c, t) && !r.remembered(c, h.Token) {
+			// All that could know of this life is gone: nothing of it is left that
+			// a second one could harm.
+			r.w.count("a life that nobody knows of begins again")
+			r.forget(t)
+		}
 	}
 	r.must("R6", !r.used[h.Name], "%s launches host %s again", c.Name, h.Name)
 	if m := r.now(); m == nil || m.Phase != cluster.Bootstrapping || m.Token != h.Token {
