@@ -154,6 +154,8 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("lose host", "delete marker", "restore zone", "edit marker", "crossing")
 	case r.Rule == "R1" && r.What == "bootstrap":
 		return had("lose host", "delete marker", "restore zone", "edit marker", "crossing")
+	case r.Rule == "R15" && strings.Contains(text, "there is no CA key"): // a copy of the state directory has made the cluster
+		return had("companion")
 	case r.Rule == "R2" && strings.Contains(text, "being destroyed") && s.destroyed:
 		return "destroy"
 	case s.mistaken && (r.What == "change TLS" || strings.HasPrefix(r.What, "change the cluster")):
