@@ -248,14 +248,21 @@ const destroyGrace = time.Second
 
 func (s situation) stopAll() Plan {
 	p := Plan{Together: true}
+	var orphans []int
 	for _, h := range s.state.Missing {
 		if s.orphaned(h) {
+			orphans = append(orphans, h.Node.Value.Process.PID)
 			p.Steps = append(p.Steps, StopMember{Host: h, Marker: s.stored, Grace: destroyGrace,
 				Reason: Reason{Why: "its host was removed while it ran, and the cluster is being destroyed", Rules: []Rule{"R1", "R2"}}})
 		}
 	}
 	for _, h := range runningOf(s.hosts) {
-		p.Steps = append(p.Steps, StopMember{Host: h, Marker: s.stored, Grace: destroyGrace, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
+		// If a folder is removed while hosts are looked at, its member is seen both on
+		// its host and as an orphan. A second stop would not know what became of the
+		// first one (rule R12).
+		if !slices.Contains(orphans, h.Node.Value.Process.PID) {
+			p.Steps = append(p.Steps, StopMember{Host: h, Marker: s.stored, Grace: destroyGrace, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
+		}
 	}
 	return p
 }

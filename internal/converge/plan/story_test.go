@@ -340,6 +340,12 @@ func (w *story) event(line string, f []string) error {
 				w.state.Missing = []cluster.Host{h}
 			}
 		}
+	case f[1] == "traced": // after it was listed, and its folder was removed
+		for _, h := range w.state.Hosts.Value {
+			if h.Name == member(f[0]) {
+				w.state.Missing = []cluster.Host{h}
+			}
+		}
 	case f[1] == "runs": // as a process that is proven to be its own
 		missing := w.state.Missing[0]
 		missing.Node = cluster.Known(cluster.Node{Process: cluster.Process{Running: true, PID: 77}})
