@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -92,7 +93,8 @@ type change struct {
 
 // certifies: a running member of a sealed cluster gets another certificate only
 // while no other one has one that was not proven, and only one that a quorum
-// accepts by its own clocks (rule R5).
+// accepts by its own clocks (rule R5). Of hosts that are fewer than a quorum, all
+// must accept it: no quorum can be lost, and what is left is renewed all the same.
 func (r *rules) certifies(c *Controller, h *host, cert *cluster.Certificate) {
 	m, p := r.now(), h.process
 	if p != nil && max(p.began, r.sealed) > c.listed {
@@ -101,25 +103,27 @@ func (r *rules) certifies(c *Controller, h *host, cert *cluster.Certificate) {
 	if m == nil || m.Phase != cluster.Sealed || p == nil || p.of == nil || h.of != r.w.opts.Spec.Cluster {
 		return
 	}
-	accepted := 0
-	for _, other := range r.w.strays() { // they vote too
+	accepted, hosts, strays := 0, r.ours(), r.w.strays()
+	for _, other := range strays { // they vote too
 		if cert.Valid(r.w.clock(other), 0) {
 			accepted++
 		}
 	}
-	for _, other := range r.ours() {
+	// A member whose certificate no other one accepts has nothing to lose. It does not
+	// wait for one whose host cannot be inspected, for that may last.
+	idle := !slices.ContainsFunc(hosts, func(other *host) bool { return other != h && h.certificate.Valid(r.w.clock(other), 0) })
+	for _, other := range hosts {
 		if cert.Valid(r.w.clock(other), 0) {
 			accepted++
 		}
 		was, unproven := r.unproven[other.Name]
-		unseen := other.process == nil || r.w.unseen(other.Address)
 		// What another controller has just done, nobody could know.
 		known := was.by == c.Name || was.at < c.listed
 		// One that is due itself protects nothing, and is proven when it is changed.
 		due := other.certificate.Due(r.w.now())
-		r.must("R5", other == h || !unproven || unseen || !known || due, "%s changes the certificate of %s before that of %s is proven", c.Name, h.Name, other.Name)
+		r.must("R5", other == h || idle || !unproven || other.process == nil || !known || due, "%s changes the certificate of %s before that of %s is proven", c.Name, h.Name, other.Name)
 	}
-	r.must("R5", r.clocked > c.listed || accepted >= cluster.Quorum(len(m.Members)), "%s gives %s a certificate that %d of %d members accept", c.Name, h.Name, accepted, len(m.Members))
+	r.must("R5", r.clocked > c.listed || accepted >= min(cluster.Quorum(len(m.Members)), len(hosts)+len(strays)), "%s gives %s a certificate that %d of %d members accept", c.Name, h.Name, accepted, len(m.Members))
 	r.unproven[h.Name] = change{c.Name, r.w.moment()}
 }
 

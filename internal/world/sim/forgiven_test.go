@@ -1,0 +1,63 @@
+package sim
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// What the rules forgive, because the world brought it about, and that they forgive
+// no more than that.
+
+// A member that serves waits until another one's certificate is proven, also while
+// that one's host cannot be looked into. One that serves nobody with its own does
+// not wait, and what is left of a lost quorum is renewed all the same.
+func TestForgivenCertificates(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	expire := func(hosts []*host) {
+		hosts[0].certificate = &cluster.Certificate{NotBefore: time.Now().Add(-2 * year), NotAfter: time.Now().Add(-year)}
+	}
+	alone := func(w *World, hosts []*host) {
+		for _, h := range hosts[1:] {
+			w.vanish(h, "vanishes")
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		befall func(w *World, hosts []*host)
+		broken bool
+	}{
+		{"proven", func(w *World, hosts []*host) { w.rules.proves(hosts[1]) }, false},
+		{"unproven", func(*World, []*host) {}, true},
+		{"unproven, with a claim that cannot be read", func(_ *World, hosts []*host) { hosts[1].unclaimed = true }, true},
+		{"unproven, in the dark", func(w *World, hosts []*host) { w.dark[hosts[1].Address] = true }, true},
+		{"expired", func(_ *World, hosts []*host) { expire(hosts) }, false},
+		{"expired, and accepted by a clock that is behind", func(_ *World, hosts []*host) {
+			expire(hosts)
+			hosts[2].ahead = -3 * year / 2
+		}, true},
+		{"the last host", alone, false},
+		{"the last host, by a wrong clock", func(w *World, hosts []*host) {
+			alone(w, hosts)
+			hosts[0].ahead = -year
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, onMachines(3))
+				s.reach("up")
+				c := s.w.Controller("a controller", s.mine)
+				hosts := s.w.rules.ours()
+				s.w.rules.unproven[hosts[1].Name] = change{c.Name, s.w.moment()}
+				tt.befall(s.w, hosts)
+				c.listed = s.w.moment()
+				s.w.rules.certifies(c, hosts[0], Authority{c}.lease())
+				if broken := s.w.Violations(); (len(broken) > 0) != tt.broken {
+					t.Errorf("violations: %q", broken)
+				}
+			})
+		})
+	}
+}
