@@ -61,3 +61,53 @@ func TestForgivenCertificates(t *testing.T) {
 		})
 	}
 }
+
+// A destroy that cannot find a host deletes the marker without it. The host that is
+// found again is destroyed as well, under a marker of its own; that the first
+// destroy took its address away with a stranger's beside it is not held against the
+// second.
+func TestForgivenRefound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, onMachines(3))
+		s.reach("up")
+		h, other := s.first(), s.mine.Copy()
+		s.put(s.spec.HostName(h.Name)+".", cluster.A, "198.51.100.7")
+		s.stop(h)
+		h.astray, h.strayed = true, s.w.moment()
+		s.reach("destroy")
+		s.w.refind(h)
+		if out := s.run("destroy", s.spec, other); !out.Reached() {
+			t.Errorf("destroy does not reach its goal: %v", out.Refusals)
+		}
+		for _, v := range append(s.w.Remains(s.spec), s.w.Violations()...) {
+			t.Error(v)
+		}
+	})
+}
+
+// A marker is stamped again for a host only if that was out of sight when the one
+// before was deleted.
+func TestForgivenStamp(t *testing.T) {
+	for _, tt := range []struct {
+		name                    string
+		strayed, unmarked, back int
+		broken                  bool
+	}{
+		{"out of sight", 1, 2, 3, false},
+		{"found before", 1, 3, 2, true},
+		{"lost after", 2, 1, 3, true},
+		{"never lost", 0, 1, 0, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t, onMachines(3))
+			s.reach("up")
+			c, h := s.w.Controller("a controller", s.mine), s.first()
+			h.strayed, s.w.rules.unmarked, h.back = tt.strayed, tt.unmarked, tt.back
+			c.listed = s.w.moment()
+			s.w.rules.claims(c, cluster.Marker{Phase: cluster.Destroying})
+			if broken := s.w.Violations(); (len(broken) > 0) != tt.broken {
+				t.Errorf("%s: violations: %q", tt.name, broken)
+			}
+		})
+	}
+}
