@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 )
 
 // What the rules forgive, because the world brought it about, and that they forgive
@@ -110,4 +112,51 @@ func TestForgivenStamp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A zone that was restored to what it was before a cluster was published, while no
+// listing has a host of it, looks as if the cluster had never served: a lost host is
+// made again. When the others are found again they know better, and clients are sent
+// to them.
+func TestForgivenLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, onMachines(4))
+		s.reach("up")
+		hosts := s.w.rules.ours()
+		s.w.vanish(hosts[0], "vanishes")
+		for _, h := range hosts[1:] {
+			h.astray, h.strayed = true, s.w.moment()
+		}
+		for _, k := range s.w.zone.keys() {
+			s.w.zone.put(k, nil)
+			s.w.zone.spoiled[k] = true
+		}
+		set := s.w.zone.past[0].Sets[0]
+		s.w.zone.put(set.Key, &set)
+		if _, err := s.until("up", s.spec, s.mine, ""); err == nil {
+			t.Error("up makes hosts again that exist")
+		}
+		for _, h := range hosts[1:] {
+			s.w.refind(h)
+		}
+		var lines []string
+		for _, r := range s.run("up", s.spec, s.mine).Refusals {
+			for _, m := range r.Remedy {
+				if m.Way() == plan.PutMarkerBack {
+					lines = append(lines, m.String())
+				}
+			}
+		}
+		s.restore(lines)
+		s.run("up", s.spec, s.mine)
+		if _, sent := s.w.zone.snapshot().Get(cluster.Key{Name: s.spec.ClientService(), Type: cluster.SRV}); !sent {
+			t.Error("clients are sent nowhere")
+		}
+		for _, v := range s.w.Violations() {
+			t.Error(v)
+		}
+		if t.Failed() {
+			t.Log(strings.Join(s.w.Trace(), "\n"))
+		}
+	})
 }

@@ -135,7 +135,11 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case damage != "" && (r.Rule == "R2" || r.Rule == "R6" && strings.HasPrefix(r.What, "launch")):
 		return damage
 	case r.Rule == "R6" && (strings.HasPrefix(r.What, "start member") || strings.HasPrefix(r.What, "trust member")):
-		return had("wipe", "misplace", "roll back", "restore")
+		if why := had("wipe", "misplace", "roll back", "restore"); why != "" {
+			return why
+		}
+		// Launched again, when nothing that was found knew that it had had data.
+		return had("a life that nobody knows of begins again")
 	case r.Rule == "R6":
 		return had("vanish", "lose host", "host dies while starting")
 	case r.Rule == "R9": // a lost host's address is in no node that is made now

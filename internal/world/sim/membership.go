@@ -19,7 +19,7 @@ func (r *rules) launched(c *Controller, h *host) {
 		if r.life(t).names[h.Name] && !r.remembered(c, t) && !r.remembered(c, h.Token) {
 			// All that could know of this life is gone: nothing of it is left that
 			// a second one could harm.
-			r.w.count("a life that nobody knows of begins again")
+			r.w.count("fault: a life that nobody knows of begins again")
 			r.forget(t)
 		}
 	}
@@ -36,8 +36,11 @@ func (r *rules) remembered(c *Controller, t cluster.Token) bool {
 	return slices.ContainsFunc(r.ours(), func(h *host) bool { return h.Token == t && h.known != 0 && max(h.known, h.back) <= c.listed })
 }
 
-// forget forgets a life that left nothing behind.
+// forget forgets a life of which nothing is left that could be found, except that
+// its members have served: a host of it whose address had left the spec may be
+// found again, and knows that the cluster was sealed.
 func (r *rules) forget(t cluster.Token) {
+	served := r.life(t).served
 	for id := range r.life(t).members {
 		delete(r.living, id)
 	}
@@ -50,6 +53,9 @@ func (r *rules) forget(t cluster.Token) {
 		}
 	}
 	delete(r.lives, t)
+	if slices.ContainsFunc(r.w.hosts, func(h *host) bool { return h.Token == t && h.astray && r.w.given() && h.known != 0 }) {
+		r.life(t).served = served
+	}
 }
 
 // terminates: hosts go only when the marker says so (rule R2), and with their
@@ -109,6 +115,7 @@ func (r *rules) founds(p *process, id cluster.MemberID, formed cluster.ID, list 
 	r.hollow[id] = r.living[id]
 	r.living[id], r.used[n.Name] = true, true
 	l.members[id], l.names[n.Name] = true, true
+	delete(l.served, n.Name)
 	for _, h := range r.ours() {
 		r.must("R1", h.Token == n.Token || h.log == nil || h.back != 0, "%s begins a life although %s holds data of token %s", n.Name, h.Name, h.Token)
 	}
