@@ -157,8 +157,12 @@ func (s situation) knowsBetter(h cluster.Host) []string {
 	if n.Sealed && m.Phase == cluster.Bootstrapping {
 		say("holds a node of the sealed cluster")
 	}
-	if (n.Data.Present || n.Data.Born) && m.ID == 0 {
+	switch {
+	case m.ID != 0:
+	case n.Data.Present || n.Data.Born:
 		say("has had data, so the list of members was already published")
+	case n.Process.Running: // its etcd may just be about to make its data
+		say("runs a member, so the list of members was already published")
 	}
 	if n.Made.Token != m.Token {
 		return out
