@@ -69,10 +69,10 @@ func (w *World) End(text string) {
 	}
 }
 
-// Dispose is a person who removes the hosts that a text names.
+// Dispose is a person who removes the hosts that a text names, or whose machines.
 func (w *World) Dispose(text string) {
 	for _, h := range w.rules.ours() {
-		if strings.Contains(text, string(h.Name)) {
+		if strings.Contains(text, string(h.Name)) || strings.Contains(text, "on "+h.Address.String()+",") {
 			w.log("person", "removes", string(h.Name), "")
 			if h.process != nil {
 				w.end(h, "ended by hand")

@@ -279,11 +279,13 @@ func (s *scenario) takeDown(store *sim.Store) {
 			continue
 		}
 		for _, refusal := range r.out.Refusals {
-			if strings.Contains(refusal.String(), "are of different incarnations") {
-				s.w.Dispose(refusal.String())
-			}
-			if advises(refusal, plan.EndMember) {
-				s.w.End(refusal.String())
+			for _, m := range refusal.Remedy {
+				switch m.Way() {
+				case plan.EndMember:
+					s.w.End(refusal.String())
+				case plan.RemoveByHand:
+					s.w.Dispose(m.String())
+				}
 			}
 		}
 		s.w.Tidy()
