@@ -141,11 +141,11 @@ const (
 )
 
 // slowRoot is when a look at a cluster begins to suffer: status gives a machine
-// 3 s to be found and as many to be looked at.
+// 2.5 s to be found, of which the connection takes its part.
 const slowRoot = time.Second
 
-// judgeRoot grades how long it takes to become root, which each command does
-// anew. sudo asks for the machine's own name; where that is left to a name
+// judgeRoot grades how long it takes to become root, which every look begins
+// with. sudo asks for the machine's own name; where that is left to a name
 // server that does not answer, it takes 10 s or more.
 func judgeRoot(m agent.Machine) render.Finding {
 	out := render.Finding{Check: "root", Grade: render.Fine, Found: "a command begins as root within " + short(m.Root)}

@@ -18,6 +18,8 @@ import (
 // maxOutput bounds what Run takes into memory.
 const maxOutput = 4 << 20
 
+var errOutput = fmt.Errorf("more than %d MiB of output", maxOutput>>20)
+
 // Run runs a command as root and returns what it wrote to stdout, also beside
 // an [*ExitError]. stdin may be nil; Run reads it to its end unless the command
 // ends first, and waits for a Read that is under way. When ctx ends, so does Run
@@ -37,16 +39,23 @@ func (m *Machine) Run(ctx context.Context, command string, stdin io.Reader) (std
 	})
 	stdout, err = io.ReadAll(io.LimitReader(s.out, maxOutput+1))
 	if len(stdout) > maxOutput {
-		s.abandon(fmt.Errorf("more than %d MiB of output", maxOutput>>20))
+		s.abandon(errOutput)
 		err = s.err
 	}
 	feeding.Wait()
+	stdout, err = s.answer(stdout, err)
+	return stdout, m.wrap(err)
+}
+
+// answer is [session.unframe], and of a command that did not end nothing else
+// than the error.
+func (s *session) answer(stdout []byte, err error) ([]byte, error) {
 	stdout, err = s.unframe(stdout, err)
 	var exit *ExitError
 	if err != nil && !errors.As(err, &exit) {
 		stdout = nil
 	}
-	return stdout, m.wrap(err)
+	return stdout, err
 }
 
 // unframe is what a framed command printed and how it ended, which the frame
@@ -84,7 +93,7 @@ const mouthful = 1 << 20
 // What the command writes to stdout is dropped. ctx is as in Run.
 func (m *Machine) Send(ctx context.Context, command string, data []byte) (err error) {
 	defer m.traced("send "+brief(command), time.Now(), &err)
-	s, err := m.start(ctx, func(mark string) string { return begun(mark, fed(command, len(data))) })
+	s, err := m.start(ctx, func(string) string { return become(fed(command, len(data))) })
 	if err != nil {
 		return m.wrap(err)
 	}
@@ -129,7 +138,7 @@ func (a acknowledging) Write(b []byte) (int, error) {
 // started.
 func (m *Machine) Follow(ctx context.Context, command string, w io.Writer) (err error) {
 	defer m.traced("follow "+brief(command), time.Now(), &err)
-	s, err := m.start(ctx, func(mark string) string { return begun(mark, tied(command)) })
+	s, err := m.start(ctx, func(string) string { return become(tied(command)) })
 	if err == nil {
 		stop := context.AfterFunc(ctx, func() { s.out.CloseWithError(context.Cause(ctx)) })
 		_, err = io.Copy(w, s.out)
@@ -158,7 +167,7 @@ var errStubborn = errors.New("the command does not end")
 // others read and write, which ends them.
 func (m *Machine) Open(ctx context.Context, command string) (_ io.ReadWriteCloser, err error) {
 	defer m.traced("open "+brief(command), time.Now(), &err)
-	s, err := m.start(ctx, func(mark string) string { return begun(mark, command) })
+	s, err := m.start(ctx, func(string) string { return become(command) })
 	if err != nil {
 		return nil, m.wrap(err)
 	}
@@ -193,9 +202,17 @@ func (s *stream) Close() error {
 	return s.machine.wrap(s.session.hangUp(ctx))
 }
 
-// start sends a command, by a new connection if the one at hand turns out to
-// have been lost before the command was sent.
+// start has the shell that waits run a script; else it sends it, by a new
+// connection if the one at hand turns out to have been lost before it was sent.
 func (m *Machine) start(ctx context.Context, script func(mark string) string) (*session, error) {
+	if s := m.take(); s != nil {
+		s.tell(ctx, script(s.mark))
+		return s, nil
+	}
+	return m.launch(ctx, script)
+}
+
+func (m *Machine) launch(ctx context.Context, script func(mark string) string) (*session, error) {
 	for {
 		c, fresh, err := m.line.connect(ctx)
 		if err != nil {

@@ -28,6 +28,8 @@ type connection struct {
 	lost   chan struct{} // closed when the connection has ended or is given up
 	// asked is when the keepalive was sent that is not answered yet, nil for none.
 	asked atomic.Pointer[time.Time]
+	// delay is how long the command that began last took to begin, in nanoseconds.
+	delay atomic.Int64
 
 	mu    sync.Mutex // guards what follows
 	cause error      // why it ended or is about to; nil while it is good
@@ -165,8 +167,8 @@ func (c *connection) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// start sends a command: what script makes of a mark that shows where its output
-// begins. An error says whether the command may have begun; the
+// start sends a command: what script makes of the mark that shows where its
+// output begins. An error says whether the command may have begun; the
 // session, if there is one, is the caller's to end.
 func (c *connection) start(ctx context.Context, script func(mark string) string) (*session, error) {
 	unslot, err := c.slot(ctx)
@@ -221,7 +223,8 @@ func (c *connection) open(script func(mark string) string, sent *atomic.Bool, re
 		return nil, &unsentError{fmt.Errorf("%w: %w", ErrUnreachable, orError(c.why(), err))}
 	}
 	mark := "pleiad-" + rand.Text()
-	command := loginLine(c.user, script(mark))
+	command := loginLine(c.user, begun(mark, script(mark)))
+	began := time.Now()
 	sent.Store(true)
 	ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 	if err != nil {
@@ -231,7 +234,7 @@ func (c *connection) open(script func(mark string) string, sent *atomic.Bool, re
 		channel.Close()
 		return nil, fault.WithRemedy(fmt.Errorf("%w: sshd runs no commands for %q", ErrDenied, c.user), "see ForceCommand in sshd_config there, and options in the user's authorized_keys")
 	}
-	return c.session(channel, requests, mark, release), nil
+	return c.session(channel, requests, mark, began, release), nil
 }
 
 func orError(err, other error) error {

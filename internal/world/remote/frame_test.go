@@ -45,6 +45,9 @@ func TestNoisyLogin(t *testing.T) {
 			if err != nil || string(out) != want {
 				t.Errorf("Run: %q, %v, want %q", out, err, want)
 			}
+			if out, err := m.Look(t.Context(), "printf '%s' "+shell.Quote(want)); err != nil || string(out) != want {
+				t.Errorf("Look: %q, %v, want %q", out, err, want)
+			}
 		}
 		var exit *remote.ExitError
 		out, err := m.Run(t.Context(), "echo half; exit 7", nil)
@@ -119,7 +122,8 @@ func TestLoginWithoutCommand(t *testing.T) {
 					err = stream.Close()
 				}
 				_, run := m.Run(t.Context(), "echo out", nil)
-				for what, err := range map[string]error{"Run": run, "Open": err, "Send": m.Send(t.Context(), "cat", nil), "Follow": m.Follow(t.Context(), "echo out", io.Discard)} {
+				_, look := m.Look(t.Context(), "echo out")
+				for what, err := range map[string]error{"Run": run, "Look": look, "Open": err, "Send": m.Send(t.Context(), "cat", nil), "Follow": m.Follow(t.Context(), "echo out", io.Discard)} {
 					if !errors.Is(err, remote.ErrShell) || !fault.Lasting(err) || fault.Remedy(err) == nil {
 						t.Errorf("%s: %v, want that the login does not run the command", what, err)
 					}

@@ -2,7 +2,7 @@
 // below the providers that work on real machines: all they do there goes
 // through a [Machine].
 //
-//	New ─▶ Pool ─▶ Machine ─▶ line ─▶ connection ─▶ session: Run, Send, Open, Follow
+//	New ─▶ Pool ─▶ Machine ─▶ line ─▶ connection ─▶ session: Look, Run, Send, Open, Follow
 //	                           │ dialled on first use, and again when lost
 //	                           └─▶ line to a jump host, shared by all behind it
 //
@@ -168,6 +168,9 @@ type Machine struct {
 	pool *Pool
 	name string // its address as the spec writes it
 	line *line
+
+	mu      sync.Mutex // guards what follows
+	waiting *session   // what Look has left; nil for none. It may have ended since
 }
 
 // String is the machine's address.

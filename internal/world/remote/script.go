@@ -13,7 +13,6 @@ import (
 // backslashes. So these are octal in it, and printf puts them back (POSIX,
 // printf, %b). The standard input stays free for what the script reads.
 func loginLine(user, script string) string {
-	octal := strings.NewReplacer(`\`, `\0134`, `'`, `\0047`, "!", `\0041`, "\n", `\0012`, "\r", `\0015`)
 	line := `/bin/sh -c 'eval "$(printf %b "$0")"' '` + octal.Replace(script) + `'`
 	if user != "root" {
 		line = "sudo -n -- " + line
@@ -21,18 +20,38 @@ func loginLine(user, script string) string {
 	return "exec " + line
 }
 
-// begun is a script that prints the mark on a line of its own, on both streams,
-// and becomes the command. What a login prints comes before the mark. A command
-// that does not parse shows it too.
-func begun(mark, command string) string {
-	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; exec /bin/sh -c %[2]s`, mark, shell.Quote(command))
+var octal = strings.NewReplacer(`\`, `\0134`, `'`, `\0047`, "!", `\0041`, "\n", `\0012`, "\r", `\0015`)
+
+// begun is a script with the mark before it on a line of its own, on both
+// streams. What a login prints comes before the mark. A command that does not
+// parse shows it too.
+func begun(mark, script string) string {
+	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; `, mark) + script
 }
 
-// framed is as begun, but prints the mark again after the command, with its exit
+// become is a script that becomes the command.
+func become(command string) string { return "exec /bin/sh -c " + shell.Quote(command) }
+
+// framed is a script that prints the mark again after the command, with its exit
 // status: a program between sshd and the command may add words of its own there
 // too, and may keep the status for itself.
 func framed(mark, command string) string {
-	return fmt.Sprintf(`printf '\n%[1]s\n'; echo %[1]s >&2; /bin/sh -c %[2]s; s=$?; printf '\n%[1]s %%d\n' $s; exit $s`, mark, shell.Quote(command))
+	return fmt.Sprintf(`/bin/sh -c %[2]s; s=$?; printf '\n%[1]s %%d\n' $s; exit $s`, mark, shell.Quote(command))
+}
+
+// patient is a script that reads others from its stdin, each on a line, and runs
+// them; told is such a line. read takes no more than the line (POSIX, read, of
+// input that cannot be sought in): what follows is for the script.
+const patient = `while IFS= read -r line; do eval "$(printf %b "$line")"; done`
+
+func told(mark, script string) string {
+	return octal.Replace(fmt.Sprintf(`echo %s >&2; `, mark)+script) + "\n"
+}
+
+// asked is a framed command without input after which the shell goes on, if the
+// command succeeded.
+func asked(mark, command string) string {
+	return fmt.Sprintf(`/bin/sh -c %[2]s </dev/null; s=$?; printf '\n%[1]s %%d\n' $s; [ $s -eq 0 ] || exit $s`, mark, shell.Quote(command))
 }
 
 // tied is a command that ends when its stdin does. sshd closes the stdin of a

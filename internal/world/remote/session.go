@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"golang.org/x/crypto/ssh"
@@ -32,7 +33,7 @@ type session struct {
 }
 
 // session takes up a channel on which a command was started.
-func (c *connection) session(channel ssh.Channel, requests <-chan *ssh.Request, mark string, release func()) *session {
+func (c *connection) session(channel ssh.Channel, requests <-chan *ssh.Request, mark string, began time.Time, release func()) *session {
 	s := &session{conn: c, channel: channel, mark: mark, stderr: tail{mark: mark}, release: release, ended: make(chan struct{})}
 	inside, in := io.Pipe()
 	out, outside := io.Pipe()
@@ -55,6 +56,7 @@ func (c *connection) session(channel ssh.Channel, requests <-chan *ssh.Request, 
 			s.abandon(noise)
 		}
 		if s.begun {
+			c.delay.Store(int64(time.Since(began)))
 			io.Copy(outside, from)
 		}
 		io.Copy(io.Discard, channel) // if nobody reads any more, let the command end
@@ -198,14 +200,13 @@ func (s *session) hangUp(ctx context.Context) error {
 // maxStderr is how much of a command's last words is kept.
 const maxStderr = 4 << 10
 
-// tail keeps the end of what is written to it after the mark, or of all of it
-// while there is none.
+// tail keeps the end of what is written to it after the last mark, or of all of
+// it while there is none.
 type tail struct {
 	mark string
 
-	mu     sync.Mutex // guards what follows
-	kept   []byte
-	marked bool
+	mu   sync.Mutex // guards what follows
+	kept []byte
 }
 
 // Write implements io.Writer.
@@ -213,10 +214,8 @@ func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.kept = append(t.kept, b...)
-	if !t.marked {
-		if _, after, found := bytes.Cut(t.kept, []byte(t.mark+"\n")); found {
-			t.marked, t.kept = true, after
-		}
+	if i := bytes.LastIndex(t.kept, []byte(t.mark+"\n")); i >= 0 {
+		t.kept = t.kept[i+len(t.mark)+1:]
 	}
 	if extra := len(t.kept) - maxStderr; extra > 0 {
 		t.kept = append([]byte{}, t.kept[extra:]...)

@@ -149,6 +149,9 @@ func (m *machine) Follow(ctx context.Context, command string, w io.Writer) error
 	return err
 }
 
+// Delay implements systemd.Machine.
+func (m *machine) Delay() time.Duration { return time.Millisecond }
+
 // Open implements systemd.Machine.
 func (m *machine) Open(ctx context.Context, command string) (io.ReadWriteCloser, error) {
 	if ctx.Err() != nil {

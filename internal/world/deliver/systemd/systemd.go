@@ -44,6 +44,8 @@ type Machine interface {
 	// Follow copies what a command prints until it ends, or ctx does, which is no
 	// error.
 	Follow(ctx context.Context, command string, w io.Writer) error
+	// Delay is how long a command took to begin, the last time.
+	Delay() time.Duration
 }
 
 // Deliverer is a deliver.Deliverer for machines.
@@ -164,11 +166,6 @@ func (d *Deliverer) Clear(ctx context.Context, h cluster.Host, fate hosts.DataFa
 // Probe measures a machine for the doctor. What it needs there it takes away
 // again.
 func (d *Deliverer) Probe(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error) {
-	began := time.Now()
-	if _, err := d.machine(addr).Run(ctx, "true", nil); err != nil {
-		return agent.Machine{}, fmt.Errorf("probe %s: %w", addr, err)
-	}
-	root := time.Since(began)
 	a, err := d.line(addr).agent(ctx)
 	var absent *agent.Absent
 	if errors.As(err, &absent) {
@@ -178,7 +175,7 @@ func (d *Deliverer) Probe(ctx context.Context, addr netip.Addr, q agent.Question
 		return agent.Machine{}, fmt.Errorf("probe %s: %w", addr, err)
 	}
 	m, err := a.Probe(ctx, q)
-	m.Root = root
+	m.Root = d.machine(addr).Delay()
 	return m, err
 }
 

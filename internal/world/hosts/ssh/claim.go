@@ -89,7 +89,7 @@ func taken(text string) string {
 
 // lookAt says what is on one place.
 func (p *Provider) lookAt(ctx context.Context, addr netip.Addr) sight {
-	out, err := p.Machine(addr).Run(ctx, look, nil)
+	out, err := p.Machine(addr).Look(ctx, look)
 	if err != nil {
 		remedy := fault.Remedy(err)
 		if remedy == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {

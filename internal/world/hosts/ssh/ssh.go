@@ -34,6 +34,8 @@ import (
 type Machine interface {
 	// Run runs a command as root and returns what it printed.
 	Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error)
+	// Look is Run for a command that reads nothing, when there may be more to look at.
+	Look(ctx context.Context, command string) ([]byte, error)
 }
 
 // Config of a provider. All fields are set.

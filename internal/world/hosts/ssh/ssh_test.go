@@ -94,6 +94,10 @@ func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]by
 	return out, errors.Join(err, ctx.Err())
 }
 
+func (m machine) Look(ctx context.Context, command string) ([]byte, error) {
+	return m.Run(ctx, command, nil)
+}
+
 // absolute are the paths in a command.
 var absolute = regexp.MustCompile(`(^|[ =>\n])/(etc|usr/local|var/lib|proc)\b`)
 
