@@ -29,8 +29,9 @@ type Patience int
 // What a look at hosts may cost. Glance is for a person who waits for a table: it
 // takes five seconds at most, and a machine that answers at all takes a fraction
 // of them, also on a busy controller. Steady is for whoever acts on what is seen:
-// sudo on a machine whose name server is mute takes 10 s (resolv.conf(5): two
-// attempts of 5 s), and a member there can still be started.
+// sudo on a machine whose name servers are mute takes 10 s, or 20 s where there
+// are two (resolv.conf(5): two attempts of 5 s each), and a member there can still
+// be started. A look at a machine takes one sudo, to find the host.
 const (
 	Glance Patience = iota
 	Steady
@@ -40,7 +41,7 @@ const (
 // beginning until what is on them is known.
 func (p Patience) limits() (find, inspect time.Duration) {
 	if p == Steady {
-		return 15 * time.Second, 30 * time.Second
+		return 25 * time.Second, 30 * time.Second
 	}
 	return 2500 * time.Millisecond, 3750 * time.Millisecond
 }
@@ -82,7 +83,7 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	lost, untraced := traced(ctx, spec, w, s, missing(spec, s, dark))
 	all.Go(func() { ask(ctx, w, dark, askUnseen) })
 	// Whoever destroys the cluster wants to know, and a busy member takes its time.
-	all.Go(func() { ask(ctx, w, lost, find/5) })
+	all.Go(func() { ask(ctx, w, lost, inspect/8) })
 	s.Visibility = visibility(ctx, spec, w, s.Records)
 	all.Wait()
 	s.Control, s.Places, s.Missing, s.Untraced = store, places, lost, untraced

@@ -177,18 +177,22 @@ func TestGlanceEndsWithASilentMember(t *testing.T) {
 	})
 }
 
-// Whoever acts waits for what is only slow.
+// Whoever acts waits for what is only slow: sudo while a host is found, and where
+// that takes no longer than one answer of a name server, another while it is
+// inspected.
 func TestSteadyWaitsForSudo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9},
-			listing: map[cluster.MemberName]time.Duration{"etcd-7": 10 * time.Second}, inspecting: map[cluster.MemberName]time.Duration{"etcd-7": 10 * time.Second}}
-		s := observe.Observe(t.Context(), f.spec, f.world(), observe.Steady)
-		for _, h := range s.Hosts.Value {
-			if !h.Node.Known() || !h.View.Known() {
-				t.Errorf("%s is unknown: %+v", h.Name, h)
+	for _, c := range []struct{ listing, inspecting time.Duration }{{20 * time.Second, time.Second}, {10 * time.Second, 10 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9},
+				listing: map[cluster.MemberName]time.Duration{"etcd-7": c.listing}, inspecting: map[cluster.MemberName]time.Duration{"etcd-7": c.inspecting}}
+			s := observe.Observe(t.Context(), f.spec, f.world(), observe.Steady)
+			for _, h := range s.Hosts.Value {
+				if !h.Node.Known() || !h.View.Known() {
+					t.Errorf("%+v: %s is unknown: %+v", c, h.Name, h)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
 // A list that fails does not keep the records from being seen, nor the time.
