@@ -224,14 +224,41 @@ func TestALoopEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// Whoever goes round at a pace of its own is told by each round what was done,
+// and that there is nothing more to do. Nothing is forgotten in between.
+func TestRounds(t *testing.T) {
+	l, e, _ := scripted(renewal, renewal, passing, nothing)
+	fails := errors.New("no answer")
+	e.renew = func() error { defer func() { fails = nil }(); return fails }
+	names := 0
+	l.World.Fresh = func(int) cluster.Fresh { names++; return cluster.Fresh{Token: cluster.Token(fmt.Sprint(names))} }
+	for i, want := range []struct {
+		steps, done int
+		err         error
+		last        bool
+	}{{steps: 1, err: fails}, {steps: 1, done: 1}, {}, {last: true}} {
+		r, err := l.Round(t.Context())
+		if err != nil || len(r.Plan.Steps) != want.steps || r.Done != want.done || !errors.Is(r.Err, want.err) || r.Last() != want.last {
+			t.Errorf("round %d: %d steps, %d done, last %t, %v, %v; want %+v", i, len(r.Plan.Steps), r.Done, r.Last(), r.Err, err, want)
+		}
+		if e.looks != i+1 || r.State.Fresh.Token != "1" {
+			t.Errorf("round %d: %d looks, names %q", i, e.looks, r.State.Fresh.Token)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("somebody pressed a key"))
+	if r, err := l.Round(ctx); err != context.Cause(ctx) || len(r.Plan.Steps) > 0 {
+		t.Errorf("after the end: %+v, %v", r, err)
+	}
+}
+
 // What a gate waits for is told once.
 func TestGatesAreToldOnce(t *testing.T) {
 	l, _, r := scripted()
-	seen := map[string]bool{}
 	for _, gate := range []string{"", "R3: no SRV", "R3: no SRV", "R3: no address", ""} {
 		h := cluster.Host{Name: "etcd-a"}
 		h.Node.Value.Process.Gate = gate
-		l.tellGates(cluster.State{Hosts: cluster.Known([]cluster.Host{h})}, seen)
+		l.tellGates(cluster.State{Hosts: cluster.Known([]cluster.Host{h})})
 	}
 	if want := []string{"waits at its gate: R3: no SRV", "waits at its gate: R3: no address"}; !slices.Equal(r.detail, want) {
 		t.Errorf("told %q, want %q", r.detail, want)

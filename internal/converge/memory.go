@@ -1,0 +1,67 @@
+package converge
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+)
+
+// memory is what a loop knows from its earlier rounds. It says what was told and
+// what is left to tell, and what new things are called; nothing of it stands for
+// the world.
+type memory struct {
+	told    map[string]bool // what gates wait for
+	missing missing
+	fresh   fresh
+}
+
+func newMemory() memory { return memory{told: map[string]bool{}, missing: missing{}} }
+
+// missing are the members whose host was not found, as each was first seen; the
+// zero value for one that was seen to run and so is known to have ended since.
+type missing map[cluster.MemberName]cluster.Host
+
+// seen adds what is missing now, and returns those that may still run.
+func (m missing) seen(s cluster.State) []cluster.Host {
+	var out []cluster.Host
+	now := map[cluster.MemberName]bool{}
+	for _, h := range s.Missing {
+		if running := h.Node.Known() && h.Node.Value.Process.Running; running {
+			out, now[h.Name] = append(out, h), true
+			m[h.Name] = cluster.Host{}
+		} else if _, known := m[h.Name]; !known {
+			m[h.Name] = h
+		}
+	}
+	for name, h := range m {
+		if h.Name != "" && !now[name] {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return out
+}
+
+// fresh are names that nobody has used yet. As long as no plan claims them, all
+// plans speak of the same, so that what was shown is what is done.
+type fresh struct{ cluster.Fresh }
+
+// keep puts the names that were kept in the place of these, or keeps these.
+func (f *fresh) keep(names *cluster.Fresh) {
+	if f.Token == "" {
+		f.Fresh = *names
+	}
+	*names = f.Fresh
+}
+
+// spend forgets names that a plan claims, whether or not that succeeds (rule
+// R6).
+func (f *fresh) spend(p plan.Plan) {
+	for _, s := range p.Steps {
+		if change, ok := s.(plan.ChangeRecords); ok && change.Purpose == plan.Claim {
+			*f = fresh{}
+		}
+	}
+}
