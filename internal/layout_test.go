@@ -19,7 +19,7 @@ const module = "github.com/pleiad-etcd/pleiad/"
 
 // arrows lists, for each part of the house, the parts it may import. A part is
 // a folder and all below it, unless a longer entry matches. Data flows one
-// way: ui -> converge -> stages -> world's contracts -> nouns, never back.
+// way: ui -> operate -> converge -> stages -> world's contracts -> nouns, never back.
 var arrows = map[string][]string{
 	"internal/cluster":   {},
 	"internal/progress":  {},
@@ -44,12 +44,14 @@ var arrows = map[string][]string{
 	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
 	"internal/converge":         {"internal/cluster", "internal/fault", "internal/progress", "internal/converge", "internal/world"},
 
+	"internal/operate": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "discovery"},
+
 	"internal/world": {"internal/cluster", "internal/node", "internal/process", "internal/folder", "internal/pki", "internal/member", "internal/agent", "internal/durable", "internal/given", "internal/bound", "internal/untrusted", "internal/shell", "internal/fault", "internal/world"},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
 	"internal/world/remote": {"internal/given", "internal/shell", "internal/fault"},
 	"internal/world/sim":    {"internal/cluster", "internal/node", "internal/member", "internal/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
 
-	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "internal/node", "internal/member", "internal/agent", "internal/disk", "internal/given", "internal/shell", "internal/fault", "internal/ui", "discovery"},
+	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/operate", "internal/world", "internal/node", "internal/member", "internal/agent", "internal/disk", "internal/given", "internal/shell", "internal/fault", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},
 	"discovery":   {"discovery"},
 	"bench":       {"internal", "discovery", "e2e/testbed", "e2e/site"},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -355,4 +357,19 @@ type Member struct {
 // linearizable reads, and reports neither errors nor alarms.
 func (v View) Healthy() bool {
 	return v.Leader != 0 && v.Stalled == "" && len(v.Errors) == 0 && len(v.Alarms) == 0
+}
+
+// Complaint says why the member is not healthy.
+func (v View) Complaint() string {
+	var why []string
+	if v.Leader == 0 {
+		why = append(why, "knows no leader")
+	}
+	if v.Stalled != "" {
+		why = append(why, "serves no linearizable read: "+v.Stalled)
+	}
+	for _, e := range append(slices.Clone(v.Errors), v.Alarms...) {
+		why = append(why, "reports "+e)
+	}
+	return strings.Join(why, "; ")
 }

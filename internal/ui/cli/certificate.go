@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/discovery"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/handout"
@@ -77,14 +78,14 @@ func (o *certificateOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("find the cluster", err)
 	}
-	if !t.spec.TLS {
-		return &failure{act: act, err: fmt.Errorf("cluster %s has TLS off: its clients need no certificate", t.spec.Cluster), exit: BadSpec,
+	if !t.Spec.TLS {
+		return &failure{act: act, err: fmt.Errorf("cluster %s has TLS off: its clients need no certificate", t.Spec.Cluster), exit: BadSpec,
 			hints: []string{"see how clients reach it: " + o.again("env")}}
 	}
 	if r.Folder, err = filepath.Abs(r.Folder); err != nil {
 		return cannot(act, err)
 	}
-	until, err := r.Issue(ctx, t.home)
+	until, err := r.Issue(ctx, t.Home)
 	if obstacle, ok := errors.AsType[*handout.Obstacle](err); ok {
 		return o.obstructed(act, obstacle)
 	}
@@ -92,7 +93,7 @@ func (o *certificateOptions) run(ctx context.Context) error {
 		return cannot(act, err)
 	}
 	files := render.CertificateFiles(r.Files())
-	out := render.Certificate{Cluster: string(t.spec.Cluster), Name: r.Name, NotAfter: until, Files: files, Settings: []render.Setting{}}
+	out := render.Certificate{Cluster: string(t.Spec.Cluster), Name: r.Name, NotAfter: until, Files: files, Settings: []render.Setting{}}
 	if !r.NoUser {
 		out.User = r.Name
 	}
@@ -139,20 +140,23 @@ func (o *certificateOptions) rest() string {
 	return rest
 }
 
+// finding is how long the addresses of the members may take.
+const finding = 3 * time.Second
+
 // finder is how clients find the cluster. The names of local hosts are known to
 // no resolver but the cluster's, so there it takes addresses, which only the
 // running cluster knows; without them there is only a note.
-func (o *certificateOptions) finder(ctx context.Context, t target) (*render.Finder, []string) {
-	by := render.Finder{Domain: t.spec.Domain, DiscoveryName: t.spec.DiscoveryName, Service: t.spec.ClientService()}
-	if t.spec.Hosts.Local == nil {
+func (o *certificateOptions) finder(ctx context.Context, t operate.Target) (*render.Finder, []string) {
+	by := render.Finder{Domain: t.Spec.Domain, DiscoveryName: t.Spec.DiscoveryName, Service: t.Spec.ClientService()}
+	if t.Spec.Hosts.Local == nil {
 		return &by, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askMember)
+	ctx, cancel := context.WithTimeout(ctx, finding)
 	defer cancel()
 	sur, err := o.surroundings(ctx, o.system, t)
 	var found discovery.Cluster
 	if err == nil {
-		found, err = discovery.Lookup(ctx, t.spec.Domain, lookupOptions(t.spec, sur.Resolver)...)
+		found, err = operate.Discover(ctx, t.Spec, sur)
 	}
 	if err != nil {
 		return nil, []string{fmt.Sprintf("the members' addresses are not known now (%v); when the cluster is up: %s", err, o.again("env"))}

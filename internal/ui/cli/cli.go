@@ -1,7 +1,7 @@
 // Package cli is the command line: a file a command. It stands between the
-// person and the loop: it turns arguments into a spec and a world, lets
-// converge, discovery and the providers work, and hands what they return to
-// package render.
+// person and package operate: it turns arguments into a spec and a world, has the
+// words for what is asked and for what went wrong, and hands what operations,
+// discovery and the providers return to package render.
 //
 // [Run] is the one function; cmd/pleiad calls it with a [System], which holds
 // all that differs between this machine and a test. Each command is an options

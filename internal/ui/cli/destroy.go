@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -11,12 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/converge"
-	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
-	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 type destroyOptions struct {
@@ -49,23 +45,20 @@ place where no cluster looks for it.`,
 
 func (o *destroyOptions) run(ctx context.Context) error {
 	begun := time.Now()
-	t, err := o.known(ctx, o.system)
-	if err != nil {
+	op := o.operator(o.system, o.known)
+	op.Agreed, op.Ask = o.yes, o.ask
+	result, err := op.Destroy(ctx, o.keepData)
+	t := result.Target
+	if t.Home == nil {
 		return cannot("destroy the cluster", err)
 	}
-	act := fmt.Sprintf("destroy cluster %s", t.spec.Cluster)
-	lock, err := o.lock(ctx, o.system, t.home, "pleiad destroy")
+	act := fmt.Sprintf("destroy cluster %s", t.Spec.Cluster)
 	if err != nil {
-		return cannot(act, err)
+		return cannot(act, astray(err))
 	}
-	if t, err = o.known(ctx, o.system); err != nil { // it may have changed while we waited
-		return cannot(act, errors.Join(err, lock.Release()))
-	}
-	outcome, err := o.destroy(ctx, t, lock)
-	if err != nil {
-		return cannot(act, err)
-	}
-	outcome.Took = time.Since(begun)
+	outcome := render.NewOutcome("destroy", t.Spec)
+	outcome.Take(result, o.spelled(t))
+	outcome.Took, outcome.Left = time.Since(begun), left(result)
 	if err := o.printer(o.system).Show(outcome); err != nil {
 		return cannot(act, err)
 	}
@@ -75,70 +68,30 @@ func (o *destroyOptions) run(ctx context.Context) error {
 	return nil
 }
 
-// destroy runs the loop and then removes the home. It gives the lock back in
-// any case.
-func (o *destroyOptions) destroy(ctx context.Context, t target, lock *home.Lock) (render.Outcome, error) {
-	out := render.NewOutcome("destroy", t.spec)
-	sur, err := o.surroundings(ctx, o.system, t)
-	if err == nil {
-		err = o.look(ctx, t, sur)
-	}
-	if err != nil {
-		return out, errors.Join(err, lock.Release())
-	}
-	live := o.printer(o.system).Progress()
-	loop := converge.Destroy(t.spec, sur.World)
-	loop.Next = o.planner()
-	loop.Report, loop.Patience, loop.Boundary = live, o.patience(t.spec), breakpoint(o.system)
-	result, err := loop.Run(ctx)
-	live.Close()
-	out.Take(result, o.spelled(t))
-	if err != nil || !out.Reached {
-		return out, errors.Join(err, lock.Release())
-	}
-	for _, h := range result.Missing {
-		out.Left = append(out.Left, plan.NotFound(t.spec, h))
-	}
-	for _, set := range result.State.Records.Value.Sets {
-		out.Left = append(out.Left, "record "+set.String()+", which is not ours")
-	}
-	if err := sur.Sweep(ctx); err != nil {
-		return out, errors.Join(err, lock.Release())
-	}
-	left, err := t.home.Remove(lock)
-	for _, name := range left {
-		out.Left = append(out.Left, filepath.Join(t.home.Dir(), name))
-	}
-	return out, err
-}
-
-func (o *destroyOptions) planner() plan.Planner {
-	if o.keepData {
-		return plan.DestroyButData
-	}
-	return plan.Destroy
-}
-
-// look sees that the cluster is where the spec says, and asks for consent.
-func (o *destroyOptions) look(ctx context.Context, t target, sur real.World) error {
-	if o.yes && t.stored != nil && server(*t.stored) == server(t.spec) {
+// left is what is still there after all that is ours is gone.
+func left(r operate.Result) []string {
+	if !r.Reached() {
 		return nil
 	}
-	state := observe.Observe(ctx, t.spec, sur.World, observe.Steady)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	var out []string
+	for _, h := range r.Missing {
+		out = append(out, plan.NotFound(r.Target.Spec, h))
 	}
-	if err := o.sameZone(ctx, o.system, t, state, o.command); err != nil || o.yes {
-		return err
+	for _, set := range r.State.Records.Value.Sets {
+		out = append(out, "record "+set.String()+", which is not ours")
 	}
-	return o.consent(ctx, t, state)
+	for _, name := range r.Files {
+		out = append(out, filepath.Join(r.Target.Home.Dir(), name))
+	}
+	return out
 }
 
-// consent says what goes and asks.
-func (o *destroyOptions) consent(ctx context.Context, t target, state cluster.State) error {
-	goes := []string{fmt.Sprintf("this destroys cluster %s on %s:", t.spec.Cluster, t.spec.Domain)}
+// ask says what goes and asks.
+func (o *destroyOptions) ask(ctx context.Context, q operate.Question) error {
+	spec, state := q.Target.Spec, q.State
+	goes := []string{fmt.Sprintf("this destroys cluster %s on %s:", spec.Cluster, spec.Domain)}
 	for _, h := range state.Hosts.Value {
-		data := dataOf(t.spec, h)
+		data := dataOf(spec, h)
 		if o.keepData {
 			data += ", which is moved aside and kept"
 		}
@@ -149,7 +102,7 @@ func (o *destroyOptions) consent(ctx context.Context, t target, state cluster.St
 			goes = append(goes, fmt.Sprintf("  member %s, process %d, whose host was removed while it ran", h.Name, p.PID))
 			continue
 		}
-		goes = append(goes, "  left: "+plan.NotFound(t.spec, h))
+		goes = append(goes, "  left: "+plan.NotFound(spec, h))
 	}
 	for _, s := range state.Records.Value.Sets {
 		goes = append(goes, "  record "+s.String())
@@ -157,9 +110,8 @@ func (o *destroyOptions) consent(ctx context.Context, t target, state cluster.St
 	if len(state.Hosts.Value) == 0 {
 		goes = append(goes, "  no hosts")
 	}
-	road := plan.Road(o.planner(), t.spec, state)
-	for _, refusal := range render.NewRoad(t.spec, road, o.spelled(t)).Refusals {
-		goes = append(goes, "  but: "+refusal.String())
+	for _, refusal := range q.Refused() {
+		goes = append(goes, "  but: "+refusal.Spelled(o.spelled(q.Target)).String())
 	}
 	return consent(ctx, o.system, o.globals, "destroy", goes)
 }

@@ -101,7 +101,7 @@ func (o *discoverOptions) local(ctx context.Context) (string, error) {
 	for _, name := range o.clusters(o.system) {
 		g := globals{flags: spec.Flags{Cluster: &name}, stateDir: root}
 		t, err := g.find(ctx, o.system)
-		if err != nil || t.home == nil || t.spec.Domain != domain {
+		if err != nil || t.Home == nil || t.Spec.Domain != domain {
 			continue
 		}
 		sur, err := o.surroundings(ctx, o.system, t)

@@ -38,8 +38,8 @@ that lasts. It exits 1 if something would keep up from working; warnings exit 0.
 func (o *doctorOptions) run(ctx context.Context) error {
 	t, err := o.find(ctx, o.system)
 	var unusable *home.Error
-	if errors.As(err, &unusable) && t.root != "" {
-		t.home = nil // that is a finding
+	if errors.As(err, &unusable) && t.Root != "" {
+		t.Home = nil // that is a finding
 	} else if err != nil {
 		return cannot("examine", err)
 	}
@@ -47,7 +47,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("examine", err)
 	}
-	findings := doctor.Examine(ctx, doctor.Subject{Root: t.root, Unusable: unusable, Command: o.again, Spec: t.spec, World: sur.World, Block: sur.Block, Server: sur.Listens, Resolver: sur.Resolver,
+	findings := doctor.Examine(ctx, doctor.Subject{Root: t.Root, Unusable: unusable, Command: o.again, Spec: t.Spec, World: sur.World, Block: sur.Block, Server: sur.Listens, Resolver: sur.Resolver,
 		Probe: sur.Probe, Authoritatives: sur.NameServers, Try: sur.Try})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

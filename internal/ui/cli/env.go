@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/discovery"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 )
 
@@ -36,17 +37,17 @@ func (o *envOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("find the cluster", err)
 	}
-	act := fmt.Sprintf("print the environment for cluster %s", t.spec.Cluster)
+	act := fmt.Sprintf("print the environment for cluster %s", t.Spec.Cluster)
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err != nil {
 		return cannot(act, err)
 	}
-	found, err := discovery.Lookup(ctx, t.spec.Domain, lookupOptions(t.spec, sur.Resolver)...)
+	found, err := operate.Discover(ctx, t.Spec, sur)
 	if err != nil {
 		return cannot(act, err, o.again("status"), o.again("up"))
 	}
 	v := render.Variables{Variables: environment(found.URLs(), t)}
-	if t.spec.Hosts.Local != nil {
+	if t.Spec.Hosts.Local != nil {
 		// The names of local hosts are known to no resolver but the cluster's.
 		v.Note = []string{"addresses instead of names, which your resolver does not know; the certificates are valid for both"}
 		v.Variables = environment(byAddress(found), t)

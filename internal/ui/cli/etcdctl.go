@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/discovery"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
@@ -45,12 +46,12 @@ func (o *etcdctlOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("find the cluster", err)
 	}
-	act := fmt.Sprintf("run etcdctl on cluster %s", t.spec.Cluster)
+	act := fmt.Sprintf("run etcdctl on cluster %s", t.Spec.Cluster)
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err != nil {
 		return cannot(act, err)
 	}
-	found, err := discovery.Lookup(ctx, t.spec.Domain, lookupOptions(t.spec, sur.Resolver)...)
+	found, err := operate.Discover(ctx, t.Spec, sur)
 	if err != nil {
 		return cannot(act, err, o.again("status"), o.again("up"))
 	}
@@ -81,10 +82,10 @@ func overridden(variable string, args []string) bool {
 
 // environment is what etcdctl needs to reach a cluster. An empty value is a
 // variable that must not be set.
-func environment(urls []string, t target) []render.Variable {
+func environment(urls []string, t operate.Target) []render.Variable {
 	var files home.OperatorFiles
-	if t.spec.TLS {
-		files = t.home.OperatorFiles()
+	if t.Spec.TLS {
+		files = t.Home.OperatorFiles()
 	}
 	return []render.Variable{
 		{Name: "ETCDCTL_ENDPOINTS", Value: strings.Join(urls, ",")},

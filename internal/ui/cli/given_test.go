@@ -46,7 +46,7 @@ func fifo(t *testing.T, text string) string {
 func TestSpecThatIsNoRegularFile(t *testing.T) {
 	find := func(ctx context.Context, g *globals) (string, error) {
 		found, err := g.find(ctx, &System{Streams: Streams{Env: os.Getenv}})
-		return string(found.spec.Cluster), err
+		return string(found.Spec.Cluster), err
 	}
 	g := &globals{flags: spec.Flags{File: fifo(t, "cluster: blue\ndomain: b.example\n")}, stateDir: t.TempDir()}
 	for range 2 { // up looks again under its lock

@@ -43,7 +43,7 @@ func (o *planOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("plan", err)
 	}
-	act := fmt.Sprintf("plan for cluster %s", t.spec.Cluster)
+	act := fmt.Sprintf("plan for cluster %s", t.Spec.Cluster)
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err != nil {
 		return cannot(act, err)
@@ -52,14 +52,14 @@ func (o *planOptions) run(ctx context.Context) error {
 	if o.destroy {
 		next = plan.Destroy
 	}
-	state := observe.Observe(ctx, t.spec, sur.World, observe.Steady)
+	state := observe.Observe(ctx, t.Spec, sur.World, observe.Steady)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := o.sameZone(ctx, o.system, t, state, o.command); err != nil {
-		return err
+	if err := o.operator(o.system, o.find).SameZone(ctx, t, state, false); err != nil {
+		return astray(err)
 	}
-	road := render.NewRoad(t.spec, plan.Road(next, t.spec, state), o.spelled(t))
+	road := render.NewRoad(t.Spec, plan.Road(next, t.Spec, state), o.spelled(t))
 	if err := o.printer(o.system).Show(road); err != nil {
 		return cannot(act, err)
 	}

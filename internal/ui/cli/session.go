@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,29 +8,37 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
 	"github.com/pleiad-etcd/pleiad/internal/world/trace"
 )
 
-// lock takes the lock of a cluster's home for a command, and says to stderr
-// for whom it waits. It waits as long as --timeout says.
-func (g *globals) lock(ctx context.Context, s *System, h *home.Home, command string) (*home.Lock, error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(g.timeout, patienceHere))
-	defer cancel()
-	return h.LockWait(ctx, command, func(who home.Holder) {
-		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", foreign.Text(who.String()), h.Cluster())
-	})
+// operator carries out the command that runs, and says to stderr for whom it
+// waits.
+func (g *globals) operator(s *System, find func(context.Context, *System) (operate.Target, error)) operate.Operator {
+	o := operate.New("pleiad "+g.command,
+		func(ctx context.Context) (operate.Target, error) { return find(ctx, s) },
+		func(ctx context.Context, t operate.Target) (real.World, error) { return g.surroundings(ctx, s, t) })
+	o.Timeout, o.Boundary = g.timeout, breakpoint(s)
+	o.Held = func(who home.Holder, t operate.Target) {
+		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", foreign.Text(who.String()), t.Spec.Cluster)
+	}
+	o.Stale = func() {
+		fmt.Fprintf(s.Err, "waiting: the resolver of this machine does not show the cluster as it is yet\n")
+	}
+	o.Progress = func() operate.Progress { return g.printer(s).Progress() }
+	return o
 }
 
 // surroundings are those of a target, traced to stderr with -v. A cluster
 // without a home gets one that holds nothing.
-func (g *globals) surroundings(ctx context.Context, s *System, t target) (real.World, error) {
-	h := t.home
+func (g *globals) surroundings(ctx context.Context, s *System, t operate.Target) (real.World, error) {
+	h := t.Home
 	if h == nil {
 		var err error
-		if h, err = home.Absent(t.root, t.spec.Cluster, t.spec.Domain); err != nil {
+		if h, err = home.Absent(t.Root, t.Spec.Cluster, t.Spec.Domain); err != nil {
 			return real.World{}, err
 		}
 	}
@@ -45,14 +52,14 @@ func (g *globals) surroundings(ctx context.Context, s *System, t target) (real.W
 			say(trace.Call{Whom: whom, What: what, Took: took, Answer: "ok", Err: err}.String())
 		}
 	}
-	sur, err := s.Open(ctx, t.spec, h, calls)
+	sur, err := s.Open(ctx, t.Spec, h, calls)
 	if err == nil && sur.Close != nil {
 		g.opened = append(g.opened, sur.Close)
 	}
 	if err != nil || say == nil {
 		return sur, err
 	}
-	sur.World = trace.World(sur.World, provider(t.spec), func(c trace.Call) { say(c.String()) })
+	sur.World = trace.World(sur.World, provider(t.Spec), func(c trace.Call) { say(c.String()) })
 	return sur, nil
 }
 

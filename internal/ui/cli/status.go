@@ -45,13 +45,13 @@ func (o *statusOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("find the cluster", err)
 	}
-	act := fmt.Sprintf("tell the status of cluster %s", t.spec.Cluster)
+	act := fmt.Sprintf("tell the status of cluster %s", t.Spec.Cluster)
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err != nil {
 		return cannot(act, err)
 	}
 	for {
-		state := observe.Observe(ctx, t.spec, sur.World, observe.Glance)
+		state := observe.Observe(ctx, t.Spec, sur.World, observe.Glance)
 		if ctx.Err() != nil {
 			return o.end(ctx)
 		}
@@ -59,7 +59,7 @@ func (o *statusOptions) run(ctx context.Context) error {
 		if o.watch && p.Screen.Size != nil && p.Format == render.Text {
 			fmt.Fprint(o.system.raw.out, "\x1b[H\x1b[2J") // top of a cleared screen (ECMA-48: CUP, ED)
 		}
-		if err := p.Show(render.NewStatus(t.spec, state, o.again)); err != nil {
+		if err := p.Show(render.NewStatus(t.Spec, state, o.again)); err != nil {
 			return cannot(act, err)
 		}
 		if !o.watch {

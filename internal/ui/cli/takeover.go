@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
@@ -57,8 +58,8 @@ func (o *takeOverOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot("take over the cluster", err)
 	}
-	act := fmt.Sprintf("take over cluster %s", t.spec.Cluster)
-	lock, err := o.lock(ctx, o.system, t.home, "pleiad take-over")
+	act := fmt.Sprintf("take over cluster %s", t.Spec.Cluster)
+	lock, err := o.operator(o.system, o.known).Lock(ctx, t, t.Home)
 	if err != nil {
 		return cannot(act, err)
 	}
@@ -70,13 +71,13 @@ func (o *takeOverOptions) run(ctx context.Context) error {
 	return cannot(act, errors.Join(err, lock.Release()))
 }
 
-func (o *takeOverOptions) takeOver(ctx context.Context, t target) error {
+func (o *takeOverOptions) takeOver(ctx context.Context, t operate.Target) error {
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err != nil {
 		return err
 	}
 	if !copies(ctx, t, sur) {
-		_, err := fmt.Fprintf(o.system.Out, "%s is not a copy: it acts for cluster %s already\n", t.home.Dir(), t.spec.Cluster)
+		_, err := fmt.Fprintf(o.system.Out, "%s is not a copy: it acts for cluster %s already\n", t.Home.Dir(), t.Spec.Cluster)
 		return err
 	}
 	original, release, err := o.original(ctx, t)
@@ -97,20 +98,20 @@ func (o *takeOverOptions) takeOver(ctx context.Context, t target) error {
 			return err
 		}
 	}
-	if t.home.Copied() != "" { // last: until then it is a copy, and this can be done again
-		if err := t.home.TakeOver(original); err != nil {
+	if t.Home.Copied() != "" { // last: until then it is a copy, and this can be done again
+		if err := t.Home.TakeOver(original); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(o.system.Out, "%s acts for cluster %s; see what is to be done: %s\n", t.home.Dir(), t.spec.Cluster, o.again("plan"))
+	_, err = fmt.Fprintf(o.system.Out, "%s acts for cluster %s; see what is to be done: %s\n", t.Home.Dir(), t.Spec.Cluster, o.again("plan"))
 	return err
 }
 
 // copies says whether there is anything to take over: the state directory, or a
 // folder in it that was put there by itself.
-func copies(ctx context.Context, t target, sur real.World) bool {
-	if t.home.Copied() != "" || sur.TakeOver == nil {
-		return t.home.Copied() != ""
+func copies(ctx context.Context, t operate.Target, sur real.World) bool {
+	if t.Home.Copied() != "" || sur.TakeOver == nil {
+		return t.Home.Copied() != ""
 	}
 	list, err := sur.World.Hosts.List(ctx)
 	if err != nil || slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Copy != "" }) {
@@ -125,23 +126,23 @@ func copies(ctx context.Context, t target, sur real.World) bool {
 
 // original is the home that becomes the copy, locked, if there is one; nil
 // otherwise.
-func (o *takeOverOptions) original(ctx context.Context, t target) (*home.Home, func(), error) {
-	there, err := t.home.Original()
+func (o *takeOverOptions) original(ctx context.Context, t operate.Target) (*home.Home, func(), error) {
+	there, err := t.Home.Original()
 	if err != nil || there == nil {
 		return nil, func() {}, err
 	}
 	if err := withoutMembers(t, there); err != nil {
 		return nil, nil, err
 	}
-	lock, err := o.lock(ctx, o.system, there, "pleiad take-over")
+	lock, err := o.operator(o.system, o.known).Lock(ctx, t, there)
 	if err != nil {
 		return nil, nil, err
 	}
 	// It was opened before the lock was held: another copy may have taken over
 	// meanwhile, and then both would act.
-	now, err := t.home.Original()
+	now, err := t.Home.Original()
 	if err == nil && (now == nil || now.Dir() != there.Dir() || now.Copied() != there.Copied()) {
-		err = &failure{act: fmt.Sprintf("take over cluster %s", t.spec.Cluster), exit: Refused,
+		err = &failure{act: fmt.Sprintf("take over cluster %s", t.Spec.Cluster), exit: Refused,
 			err:   fmt.Errorf("%s was changed by another take-over in the meantime", there.Dir()),
 			hints: []string{"if this state directory is still the one to use: " + o.again("take-over")}}
 	}
@@ -153,16 +154,16 @@ func (o *takeOverOptions) original(ctx context.Context, t target) (*home.Home, f
 
 // withoutMembers refuses to make a copy of the home that acts while it has
 // members on this machine: their data is in it, and nowhere else.
-func withoutMembers(t target, there *home.Home) error {
+func withoutMembers(t operate.Target, there *home.Home) error {
 	if there.Copied() != "" {
 		return nil
 	}
 	if entries, err := os.ReadDir(filepath.Join(there.Dir(), "hosts")); err == nil && len(entries) > 0 {
-		return &failure{act: fmt.Sprintf("take over cluster %s", t.spec.Cluster), exit: Refused,
+		return &failure{act: fmt.Sprintf("take over cluster %s", t.Spec.Cluster), exit: Refused,
 			err: fmt.Errorf("its members are in %s, with what they have written since the copy was made", there.Dir()),
 			hints: []string{
 				"work from there",
-				fmt.Sprintf("to move it within a file system, remove the copy, then: mv %s %s", shell.Quote(there.Dir()), shell.Quote(filepath.Dir(t.home.Dir())+"/")),
+				fmt.Sprintf("to move it within a file system, remove the copy, then: mv %s %s", shell.Quote(there.Dir()), shell.Quote(filepath.Dir(t.Home.Dir())+"/")),
 			}}
 	}
 	return nil
@@ -186,18 +187,18 @@ func living(ctx context.Context, sur real.World) error {
 }
 
 // risks is what a person must know before a copy takes over.
-func risks(t target, original *home.Home) []string {
+func risks(t operate.Target, original *home.Home) []string {
 	var out []string
-	if t.home.Copied() != "" {
-		out = append(out, t.home.Copy())
+	if t.Home.Copied() != "" {
+		out = append(out, t.Home.Copy())
 	}
 	switch {
-	case t.spec.Hosts.Local != nil:
+	case t.Spec.Hosts.Local != nil:
 		out = append(out, "its members' data is that of the copy: what they wrote after it was made is lost, and if they",
 			"were running then, they may disagree about what was written")
 	case original != nil && original.Copied() == "":
 		out = append(out, original.Dir()+" becomes the copy")
-	case t.home.Copied() != "":
+	case t.Home.Copied() != "":
 		out = append(out, "go on only if the original is never used again: two of them could undo each other's work")
 	}
 	return out

@@ -9,11 +9,9 @@ import (
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
-	"github.com/pleiad-etcd/pleiad/internal/progress"
-	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
@@ -74,8 +72,8 @@ func TestFind(t *testing.T) {
 				}
 				return
 			}
-			s := found.spec
-			got := strings.Join([]string{string(s.Cluster), s.Domain, string(rune('0' + s.Members)), boolean(s.TLS), boolean(found.home != nil)}, " ")
+			s := found.Spec
+			got := strings.Join([]string{string(s.Cluster), s.Domain, string(rune('0' + s.Members)), boolean(s.TLS), boolean(found.Home != nil)}, " ")
 			if got != test.want || test.exit != OK {
 				t.Errorf("%s, want %s", got, test.want)
 			}
@@ -94,7 +92,7 @@ func TestFindMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
-	find := func() (target, error) {
+	find := func() (operate.Target, error) {
 		g := &globals{flags: spec.Flags{File: "pleiad.yaml"}, stateDir: root}
 		return g.find(t.Context(), &System{Streams: Streams{Env: os.Getenv}})
 	}
@@ -102,7 +100,7 @@ func TestFindMachines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ssh := found.spec.Hosts.SSH
+	ssh := found.Spec.Hosts.SSH
 	got := []string{ssh.IdentityFile, ssh.KnownHosts, ssh.Binaries["arm64"]}
 	for i, want := range []string{filepath.Join(dir, "id"), "~/known", filepath.Join(dir, "p")} {
 		if got[i] != want {
@@ -139,13 +137,12 @@ func TestKnownSaysWhatThereIs(t *testing.T) {
 }
 
 func TestEndangered(t *testing.T) {
-	step := converge.Describe
 	host := cluster.Host{Name: "etcd-a"}
-	road := render.Road{Batches: []render.Batch{
-		{Steps: []progress.Step{step(plan.LaunchHost{Member: "etcd-b"}), step(plan.StopMember{Host: host})}},
-		{Steps: []progress.Step{step(plan.TerminateHost{Host: host})}},
+	q := operate.Question{Road: []plan.Plan{
+		{Steps: []plan.Step{plan.LaunchHost{Member: "etcd-b"}, plan.StopMember{Host: host}}},
+		{Steps: []plan.Step{plan.TerminateHost{Host: host}}},
 	}}
-	if got := endangered(road); len(got) != 1 || !strings.HasPrefix(got[0], "terminate host etcd-a") {
+	if got := endangered(q); len(got) != 1 || !strings.HasPrefix(got[0], "terminate host etcd-a") {
 		t.Errorf("%q, want etcd-a alone", got)
 	}
 }
@@ -174,11 +171,11 @@ func TestEtcdctlEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure := environment([]string{"https://a:1", "https://b:1"}, target{home: h, spec: cluster.Spec{TLS: true}})
+	secure := environment([]string{"https://a:1", "https://b:1"}, operate.Target{Home: h, Spec: cluster.Spec{TLS: true}})
 	if secure[0].Value != "https://a:1,https://b:1" || !strings.HasSuffix(secure[3].Value, ".key") {
 		t.Errorf("with TLS: %v", secure)
 	}
-	for _, v := range environment([]string{"http://a:1"}, target{home: h})[1:] {
+	for _, v := range environment([]string{"http://a:1"}, operate.Target{Home: h})[1:] {
 		if v.Value != "" {
 			t.Errorf("without TLS %s is %s; it must be unset", v.Name, v.Value)
 		}

@@ -4,9 +4,9 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 )
 
 // Outcome is how up or destroy ended.
@@ -74,9 +74,10 @@ func NewOutcome(command string, spec cluster.Spec) Outcome {
 		Refusals: []plan.Refusal{}, Differences: []verify.Difference{}}
 }
 
-// Take adds how the loop ended. command is that of [NewRoad].
-func (o *Outcome) Take(c converge.Outcome, command func(string) string) {
-	o.Steps, o.Reached = c.Steps, c.Reached()
-	o.Refusals = append(o.Refusals, spelled(c.Refusals, command)...)
-	o.Differences = append(o.Differences, c.Differences...)
+// Take adds how the operation ended. command is that of [NewRoad].
+func (o *Outcome) Take(r operate.Result, command func(string) string) {
+	o.Steps, o.Reached = r.Steps, r.Reached()
+	o.Refusals = append(o.Refusals, spelled(r.Refusals, command)...)
+	o.Differences = append(o.Differences, r.Differences...)
+	o.Health = (*Health)(r.Health)
 }

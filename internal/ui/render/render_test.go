@@ -18,6 +18,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the golden files; commit only a difference you can explain")
@@ -86,12 +87,12 @@ func TestValues(t *testing.T) {
 	for name, v := range map[string]Value{
 		"fault": Fault{Error: "cannot destroy dev: there is no such cluster", Hints: []string{"see what there is: pleiad status"}, Exit: 6, Name: "no-cluster"},
 		"outcome-up": Outcome{Command: "up", Cluster: "dev", Domain: "dev.test", Members: 3, Reached: true, Steps: 15, Took: 712 * time.Millisecond,
-			Health: &Health{Domain: "dev.test", Verdict: Healthy, Members: []MemberHealth{{ID: "8211f1d0f64f3269", Name: "etcd-a", URL: "https://etcd-a.dev.test:2379", Healthy: true}}},
+			Health: &Health{Domain: "dev.test", Verdict: operate.Healthy, Members: []operate.MemberHealth{{ID: "8211f1d0f64f3269", Name: "etcd-a", URL: "https://etcd-a.dev.test:2379", Healthy: true}}},
 			Next:   []string{"pleiad etcdctl -- put greeting hello"}},
 		"outcome-same":    Outcome{Command: "up", Cluster: "dev", Domain: "dev.test", Members: 1, Reached: true, Took: 51 * time.Millisecond},
 		"outcome-refused": Outcome{Command: "up", Cluster: "dev", Domain: "dev.test", Members: 3, Refusals: []plan.Refusal{refusal}, Differences: []verify.Difference{{Where: "etcd-a", What: "not running"}}},
 		"outcome-destroy": Outcome{Command: "destroy", Cluster: "dev", Domain: "dev.test", Members: 3, Reached: true, Steps: 9, Took: 61 * time.Second},
-		"health": Health{Domain: "dev.test", Verdict: Degraded, Problems: []string{"member 3 (etcd-c) is not in the client records"}, Members: []MemberHealth{
+		"health": Health{Domain: "dev.test", Verdict: operate.Degraded, Problems: []string{"member 3 (etcd-c) is not in the client records"}, Members: []operate.MemberHealth{
 			{ID: "8211f1d0f64f3269", Name: "etcd-a", URL: "https://etcd-a.dev.test:2379", Healthy: true},
 			{Name: "etcd-b", URL: "https://etcd-b.dev.test:2379", Detail: "no answer from https://etcd-b.dev.test:2379: connection refused"}}},
 		"endpoints": Endpoints{Domain: "dev.test", Service: "_etcd-client-ssl._tcp.dev.test.", Endpoints: []Endpoint{

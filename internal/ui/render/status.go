@@ -118,7 +118,7 @@ func hostStatus(spec cluster.Spec, r cluster.Seen[cluster.Records], h cluster.Ho
 	case !h.View.Known():
 		out.Health, out.Detail = "unhealthy", h.View.Unknown
 	case !v.Healthy():
-		out.Health, out.Detail = "unhealthy", Complaint(v)
+		out.Health, out.Detail = "unhealthy", v.Complaint()
 	default:
 		out.Health = "healthy"
 	}
@@ -143,21 +143,6 @@ func role(v cluster.View) string {
 		return "leader"
 	}
 	return "voter"
-}
-
-// Complaint says why a member that answered is not healthy.
-func Complaint(v cluster.View) string {
-	var why []string
-	if v.Leader == 0 {
-		why = append(why, "knows no leader")
-	}
-	if v.Stalled != "" {
-		why = append(why, "serves no linearizable read: "+v.Stalled)
-	}
-	for _, e := range append(slices.Clone(v.Errors), v.Alarms...) {
-		why = append(why, "reports "+e)
-	}
-	return strings.Join(why, "; ")
 }
 
 // published says which records name a member.

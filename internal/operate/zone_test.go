@@ -1,13 +1,11 @@
-package cli
+package operate
 
 import (
 	"context"
 	"errors"
-	"os"
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
@@ -41,14 +39,14 @@ func TestSameZoneAsksTheFormerServer(t *testing.T) {
 	if h, err = home.Open(root, "blue"); err != nil {
 		t.Fatal(err)
 	}
-	was, err := stored(h)
+	was, err := Stored(h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := target{root: root, home: h, stored: was, spec: *was}
+	now := Target{Root: root, Home: h, Stored: was, Spec: *was}
 	other := *was.DNS.RFC2136
 	other.Server = "192.0.2.2:53"
-	now.spec.DNS.RFC2136 = &other
+	now.Spec.DNS.RFC2136 = &other
 	marker := cluster.Records{Sets: []cluster.RecordSet{{Key: cluster.Key{Name: was.MarkerName(), Type: cluster.TXT}, Values: []string{"x"}}}}
 	empty := cluster.Known([]cluster.Host(nil))
 	for name, c := range map[string]struct {
@@ -61,15 +59,16 @@ func TestSameZoneAsksTheFormerServer(t *testing.T) {
 		"not reachable":         {former: zoneDNS{err: errors.New("timeout")}, hosts: empty, refused: true},
 		"hosts cannot be asked": {hosts: cluster.Unknown[[]cluster.Host]("timeout"), refused: true},
 	} {
-		system := &System{Streams: Streams{Env: os.Getenv, Err: os.Stderr}, Open: func(_ context.Context, s cluster.Spec, _ *home.Home, _ real.Trace) (real.World, error) {
-			if server(s) != server(*was) {
-				t.Errorf("%s: asked %s", name, server(s))
+		o := New("test", nil, func(_ context.Context, asked Target) (real.World, error) {
+			if server(asked.Spec) != server(*was) {
+				t.Errorf("%s: asked %s", name, server(asked.Spec))
 			}
 			return real.World{World: world.World{DNS: c.former}}, nil
-		}}
+		})
 		state := cluster.State{Records: cluster.Known(cluster.Records{}), Hosts: c.hosts}
-		err := (&globals{flags: spec.Flags{}}).sameZone(t.Context(), system, now, state, "up")
-		if (err != nil) != c.refused {
+		err := o.SameZone(t.Context(), now, state, false)
+		var astray *AstrayError
+		if errors.As(err, &astray) != c.refused || (err != nil) != c.refused {
 			t.Errorf("%s: %v, want refused %v", name, err, c.refused)
 		}
 	}

@@ -1,14 +1,12 @@
-package cli
+package operate
 
 import (
 	"errors"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
-	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
@@ -42,22 +40,22 @@ func TestSettle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			was, err := stored(h)
+			was, err := Stored(h)
 			if err != nil {
 				t.Fatal(err)
 			}
-			now := target{home: h, stored: was, spec: *was}
-			now.spec.Members = 5
-			kept := keeps(now, render.NewRoad(cluster.Spec{}, c.road, nil))
+			now := Target{Home: h, Stored: was, Spec: *was}
+			now.Spec.Members = 5
+			kept := keeps(now, c.road)
 			if kept {
-				if err := h.SaveSpec(spec.Encode(now.spec)); err != nil {
+				if err := h.SaveSpec(spec.Encode(now.Spec)); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if err := settle(now, kept, c.result, c.err); err != nil {
 				t.Fatal(err)
 			}
-			if got, err := stored(h); err != nil || got.Members != c.want {
+			if got, err := Stored(h); err != nil || got.Members != c.want {
 				t.Errorf("stored: %+v, %v, want %d members", got, err, c.want)
 			}
 		})

@@ -1,0 +1,177 @@
+package operate
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/discovery"
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
+)
+
+// Verdict is the health of a whole cluster.
+type Verdict string
+
+// The verdicts. Healthy: every member serves. Degraded: a quorum serves, but
+// not every member does. Unhealthy: there is no quorum, or it is not one
+// cluster.
+const (
+	Healthy   Verdict = "healthy"
+	Degraded  Verdict = "degraded"
+	Unhealthy Verdict = "unhealthy"
+)
+
+// Health is a cluster as a client finds it through DNS.
+type Health struct {
+	Domain  string         `json:"domain"`
+	Verdict Verdict        `json:"verdict"`
+	Members []MemberHealth `json:"members"`
+	// Problems are what is wrong with the cluster as a whole.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// MemberHealth is one member as a client finds it.
+type MemberHealth struct {
+	// ID is empty where nobody could say it.
+	ID   string             `json:"id,omitempty"`
+	Name cluster.MemberName `json:"name"`
+	// URL is the endpoint that the client records name, empty if they do not
+	// name this member.
+	URL     string `json:"url,omitempty"`
+	Healthy bool   `json:"healthy"`
+	// Detail is why it is not healthy.
+	Detail string `json:"detail,omitempty"`
+}
+
+// askMember bounds the question to one member.
+const askMember = 3 * time.Second
+
+// Look finds a cluster through its client records and asks every member
+// they name. The error says that it could not be found.
+func Look(ctx context.Context, spec cluster.Spec, w real.World) (Health, error) {
+	found, err := Discover(ctx, spec, w)
+	if err != nil {
+		return Health{}, err
+	}
+	answers := make([]answer, len(found.Endpoints))
+	var all sync.WaitGroup
+	for i, e := range found.Endpoints {
+		all.Go(func() { answers[i] = ask(ctx, spec, w, e) })
+	}
+	all.Wait()
+	return judge(spec.Domain, answers), nil
+}
+
+// Discover finds a cluster in DNS as its clients do.
+func Discover(ctx context.Context, spec cluster.Spec, w real.World) (discovery.Cluster, error) {
+	scheme := discovery.PlainOnly()
+	if spec.TLS {
+		scheme = discovery.TLSOnly()
+	}
+	opts := []discovery.Option{scheme, discovery.WithAddresses(), discovery.WithServiceName(spec.DiscoveryName)}
+	if w.Resolver != "" {
+		opts = append(opts, discovery.WithResolver(discovery.NameServer(w.Resolver)))
+	}
+	return discovery.Lookup(ctx, spec.Domain, opts...)
+}
+
+// answer is what one endpoint said, or why it said nothing.
+type answer struct {
+	name cluster.MemberName
+	url  string
+	view cluster.View
+	err  error
+}
+
+func ask(ctx context.Context, spec cluster.Spec, w real.World, e discovery.Endpoint) answer {
+	a := answer{url: e.URL(), name: cluster.MemberName(e.Host)}
+	if name, ok := spec.MemberOf(e.Host + "."); ok {
+		a.name = name
+	}
+	if e.AddrErr != nil {
+		a.err = e.AddrErr
+		return a
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, askMember, fmt.Errorf("no answer within %s", askMember))
+	defer cancel()
+	for _, addr := range e.Addrs {
+		if a.view, a.err = w.World.Etcd.View(ctx, endpointHost(a.name, addr, e.Port)); a.err == nil {
+			return a
+		}
+	}
+	return a
+}
+
+// endpointHost is a member's host as far as a client knows it.
+func endpointHost(name cluster.MemberName, addr netip.Addr, port uint16) cluster.Host {
+	return cluster.Host{Name: name, Address: addr, Ports: cluster.Ports{Client: port}}
+}
+
+// judge makes a verdict of all answers: purely what a client can know.
+func judge(domain string, answers []answer) Health {
+	h := Health{Domain: domain, Members: []MemberHealth{}}
+	members, clusters := listed(answers)
+	healthy := 0
+	for _, a := range answers {
+		m := MemberHealth{Name: a.name, URL: a.url}
+		switch {
+		case a.err != nil:
+			m.Detail = fmt.Sprintf("no healthy result from %s: %v", a.url, a.err)
+			if i := slices.IndexFunc(members, func(l cluster.Member) bool { return l.Name == a.name }); i >= 0 {
+				m.ID = members[i].ID.String()
+			}
+		case !a.view.Healthy():
+			m.ID, m.Detail = a.view.ID.String(), a.view.Complaint()
+		default:
+			m.ID, m.Healthy = a.view.ID.String(), true
+			if !a.view.Learner {
+				healthy++
+			}
+		}
+		h.Members = append(h.Members, m)
+	}
+	voters := 0
+	for _, l := range members {
+		if !l.Learner {
+			voters++
+		}
+		if !l.Learner && !slices.ContainsFunc(answers, func(a answer) bool { return a.name == l.Name || a.err == nil && a.view.ID == l.ID }) {
+			h.Problems = append(h.Problems, fmt.Sprintf("member %s (%s) is a voter, but the client records do not name it", l.ID, l.Name))
+		}
+	}
+	if len(clusters) > 1 {
+		h.Problems = append(h.Problems, "the members are not one cluster, but "+strings.Join(clusters, ", "))
+	}
+	switch all := healthy == len(answers) && len(h.Problems) == 0; {
+	case len(clusters) > 1 || healthy < cluster.Quorum(max(voters, len(answers))):
+		h.Verdict = Unhealthy
+	case all:
+		h.Verdict = Healthy
+	default:
+		h.Verdict = Degraded
+	}
+	return h
+}
+
+// listed is the member list of the member that has applied most, and the
+// distinct clusters that were met.
+func listed(answers []answer) (members []cluster.Member, clusters []string) {
+	applied := uint64(0)
+	for _, a := range answers {
+		if a.err != nil {
+			continue
+		}
+		if members == nil || a.view.Applied > applied {
+			members, applied = a.view.Members, a.view.Applied
+		}
+		if id := a.view.Cluster.String(); !slices.Contains(clusters, id) {
+			clusters = append(clusters, id)
+		}
+	}
+	return members, clusters
+}
