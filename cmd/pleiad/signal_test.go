@@ -42,7 +42,7 @@ func TestOneSignalEndsTheReading(t *testing.T) {
 		late.Stop()
 		writer.Close()
 		var exit *exec.ExitError
-		if want := "pleiad: interrupted while reading " + path + ": its end has not come\n"; !errors.As(err, &exit) || exit.ExitCode() != 130 || said.String() != want {
+		if want := "pleiad: interrupted while reading " + path + ": it has not ended\n"; !errors.As(err, &exit) || exit.ExitCode() != 130 || said.String() != want {
 			t.Errorf("%s: %v, %q; want exit 130 and %q", command[0], err, &said, want)
 		}
 	}

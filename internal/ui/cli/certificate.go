@@ -41,15 +41,15 @@ func newCertificate(s *System, g *globals, run func(context.Context, *certificat
 		Long: `certificate issues a certificate with which an application is a client of the
 cluster, and prints what to paste into the configuration of etcdctl, Patroni and
 Prometheus. It writes NAME.key, NAME.crt and ca.crt and replaces no file; with
---renew it issues anew for the key in NAME.key and replaces NAME.crt.
+--renew it replaces NAME.crt by a new one for the key in NAME.key.
 
 NAME is the certificate's common name: with etcd's authentication turned on, the
 application is the user of that name. Without authentication each certificate can
 read and write every key. With --no-user the certificate names no user: for
 programs that log in with a password through etcd's JSON API, as Patroni does.
 
-pleiad keeps no list of these certificates, does not renew them and cannot take
-them back before they end. See docs/certificates.md.`,
+pleiad keeps no list of these certificates, does not renew them and cannot
+revoke them. See docs/certificates.md.`,
 		Example: "  pleiad certificate patroni --no-user --to /etc/patroni/etcd\n  pleiad certificate prometheus --days 365\n  pleiad certificate prometheus --renew",
 		Args:    exactly(1, "one argument, the name of the application"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -111,7 +111,7 @@ func (o *certificateOptions) obstructed(act string, obstacle *handout.Obstacle) 
 	elsewhere := "write to another folder: --to FOLDER"
 	switch obstacle.Remedy {
 	case handout.Renew:
-		f.hints = append(f.hints, "issue anew for the key that is there: "+o.again("certificate "+o.request.Name+" --renew"+o.rest()))
+		f.hints = append(f.hints, "issue a new one for that key: "+o.again("certificate "+o.request.Name+" --renew"+o.rest()))
 	case handout.First:
 		f.exit = Failed
 		f.hints = append(f.hints, "issue the first one: "+o.again("certificate "+o.request.Name+o.rest()))

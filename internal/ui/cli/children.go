@@ -17,7 +17,7 @@ func newMember(s *System) *cobra.Command {
 	var parent int
 	cmd := &cobra.Command{
 		Use:    "member",
-		Short:  "Be the member of a host: check, wait at the gate, then etcd",
+		Short:  "Run the member of a host: check, wait at the gate, then run etcd",
 		Hidden: true,
 		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,7 +59,7 @@ func newNameServer(s *System) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:    "dns-server",
-		Short:  "Be the name server of a cluster",
+		Short:  "Run the name server of a cluster",
 		Hidden: true,
 		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

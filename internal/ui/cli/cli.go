@@ -88,7 +88,7 @@ func run(ctx context.Context, s *System, args []string) Exit {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if closing := g.close(); err == nil && closing != nil {
-		err = cannot("end the connections to machines", closing)
+		err = cannot("close the connections to machines", closing)
 	}
 	if err == nil {
 		return OK
@@ -121,7 +121,7 @@ func (q quietExit) Error() string { return "exit " + Exit(q).String() }
 func newRoot(s *System, g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use:                        "pleiad",
-		Short:                      "Set up etcd clusters that are found through DNS SRV records, and keep them right",
+		Short:                      "Set up and maintain etcd clusters that are found through DNS SRV records",
 		Long:                       "pleiad sets up etcd clusters that are found through DNS SRV records, and keeps\nthem right. Without a spec file it makes a cluster on this machine:\n\n  pleiad up",
 		SilenceErrors:              true,
 		SuggestionsMinimumDistance: 2,

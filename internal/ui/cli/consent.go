@@ -21,9 +21,9 @@ func consent(ctx context.Context, s *System, g *globals, command string, endange
 	if !s.Interactive || g.format() == render.JSON {
 		why := "it destroys hosts or data"
 		if command == "take-over" {
-			why = "it is safe only if the original is not used any more"
+			why = "it is safe only if the original is no longer used"
 		}
-		return &failure{act: act, err: errors.New(why + ", and there is nobody to ask"), exit: Usage, hints: []string{"consent to it: " + g.again(command) + " --yes"}}
+		return &failure{act: act, err: errors.New(why + ", and there is no terminal to ask on"), exit: Usage, hints: []string{"confirm it: " + g.again(command) + " --yes"}}
 	}
 	for _, e := range endangered {
 		fmt.Fprintln(s.Err, foreign.Text(e))
@@ -47,6 +47,6 @@ func consent(ctx context.Context, s *System, g *globals, command string, endange
 		if a == "yes" {
 			return nil
 		}
-		return &failure{act: act, err: errors.New("you did not say yes; nothing was done"), exit: Usage}
+		return &failure{act: act, err: errors.New("not confirmed; nothing was done"), exit: Usage}
 	}
 }

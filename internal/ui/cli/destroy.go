@@ -30,11 +30,11 @@ func newDestroy(s *System, g *globals, run func(context.Context, *destroyOptions
 	cmd := &cobra.Command{
 		Use:   "destroy",
 		Short: "Take down the cluster with all its data, records and keys",
-		Long: `destroy takes down everything of a cluster that is ours: members, hosts with
-their data, records, the name server, keys. It says what goes and asks first.
-What is not ours stays and is listed. A destroy that was interrupted is finished
-by running it again. With --keep-data each member's data stays on its host, in a
-place where no cluster looks for it.`,
+		Long: `destroy removes everything that pleiad made for a cluster: members, hosts with
+their data, records, the name server, keys. It lists what it removes and asks
+first. What pleiad did not make stays and is listed. To finish an interrupted
+destroy, run it again. With --keep-data each member's data stays on its host, in
+a folder that no cluster uses.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}

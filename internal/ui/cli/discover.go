@@ -31,7 +31,7 @@ func newDiscover(s *System, g *globals, run func(context.Context, *discoverOptio
 	cmd := &cobra.Command{
 		Use:   "discover DOMAIN",
 		Short: "Print the endpoints of any etcd cluster, from its SRV records",
-		Long: `discover prints the client URLs of the etcd cluster of a domain, one a line, as
+		Long: `discover prints the client URLs of the etcd cluster of a domain, one per line, as
 its SRV records say. The cluster need not be one of pleiad's. The system's
 resolver is asked, unless --resolver says otherwise or the domain is that of a
 cluster on this machine, whose own name server then answers.`,
@@ -44,7 +44,7 @@ cluster on this machine, whose own name server then answers.`,
 	}
 	cmd.Flags().StringVar(&o.name, "name", "", "which of several clusters on the domain: etcd's --discovery-srv-name")
 	cmd.Flags().StringVar(&o.resolver, "resolver", "", "name server to ask, host or host:port")
-	cmd.Flags().BoolVar(&o.peers, "peers", false, "print where members speak to each other instead")
+	cmd.Flags().BoolVar(&o.peers, "peers", false, "print the peer URLs instead")
 	return cmd
 }
 

@@ -23,13 +23,13 @@ func newDoctor(s *System, g *globals, run func(context.Context, *doctorOptions) 
 	}
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look whether a cluster can live here: machines, disks, ports, clocks, name servers",
-		Long: `doctor looks at what a cluster needs before there is one, or while there is: the
+		Short: "Check whether a cluster can run here: machines, disks, ports, clocks, name servers",
+		Long: `doctor checks what a cluster needs, before it exists and while it runs: the
 state directory, the disk's space and speed, addresses, the clock, limits, the
-name servers, and what the key may change. On machines over SSH it looks from
-there: system, clock, ports, disk, resolver; one without pleiad gets it for that
-moment, and a machine that is somebody else's is left alone. It changes nothing
-that lasts. It exits 1 if something would keep up from working; warnings exit 0.`,
+name servers, and what the key may change. On machines over SSH it also checks
+system, clock, ports, disk and resolver. A machine without pleiad gets it for as
+long as that takes; one in use by something else is left alone. doctor changes
+nothing that lasts. It exits 1 if up would fail; warnings exit 0.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}

@@ -37,19 +37,19 @@ type exit struct {
 
 func exits() []exit {
 	return []exit{
-		{OK, "ok", "what was asked for is done; for plan: nothing is to be done"},
+		{OK, "ok", "success; for plan: there is nothing to do"},
 		{Failed, "failed", "the command failed; for health: the cluster is not healthy"},
 		{Pending, "pending", "plan: changes are pending"},
-		{Usage, "usage", "the command line is wrong: a flag, an argument, or a question that nobody can answer"},
+		{Usage, "usage", "the command line is wrong, or it needs a confirmation that nobody can give"},
 		{BadSpec, "bad-spec", "the spec, from a file or from flags, is wrong or does not fit the cluster"},
-		{Refused, "refused", "a step is needed and was not taken, because a rule forbids it; see docs/planning.md"},
+		{Refused, "refused", "a step is needed, but a rule forbids it; see docs/planning.md"},
 		{NoCluster, "no-cluster", "there is no such cluster, or no such member"},
 		{Busy, "busy", "another command is at work on the cluster"},
 		{Denied, "denied", "the name server refused: credentials or rights"},
-		{Occupied, "occupied", "an address, a name or a place belongs to something else"},
+		{Occupied, "occupied", "an address, a name or a machine is in use by something else"},
 		{Unreachable, "unreachable", "the name server does not answer"},
 		{BadState, "bad-state", "the state directory cannot be used, or the disk is full"},
-		{Interrupted, "interrupted", "a signal ended it; up and destroy go on when they are run again"},
+		{Interrupted, "interrupted", "interrupted by a signal; run up or destroy again to continue"},
 	}
 }
 

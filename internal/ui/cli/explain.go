@@ -50,9 +50,9 @@ func explain(ctx context.Context, g *globals, err error) render.Fault {
 		text := "interrupted"
 		var file *fs.PathError
 		if errors.As(err, &file) && errors.Is(file, context.Canceled) { // a pipe, before anything was done
-			text += " while reading " + file.Path + ": its end has not come"
+			text += " while reading " + file.Path + ": it has not ended"
 		} else if g.command == "up" || g.command == "destroy" {
-			text += ": run " + g.again(g.command) + " again to go on"
+			text += ": run " + g.again(g.command) + " again to continue"
 		}
 		return faulted(text, Interrupted, nil)
 	}

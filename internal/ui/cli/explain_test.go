@@ -76,12 +76,12 @@ func TestExplainInterrupted(t *testing.T) {
 	cancel()
 	// Before the spec is stored, only what was typed says what was wanted.
 	typed := &globals{flags: spec.Flags{Cluster: ptr("c"), Domain: ptr("d.example"), Members: ptr(5), TLS: ptr("off")}, command: "up"}
-	if f := explain(ctx, typed, nil); f.Error != "interrupted: run pleiad up --cluster c --domain d.example --members 5 --tls off again to go on" {
+	if f := explain(ctx, typed, nil); f.Error != "interrupted: run pleiad up --cluster c --domain d.example --members 5 --tls off again to continue" {
 		t.Errorf("with flags: %q", f.Error)
 	}
 	for command, want := range map[string]string{
-		"up":      "interrupted: run pleiad up -f a.yaml again to go on",
-		"destroy": "interrupted: run pleiad destroy -f a.yaml again to go on",
+		"up":      "interrupted: run pleiad up -f a.yaml again to continue",
+		"destroy": "interrupted: run pleiad destroy -f a.yaml again to continue",
 		"status":  "interrupted",
 	} {
 		f := explain(ctx, &globals{flags: spec.Flags{File: "a.yaml"}, command: command}, cannot("x", errors.New("context canceled")))

@@ -114,7 +114,7 @@ func TestWrongFlags(t *testing.T) {
 		"up --members 3x":     "expected a number",
 		"up --nope":           "cannot run pleiad up: unknown flag: --nope",
 		"up --output xml":     "cannot run pleiad up: --output xml: expected text or json",
-		"up --timeout 0s":     "cannot run pleiad up: --timeout 0s: expected a time above 0, such as 1m",
+		"up --timeout 0s":     "cannot run pleiad up: --timeout 0s: expected a positive duration, such as 1m",
 		"up --timeout soon":   `"soon"`,
 		"discover":            "cannot run pleiad discover: it wants one argument, the domain",
 		"discover a.test b":   "it wants one argument",

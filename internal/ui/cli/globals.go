@@ -44,7 +44,7 @@ func (g *globals) register(root *cobra.Command, s *System) {
 	f.StringVar(&g.stateDir, "state-dir", "", "where clusters are kept (default $XDG_STATE_HOME/pleiad, else ~/.local/state/pleiad)")
 	f.StringVar(&g.output, "output", string(render.Text), "text or json")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "print every outside call to stderr")
-	f.DurationVar(&g.timeout, "timeout", 0, "how long to go on while nothing moves, and to wait for another pleiad (default 1m; machines elsewhere 3m)")
+	f.DurationVar(&g.timeout, "timeout", 0, "how long to go on without progress, and to wait for another pleiad (default 1m; machines elsewhere 3m)")
 	_ = root.RegisterFlagCompletionFunc("cluster", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return g.clusters(s), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -67,7 +67,7 @@ func (g *globals) check(cmd *cobra.Command) error {
 		g.output = string(render.Text)
 		return wrong("--output %s: expected text or json", output)
 	case g.timeout < 0 || g.timeout == 0 && cmd.Flags().Changed("timeout"):
-		return wrong("--timeout %s: expected a time above 0, such as 1m", g.timeout)
+		return wrong("--timeout %s: expected a positive duration, such as 1m", g.timeout)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func newHealth(s *System, g *globals, run func(context.Context, *healthOptions) 
 	}
 	return &cobra.Command{
 		Use:   "health",
-		Short: "Ask each member, found through DNS as any client would, whether it serves",
+		Short: "Check that each member serves, found through DNS as any client would",
 		Long: `health finds the cluster through its client SRV records alone, as any client
 would, and asks each member for a linearizable read. It exits 0 if the cluster
 is healthy, else 1.`,

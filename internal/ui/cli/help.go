@@ -12,7 +12,7 @@ import (
 // helpJSON documents --output json. A test compares it with what is printed.
 func helpJSON() *cobra.Command {
 	var b strings.Builder
-	fmt.Fprintf(&b, `With --output json each command prints, on stdout, one JSON object a line. Each
+	fmt.Fprintf(&b, `With --output json each command prints, on stdout, one JSON object per line. Each
 begins with "version" (%d) and "kind". Within a version, kinds and fields are
 added, never changed or removed: ignore those you do not know. Times are RFC
 3339, durations nanoseconds, sizes bytes. An error is one object of kind "error"

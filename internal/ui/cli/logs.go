@@ -28,7 +28,7 @@ func newLogs(s *System, g *globals, run func(context.Context, *logsOptions) erro
 		Use:   "logs MEMBER",
 		Short: "Print the log of a member",
 		Long: `logs prints the log of a member, oldest line first. The beginning of a member's
-name will do. With -f it goes on with what is added, until interrupted.`,
+name will do. With -f it follows the log until interrupted.`,
 		Args: exactly(1, "one argument, the member (see pleiad status)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.member = args[0]
@@ -43,7 +43,7 @@ name will do. With -f it goes on with what is added, until interrupted.`,
 	}
 	// Here -f is follow, as everywhere where there are logs.
 	cmd.Flags().StringVar(&g.flags.File, "file", "", "spec file; not together with flags that describe a cluster (see pleiad init)")
-	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is added")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "follow the log")
 	return cmd
 }
 
@@ -92,7 +92,7 @@ func choose(list []cluster.Host, name string) (cluster.Host, error) {
 	case 0:
 		return h, &failure{act: "find member " + name, err: errors.New("there is no such member"), exit: NoCluster, hints: []string{"there are: " + strings.Join(all, ", ")}}
 	}
-	return h, &failure{act: "find member " + name, err: errors.New("several are called so"), exit: Usage, hints: []string{"say which: " + strings.Join(found, ", ")}}
+	return h, &failure{act: "find member " + name, err: errors.New("several match"), exit: Usage, hints: []string{"say which: " + strings.Join(found, ", ")}}
 }
 
 // members are the names of all members, for completion; none if they cannot be

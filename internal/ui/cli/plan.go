@@ -25,10 +25,10 @@ func newPlan(s *System, g *globals, run func(context.Context, *planOptions) erro
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what up would do, step by step, and why",
-		Long: `plan shows the whole way from what is to what the spec says: each step with its
-reason, its rules and the quorum arithmetic, and what is refused. It changes
-nothing. It exits 0 if nothing is to be done, 2 if changes are pending, and 5 if
-there is nothing but refusals.
+		Long: `plan shows all steps from the current state to the spec: each with its reason,
+its rules and the quorum arithmetic, and what is refused. It changes nothing. It
+exits 0 if there is nothing to do, 2 if changes are pending, and 5 if every step
+is refused.
 
 Names and addresses of hosts that do not exist yet are examples.`,
 		Args: noArgs,

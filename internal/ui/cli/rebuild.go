@@ -32,7 +32,7 @@ func (o *takeOverOptions) rebuild(ctx context.Context) (bool, error) {
 	}
 	if err == nil && !o.yes {
 		err = consent(ctx, o.system, o.globals, o.command, []string{
-			"home.json is made again in " + t.Home.Dir(), "this is safe only if no other copy of this state directory is used"})
+			"home.json is recreated in " + t.Home.Dir(), "this is safe only if no other copy of this state directory is used"})
 	}
 	if err == nil {
 		err = t.Home.Rebuild(owner, home.SeatOf(t.Spec))
@@ -40,7 +40,7 @@ func (o *takeOverOptions) rebuild(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	_, err = fmt.Fprintf(o.system.Out, "%s acts for cluster %s again; see what is to be done: %s\n", t.Home.Dir(), t.Spec.Cluster, o.again("plan"))
+	_, err = fmt.Fprintf(o.system.Out, "%s acts for cluster %s again; see what to do next: %s\n", t.Home.Dir(), t.Spec.Cluster, o.again("plan"))
 	return true, err
 }
 
@@ -63,9 +63,9 @@ func (o *takeOverOptions) remains(ctx context.Context) (t operate.Target, err er
 	if o.flags.File == "" {
 		was, err := operate.Stored(left)
 		if err != nil || was == nil {
-			return t, &failure{act: "make home.json of cluster " + string(t.Spec.Cluster) + " again", exit: BadState,
+			return t, &failure{act: "recreate home.json of cluster " + string(t.Spec.Cluster) + " again", exit: BadState,
 				err:   errors.New("its spec is lost too"),
-				hints: []string{"say it again, with what the cluster had: " + o.again("take-over") + " -f pleiad.yaml", "a file to start from: pleiad init -f pleiad.yaml"}}
+				hints: []string{"give it again, with the values the cluster had: " + o.again("take-over") + " -f pleiad.yaml", "a file to start from: pleiad init -f pleiad.yaml"}}
 		}
 		t.Spec = *was
 	}
@@ -78,7 +78,7 @@ func (o *takeOverOptions) remains(ctx context.Context) (t operate.Target, err er
 // it. Where nothing is left of a cluster there is nobody to be mistaken for.
 func (o *takeOverOptions) owner(t operate.Target, s cluster.State) (cluster.Owner, error) {
 	refuse := func(format string, args ...any) error {
-		return &failure{act: "make home.json of cluster " + string(t.Spec.Cluster) + " again", err: fmt.Errorf(format, args...), exit: Refused,
+		return &failure{act: "recreate home.json of cluster " + string(t.Spec.Cluster) + " again", err: fmt.Errorf(format, args...), exit: Refused,
 			hints: []string{"work from the state directory that made the cluster, or restore home.json from a backup"}}
 	}
 	if !s.Records.Known() {

@@ -26,7 +26,7 @@ func (g *globals) operator(s *System, find func(context.Context, *System) (opera
 		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", foreign.Text(who.String()), t.Spec.Cluster)
 	}
 	o.Stale = func() {
-		fmt.Fprintf(s.Err, "waiting: the resolver of this machine does not show the cluster as it is yet\n")
+		fmt.Fprintf(s.Err, "waiting: the resolver of this machine does not show the current list yet\n")
 	}
 	o.Progress = func() operate.Progress { return g.printer(s).Progress() }
 	return o

@@ -32,20 +32,20 @@ health and plan have exit codes for scripts.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
-	cmd.Flags().BoolVar(&o.watch, "watch", false, "show it again and again, until interrupted")
-	cmd.Flags().DurationVar(&o.every, "every", 2*time.Second, "how often, with --watch")
+	cmd.Flags().BoolVar(&o.watch, "watch", false, "repeat until interrupted")
+	cmd.Flags().DurationVar(&o.every, "every", 2*time.Second, "interval of --watch")
 	return cmd
 }
 
 func (o *statusOptions) run(ctx context.Context) error {
 	if o.every <= 0 {
-		return &failure{act: "run pleiad status", err: fmt.Errorf("--every %s: expected a time above 0, such as 2s", o.every), exit: Usage}
+		return &failure{act: "run pleiad status", err: fmt.Errorf("--every %s: expected a positive duration, such as 2s", o.every), exit: Usage}
 	}
 	t, err := o.known(ctx, o.system)
 	if err != nil {
 		return cannot("find the cluster", err)
 	}
-	act := fmt.Sprintf("tell the status of cluster %s", t.Spec.Cluster)
+	act := fmt.Sprintf("show the status of cluster %s", t.Spec.Cluster)
 	sur, err := o.surroundings(ctx, o.system, t)
 	if err != nil {
 		return cannot(act, err)

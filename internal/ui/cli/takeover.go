@@ -34,13 +34,13 @@ func newTakeOver(s *System, g *globals, run func(context.Context, *takeOverOptio
 		Use:   "take-over",
 		Short: "Make a copied or restored state directory the one that acts for the cluster",
 		Long: `take-over makes a state directory that was copied to this place, or restored from
-a backup, the one that acts for the cluster. A copy is only looked at until then.
+a backup, the one that acts for the cluster. Until then pleiad only reads it.
 
 It refuses while the original is in use, and while members run from it. An
-original on this machine becomes the copy. Of one that is elsewhere nothing can
-be known here: take-over asks first.
+original on this machine becomes the copy. One elsewhere cannot be checked from
+here, so take-over asks first.
 
-Where home.json is lost or damaged, take-over makes it again: the marker says
+Where home.json is lost or damaged, take-over recreates it: the marker says
 whose the cluster is, and the CAs that are here, or the members, that it is this
 directory's.`,
 		Args: noArgs,
@@ -103,7 +103,7 @@ func (o *takeOverOptions) takeOver(ctx context.Context, t operate.Target) error 
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(o.system.Out, "%s acts for cluster %s; see what is to be done: %s\n", t.Home.Dir(), t.Spec.Cluster, o.again("plan"))
+	_, err = fmt.Fprintf(o.system.Out, "%s acts for cluster %s; see what to do next: %s\n", t.Home.Dir(), t.Spec.Cluster, o.again("plan"))
 	return err
 }
 
@@ -181,7 +181,7 @@ func living(ctx context.Context, sur real.World) error {
 	f := &failure{act: "take over the cluster", exit: Refused}
 	for _, pid := range slices.Sorted(maps.Keys(alive)) {
 		f.err = cmp.Or(f.err, fmt.Errorf("%s still runs from the original folder (process %d), and what it writes is not in the copy", alive[pid], pid))
-		f.hints = append(f.hints, fmt.Sprintf("if that folder is gone, end %s: kill %d", alive[pid], pid))
+		f.hints = append(f.hints, fmt.Sprintf("if that folder is gone, stop %s: kill %d", alive[pid], pid))
 	}
 	return f
 }

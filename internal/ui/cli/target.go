@@ -59,7 +59,7 @@ func (g *globals) known(ctx context.Context, s *System) (operate.Target, error) 
 	f := &failure{act: fmt.Sprintf("find cluster %s", t.Spec.Cluster), err: errors.New("there is no such cluster in " + t.Root), exit: NoCluster,
 		hints: []string{"make it: " + g.again("up")}}
 	if left, err := home.Remains(t.Root, t.Spec.Cluster); err == nil && left != nil {
-		f.hints = []string{"something is left of one in " + left.Dir() + "; make its home.json again: " + g.again("take-over")}
+		f.hints = []string{"parts of one are left in " + left.Dir() + "; recreate its home.json: " + g.again("take-over")}
 	}
 	for _, name := range g.clusters(s) {
 		f.hints = append(f.hints, "there is: --cluster "+name)
@@ -136,7 +136,7 @@ func (g *globals) withoutSpec(t operate.Target, why error) error {
 	seat := t.Home.Seat()
 	return &failure{act: "find the spec of cluster " + string(t.Spec.Cluster), err: why, hints: []string{
 		"restore it from a backup, if there is one",
-		"else say it again, with what the cluster had: " + g.inFile("pleiad.yaml").again(g.command),
+		"else give it again, with the values the cluster had: " + g.inFile("pleiad.yaml").again(g.command),
 		"a file to start from: pleiad init --hosts " + seat.Hosts + " --dns " + seat.DNS + " -f pleiad.yaml"}}
 }
 
@@ -202,7 +202,7 @@ func astray(err error) error {
 		return err
 	}
 	f := &failure{act: fmt.Sprintf("find cluster %s", e.Spec.Cluster), exit: BadSpec,
-		err: fmt.Errorf("%s shows no marker of it on %s, but the cluster was begun from here", provider(e.Spec), e.Spec.MarkerName())}
+		err: fmt.Errorf("%s shows no marker of it on %s, but the cluster was created from here", provider(e.Spec), e.Spec.MarkerName())}
 	if e.Former != "" {
 		f.err = fmt.Errorf("%s shows no marker of it; its records were in %s until now", e.Server, e.Former)
 		f.hints = []string{"have the new server serve the zone with all its records, or go on with: server: " + e.Former}

@@ -27,9 +27,9 @@ func newUp(s *System, g *globals, run func(context.Context, *upOptions) error) *
 	}
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Make the cluster what the spec says: create it, repair it",
-		Long: `up makes the cluster what the spec says. It looks at hosts, records and members,
-prints its plan, takes one safe step after another until they agree with the
+		Short: "Create or repair the cluster, to match the spec",
+		Long: `up makes the cluster match the spec. It looks at hosts, records and members,
+prints its plan, takes one safe step after another until they match the
 spec, and then finds the cluster through DNS as any client would.
 
 It can be interrupted at any moment, and run again at any time. Without a spec
@@ -71,7 +71,7 @@ func (o *upOptions) run(ctx context.Context) error {
 	case len(outcome.Refusals) > 0:
 		return refusedError(act, outcome.Refusals)
 	case !outcome.Reached:
-		return cannot(act, errors.New("it is not as the spec says"), o.again("status"))
+		return cannot(act, errors.New("it does not match the spec"), o.again("status"))
 	}
 	return nil
 }

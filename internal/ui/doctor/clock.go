@@ -23,12 +23,12 @@ func clock(_ context.Context, s Subject) render.Finding {
 	}
 	switch kept, known := disciplined(); {
 	case !known:
-		out.Found += "; whether it is kept right by NTP cannot be told"
+		out.Found += "; whether NTP synchronizes it is unknown"
 	case kept:
-		out.Found += ", kept right by NTP"
+		out.Found += ", synchronized by NTP"
 	default:
 		out.Grade = render.Warning
-		out.Found += "; no time service keeps it right"
+		out.Found += "; no time service synchronizes it"
 		out.Remedy = "run an NTP client: members on several machines need clocks within seconds for certificates and TSIG"
 		if s.Spec.Hosts.Local != nil && s.Spec.DNS.Embedded != nil { // everything reads this one clock
 			out.Grade, out.Remedy = render.Fine, ""

@@ -178,7 +178,7 @@ func TestAddresses(t *testing.T) {
 	s := local()
 	s.Block = netip.MustParsePrefix("127.93.17.0/29") // 2 to 7 are for hosts
 	s.World.Hosts = fleet{}
-	want(t, addresses(context.Background(), s), render.Fine, "3 of 3 wanted are free in 127.93.17.0/29, from 127.93.17.2")
+	want(t, addresses(context.Background(), s), render.Fine, "3 of 3 needed are free in 127.93.17.0/29, from 127.93.17.2")
 	for i := 2; i < 7; i++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.93.17.%d:2380", i))
 		if err != nil {
@@ -186,7 +186,7 @@ func TestAddresses(t *testing.T) {
 		}
 		defer l.Close()
 	}
-	want(t, addresses(context.Background(), s), render.Warning, "1 of 3 wanted are free in 127.93.17.0/29, 5 are taken")
+	want(t, addresses(context.Background(), s), render.Warning, "1 of 3 needed are free in 127.93.17.0/29, 5 are taken")
 	s.World.Hosts = fleet{list: make([]cluster.Host, 3)}
 	want(t, addresses(context.Background(), s), render.Fine, "all 3 hosts have theirs")
 	s.World.Hosts = fleet{err: errors.New("permission denied")}
@@ -233,7 +233,7 @@ func TestNameServer(t *testing.T) {
 		"refused":          {&zone{applyErr: dns.ErrDenied}, render.Fine, render.Broken, "refused"},
 		"prerequisites":    {&zone{lax: true}, render.Fine, render.Broken, "does not look at the conditions"},
 		"reads refused":    {&zone{readErr: dns.ErrDenied, applyErr: dns.ErrDenied}, render.Broken, render.Broken, "refused"},
-		"nobody there":     {&zone{readErr: dns.ErrUnreachable, applyErr: dns.ErrUnreachable}, render.Broken, render.Broken, "not known"},
+		"nobody there":     {&zone{readErr: dns.ErrUnreachable, applyErr: dns.ErrUnreachable}, render.Broken, render.Broken, "unknown"},
 		"no answer to ask": {&zone{applyErr: dns.ErrUnknownOutcome}, render.Fine, render.Broken, "no answer"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -69,15 +69,15 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 // reach says what is at an address, and whether it is free for a host. scarce
 // says that no machine can be done without.
 func reach(s Subject, list []cluster.Host, places []cluster.Place, addr netip.Addr, scarce bool) (f render.Finding, free bool) {
-	out := render.Finding{Check: "host", Grade: render.Fine, Found: "reached, its key is known, we are root there; nothing is in the way"}
+	out := render.Finding{Check: "host", Grade: render.Fine, Found: "reachable, its key is known, root access works; nothing is in the way"}
 	if i := slices.IndexFunc(list, func(h cluster.Host) bool { return h.Address == addr }); i >= 0 {
-		out.Found = fmt.Sprintf("reached, its key is known, we are root there; it is host %s of this cluster", list[i].Name)
+		out.Found = fmt.Sprintf("reachable, its key is known, root access works; it is host %s of this cluster", list[i].Name)
 		return out, false
 	}
 	i := slices.IndexFunc(places, func(p cluster.Place) bool { return p.Address == addr })
 	switch {
 	case i < 0:
-		out.Grade, out.Found, out.Remedy = render.Broken, "it was not looked at", "run the command again"
+		out.Grade, out.Found, out.Remedy = render.Broken, "it was not inspected", "run the command again"
 	case places[i].Unknown != "":
 		out.Grade, out.Found = render.Broken, places[i].Unknown
 		out.Remedy = strings.Join(places[i].Remedy, "\n")
@@ -85,8 +85,8 @@ func reach(s Subject, list []cluster.Host, places []cluster.Place, addr netip.Ad
 			out.Remedy = "see what was asked of it, with: " + s.Command("doctor -v")
 		}
 	case places[i].Taken != "":
-		out.Grade, out.Found = render.Warning, "it is somebody else's and is left alone: "+places[i].Taken
-		out.Remedy = fmt.Sprintf("take %s off hosts.ssh.addresses, or what is there off it; see who listens, with: ss -lntp", addr)
+		out.Grade, out.Found = render.Warning, "it is in use by something else and is left alone:  "+places[i].Taken
+		out.Remedy = fmt.Sprintf("remove %s from hosts.ssh.addresses, or remove what is on it; see who listens, with: ss -lntp", addr)
 		if scarce {
 			out.Grade = render.Broken
 		}
@@ -103,7 +103,7 @@ func unprobed(s Subject, err error) render.Finding {
 	case len(known) > 0:
 		remedy = strings.Join(known, "\n")
 	case errors.Is(err, fault.Unsupported):
-		remedy = "use a machine with Linux on amd64 or arm64, and systemd; pleiad for another architecture than this one is named under hosts.ssh.binaries"
+		remedy = "use a machine with Linux on amd64 or arm64, and systemd; name a pleiad for another architecture under hosts.ssh.binaries"
 	}
 	return broken("system", err, remedy)
 }
@@ -148,10 +148,10 @@ const slowRoot = time.Second
 // with. sudo asks for the machine's own name; where that is left to a name
 // server that does not answer, it takes 10 s or more.
 func judgeRoot(m agent.Machine) render.Finding {
-	out := render.Finding{Check: "root", Grade: render.Fine, Found: "a command begins as root within " + short(m.Root)}
+	out := render.Finding{Check: "root", Grade: render.Fine, Found: "a root command starts within " + short(m.Root)}
 	if m.Root > slowRoot {
-		out.Grade, out.Found = render.Warning, fmt.Sprintf("a command takes %s to begin as root: status may show the host as unknown", short(m.Root))
-		out.Remedy = "see there whether it is sudo: time sudo -n true\nif so, put the machine's own name into its /etc/hosts: echo \"127.0.1.1 $(hostname)\" | sudo tee -a /etc/hosts\nelse see what takes so long in the start files of the login shell"
+		out.Grade, out.Found = render.Warning, fmt.Sprintf("a root command takes %s to start: status may show the host as unknown", short(m.Root))
+		out.Remedy = "check there whether it is sudo: time sudo -n true\nif so, put the machine's own name into its /etc/hosts: echo \"127.0.1.1 $(hostname)\" | sudo tee -a /etc/hosts\nelse see what takes so long in the start files of the login shell"
 	}
 	return out
 }
@@ -173,7 +173,7 @@ func judgeClock(m agent.Machine) render.Finding {
 		out.Grade = render.Warning
 	}
 	if out.Grade != render.Fine {
-		out.Remedy = "let NTP keep both clocks right, see there and here: timedatectl"
+		out.Remedy = "let NTP synchronize both clocks; check there and here: timedatectl"
 	}
 	return out
 }
@@ -187,9 +187,9 @@ func short(d time.Duration) string {
 }
 
 func judgePorts(m agent.Machine) render.Finding {
-	out := render.Finding{Check: "ports", Grade: render.Fine, Found: "2379 to 2381 are free, or the member's own"}
+	out := render.Finding{Check: "ports", Grade: render.Fine, Found: "2379 to 2381 are free or used by the member"}
 	if !m.Occupied.Known() {
-		out.Grade, out.Found, out.Remedy = render.Warning, m.Occupied.Unknown, "see there who listens, with: ss -lntp"
+		out.Grade, out.Found, out.Remedy = render.Warning, m.Occupied.Unknown, "see who listens there, with: ss -lntp"
 		return out
 	}
 	var taken []string
@@ -197,8 +197,8 @@ func judgePorts(m agent.Machine) render.Finding {
 		taken = append(taken, l.String())
 	}
 	if len(taken) > 0 {
-		out.Grade, out.Found = render.Broken, "somebody else listens at "+strings.Join(taken, ", ")
-		out.Remedy = "end it, or move it to another port; see there: ss -lntp"
+		out.Grade, out.Found = render.Broken, "another process listens on "+strings.Join(taken, ", ")
+		out.Remedy = "stop it, or move it to another port; see there: ss -lntp"
 	}
 	return out
 }

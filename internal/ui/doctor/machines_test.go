@@ -119,9 +119,9 @@ func TestReach(t *testing.T) {
 	}{
 		"denied":                {unknown, 2, render.Broken, "login denied", "let a key in: ssh-copy-id\nor name another user"},
 		"silent":                {cluster.Place{Address: at(1), Unknown: "no answer within 2.5s"}, 2, render.Broken, "no answer", "pleiad doctor -v -f odd.yaml"},
-		"another etcd":          {cluster.Place{Address: at(1), Taken: "an etcd runs, process 77"}, 2, render.Broken, "an etcd runs", "take 10.5.1.1 off"},
-		"another etcd, a spare": {cluster.Place{Address: at(1), Taken: "an etcd runs, process 77"}, 1, render.Warning, "an etcd runs", "take 10.5.1.1 off"},
-		"left out":              {cluster.Place{Address: at(9)}, 1, render.Broken, "not looked at", "again"},
+		"another etcd":          {cluster.Place{Address: at(1), Taken: "an etcd runs, process 77"}, 2, render.Broken, "an etcd runs", "remove 10.5.1.1 from"},
+		"another etcd, a spare": {cluster.Place{Address: at(1), Taken: "an etcd runs, process 77"}, 1, render.Warning, "an etcd runs", "remove 10.5.1.1 from"},
+		"left out":              {cluster.Place{Address: at(9)}, 1, render.Broken, "not inspected", "again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := elsewhere(2, fleet{places: []cluster.Place{test.place, {Address: at(2)}}})
@@ -161,7 +161,7 @@ func TestUnprobed(t *testing.T) {
 			if len(found) != 2 {
 				t.Fatalf("%+v, want two findings", found)
 			}
-			want(t, found[0], render.Fine, "reached")
+			want(t, found[0], render.Fine, "reachable")
 			want(t, found[1], render.Broken, test.err.Error())
 			if !strings.Contains(found[1].Remedy, test.remedy) {
 				t.Errorf("remedy %q, want %q", found[1].Remedy, test.remedy)
@@ -186,7 +186,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"no systemd":       {func(m *agent.Machine) { m.Systemd = false }, "system", render.Broken, "without systemd"},
 		"root at once":     {func(m *agent.Machine) { m.Root = 300 * time.Millisecond }, "root", render.Fine, "within 300ms"},
-		"sudo is slow":     {func(m *agent.Machine) { m.Root = 10 * time.Second }, "root", render.Warning, "10s to begin as root"},
+		"sudo is slow":     {func(m *agent.Machine) { m.Root = 10 * time.Second }, "root", render.Warning, "a root command takes 10s to start"},
 		"clocks agree":     {clock(time.Millisecond, 2*time.Millisecond), "clock", render.Fine, "as this machine's, within 3ms"},
 		"a clock is fast":  {clock(1900*time.Millisecond, time.Millisecond), "clock", render.Warning, "1.9s ahead of this machine's, give or take 1ms"},
 		"a clock is slow":  {clock(-1900*time.Millisecond, time.Millisecond), "clock", render.Warning, "1.9s behind this machine's"},
@@ -204,7 +204,7 @@ func TestJudge(t *testing.T) {
 		"a disk just right":     {disk(func(d *agent.Disk) { d.P99 = 10 * time.Millisecond }), "disk latency", render.Fine, "p99 10ms"},
 		"a broken disk":         {func(m *agent.Machine) { m.Disk = cluster.Unknown[agent.Disk]("input/output error") }, "disk", render.Broken, "input/output error"},
 		"a silent resolver":     {func(m *agent.Machine) { m.UDP = cluster.Unknown[string]("no answer within 3s") }, "resolver", render.Broken, "10.5.1.2 gives no usable answer over UDP: no answer within 3s"},
-		"an unknown zone":       {func(m *agent.Machine) { m.UDP, m.TCP = cluster.Known("absent"), cluster.Known("absent") }, "resolver", render.Broken, "knows no zone dev.test"},
+		"an unknown zone":       {func(m *agent.Machine) { m.UDP, m.TCP = cluster.Known("absent"), cluster.Known("absent") }, "resolver", render.Broken, "does not know zone dev.test"},
 		"no TCP":                {func(m *agent.Machine) { m.TCP = cluster.Unknown[string]("filtered") }, "resolver", render.Warning, "not over TCP (filtered); the member list takes 190 bytes"},
 		"another word over TCP": {func(m *agent.Machine) { m.TCP = cluster.Known("absent") }, "resolver", render.Warning, "not over TCP (absent)"},
 		"no resolv.conf":        {func(m *agent.Machine) { m.Resolvers = nil }, "resolver", render.Fine, "the resolver knows zone dev.test"},

@@ -41,9 +41,9 @@ func addresses(ctx context.Context, s Subject) render.Finding {
 			return sharedAddress(out, s.Block, err)
 		}
 	}
-	out.Found = fmt.Sprintf("%d of %d wanted are free in %s, from %s; ports 2379 to 2381", free, want, s.Block, first)
+	out.Found = fmt.Sprintf("%d of %d needed are free in %s, from %s; ports 2379 to 2381", free, want, s.Block, first)
 	if free < want {
-		out.Grade, out.Found = render.Warning, fmt.Sprintf("%d of %d wanted are free in %s, %d are taken", free, want, s.Block, busy)
+		out.Grade, out.Found = render.Warning, fmt.Sprintf("%d of %d needed are free in %s, %d are taken", free, want, s.Block, busy)
 		out.Remedy = "something listens on etcd's ports on every address; members get other ports: see ss -lntp"
 	}
 	return out
@@ -71,7 +71,7 @@ func bindable(ctx context.Context, a netip.Addr, ports cluster.Ports) error {
 
 // damagedServer is what to do about a name server whose folder cannot be read: as
 // long as it lies there nothing is known of the records, and destroy refuses too.
-const damagedServer = "make its folder readable, or restore it from a backup; without one, move it away, end the name server (see ss -lntup), and start over: "
+const damagedServer = "make its folder readable, or restore it from a backup; without one, move it away, stop the name server (see ss -lntup), and start over: "
 
 // embeddedAddress looks whether the name server runs or could.
 func embeddedAddress(ctx context.Context, s Subject) render.Finding {
@@ -106,7 +106,7 @@ func embeddedAddress(ctx context.Context, s Subject) render.Finding {
 	out.Found = fmt.Sprintf("the embedded one can listen at %s", address)
 	if err != nil {
 		out.Grade, out.Found = render.Broken, err.Error()
-		out.Remedy = "end what listens there, see ss -lntup; or use another cluster name: --cluster NAME"
+		out.Remedy = "stop what listens there, see ss -lntup; or use another cluster name: --cluster NAME"
 	}
 	return out
 }
@@ -131,12 +131,12 @@ func nameServerAnswers(ctx context.Context, s Subject) render.Finding {
 // key. Members elsewhere have resolvers of their own, which must not be asked
 // for a name of ours too early.
 func resolverAnswers(ctx context.Context, s Subject) render.Finding {
-	out := render.Finding{Check: "resolver", Grade: render.Fine, Found: "members' questions are answered"}
+	out := render.Finding{Check: "resolver", Grade: render.Fine, Found: "members' queries are answered"}
 	opts := lookups(s)
 	_, err := discovery.Lookup(ctx, s.Spec.Domain, opts...)
 	if err != nil && !errors.Is(err, discovery.ErrNotFound) && !errors.Is(err, discovery.ErrMixed) {
 		out.Grade, out.Found = render.Broken, err.Error()
-		out.Remedy = "let the name server answer questions about " + s.Spec.Domain + " from this machine, over UDP too"
+		out.Remedy = "let the name server answer queries about " + s.Spec.Domain + " from this machine, over UDP too"
 	}
 	return out
 }

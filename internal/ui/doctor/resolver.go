@@ -24,9 +24,9 @@ func judgeResolver(s Subject, m agent.Machine) render.Finding {
 		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s gives no usable answer over UDP: %s", who, m.UDP.Unknown)
 		out.Remedy = "name a resolver that answers in /etc/resolv.conf there; try it there, with: getent hosts " + s.Spec.Domain
 	case m.UDP.Value != found:
-		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s knows no zone %s: the start gate would never open", who, zone)
+		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s does not know zone %s: the start gate would never open", who, zone)
 		out.Remedy = "delegate the zone in its parent, or let that resolver forward it to the zone's name server\n" +
-			"then wait until it has forgotten its answer: for the negative TTL of the parent's SOA"
+			"then wait until its cached answer expires: the negative TTL of the parent's SOA"
 	case m.TCP != cluster.Known(found) && size > dns.SafeDatagram:
 		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s knows zone %s, but not over TCP (%s), which the member list needs: its answer takes %d bytes", who, zone, why(m.TCP), size)
 		out.Remedy = tcpRemedy
@@ -40,7 +40,7 @@ func judgeResolver(s Subject, m agent.Machine) render.Finding {
 // found is what agent.Probe says of a zone that is known.
 const found = "found"
 
-const tcpRemedy = "let TCP to port 53 through, from the machine to its resolver: answers that do not fit into a datagram come that way"
+const tcpRemedy = "allow TCP to port 53 from the machine to its resolver: answers that do not fit into a datagram need it"
 
 func why(s cluster.Seen[string]) string {
 	if !s.Known() {

@@ -25,9 +25,9 @@ func openFiles(context.Context, Subject) render.Finding {
 		return out
 	}
 	most := uint64(l.Max) // members raise their limit to the hard one (Go, package os)
-	out.Found = fmt.Sprintf("a process may hold %d", most)
+	out.Found = fmt.Sprintf("a process may open %d", most)
 	if most > 1<<40 {
-		out.Found = "a process may hold any number"
+		out.Found = "a process may open any number"
 	}
 	switch {
 	case most < leastOpen:

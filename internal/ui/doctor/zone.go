@@ -54,12 +54,12 @@ func rights(ctx context.Context, s Subject) []render.Finding {
 // says so; that the condition fails says that it was looked at, and so that the
 // key was taken.
 func keyAccepted(ctx context.Context, s Subject) render.Finding {
-	out := render.Finding{Check: "TSIG key", Grade: render.Fine, Found: "accepted; an update that changes nothing was looked at"}
+	out := render.Finding{Check: "TSIG key", Grade: render.Fine, Found: "accepted; an update that changes nothing was tried"}
 	err := s.Try(ctx, marker(s))
 	switch {
 	case err == nil:
 	case errors.Is(err, dns.ErrUnreachable):
-		out.Grade, out.Found, out.Remedy = render.Broken, "not known: "+err.Error(), remedyOf(err, "make the name server reachable first")
+		out.Grade, out.Found, out.Remedy = render.Broken, "unknown: "+err.Error(), remedyOf(err, "make the name server reachable first")
 	case errors.Is(err, dns.ErrUnconditional):
 		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "use a server that checks the prerequisites of RFC 2136"
 	default:
@@ -104,7 +104,7 @@ func updateRight(ctx context.Context, s Subject) render.Finding {
 	denied, err := tried(ctx, s, ours(s))
 	switch {
 	case err != nil:
-		out.Grade, out.Found, out.Remedy = render.Broken, "not known: "+err.Error(), remedyOf(err, "run the command again")
+		out.Grade, out.Found, out.Remedy = render.Broken, "unknown: "+err.Error(), remedyOf(err, "run the command again")
 	case len(denied) > 0:
 		out.Grade, out.Found = render.Broken, "the key may not change "+list(denied)
 		out.Remedy = "grant it to the key, as docs/dns-bind.md, dns-knot.md and dns-powerdns.md show: update-policy in BIND, acl in Knot"
@@ -121,16 +121,16 @@ func outside(s Subject) []cluster.Key {
 // excessRights tries names that are not ours: whoever steals the key could do
 // as much.
 func excessRights(ctx context.Context, s Subject) render.Finding {
-	out := render.Finding{Check: "excess rights", Grade: render.Fine, Found: "the key may change no other names of the zone, as far as was tried"}
+	out := render.Finding{Check: "excess rights", Grade: render.Fine, Found: "the key may change no other names of the zone, as far as tested"}
 	keys := outside(s)
 	denied, err := tried(ctx, s, keys)
 	switch {
 	case err != nil:
-		out.Grade, out.Found, out.Remedy = render.Warning, "not known: "+err.Error(), remedyOf(err, "run the command again")
+		out.Grade, out.Found, out.Remedy = render.Warning, "unknown: "+err.Error(), remedyOf(err, "run the command again")
 	case len(denied) < len(keys):
 		out.Grade = render.Warning
 		out.Found = "the key may change other names of the zone too: " + list(without(keys, denied)) + " was not refused"
-		out.Remedy = "grant it the cluster's names alone, as docs/dns-bind.md and dns-knot.md show; PowerDNS knows no such grants: give the cluster a zone of its own"
+		out.Remedy = "grant it the cluster's names alone, as docs/dns-bind.md and dns-knot.md show; PowerDNS has no such grants: give the cluster a zone of its own"
 	}
 	return out
 }
@@ -188,12 +188,12 @@ func nameServers(ctx context.Context, s Subject) []render.Finding {
 	v, err := s.Authoritatives.Compare(ctx, keys, want)
 	if err != nil {
 		return []render.Finding{{Check: "authoritatives", Grade: render.Warning, Found: err.Error(),
-			Remedy: "let the primary answer unsigned questions from here, with the zone's NS records and their addresses among them"}}
+			Remedy: "let the primary answer unsigned queries from here, with the zone's NS records and their addresses among them"}}
 	}
 	out := []render.Finding{agreement(v)}
 	for _, note := range v.Notes {
 		out = append(out, render.Finding{Check: "delegation", Grade: render.Warning, Found: note,
-			Remedy: "compare the zone's NS records with those of its parent; if it is meant to be so, there is nothing to do"})
+			Remedy: "compare the zone's NS records with those of its parent; if that is intended, there is nothing to do"})
 	}
 	return out
 }
@@ -207,7 +207,7 @@ func agreement(v cluster.Visibility) render.Finding {
 	var wrong []string
 	for _, server := range v.Unknown() {
 		wrong = append(wrong, fmt.Sprintf("%s (%s) cannot be asked: %s", strings.TrimSuffix(server.Name, "."), server.Address, server.Unknown))
-		out.Remedy = "let it answer over TCP, or take it off the zone's NS records: resolvers that ask it see no members"
+		out.Remedy = "let it answer over TCP, or remove it from the zone's NS records: resolvers that ask it see no members"
 	}
 	for _, server := range v.Behind() {
 		wrong = append(wrong, fmt.Sprintf("%s (%s): %s", strings.TrimSuffix(server.Name, "."), server.Address, strings.Join(server.Behind, ", ")))

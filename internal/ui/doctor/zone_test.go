@@ -103,8 +103,8 @@ func TestRightsUnknown(t *testing.T) {
 		return dns.ErrUnreachable
 	}
 	found := rights(t.Context(), s)
-	want(t, found[1], render.Broken, "not known")
-	want(t, found[2], render.Warning, "not known")
+	want(t, found[1], render.Broken, "unknown")
+	want(t, found[2], render.Warning, "unknown")
 }
 
 // servers are the zone's name servers, as compared.

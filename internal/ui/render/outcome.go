@@ -52,7 +52,7 @@ func (o Outcome) text(p *paper) {
 	case !o.Reached:
 		return // the error says it
 	case o.Command == "destroy" && len(o.Left) > 0:
-		p.tinted(bold, "cluster %s is destroyed, but for what is left (%s, %s)", o.Cluster, count(o.Steps, "step"), span(o.Took))
+		p.tinted(bold, "cluster %s is destroyed, except for what is left (%s, %s)", o.Cluster, count(o.Steps, "step"), span(o.Took))
 	case o.Command == "destroy":
 		p.tinted(bold, "cluster %s is destroyed: nothing of it is left (%s, %s)", o.Cluster, count(o.Steps, "step"), span(o.Took))
 	case o.Steps == 0:

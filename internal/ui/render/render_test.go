@@ -124,7 +124,7 @@ func spec3() cluster.Spec {
 func TestFindingsNarrow(t *testing.T) {
 	var narrow bytes.Buffer
 	found := Findings{Worst: Warning, Findings: []Finding{{Check: "clock", Grade: Warning, Found: "1.9s ahead of this machine's, give or take 1ms",
-		Remedy: "let NTP keep both clocks right, see there and here: timedatectl"}}}
+		Remedy: "let NTP synchronize both clocks; check there and here: timedatectl"}}}
 	if err := (Printer{Format: Text, Screen: Screen{W: &narrow, Size: func() (int, int) { return 40, 24 }}}).Show(found); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestStatus(t *testing.T) {
 	places := living()
 	places.Hosts, places.Places = cluster.Known[[]cluster.Host](nil), []cluster.Place{{Address: netip.MustParseAddr("192.0.2.1"), Unknown: "no answer within 3s"}}
 	for what, state := range map[string]cluster.State{"the list": unlisted, "every host": dark, "every place": places} {
-		if text := show(t, NewStatus(spec3(), state, again)); !strings.Contains(text, "members not seen") || strings.Contains(text, " of 3 ") {
+		if text := show(t, NewStatus(spec3(), state, again)); !strings.Contains(text, "members unknown") || strings.Contains(text, " of 3 ") {
 			t.Errorf("%s was not seen, and health is told:\n%s", what, text)
 		}
 	}

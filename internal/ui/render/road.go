@@ -84,7 +84,7 @@ func (r Road) text(p *paper) {
 		}
 	}
 	if slices.ContainsFunc(r.Batches, func(b Batch) bool { return len(gather(b)) > 1 }) && !r.Brief {
-		p.tinted(faint, "lines of one number are done together")
+		p.tinted(faint, "steps with the same number are done together")
 	}
 	Refused(r.Refusals).text(p)
 }

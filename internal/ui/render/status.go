@@ -123,7 +123,7 @@ func hostStatus(spec cluster.Spec, r cluster.Seen[cluster.Records], h cluster.Ho
 		out.Health = "healthy"
 	}
 	if n.Data.Older {
-		out.Detail = strings.TrimPrefix(fmt.Sprintf("%s; its data is older than it was: it ends at %s, not at %s", out.Detail, n.Data.Ends, n.Data.Reached), "; ")
+		out.Detail = strings.TrimPrefix(fmt.Sprintf("%s; its data is an older state: it ends at %s, not at %s", out.Detail, n.Data.Ends, n.Data.Reached), "; ")
 	}
 	if n.Data.Member != 0 {
 		out.Member = n.Data.Member.String()
@@ -251,9 +251,9 @@ func (s Status) heading(p *paper) {
 	case s.NameServer.Managed && s.NameServer.Running:
 		p.line("name server %s", s.NameServer.Address)
 	case s.NameServer.Copy != "" || s.NameServer.Unknown != "":
-		p.tinted(yellow, "name server not known: %s", s.NameServer.Copy+s.NameServer.Unknown)
+		p.tinted(yellow, "name server unknown: %s", s.NameServer.Copy+s.NameServer.Unknown)
 	case s.NameServer.Managed:
-		p.tinted(yellow, "name server does not run: %s", s.Up)
+		p.tinted(yellow, "name server is not running: %s", s.Up)
 	}
 }
 
@@ -270,9 +270,9 @@ func (s Status) tally() string {
 	text := fmt.Sprintf("%d of %s healthy", s.count("healthy"), count(s.Members, "member"))
 	switch {
 	case s.HostsUnknown != "" || unseen > 0 && seen == 0:
-		return "members not seen"
+		return "members unknown"
 	case unseen > 0:
-		return fmt.Sprintf("%s, %d not seen", text, unseen)
+		return fmt.Sprintf("%s, %d unknown", text, unseen)
 	}
 	return text
 }

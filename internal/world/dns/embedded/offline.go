@@ -50,7 +50,7 @@ func (p *Provider) lock(ctx context.Context) (*process.Lock, error) {
 		}
 		if time.Now().After(end) {
 			return nil, fault.WithRemedy(fmt.Errorf("a server runs from %s, but %s does not say which process it is", p.config.Dir, stateFile),
-				fmt.Sprintf("end it and run the command again: pkill -f '%s$'", strings.Join(p.config.Argv[1:], " ")))
+				fmt.Sprintf("stop it and run the command again: pkill -f '%s$'", strings.Join(p.config.Argv[1:], " ")))
 		}
 		select {
 		case <-ctx.Done():

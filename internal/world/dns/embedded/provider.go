@@ -106,7 +106,7 @@ func (p *Provider) homeless() error {
 		return nil
 	}
 	return fault.WithRemedy(fmt.Errorf("%w: its folder %s was removed, and its server still runs (%d)", dns.ErrDamaged, dir, server.PID),
-		fmt.Sprintf("end the server and run the command again: kill %d", server.PID))
+		fmt.Sprintf("stop the server and run the command again: kill %d", server.PID))
 }
 
 // original wants the folder that was made: in a copy of it the records may be
