@@ -126,7 +126,7 @@ func readAnswer(s service, records []*net.SRV, err error) answer {
 	case err != nil && records != nil:
 		// LookupSRV has dropped records whose targets are no names. The rest
 		// would be a smaller cluster than the one that was published.
-		return fail(ErrInvalidRecord, errors.New("a target is no host name, perhaps an IP address"))
+		return fail(ErrInvalidRecord, errors.New("a target is not a host name, perhaps an IP address"))
 	case err != nil || len(records) == 0:
 		return fail(kindOf(err), err)
 	case len(records) == 1 && records[0].Target == ".":

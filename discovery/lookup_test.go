@@ -171,7 +171,7 @@ func TestLookup(t *testing.T) {
 			name:    "an IP address as target spoils the whole answer",
 			records: []string{ssl1, sslName + " 60 IN SRV 0 0 2379 10.0.0.2."},
 			kind:    discovery.ErrInvalidRecord,
-			text:    "look up " + sslName + ": invalid record: a target is no host name, perhaps an IP address",
+			text:    "look up " + sslName + ": invalid record: a target is not a host name, perhaps an IP address",
 		},
 		{
 			name:    "only an IP address as target",

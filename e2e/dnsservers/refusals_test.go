@@ -38,13 +38,13 @@ type refusal struct {
 // says the same for all that may be wrong with a key.
 func refusals() map[nameserver.Kind]map[string]refusal {
 	all := refusal{"(REFUSED): it does not say why: ", []string{log, right, secret, clock, server}}
-	notOurs := refusal{"(NOTAUTH): TSIG key pleiad (hmac-sha256) is known there but has no right to this, or the server is not authoritative", []string{right, zone, server}}
-	badSecret := refusal{"(NOTAUTH): TSIG key pleiad (hmac-sha256): the secret of the key is another one", []string{secret}}
+	notOurs := refusal{"(NOTAUTH): TSIG key pleiad (hmac-sha256) is known there but is not allowed to do this, or the server is not authoritative", []string{right, zone, server}}
+	badSecret := refusal{"(NOTAUTH): TSIG key pleiad (hmac-sha256): the key's secret differs from the server's", []string{secret}}
 	badKey := func(name string) refusal {
-		return refusal{"(NOTAUTH): TSIG key " + name + " (hmac-sha256): the server does not know a key of this name and algorithm (BADKEY), or the key has no right", []string{give, right}}
+		return refusal{"(NOTAUTH): TSIG key " + name + " (hmac-sha256): the server does not know a key of this name and algorithm (BADKEY), or the key is not allowed", []string{give, right}}
 	}
 	noRight := func(name string) refusal {
-		return refusal{"(REFUSED): TSIG key " + name + " (hmac-sha256) is known there but has no right to this", []string{right}}
+		return refusal{"(REFUSED): TSIG key " + name + " (hmac-sha256) is known there but is not allowed to do this", []string{right}}
 	}
 	late := refusal{"(BADTIME): the server's is ", []string{clock}}
 	return map[nameserver.Kind]map[string]refusal{

@@ -19,7 +19,7 @@ func TestAccountThatWasThere(t *testing.T) {
 		{"of root's group", "useradd -r -N -g 0 -M -s /usr/sbin/nologin pleiad", "root's group", rename, "getent passwd pleiad-was"},
 		{"a person's", "useradd -u 1001 -U -M -s /bin/bash pleiad", "its ID is 1001", rename, "getent passwd pleiad-was && getent group pleiad-was"},
 		{"a person's without a group", "useradd -u 1001 -N -M -s /usr/sbin/nologin pleiad", "its ID is 1001", rename, "getent passwd pleiad-was"},
-		{"with a login", "useradd -r -U -M -s /bin/bash pleiad", "its shell is", "take its login away: ", "getent passwd pleiad"},
+		{"with a login", "useradd -r -U -M -s /bin/bash pleiad", "its shell is", "disable its login: ", "getent passwd pleiad"},
 		{"with a login, renamed", "useradd -r -U -M -s /bin/bash pleiad", "its shell is", rename, "getent passwd pleiad-was"},
 		{"a group alone", "groupadd pleiad", "a group of that name", rename, "getent group pleiad-was"},
 	} {

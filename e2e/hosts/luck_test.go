@@ -83,12 +83,12 @@ func TestResolverThatLies(t *testing.T) {
 	w.ok(h2.SetResolver(t.Context(), at))
 	since = w.now()
 	up = o.start("up")
-	up.says("waits at its gate: R3", "too many")
+	up.says("waits at its gate: R3", "which is not expected")
 	for _, h := range []*bed.Host{h2, h3} {
 		w.eventually("both wait at their gates", time.Minute, func() bool {
 			return strings.Contains(w.on(h, "systemctl status pleiad-member || true"), "R3")
 		})
-		w.wantAtGate(h, "too many")
+		w.wantAtGate(h, "which is not expected")
 	}
 	if ids := w.formed([]*bed.Host{h2, h3}, since); len(ids) != 0 {
 		t.Errorf("cluster IDs %v on hosts that saw no cluster", ids)

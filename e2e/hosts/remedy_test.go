@@ -42,11 +42,11 @@ func TestRemedies(t *testing.T) {
 	}{
 		{name: "the name server has another secret", code: 5,
 			spec: w.spec(w.Server.KeyFile(), w.file("key", `key "pleiad" { algorithm hmac-sha256; secret "d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3I="; };`)),
-			says: []string{"the secret of the key is another one than the server's", "compare the key with the server's"}},
+			says: []string{"the key's secret differs from the server's", "compare the key with the server's"}},
 		{name: "the host key is another one", code: 5, spec: w.spec(w.KnownHosts(), known),
-			says: []string{h.Addr.String(), "HAS CHANGED", "SHA256:", "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", "put this line in the place of the old one"},
+			says: []string{h.Addr.String(), "HAS CHANGED", "SHA256:", "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", "replace the old line with this one:"},
 			remedy: func(w *world, r *run) {
-				line := r.printed("put this line in the place of the old one:\n")
+				line := r.printed("only if both are equal, replace the old line with this one:\n")
 				w.ok(os.WriteFile(known, []byte(line+"\n"), 0o600))
 			}, fixed: true},
 		{name: "the host key is unknown", code: 5, spec: w.spec(w.KnownHosts(), unknown),
@@ -60,7 +60,7 @@ func TestRemedies(t *testing.T) {
 		{name: "no host knows the key", code: 5, spec: w.spec("identityFile: ", "identityFile: "+key+" # "),
 			says: []string{h.Addr.String(), "login denied", key},
 			remedy: func(w *world, r *run) {
-				w.typed(".", "PATH="+w.friend()+":$PATH "+r.printed("let one of these keys in: "))
+				w.typed(".", "PATH="+w.friend()+":$PATH "+r.printed("authorize one of these keys: "))
 			}, fixed: true},
 		{name: "no such user", code: 5, spec: w.spec("user: root", "user: nobody-such"),
 			says: []string{h.Addr.String(), "login denied", "name another user:"}},

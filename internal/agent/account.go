@@ -12,7 +12,7 @@ import (
 )
 
 // ErrAccount: the account of the member's name is not fit for a member.
-var ErrAccount = errors.New("the account is not one for a member")
+var ErrAccount = errors.New("the account is not usable for a member")
 
 // account is an entry of the user database (passwd(5)).
 type account struct {
@@ -51,12 +51,12 @@ func (a account) fit() error {
 	case a.uid == 0:
 		why = "its ID is 0: it is root"
 	case a.gid == 0:
-		why = "it is of root's group"
+		why = "it is in root's group"
 	case persons:
-		why = fmt.Sprintf("it is a person's: its ID is %d, and those of the system end at %d", a.uid, lastSystemUser)
+		why = fmt.Sprintf("it is a person's: its ID is %d, and system IDs end at %d", a.uid, lastSystemUser)
 	case login:
-		why = fmt.Sprintf("one can log in with it: its shell is %q", a.shell)
-		remedy = "take its login away: usermod --shell /usr/sbin/nologin " + node.MachineUser + "; or " + remedy
+		why = fmt.Sprintf("people can log in with it: its shell is %q", a.shell)
+		remedy = "disable its login: usermod --shell /usr/sbin/nologin " + node.MachineUser + "; or " + remedy
 	default:
 		return nil
 	}
@@ -119,7 +119,7 @@ func (h *Host) machineUser(ctx context.Context, create bool) (User, error) {
 			return User{}, err
 		}
 		if a, found, err = h.account(ctx); err != nil || !found {
-			return User{}, errors.Join(fmt.Errorf("user %s is not there after it was made", node.MachineUser), err)
+			return User{}, errors.Join(fmt.Errorf("user %s does not exist after it was created", node.MachineUser), err)
 		}
 	}
 	if create {
@@ -183,5 +183,5 @@ func (h *Host) unfit(ctx context.Context) Misfit {
 	case errors.As(err, &bad):
 		return *bad
 	}
-	return Misfit{err.Error(), "see there why it cannot be read: getent passwd " + node.MachineUser}
+	return Misfit{err.Error(), "see why it cannot be read there: getent passwd " + node.MachineUser}
 }

@@ -53,7 +53,7 @@ func TestAccount(t *testing.T) {
 	const (
 		byHand  = "; rename it: sed -i 's/^pleiad:/pleiad-was:/' /etc/passwd /etc/shadow && groupmod --new-name pleiad-was pleiad"
 		byName  = "; rename it: usermod --login pleiad-was pleiad && groupmod --new-name pleiad-was pleiad"
-		noLogin = "; take its login away: usermod --shell /usr/sbin/nologin pleiad; or rename it: usermod --login pleiad-was pleiad && groupmod --new-name pleiad-was pleiad"
+		noLogin = "; disable its login: usermod --shell /usr/sbin/nologin pleiad; or rename it: usermod --login pleiad-was pleiad && groupmod --new-name pleiad-was pleiad"
 	)
 	for _, tt := range []struct {
 		name, entry string

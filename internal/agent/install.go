@@ -119,7 +119,7 @@ func (i *installing) folder(path string) error {
 		return err
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is no folder", path)
+		return fmt.Errorf("%s is not a folder", path)
 	}
 	return errors.Join(os.Chmod(path, 0o700), durable.SyncFolders(filepath.Dir(path)))
 }

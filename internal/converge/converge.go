@@ -104,7 +104,7 @@ type Stalled struct {
 
 // Error implements error.
 func (s *Stalled) Error() string {
-	text := fmt.Sprintf("nothing has moved for %s, still at: %s", s.For.Round(time.Second), strings.Join(s.Steps, ", "))
+	text := fmt.Sprintf("no progress for %s, still at: %s", s.For.Round(time.Second), strings.Join(s.Steps, ", "))
 	if s.Last != nil {
 		text = s.Last.Error()
 	}

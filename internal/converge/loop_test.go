@@ -154,7 +154,7 @@ func TestALoopEnds(t *testing.T) {
 			t.Errorf("an error that may pass: %q", got)
 		}
 		l, _, _ = scripted(renewal)
-		if _, took, err := timed(t, l); err == nil || err.Error() != "nothing has moved for 1m0s, still at: renew certificate of the operator" || took < l.Patience {
+		if _, took, err := timed(t, l); err == nil || err.Error() != "no progress for 1m0s, still at: renew certificate of the operator" || took < l.Patience {
 			t.Errorf("a step without effect: %v after %s", err, took)
 		}
 	})

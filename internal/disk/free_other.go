@@ -6,5 +6,5 @@ import "errors"
 
 // Free is not known on this system.
 func Free(string) (int64, error) {
-	return 0, errors.New("free space is not looked at on this system")
+	return 0, errors.New("free space cannot be measured on this system")
 }

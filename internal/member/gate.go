@@ -83,7 +83,7 @@ func checkServices(g node.Gate, got cluster.Seen[[]cluster.Service]) (wrong []st
 		}
 	}
 	for _, s := range left {
-		wrong = append(wrong, fmt.Sprintf("%s has %q too many", g.Service, s.Value()))
+		wrong = append(wrong, fmt.Sprintf("%s has %q, which is not expected", g.Service, s.Value()))
 	}
 	slices.Sort(wrong)
 	return wrong

@@ -83,17 +83,17 @@ func TestCheck(t *testing.T) {
 			edit: func(_ *node.Gate, a *Answers) { a.Services = cluster.Unknown[[]cluster.Service]("no answer") }},
 		{name: "SRV incomplete", want: []string{service + ` lacks "0 0 2380 etcd-c.dev.test."`},
 			edit: func(_ *node.Gate, a *Answers) { a.Services.Value = a.Services.Value[1:] }},
-		{name: "SRV of one member more", want: []string{service + ` has "0 0 2380 etcd-z.dev.test." too many`},
+		{name: "SRV of one member more", want: []string{service + ` has "0 0 2380 etcd-z.dev.test.", which is not expected`},
 			edit: func(_ *node.Gate, a *Answers) {
 				a.Services.Value = append(a.Services.Value, cluster.Service{Target: "etcd-z.dev.test.", Port: 2380})
 			}},
-		{name: "SRV given twice", want: []string{service + ` has "0 0 2380 etcd-c.dev.test." too many`},
+		{name: "SRV given twice", want: []string{service + ` has "0 0 2380 etcd-c.dev.test.", which is not expected`},
 			edit: func(_ *node.Gate, a *Answers) {
 				a.Services.Value = append(a.Services.Value, a.Services.Value[0])
 			}},
-		{name: "another port", want: []string{service + ` has "0 0 2381 etcd-c.dev.test." too many`, service + ` lacks "0 0 2380 etcd-c.dev.test."`},
+		{name: "another port", want: []string{service + ` has "0 0 2381 etcd-c.dev.test.", which is not expected`, service + ` lacks "0 0 2380 etcd-c.dev.test."`},
 			edit: func(_ *node.Gate, a *Answers) { a.Services.Value[0].Port++ }},
-		{name: "upper case, which etcd keeps", want: []string{service + ` has "0 0 2380 ETCD-C.dev.test." too many`, service + ` lacks "0 0 2380 etcd-c.dev.test."`},
+		{name: "upper case, which etcd keeps", want: []string{service + ` has "0 0 2380 ETCD-C.dev.test.", which is not expected`, service + ` lacks "0 0 2380 etcd-c.dev.test."`},
 			edit: func(_ *node.Gate, a *Answers) { a.Services.Value[0].Target = "ETCD-C.dev.test." }},
 		{name: "rival scheme", want: []string{rival + " exists, want it absent: etcd would mix both SRV sets"},
 			edit: func(_ *node.Gate, a *Answers) { a.Rival.Value = a.Services.Value[:1] }},
@@ -213,7 +213,7 @@ func TestWaitAtGate(t *testing.T) {
 		{publish(members, "etcd-b.dev.test."), "R3: etcd-b.dev.test. has no address, want 127.1.2.2"},
 		{append(full[:len(full):len(full)], "etcd-a.dev.test. 60 IN AAAA ::1"), "R3: etcd-a.dev.test. has address 127.1.2.1 and ::1, want 127.1.2.1"},
 		{append(full[:len(full):len(full)], "_etcd-server-ssl._tcp.dev.test. 60 IN SRV 0 0 2380 etcd-a.dev.test."), "R3: _etcd-server-ssl._tcp.dev.test. exists, want it absent: etcd would mix both SRV sets"},
-		{append(full[:len(full):len(full)], "_etcd-server._tcp.dev.test. 60 IN SRV 0 0 2380 etcd-z.dev.test."), `R3: _etcd-server._tcp.dev.test. has "0 0 2380 etcd-z.dev.test." too many`},
+		{append(full[:len(full):len(full)], "_etcd-server._tcp.dev.test. 60 IN SRV 0 0 2380 etcd-z.dev.test."), `R3: _etcd-server._tcp.dev.test. has "0 0 2380 etcd-z.dev.test.", which is not expected`},
 		{full, ""},
 	}
 	dns := newNameServer(t, worlds[0].records...)

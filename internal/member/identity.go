@@ -60,14 +60,14 @@ func Identity(n node.Node, found cluster.Data) (Decision, error) {
 			Rule: "R6",
 			Why: fmt.Sprintf("data directory %s belongs to member %s of cluster %s, but %s is member %s of cluster %s",
 				n.Paths.Data, found.Member, found.Cluster, n.Name, n.Member, n.ID),
-			Do: "move that directory away and bring this member's own data back, or replace the member under a fresh name",
+			Do: "move that directory away and put this member's own data back, or replace the member under a fresh name",
 		}
 	case found.Present && found.Older:
 		return Refuse, &Refusal{
 			Rule: "R6",
 			Why: fmt.Sprintf("its data is not the newest: the log of member %s in %s ends at %s, but the member had got to %s: what it acknowledged and voted since is not in it",
 				n.Member, n.Paths.Data, found.Ends, found.Reached),
-			Do: fmt.Sprintf("bring the newest data directory back; if it is lost and no other member has newer data, remove %s: what was acknowledged after %s is lost then",
+			Do: fmt.Sprintf("put the newest data directory back; if it is lost and no other member has newer data, remove %s: what was acknowledged after %s is lost then",
 				n.Paths.Mark(), found.Ends),
 		}
 	case found.Present:
@@ -77,7 +77,7 @@ func Identity(n node.Node, found cluster.Data) (Decision, error) {
 			Rule: "R6",
 			Why: fmt.Sprintf("its data directory is empty but the member once had data: %s should hold member %s of cluster %s",
 				n.Paths.Data, n.Member, n.ID),
-			Do: "bring the data back (is its disk mounted?); if it is lost, remove this member from the cluster and replace it under a fresh name",
+			Do: "put the data back (is its disk mounted?); if it is lost, remove this member from the cluster and replace it under a fresh name",
 		}
 	}
 	return FirstStart, nil

@@ -30,7 +30,7 @@ func TestIdentity(t *testing.T) {
 		{name: "another cluster's data", found: with(ours, func(d *cluster.Data) { d.Cluster = 0xc2 }), says: []string{"R6", "member a1 of cluster c2", "member a1 of cluster c1"}},
 		{name: "a cluster of its own, founded", found: with(with(ours, born), func(d *cluster.Data) { d.Member, d.Cluster = 0xa2, 0xc2 }),
 			says: []string{"R3", "etcd-a founded cluster c2, not c1", "pleiad destroy, then pleiad up"}},
-		{name: "another cluster's data, sealed", sealed: true, found: with(with(ours, born), func(d *cluster.Data) { d.Cluster = 0xc2 }), says: []string{"R6", "bring this member's own data back"}},
+		{name: "another cluster's data, sealed", sealed: true, found: with(with(ours, born), func(d *cluster.Data) { d.Cluster = 0xc2 }), says: []string{"R6", "put this member's own data back"}},
 		{name: "data of nobody", sealed: true, found: cluster.Data{Present: true, Born: true}, says: []string{"R6", "member 0 of cluster 0"}},
 		{name: "nothing", found: cluster.Data{}, want: FirstStart},
 		{name: "nothing, born", found: cluster.Data{Born: true}, says: []string{"R6", "its data directory is empty but the member once had data", "/d", "a1", "c1", "mounted"}},

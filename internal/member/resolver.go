@@ -225,7 +225,7 @@ func readFrame(c net.Conn, query []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !answers(b, query) {
-		return nil, errors.New("name server sent something else than an answer")
+		return nil, errors.New("name server sent something other than an answer")
 	}
 	return b, nil
 }

@@ -5,5 +5,5 @@ package process
 import "errors"
 
 func startOf(int) (started string, ended bool, err error) {
-	return "", false, errors.New("members can run on this machine only where it is Linux or macOS")
+	return "", false, errors.New("members can run only on Linux and macOS")
 }

@@ -82,7 +82,7 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		}
 		return w.Authority.Forget(ctx)
 	}
-	return fmt.Errorf("no one knows how to carry out %T", s)
+	return fmt.Errorf("unknown step %T", s)
 }
 
 // terminate looks once more whether the member runs: not every provider can see
@@ -260,7 +260,7 @@ func firstWaiting(ctx context.Context, w world.World, hosts []cluster.Host) stri
 		v, err := w.Etcd.View(asking, h)
 		cancel()
 		if err != nil || !v.Healthy() {
-			return string(h.Name) + " does not serve yet"
+			return string(h.Name) + " is not serving yet"
 		}
 	}
 	return ""

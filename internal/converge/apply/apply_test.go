@@ -344,8 +344,8 @@ func TestAwaitMembers(t *testing.T) {
 		"one that serves":     {[]cluster.Node{gate("")}, []cluster.View{{Leader: 1}}, nil, 0},
 		"one that ended":      {[]cluster.Node{{}}, []cluster.View{{}}, nil, 0},
 		"one at its gate":     {[]cluster.Node{gate("x"), gate("x"), gate("y"), gate("")}, []cluster.View{{Leader: 1}}, []string{"etcd-a waits at its gate: x", "etcd-a waits at its gate: y"}, 3 * pause},
-		"one that starts":     {[]cluster.Node{gate("")}, []cluster.View{{}, {Leader: 1}}, []string{"etcd-a does not serve yet"}, pause},
-		"one that never does": {[]cluster.Node{gate("")}, []cluster.View{{}}, []string{"etcd-a does not serve yet"}, await},
+		"one that starts":     {[]cluster.Node{gate("")}, []cluster.View{{}, {Leader: 1}}, []string{"etcd-a is not serving yet"}, pause},
+		"one that never does": {[]cluster.Node{gate("")}, []cluster.View{{}}, []string{"etcd-a is not serving yet"}, await},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s, told := sound(), []string(nil)
@@ -373,7 +373,7 @@ func TestAwaitMembersThatCannotBeAsked(t *testing.T) {
 		}
 		s.fails = 1
 		err := run(t.Context(), s, plan.AwaitMembers{Hosts: []cluster.Host{{Name: "etcd-a"}}}, &told)
-		if want := []string{"etcd-a: the call failed", "etcd-a does not serve yet"}; err != nil || !slices.Equal(told, want) {
+		if want := []string{"etcd-a: the call failed", "etcd-a is not serving yet"}; err != nil || !slices.Equal(told, want) {
 			t.Errorf("%v, told %q, want %q", err, told, want)
 		}
 	})

@@ -54,7 +54,7 @@ func checkAbandoned(dir string) error {
 		case name == pkiFolder || name == specFile:
 			return &Error{Path: filepath.Join(dir, metaFile), Problem: fmt.Sprintf("missing, but there is %s", name), Hint: rebuild, Run: "take-over", Kind: ErrDamaged}
 		case !ours(name) && !slices.Contains(theirs(), name):
-			return &Error{Path: dir, Problem: fmt.Sprintf("no state of a cluster: it holds %s", name), Hint: "use another cluster name or --state-dir", Kind: ErrForeign}
+			return &Error{Path: dir, Problem: fmt.Sprintf("not the state of a cluster: it holds %s", name), Hint: "use another cluster name or --state-dir", Kind: ErrForeign}
 		}
 	}
 	return nil

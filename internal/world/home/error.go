@@ -29,8 +29,8 @@ var (
 
 const (
 	restore   = "restore it from a backup; pleiad does not replace what it cannot read"
-	rebuild   = "restore it from a backup; without one, make it again from the rest"
-	elsewhere = "say where to keep state with --state-dir, or make this place writable for you"
+	rebuild   = "restore it from a backup; without one, recreate it from the rest"
+	elsewhere = "keep state elsewhere with --state-dir, or make this folder writable for you"
 )
 
 // Error is a home that cannot be used.
@@ -75,7 +75,7 @@ func unwritable(path string, err error) error {
 }
 
 func unreadable(path string, err error) error {
-	return &Error{Path: path, Problem: fmt.Sprintf("cannot be read: %v", cause(err)), Hint: "use pleiad as the user who made the cluster, or say where its state is with --state-dir"}
+	return &Error{Path: path, Problem: fmt.Sprintf("cannot be read: %v", cause(err)), Hint: "use pleiad as the user who made the cluster, or name its state with --state-dir"}
 }
 
 // HeldError says that another command works on the cluster, and which.

@@ -192,7 +192,7 @@ var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 func place(root string, name cluster.Name) (*Home, error) {
 	if !label.MatchString(string(name)) {
-		return nil, &Error{Path: fmt.Sprintf("cluster %q", name), Problem: "not a name for a cluster", Hint: "use lower-case letters, digits and hyphens, at most 63"}
+		return nil, &Error{Path: fmt.Sprintf("cluster %q", name), Problem: "not a valid cluster name", Hint: "use lower-case letters, digits and hyphens, at most 63"}
 	}
 	// Links on the way are resolved once, here; what is in a home names its path.
 	if real, err := filepath.EvalSymlinks(root); err == nil {

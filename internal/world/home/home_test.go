@@ -245,7 +245,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"half a file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "home.json"), meta[:20]) }, ErrDamaged, "not readable as JSON"},
 		{"another file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "home.json"), "{}") }, ErrDamaged, "version, cluster, hosts or path is missing"},
 		{"home.json is gone", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "pki", "peer-ca.key"), "") }, ErrDamaged, "home.json: missing, but there is pki"},
-		{"somebody's folder", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "thesis.tex"), "") }, ErrForeign, "no state of a cluster: it holds thesis.tex"},
+		{"somebody's folder", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "thesis.tex"), "") }, ErrForeign, "not the state of a cluster: it holds thesis.tex"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			root := filepath.Join(t.TempDir(), "root")

@@ -54,7 +54,7 @@ func (h *Home) Rebuild(owner cluster.Owner, seat Seat) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	if _, err := h.meta(); err == nil {
-		return fmt.Errorf("write %s: it is there again", filepath.Join(h.dir, metaFile))
+		return fmt.Errorf("write %s: it exists again", filepath.Join(h.dir, metaFile))
 	}
 	here, err := markOf(h.dir)
 	if err != nil {

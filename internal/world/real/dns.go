@@ -51,7 +51,7 @@ const keyPatience = 5 * time.Second
 // openZone is the zone on somebody's name server. One whose key cannot be read is
 // a zone that cannot be read: what does not depend on it goes on.
 func openZone(ctx context.Context, c *cluster.RFC2136DNS) (dns.Zone, error) {
-	reading, cancel := context.WithTimeoutCause(ctx, keyPatience, fmt.Errorf("no end of it within %s", keyPatience))
+	reading, cancel := context.WithTimeoutCause(ctx, keyPatience, fmt.Errorf("it did not end within %s", keyPatience))
 	defer cancel()
 	key, err := tsig.ReadFile(reading, c.KeyFile)
 	switch {

@@ -69,7 +69,7 @@ func (s *session) unframe(stdout []byte, err error) ([]byte, error) {
 		return stdout, err
 	}
 	if i < 0 {
-		return nil, fault.WithRemedy(fmt.Errorf("%w: its output has no end", ErrShell), shellRemedy)
+		return nil, fault.WithRemedy(fmt.Errorf("%w: its output is cut off", ErrShell), shellRemedy)
 	}
 	number, _, _ := strings.Cut(string(stdout[i+len(end):]), "\n")
 	switch status, err := strconv.Atoi(number); {

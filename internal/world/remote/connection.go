@@ -152,7 +152,7 @@ func (c *connection) silent() bool {
 }
 
 func (c *connection) silence() error {
-	return fmt.Errorf("no sign of life for %s", c.heard.ago().Round(100*time.Millisecond))
+	return fmt.Errorf("no response for %s", c.heard.ago().Round(100*time.Millisecond))
 }
 
 // slot waits until the machine has room for one more session.

@@ -21,7 +21,7 @@ var (
 	ErrDenied = fault.New(fault.Denied, "login denied")
 	// ErrSudo: the user got in but sudo does not make it root without a
 	// password. The command was not run.
-	ErrSudo = fault.New(fault.Denied, "no root rights by sudo -n")
+	ErrSudo = fault.New(fault.Denied, "cannot become root with sudo -n")
 	// ErrShell: the login did not run the command, or what came back is not
 	// framed as its answer is. What it did is not known.
 	ErrShell = fault.New(fault.Denied, "the login does not run the command")

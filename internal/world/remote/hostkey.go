@@ -52,7 +52,7 @@ func (e *HostKeyError) Error() string {
 	key := fmt.Sprintf("%s key %s", e.Type, e.Fingerprint)
 	switch e.Problem {
 	case KeyChanged:
-		return fmt.Sprintf("host key of %s HAS CHANGED, somebody may be listening in: it shows %s, but known is %s", e.Host, key, strings.Join(e.Known, ", "))
+		return fmt.Sprintf("host key of %s HAS CHANGED, somebody may be listening in: it shows %s, but the known key is %s", e.Host, key, strings.Join(e.Known, ", "))
 	case KeyRevoked:
 		return fmt.Sprintf("host key of %s is revoked: %s, by %s", e.Host, key, strings.Join(e.Known, ", "))
 	case KeyInvalid:
@@ -71,13 +71,13 @@ func (e *HostKeyError) Remedy() []string {
 	switch e.Problem {
 	case KeyChanged:
 		return []string{
-			"ask who runs the host whether it was installed anew; unless it was, do not connect", compare,
-			"only if both are equal, put this line in the place of the old one:", e.line,
+			"ask who runs the host whether it was reinstalled; unless it was, do not connect", compare,
+			"only if both are equal, replace the old line with this one:", e.line,
 		}
 	case KeyRevoked:
 		return []string{"do not connect; the host needs a new key"}
 	case KeyInvalid:
-		return []string{"have the host's certificate signed anew for the name " + e.Host + ": ssh-keygen -s CA -h -n " + e.Host + " …"}
+		return []string{"have the host's certificate signed again for the name " + e.Host + ": ssh-keygen -s CA -h -n " + e.Host + " …"}
 	}
 	return []string{
 		compare, "from here: " + e.scan,
@@ -132,7 +132,7 @@ func readHostKeys(name string, files, fingerprints []string) (*hostKeys, error) 
 	}
 	var err error
 	if h.check, err = knownhosts.New(there...); err != nil {
-		return nil, setupError("mend that line, or name another file with knownHosts: in the spec", "read known hosts: %w", err)
+		return nil, setupError("fix that line, or name another file with knownHosts: in the spec", "read known hosts: %w", err)
 	}
 	var all *knownhosts.KeyError
 	if errors.As(h.check(name, nowhere, noKey{}), &all) {

@@ -230,7 +230,7 @@ func noSSH(r route, err error) error {
 	if errors.As(err, &none) {
 		return fault.WithRemedy(fmt.Errorf("%w: %s at %s: %w", ErrSetup, "no common algorithm with the server", r.address, err), "let its sshd offer an algorithm that is not outdated")
 	}
-	return unreachable(r, fmt.Errorf("it does not speak SSH with us: %w", err))
+	return unreachable(r, fmt.Errorf("the SSH handshake failed: %w", err))
 }
 
 // denied names who was turned away and with what.
@@ -249,7 +249,7 @@ func denied(r route, ids *identities, err error) error {
 		if ids.file != "" { // else ssh-copy-id takes ssh's own files, which were not offered
 			key = "-i " + shell.Quote(ids.file) + " "
 		}
-		remedy = append(remedy, "let one of these keys in: ssh-copy-id "+key+"-p "+port+" "+shell.Quote(r.user+"@"+host))
+		remedy = append(remedy, "authorize one of these keys: ssh-copy-id "+key+"-p "+port+" "+shell.Quote(r.user+"@"+host))
 	}
 	remedy = append(remedy, "name another user: or identityFile: under hosts.ssh in the spec")
 	return fault.WithRemedy(fmt.Errorf("%w at %s for user %q: %s (%s)", ErrDenied, r.address, r.user, text, strings.TrimPrefix(err.Error(), "ssh: handshake failed: ssh: ")), remedy...)

@@ -90,7 +90,7 @@ func TestUnreachable(t *testing.T) {
 		answered <- err
 	}()
 	_, err = pool(t, c).Machine(addr("127.0.0.1")).Run(t.Context(), "true", nil)
-	if !errors.Is(err, remote.ErrUnreachable) || !strings.Contains(err.Error(), "speak SSH") {
+	if !errors.Is(err, remote.ErrUnreachable) || !strings.Contains(err.Error(), "SSH handshake failed") {
 		t.Error(err)
 	}
 	if err := <-answered; err != nil {
@@ -165,7 +165,7 @@ func TestFreeze(t *testing.T) {
 	s.Freeze()
 	began := time.Now()
 	for name, r := range results {
-		if err := <-r; !errors.Is(err, remote.ErrLost) || errors.Is(err, remote.ErrUnreachable) || !strings.Contains(err.Error(), "no sign of life") {
+		if err := <-r; !errors.Is(err, remote.ErrLost) || errors.Is(err, remote.ErrUnreachable) || !strings.Contains(err.Error(), "no response") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

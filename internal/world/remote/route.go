@@ -54,7 +54,7 @@ func (p *Pool) route(ctx context.Context, t target) (route, error) {
 	r := route{user: orElse(user, orElse(s.text("user"), localUser()))}
 	port = orElse(port, orElse(s.text("port"), "22"))
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return route{}, setupError("mend that line", "%s: port %q", s.first["port"].where, port)
+		return route{}, setupError("fix that line", "%s: port %q", s.first["port"].where, port)
 	}
 	host := t.host
 	if h := s.text("hostname"); h != "" {
@@ -150,7 +150,7 @@ func (r *route) chooseJump(t target, s *settings) error {
 	jump := orElse(t.jump, strings.Join(s.first["proxyjump"].args, ""))
 	if jump == "" {
 		if c, ok := s.first["proxycommand"]; ok && c.args[0] != "none" {
-			return setupError("say the same with ProxyJump", "%s: ProxyCommand is not supported", c.where)
+			return setupError("use ProxyJump instead", "%s: ProxyCommand is not supported", c.where)
 		}
 		return nil
 	}

@@ -84,7 +84,7 @@ func (s *settings) read(file string, outer bool) error {
 		where := fmt.Sprintf("%s:%d", file, i+1)
 		words, err := splitWords(line)
 		if err != nil {
-			return setupError("mend that line", "%s: %w", where, err)
+			return setupError("fix that line", "%s: %w", where, err)
 		}
 		if len(words) == 0 {
 			continue
@@ -121,7 +121,7 @@ func (s *settings) set(key string, v setting, applies bool) error {
 	case known && key != "identityfile":
 		return nil
 	case s.undecided != "":
-		return setupError(noSSHConfig, "%s sets %s, but pleiad cannot judge the Match at %s", v.where, key, s.undecided)
+		return setupError(noSSHConfig, "%s sets %s, but pleiad cannot evaluate the Match at %s", v.where, key, s.undecided)
 	}
 	if !known {
 		s.first[key] = v
@@ -142,7 +142,7 @@ func (s *settings) include(patterns []string, applies bool) error {
 		}
 		files, err := filepath.Glob(p)
 		if err != nil {
-			return setupError("mend that line", "Include %s: %w", p, err)
+			return setupError("fix that line", "Include %s: %w", p, err)
 		}
 		for _, f := range files {
 			if err := s.read(f, applies); err != nil {

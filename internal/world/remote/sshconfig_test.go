@@ -110,10 +110,10 @@ func TestRouteErrors(t *testing.T) {
 		"Host *\nUser \"a\n":                ":2: a quote is not closed",
 		"Port 70000\n":                      ":1: port",
 		"ProxyCommand nc %h %p\n":           ":1: ProxyCommand",
-		"Match exec x\n\nUser a\n":          ":3 sets user, but pleiad cannot judge the Match at",
+		"Match exec x\n\nUser a\n":          ":3 sets user, but pleiad cannot evaluate the Match at",
 		"ProxyJump me@\n":                   "ProxyJump",
 		"Include [\n":                       "Include",
-		"Match tagged x\nProxyJump bastion": "cannot judge",
+		"Match tagged x\nProxyJump bastion": "cannot evaluate",
 	} {
 		_, err := routeTo(t, Config{}, text)
 		if !errors.Is(err, ErrSetup) || !fault.Lasting(err) || !strings.Contains(err.Error(), want) || len(fault.Remedy(err)) != 1 {

@@ -75,7 +75,7 @@ var _ dns.Authoritatives = (*Servers)(nil)
 // New makes a comparer.
 func New(c Config) (*Servers, error) {
 	if _, ok := wire.IsDomainName(c.Zone); !ok || c.Zone == "" {
-		return nil, fmt.Errorf("zone %q is no domain name", c.Zone)
+		return nil, fmt.Errorf("zone %q is not a domain name", c.Zone)
 	}
 	host, port, err := net.SplitHostPort(c.Primary)
 	if err != nil {

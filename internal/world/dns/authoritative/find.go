@@ -159,7 +159,7 @@ func (s *Servers) horizon(ctx context.Context, names []string) string {
 	defer cancel()
 	records, err := s.resolver.LookupNS(ctx, s.zone)
 	if missing := new(net.DNSError); errors.As(err, &missing) && missing.IsNotFound {
-		return fmt.Sprintf("the resolver of this machine knows no name servers of zone %s: nothing delegates the zone to them, or this machine is outside the network where it is seen", s.zone)
+		return fmt.Sprintf("the resolver of this machine finds no name servers of zone %s: nothing delegates the zone to them, or this machine is outside the network where it is seen", s.zone)
 	}
 	if err != nil {
 		return fmt.Sprintf("the resolver of this machine was asked for the name servers of zone %s: %s", s.zone, reason(ctx, err))

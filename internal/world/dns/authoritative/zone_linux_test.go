@@ -155,7 +155,7 @@ func TestHorizon(t *testing.T) {
 	}{
 		"the same": {sees: []string{"TWINDB.test. 60 IN NS NS.twindb.test."}, spoil: recursiveOnly},
 		"others":   {sees: []string{"twindb.test. 60 IN NS ns.cloud.test.", "twindb.test. 60 IN NS ns.twindb.test."}, spoil: recursiveOnly, want: "names other name servers for zone twindb.test. (ns.cloud.test., ns.twindb.test.) than the primary does (ns.twindb.test.): "},
-		"nothing":  {spoil: recursiveOnly, want: "the resolver of this machine knows no name servers of zone twindb.test.: "},
+		"nothing":  {spoil: recursiveOnly, want: "the resolver of this machine finds no name servers of zone twindb.test.: "},
 		"refuses":  {spoil: rcode(wire.RcodeRefused), want: "the resolver of this machine was asked for the name servers of zone twindb.test.: "},
 	} {
 		t.Run(name, func(t *testing.T) {

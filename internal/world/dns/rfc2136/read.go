@@ -54,7 +54,7 @@ func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Record
 		}
 		last = records
 	}
-	return cluster.Records{}, p.remedy(fmt.Errorf("the records changed during each of %d readings", attempts), "run the command again when fewer write to them")
+	return cluster.Records{}, p.remedy(fmt.Errorf("the records changed during each of %d reads", attempts), "run the command again when fewer write to them")
 }
 
 // snapshot is one reading, and whether the zone stood still meanwhile. One

@@ -24,7 +24,7 @@ func (p *Provider) remedy(err error, lines ...string) error {
 }
 
 // again is the remedy against all that the next observation settles (R12).
-const again = "run the command again: it looks first what was done"
+const again = "run the command again: it first looks at what was done"
 
 // unknown is the error of an update that was sent and may have been made.
 func (p *Provider) unknown(err error, remedies ...string) error {
@@ -41,7 +41,7 @@ func (p *Provider) refusal(m *wire.Msg) error {
 	case wire.RcodeNotZone:
 		why, remedies = "a name is not in the zone", []string{p.whichZone()}
 	case wire.RcodeNotImplemented:
-		why, remedies = "the server takes no dynamic updates", []string{p.rightForKey(), p.whichServer()}
+		why, remedies = "the server does not accept dynamic updates", []string{p.rightForKey(), p.whichServer()}
 	case wire.RcodeFormatError:
 		why, remedies = "the server does not understand the message", []string{p.whichServer()}
 	default:
@@ -57,11 +57,11 @@ func (p *Provider) explain(m *wire.Msg) (why string, remedies []string) {
 	record := m.IsTsig()
 	switch {
 	case record == nil:
-		return fmt.Sprintf("it does not say why: %s may be unknown there, have another secret or no right to this; "+
+		return fmt.Sprintf("it does not say why: %s may be unknown there, have another secret or not be allowed to do this; "+
 				"the clocks may differ by more than five minutes; or it does not serve the zone", p.key),
 			[]string{p.readLog(), p.rightForKey(), p.sameSecret(), p.sameTime(), p.whichServer()}
 	case tsig.Fault(record.Error) == tsig.BadKey:
-		return fmt.Sprintf("%s: %s, or the key has no right to this", p.key, tsig.BadKey),
+		return fmt.Sprintf("%s: %s, or the key is not allowed to do this", p.key, tsig.BadKey),
 			[]string{p.addKey(), p.rightForKey()}
 	case tsig.Fault(record.Error) == tsig.BadTime:
 		return fmt.Sprintf("%s: %s%s", p.key, tsig.BadTime, apart(record)), []string{p.sameTime()}
@@ -73,10 +73,10 @@ func (p *Provider) explain(m *wire.Msg) (why string, remedies []string) {
 		return fmt.Sprintf("%s is known there but may not ask for this, or the server does not serve the zone", p.key),
 			[]string{p.whichZone(), p.whichServer()}
 	case m.Rcode == wire.RcodeNotAuth:
-		return fmt.Sprintf("%s is known there but has no right to this, or the server is not authoritative for the zone", p.key),
+		return fmt.Sprintf("%s is known there but is not allowed to do this, or the server is not authoritative for the zone", p.key),
 			[]string{p.rightForKey(), p.whichZone(), p.whichServer()}
 	}
-	return fmt.Sprintf("%s is known there but has no right to this", p.key), []string{p.rightForKey()}
+	return fmt.Sprintf("%s is known there but is not allowed to do this", p.key), []string{p.rightForKey()}
 }
 
 // unreachable is the error of a question that got no answer, or of an update
@@ -134,7 +134,7 @@ func (p *Provider) readLog() string {
 }
 
 func (p *Provider) openPort() string {
-	return fmt.Sprintf("let TCP from here to %s through; see whether it answers, with: %s", p.server, p.dig())
+	return fmt.Sprintf("allow TCP from here to %s; see whether it answers, with: %s", p.server, p.dig())
 }
 
 func (p *Provider) dig() string {

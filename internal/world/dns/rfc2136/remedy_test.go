@@ -19,13 +19,13 @@ import (
 func TestRemedies(t *testing.T) {
 	key := generate(t)
 	const (
-		again  = "run the command again: it looks first what was done"
+		again  = "run the command again: it first looks at what was done"
 		zoneIs = "put the zone that holds the domain into dns.rfc2136.zone; it is twindb.test. now"
 		dig    = "dig +tcp +norecurse -p PORT @127.0.0.1 twindb.test. SOA"
 		server = "put the zone's primary into dns.rfc2136.server; see what this one serves, with: " + dig
 		right  = "let TSIG key etcd (hmac-sha256) change A, AAAA, SRV and TXT below the cluster's domain: update-policy in BIND, acl in Knot, dnsupdate=yes and TSIG-ALLOW-DNSUPDATE in PowerDNS"
 		log    = "see why, in the log of the name server at 127.0.0.1:PORT"
-		tcp    = "let TCP from here to 127.0.0.1:PORT through; see whether it answers, with: " + dig
+		tcp    = "allow TCP from here to 127.0.0.1:PORT; see whether it answers, with: " + dig
 	)
 	alias := func(asked, m *wire.Msg) {
 		if q := asked.Question[0]; q.Qtype == wire.TypeTXT {

@@ -68,7 +68,7 @@ func Open(c Config, keyFile string) (*Provider, error) {
 // New makes a provider. It asks nobody.
 func New(c Config) (*Provider, error) {
 	if _, ok := wire.IsDomainName(c.Zone); !ok || c.Zone == "" {
-		return nil, fmt.Errorf("zone %q is no domain name", c.Zone)
+		return nil, fmt.Errorf("zone %q is not a domain name", c.Zone)
 	}
 	host, port, err := net.SplitHostPort(c.Server)
 	if err != nil {

@@ -71,7 +71,7 @@ func packSRV(header wire.RR_Header, value string) (wire.RR, error) {
 		n[i] = uint16(x)
 	}
 	if _, ok := wire.IsDomainName(f[3]); !ok || !wire.IsFqdn(f[3]) {
-		return nil, fmt.Errorf("value %q: the target is no complete domain name", value)
+		return nil, fmt.Errorf("value %q: the target is not a complete domain name", value)
 	}
 	return &wire.SRV{Hdr: header, Priority: n[0], Weight: n[1], Port: n[2], Target: f[3]}, nil
 }

@@ -25,7 +25,7 @@ func (f Fault) String() string {
 	case None:
 		return "the signature is right"
 	case BadSignature:
-		return "the secret of the key is another one than the server's (BADSIG)"
+		return "the key's secret differs from the server's (BADSIG)"
 	case BadKey:
 		return "the server does not know a key of this name and algorithm (BADKEY)"
 	case BadTime:

@@ -94,7 +94,7 @@ func (p *Provider) lookAt(ctx context.Context, addr netip.Addr) sight {
 		remedy := fault.Remedy(err)
 		if remedy == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			remedy = []string{fmt.Sprintf("see what takes so long: time ssh %s true; if the user is not root: time ssh %s sudo -n true", addr, addr),
-				"where sudo alone is slow: put the machine's own name into its /etc/hosts, or mend its name server"}
+				"where sudo alone is slow: put the machine's own name into its /etc/hosts, or fix its name server"}
 		}
 		return sight{place: cluster.Place{Address: addr, Unknown: err.Error(), Remedy: remedy, Lasting: fault.Lasting(err)}}
 	}
