@@ -69,7 +69,7 @@ func CheckOptions(options map[string]string) (name string, err error) {
 			return "tls-max-version", errors.New("lower than tls-min-version TLS1.3")
 		}
 		if options["cipher-suites"] != "" {
-			return "cipher-suites", errors.New("cannot be chosen for TLS 1.3, which tls-min-version asks for")
+			return "cipher-suites", errors.New("cannot be chosen for TLS 1.3, which tls-min-version requires")
 		}
 	}
 	return checkGates(options["feature-gates"])
@@ -192,7 +192,7 @@ func owned(name string) string {
 		"trusted-ca-file":
 		return "pleiad issues and delivers the certificates; tls: off does without"
 	case "client-cert-allowed-hostname":
-		return "pleiad's own client certificate would be turned away"
+		return "pleiad's own client certificate would be rejected"
 	case "name", "data-dir", "wal-dir":
 		return "pleiad names members and places their data"
 	case "distributed-tracing-instance-id":
@@ -236,7 +236,7 @@ func whole(least uint64, bits int) func(string) error {
 		case errors.Is(err, strconv.ErrRange) || err == nil && n < least:
 			return fmt.Errorf("%s is out of range: %d to %d", v, least, uint64(1)<<bits-1)
 		case err != nil:
-			return fmt.Errorf("%q is no whole number from %d", v, least)
+			return fmt.Errorf("%q is not a whole number from %d", v, least)
 		}
 		return nil
 	}
@@ -244,7 +244,7 @@ func whole(least uint64, bits int) func(string) error {
 
 func millionths(v string) error {
 	if n, err := strconv.ParseUint(v, 0, 31); err != nil || n > 1_000_000 {
-		return fmt.Errorf("%q is no number from 0 to 1000000", v)
+		return fmt.Errorf("%q is not a number from 0 to 1000000", v)
 	}
 	return nil
 }
@@ -262,7 +262,7 @@ func duration(least time.Duration) func(string) error {
 		d, err := time.ParseDuration(v)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%q is no duration such as 500ms, 10s or 1h30m", v)
+			return fmt.Errorf("%q is not a duration such as 500ms, 10s or 1h30m", v)
 		case d < least:
 			return fmt.Errorf("%s is less than %s", v, least)
 		}
@@ -285,7 +285,7 @@ func retention(v string) error {
 func oneOf(values ...string) func(string) error {
 	return func(v string) error {
 		if !slices.Contains(values, v) {
-			return fmt.Errorf("%q is none of %s", v, strings.Join(values, ", "))
+			return fmt.Errorf("%q is not one of %s", v, strings.Join(values, ", "))
 		}
 		return nil
 	}

@@ -114,7 +114,7 @@ func checkMembers(text string) (int, error) {
 	case n < 1:
 		return 0, errors.New("fewer than one voter; " + want)
 	case err != nil || n > 9:
-		return 0, errors.New("every voter more makes every write slower; " + want)
+		return 0, errors.New("each additional voter makes every write slower; " + want)
 	case n%2 == 0:
 		return 0, fmt.Errorf("no safer than %d: either tolerates the loss of %d; %s", n-1, cluster.Tolerance(n), want)
 	}
@@ -136,7 +136,7 @@ func checkServer(text string) (string, error) {
 		return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String(), nil
 	}
 	if strings.HasPrefix(text, "[") {
-		return "", errors.New("no address and port; " + want)
+		return "", errors.New("not an address and port; " + want)
 	}
 	host, port, given := strings.Cut(text, ":")
 	if !given {
@@ -144,7 +144,7 @@ func checkServer(text string) (string, error) {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
-		return "", fmt.Errorf("%q is no port; %s", port, want)
+		return "", fmt.Errorf("%q is not a port; %s", port, want)
 	}
 	if host, err = checkDomain(host); err != nil {
 		return "", fmt.Errorf("%s; %s", firstPart(err), want)

@@ -107,7 +107,7 @@ func keys() []key {
 				return err
 			}},
 		{name: "tls", values: []string{"auto", "off"}, example: "auto",
-			doc: "auto: pleiad makes a CA for the cluster and issues all certificates. off: anybody who reaches a member reads and writes everything. Decide before the first start: it is part of every member's identity.",
+			doc: "auto: pleiad makes a CA for the cluster and issues all certificates. off: anybody who reaches a member can read and write everything. Decide before the first start: it is part of every member's identity.",
 			get: func(s cluster.Spec) string {
 				if s.TLS {
 					return "auto"
@@ -132,7 +132,7 @@ func etcdKeys() []key {
 			get: func(s cluster.Spec) string { return s.Etcd.Source },
 			set: func(s *cluster.Spec, v string) error { s.Etcd.Source = v; return nil }},
 		{name: "release", kind: group, keys: releaseKeys(),
-			doc:    "The official release to run where source is release. It is fetched from BASEURL/vVERSION/etcd-vVERSION-linux-ARCH.tar.gz and refused if its SHA-256 is another than here.",
+			doc:    "The official release to run where source is release. It is fetched from BASEURL/vVERSION/etcd-vVERSION-linux-ARCH.tar.gz and refused if its SHA-256 differs from the one here.",
 			pick:   func(s *cluster.Spec) { s.Etcd.Release = &cluster.EtcdRelease{BaseURL: officialReleases} },
 			picked: func(s cluster.Spec) bool { return s.Etcd.Release != nil },
 			fits:   func(s cluster.Spec) bool { return s.Hosts.SSH != nil }},
@@ -147,7 +147,7 @@ func hostsKeys() []key {
 			pick:   func(s *cluster.Spec) { s.Hosts = cluster.HostsSpec{Local: &cluster.LocalHosts{}} },
 			picked: func(s cluster.Spec) bool { return s.Hosts.Local != nil }},
 		{name: "ssh", kind: group, keys: sshKeys(),
-			doc:    "Machines of your own, with Linux and systemd, reached over SSH. What is not given is as ssh itself has it: from ~/.ssh/config, the agent, ~/.ssh/known_hosts.",
+			doc:    "Machines of your own, with Linux and systemd, reached over SSH. Keys left out are as ssh itself has them: from ~/.ssh/config, the agent, ~/.ssh/known_hosts.",
 			pick:   func(s *cluster.Spec) { s.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}} },
 			picked: func(s cluster.Spec) bool { return s.Hosts.SSH != nil }},
 	}

@@ -33,7 +33,7 @@ func (r *reader) list(k key, n ast.Node, s *cluster.Spec) {
 		case err != nil:
 			r.problem(start(node), err.Error())
 		case twice:
-			r.problem(start(node), fmt.Sprintf("%s %s: for the second time; expected it once, and it is on line %d, column %d", k.name, display(item), at.line, at.column))
+			r.problem(start(node), fmt.Sprintf("%s %s is given twice; expected it once, and it is on line %d, column %d", k.name, display(item), at.line, at.column))
 		default:
 			first[item] = start(node)
 			items = append(items, item)
@@ -48,7 +48,7 @@ func (r *reader) list(k key, n ast.Node, s *cluster.Spec) {
 func (r *reader) item(k key, n ast.Node) (string, error) {
 	v, ok := wordValue(n)
 	if m, isMapping := mapping(n); isMapping && !m.IsFlowStyle && len(m.Values) > 0 {
-		return "", fmt.Errorf("%s: an item that YAML takes for a key, because of its colons; expected a text: put it in quotes", k.name)
+		return "", fmt.Errorf("%s: an item that YAML takes for a key, because of its colons; expected a string: put it in quotes", k.name)
 	}
 	if !ok {
 		return "", fmt.Errorf("%s: an item %s; expected %s", k.name, describe(n), expectedScalar(k, n))

@@ -56,7 +56,7 @@ func (r *reader) group(g key, m *ast.MappingNode, s *cluster.Spec, path ...strin
 	for _, entry := range m.Values {
 		name, at := keyText(entry.Key), start(entry.Key)
 		if first, twice := seen[name]; twice {
-			r.problem(at, fmt.Sprintf("key %s for the second time; expected it once, and it is on line %d", display(name), first.line))
+			r.problem(at, fmt.Sprintf("key %s is given twice; expected it once, and it is on line %d", display(name), first.line))
 			continue
 		}
 		seen[name] = at
@@ -143,7 +143,7 @@ func expectedKeys(k key) string {
 	case k.kind == options:
 		return "expected options with values, such as " + k.example
 	case len(k.keys) == 0:
-		return "expected {}, for there is nothing to set"
+		return "expected {}: there is nothing to set"
 	}
 	return "expected keys with values: " + strings.Join(names(k.keys), ", ")
 }
@@ -196,9 +196,9 @@ func expectedScalar(k key, n ast.Node) string {
 		return want
 	}
 	if v, ok := optionValue(n); ok && k.takes(v) {
-		return fmt.Sprintf("a text: put it in quotes, '%s'", v)
+		return fmt.Sprintf("a string: put it in quotes, '%s'", v)
 	}
-	return "a text, such as " + k.example
+	return "a string, such as " + k.example
 }
 
 // assign checks a value and puts it into the spec; file is where relative
@@ -226,13 +226,13 @@ func (r *reader) options(m *ast.MappingNode, s *cluster.Spec, path []string) {
 	for _, entry := range m.Values {
 		name, at := keyText(entry.Key), start(entry.Value)
 		if _, twice := found[name]; twice {
-			r.problem(start(entry.Key), fmt.Sprintf("option %s for the second time; expected it once", display(name)))
+			r.problem(start(entry.Key), fmt.Sprintf("option %s is given twice; expected it once", display(name)))
 			continue
 		}
 		r.at[strings.Join(append(slices.Clone(path), name), ".")] = at
 		value, ok := optionValue(entry.Value)
 		if !ok {
-			r.problem(at, fmt.Sprintf("option %s %s; expected a text, a number, true or false", display(name), describe(entry.Value)))
+			r.problem(at, fmt.Sprintf("option %s %s; expected a string, a number, true or false", display(name), describe(entry.Value)))
 			continue
 		}
 		found[name] = value
@@ -308,9 +308,9 @@ func describe(n ast.Node) string {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		return "has keys of its own"
 	case *ast.LiteralNode:
-		return "is a text of several lines"
+		return "is a string of several lines"
 	case *ast.StringNode:
-		return "is a text"
+		return "is a string"
 	case *ast.BoolNode:
 		return fmt.Sprintf("is %t", n.Value)
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:

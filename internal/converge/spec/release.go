@@ -27,7 +27,7 @@ func releaseKeys() []key {
 			get: func(s cluster.Spec) string { return s.Etcd.Release.Version },
 			set: func(s *cluster.Spec, v string) error { s.Etcd.Release.Version = v; return checkVersion(v) }},
 		{name: "baseURL", pattern: urlPattern, example: officialReleases,
-			doc: "Where releases are, for a mirror of one's own. Default: " + officialReleases + ".",
+			doc: "Where releases are downloaded, for a mirror of your own. Default: " + officialReleases + ".",
 			get: func(s cluster.Spec) string { return s.Etcd.Release.BaseURL },
 			set: func(s *cluster.Spec, v string) (err error) {
 				s.Etcd.Release.BaseURL, err = checkBaseURL(v)
@@ -76,13 +76,13 @@ func checkVersion(text string) error {
 	case v && checkVersion(plain) == nil:
 		return fmt.Errorf("begins with v; expected %s", plain)
 	case !regexp.MustCompile(versionPattern).MatchString(text):
-		return errors.New("no version of etcd; " + want)
+		return errors.New("not a version of etcd; " + want)
 	case strings.HasPrefix(text, "3.6."), strings.HasPrefix(text, "3.7."):
 		return nil
 	case strings.HasPrefix(text, "3.5."):
-		return errors.New("etcd 3.5 knows other flags than pleiad gives; " + want)
+		return errors.New("etcd 3.5 has other flags than pleiad sets; " + want)
 	}
-	return errors.New("not a version that pleiad was tried with; " + want)
+	return errors.New("not a version that pleiad was tested with; " + want)
 }
 
 // checkBaseURL returns a URL to which the path of a release can be appended.
@@ -91,7 +91,7 @@ func checkBaseURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return "", errors.New("no http or https URL; " + want)
+		return "", errors.New("not an http or https URL; " + want)
 	case u.User != nil:
 		return "", errors.New("holds a user name or a password, which would be seen in logs; expected an address without")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):

@@ -13,7 +13,7 @@ import (
 // it refuses [Parse] refuses too, and more: what depends on two values, or
 // cannot be seen once YAML is parsed.
 func Schema() []byte {
-	root := keySchema(key{kind: group, keys: keys(), doc: "What is wanted of one etcd cluster: " + FileName + " of pleiad."})
+	root := keySchema(key{kind: group, keys: keys(), doc: "Spec of one etcd cluster: " + FileName + " of pleiad."})
 	root.Draft, root.Title = "https://json-schema.org/draft/2020-12/schema", FileName
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -78,7 +78,7 @@ func (r *reader) readable(data []byte) bool {
 			case c == utf8.RuneError && !utf8.ValidString(line):
 				r.problem(at, "not UTF-8; expected text")
 			case c == '\t' && indent:
-				r.problem(at, "a tab; expected spaces, for YAML does not indent with tabs")
+				r.problem(at, "a tab; expected spaces, since YAML does not indent with tabs")
 			case c != '\t' && (unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || c == '\ufeff'):
 				r.problem(at, fmt.Sprintf("control character %U; expected text", c))
 			default:
@@ -153,13 +153,13 @@ func (r *reader) syntax(err error) {
 	at := place{line: t.Position.Line, column: t.Position.Column}
 	switch text {
 	case "mapping value is not allowed in this context":
-		text = "a key within a value; expected quotes around a text that holds a colon and a space"
+		text = "a key within a value; expected quotes around a string that holds a colon and a space"
 		if t.Next != nil && t.Next.Position.Line > at.line && t.Next.Position.Line <= len(r.lines) { // the text went on on the next line
 			at.line, text = t.Next.Position.Line, align
 			at.column = 1 + len(r.lines[at.line-1]) - len(strings.TrimLeft(r.lines[at.line-1], " "))
 		}
 	case "non-map value is specified":
-		text = "a text where a key belongs; expected KEY: VALUE, or a space after the dash of an item"
+		text = "a string where a key belongs; expected KEY: VALUE, or a space after the dash of an item"
 	case "value is not allowed in this context", "value is not allowed in this context. map key-value is pre-defined":
 		text = align
 	}

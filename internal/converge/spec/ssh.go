@@ -42,7 +42,7 @@ func sshKeys() []key {
 				}
 			}},
 		{name: "user", pattern: userPattern, example: "root",
-			doc: "Who logs in: root, or somebody who may become root by sudo without a password.",
+			doc: "User to log in as: root, or one that may use sudo without a password.",
 			get: func(s cluster.Spec) string { return s.Hosts.SSH.User },
 			set: func(s *cluster.Spec, v string) error { s.Hosts.SSH.User = v; return checkUser(v) }},
 		{name: "port", kind: number, least: 1, most: 65535, example: "22",
@@ -118,7 +118,7 @@ func checkAddress(text string) (string, error) {
 	case addr.Zone() != "":
 		return "", fmt.Errorf("zone %s means something on one machine only; %s", display(addr.Zone()), want)
 	case addr.IsUnspecified():
-		return "", errors.New("no machine's address; " + want)
+		return "", errors.New("not a machine's address; " + want)
 	case addr.IsLoopback():
 		return "", errors.New("on every machine this is the machine itself; " + want)
 	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
@@ -146,7 +146,7 @@ func checkUser(text string) error {
 func checkPort(text string) (uint16, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != text {
-		return 0, errors.New("no port; expected a whole number from 1 to 65535")
+		return 0, errors.New("not a port; expected a whole number from 1 to 65535")
 	}
 	return uint16(n), nil
 }
@@ -172,14 +172,14 @@ func checkFingerprint(text string) error {
 	const want = "expected SHA256: and 43 characters, as ssh-keygen -l prints it"
 	digest, ok := strings.CutPrefix(text, "SHA256:")
 	if !ok {
-		return errors.New("no SHA-256; " + want)
+		return errors.New("not a SHA-256; " + want)
 	}
 	b, err := base64.RawStdEncoding.Strict().DecodeString(digest)
 	switch {
 	case len(digest) != 43:
 		return fmt.Errorf("%d characters long after its prefix; %s", len([]rune(digest)), want)
 	case err != nil || len(b) != 32:
-		return errors.New("no fingerprint, it was mistyped or cut; " + want)
+		return errors.New("not a fingerprint: mistyped or cut off; " + want)
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func checkFingerprint(text string) error {
 // checkDevice takes the name of a device as the system has it.
 func checkDevice(text string) error {
 	if !regexp.MustCompile(devicePattern).MatchString(text) || path.Clean(text) != text {
-		return errors.New("no device; expected an absolute path below /dev, such as /dev/disk/by-id/NAME")
+		return errors.New("not a device; expected an absolute path below /dev, such as /dev/disk/by-id/NAME")
 	}
 	return nil
 }

@@ -55,16 +55,16 @@ func ofHosts(s cluster.Spec) []clash {
 		}
 	}
 	if want := delivery(s.Hosts); want != "" && s.Deliver != "" && s.Deliver != want {
-		add("deliver", s.Deliver, "not a way to hosts of kind %s; expected %s, or nothing, for it follows from the hosts", kindOf(s.Hosts), want)
+		add("deliver", s.Deliver, "not for hosts of kind %s; expected %s, or nothing: it follows from the hosts", kindOf(s.Hosts), want)
 	}
 	release := s.Etcd.Release
 	switch source := s.Etcd.Source; {
 	case source == "release" && s.Hosts.Local != nil:
 		add("etcd.source", source, "hosts of kind local run the etcd inside the pleiad binary; expected bundled, or hosts of kind ssh")
 	case source == "release" && release == nil:
-		add("etcd.source", source, "release is missing, which says which one; expected release: {version: %s, sha256: …} beside it", releaseKeys()[0].example)
+		add("etcd.source", source, "release is missing, which names the version; expected release: {version: %s, sha256: …} beside it", releaseKeys()[0].example)
 	case source == "bundled" && release != nil:
-		add("etcd.release", "", "not used, for the source is bundled; expected source: release, or no release")
+		add("etcd.release", "", "not used, since the source is bundled; expected source: release, or no release")
 	}
 	return found
 }

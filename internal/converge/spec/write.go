@@ -45,7 +45,7 @@ func Template(hosts, dns string) ([]byte, error) {
 		return nil, err
 	}
 	w := &writer{spec: s, explain: true}
-	fmt.Fprintf(&w.out, "# What is wanted of one etcd cluster. Edit it, then: pleiad up -f %s\n", FileName)
+	fmt.Fprintf(&w.out, "# Spec of one etcd cluster. Edit it, then: pleiad up -f %s\n", FileName)
 	w.group(key{kind: group, keys: keys()}, 0)
 	return w.out.Bytes(), nil
 }

@@ -163,7 +163,7 @@ func TestSchemaHasTheKeysOfTheParser(t *testing.T) {
 			t.Errorf("%s: the schema knows %d keys, the parser %d", path, len(properties), len(known))
 		}
 	}
-	compare("", key{kind: group, keys: keys(), doc: "What is wanted of one etcd cluster: pleiad.yaml of pleiad."}, root)
+	compare("", key{kind: group, keys: keys(), doc: "Spec of one etcd cluster: pleiad.yaml of pleiad."}, root)
 }
 
 func drawSpec(t *rapid.T) cluster.Spec {
