@@ -14,7 +14,7 @@ import (
 func TestSettle(t *testing.T) {
 	step := plan.Plan{Steps: []plan.Step{plan.StartNameServer{}}}
 	refusal := []plan.Refusal{{Rule: "R4", What: "change the size", Asked: true}}
-	elsewhere := []plan.Refusal{{Rule: "R1", What: "look after member etcd-c", Unknown: true}}
+	elsewhere := []plan.Refusal{{Rule: "R1", What: "repair member etcd-c", Unknown: true}}
 	refused := plan.Plan{Refusals: refusal}
 	for name, c := range map[string]struct {
 		road   []plan.Plan

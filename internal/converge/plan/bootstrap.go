@@ -107,7 +107,7 @@ func (s situation) prepare(members []cluster.Host) Plan {
 	if len(changes) > 0 || s.marker.ID != id {
 		changes = append(changes, s.advance(func(m *cluster.Marker) { m.ID = id }))
 		p.Steps = append(p.Steps, ChangeRecords{Purpose: Publish, Changes: changes,
-			Reason: Reason{Why: "the complete list stands in DNS before the first member starts", Rules: []Rule{"R3", "R8"}}})
+			Reason: Reason{Why: "the complete list is in DNS before the first member starts", Rules: []Rule{"R3", "R8"}}})
 	}
 	p.Steps = append(p.Steps, s.install(members, true, "")...)
 	p.Steps = append(p.Steps, s.renewOperator()...)
@@ -157,7 +157,7 @@ func (s situation) install(members []cluster.Host, issue bool, next cluster.Memb
 		case due && s.state.At.Before(found.Certificate.NotBefore):
 			step.Why = "the certificate is not valid before " + found.Certificate.NotBefore.UTC().Format(time.DateOnly)
 		case due:
-			step.Why = "the certificate is due for renewal since " + found.Certificate.RenewAt.UTC().Format(time.DateOnly)
+			step.Why = "the certificate has been due for renewal since " + found.Certificate.RenewAt.UTC().Format(time.DateOnly)
 		default:
 			continue
 		}

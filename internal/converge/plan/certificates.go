@@ -102,7 +102,7 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 	}
 	for _, h := range running {
 		if !s.outdated(h) && (!h.Shown.Known() || h.Shown.Value.Due(s.state.At)) {
-			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s was not seen to serve with its own: %s", h.Name, unproven(h)))
+			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s has not been seen to serve with its own: %s", h.Name, unproven(h)))
 		}
 	}
 	if r.Evidence != nil {

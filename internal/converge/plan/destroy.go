@@ -67,7 +67,7 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	}
 	changes := append(s.withdrawn(s.missing), cluster.Change{Key: s.stored.Key, Old: s.stored})
 	return Plan{Steps: []Step{ChangeRecords{Purpose: DeleteMarker, Changes: changes,
-		Reason: Reason{Why: "nothing of this cluster is left but its marker, which goes last", Rules: []Rule{"R2"}}}}}
+		Reason: Reason{Why: "only the marker of this cluster is left, and it goes last", Rules: []Rule{"R2"}}}}}
 }
 
 // stamp says on the marker that this cluster goes, before anything of it does,
@@ -77,7 +77,7 @@ func (s situation) stamp() Plan {
 		m.Phase, m.Members = cluster.Destroying, append(m.Members, s.unlisted()...)
 	}))
 	return Plan{Steps: []Step{ChangeRecords{Purpose: MarkDestroying, Changes: changes,
-		Reason: Reason{Why: "from here on this cluster is only ever destroyed, and clients no longer find it", Rules: []Rule{"R2", "R8"}}}}}
+		Reason: Reason{Why: "from here on this cluster can only be destroyed, and clients no longer find it", Rules: []Rule{"R2", "R8"}}}}}
 }
 
 // atLarge refuses to destroy a cluster while a member of it serves whose host was
@@ -109,7 +109,7 @@ func (s situation) astray(what string) []Refusal {
 	var out []Refusal
 	for _, h := range s.state.Missing {
 		if pid := h.Node.Value.Process.PID; h.Node.Known() && h.Node.Value.Process.Running {
-			out = append(out, Refusal{Rule: "R1", What: what, Remedy: []Remedy{EndMember.Say(fmt.Sprintf("end it, then run the command again: kill %d", pid))},
+			out = append(out, Refusal{Rule: "R1", What: what, Remedy: []Remedy{EndMember.Say(fmt.Sprintf("stop it, then run the command again: kill %d", pid))},
 				Evidence: []string{fmt.Sprintf("member %s runs as process %d, its folder was removed, and there is no marker", h.Name, pid)}})
 		}
 	}
@@ -139,9 +139,9 @@ func (s situation) reclaim(h cluster.Host) Remedy {
 	ssh := s.spec.Hosts.SSH
 	switch {
 	case ssh == nil:
-		return EndMember.Say("its folder was removed while it ran; end its process, then run the command again: " + endLocal(h.Name))
+		return EndMember.Say("its folder was removed while it ran; stop its process, then run the command again: " + endLocal(h.Name))
 	case slices.Contains(ssh.Addresses, h.Address):
-		return EndMember.Say(fmt.Sprintf("end it on %s, then run the command again: systemctl disable --now %s", h.Address, node.UnitName))
+		return EndMember.Say(fmt.Sprintf("stop it on %s, then run the command again: systemctl disable --now %s", h.Address, node.UnitName))
 	}
 	return PutAddressBack.Say(h.Address)
 }
@@ -168,7 +168,7 @@ func NotFound(spec cluster.Spec, h cluster.Host) string {
 		text += ", and its member could not be asked: " + h.View.Unknown
 	}
 	if spec.Hosts.Local != nil {
-		return text + "; if its process still runs, end it: " + endLocal(h.Name)
+		return text + "; if its process still runs, stop it: " + endLocal(h.Name)
 	}
 	return text + "; if the machine still exists, so does what is on it"
 }
@@ -353,7 +353,7 @@ func (s situation) leave() Plan {
 	case s.state.Server.Address != "":
 		return Plan{Steps: []Step{RemoveNameServer{Reason{Why: "no records are left to serve"}, s.spec.MarkerKey()}}}
 	case s.state.Control.Owner != "" || s.state.Control.CA != "" || s.state.Control.Unusable != "":
-		return Plan{Steps: []Step{Forget{Reason{Why: "nothing is left that the CA or the owner could be for"}, s.spec.MarkerKey()}}}
+		return Plan{Steps: []Step{Forget{Reason{Why: "nothing is left that needs the CA or the owner"}, s.spec.MarkerKey()}}}
 	}
 	return Plan{}
 }

@@ -22,11 +22,11 @@ const rollGrace = 10 * time.Second
 func (s situation) keep() Plan {
 	members, missing := s.members()
 	if evidence := s.otherCluster(members); evidence != nil && len(missing) == 0 {
-		return s.refuse(Refusal{Rule: "R8", What: "keep the cluster", Evidence: evidence,
+		return s.refuse(Refusal{Rule: "R8", What: "maintain the cluster", Evidence: evidence,
 			Remedy: s.undo(members)})
 	}
 	refusals := append(s.resize(), s.lost(missing)...)
-	refusals = append(refusals, blind(members, "look after member")...)
+	refusals = append(refusals, blind(members, "repair member")...)
 	seen := visible(members)
 
 	repair, conflicts := s.repair(members, missing)
@@ -128,7 +128,7 @@ func runningOf(hosts []cluster.Host) []cluster.Host {
 func (s situation) lost(missing []cluster.MemberName) []Refusal {
 	var out []Refusal
 	if len(missing) > 0 {
-		if r := s.unseen("look after member " + cluster.JoinMembers(missing)); r != nil {
+		if r := s.unseen("repair member " + cluster.JoinMembers(missing)); r != nil {
 			return r
 		}
 	}
@@ -158,7 +158,7 @@ func (s situation) repair(members []cluster.Host, missing []cluster.MemberName) 
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	why := "records are missing or not as the member list says: " + changes[0].String()
+	why := "records are missing or differ from the member list: " + changes[0].String()
 	changes = append(changes, s.advance(func(*cluster.Marker) {}))
 	return []Step{ChangeRecords{Purpose: Repair, Changes: changes, Reason: Reason{Why: why, Rules: []Rule{"R8"}}}}, nil
 }
@@ -173,7 +173,7 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 		n := s.render(*s.marker, members, h)
 		if r := unfit(h, n, LetOthersServe); r != nil {
 			if h.Node.Value.Process.Running {
-				r.What = "trust member " + string(h.Name)
+				r.What = "rely on member " + string(h.Name)
 				r.Evidence = append(r.Evidence, "its process still runs, on files that are gone: it will not survive a restart")
 			}
 			refusals = append(refusals, *r)
@@ -265,17 +265,17 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 	r := Refusal{Rule: "R5", What: "restart member " + string(h.Name)}
 	switch {
 	case voters-1 < cluster.Quorum(voters):
-		r.Evidence = []string{"it runs with other etcd options than the spec says, and without it there is no quorum: " + arithmetic}
+		r.Evidence = []string{"its etcd options differ from the spec, and without it there is no quorum: " + arithmetic}
 		r.Remedy = []Remedy{RestartByHand.Say("accept the outage: stop it yourself, then start it again:"), RestartByHand.form("%s && {up}", s.stopByHand(h))}
 	case !sound:
-		r.Evidence = []string{"it runs with other etcd options than the spec says; nothing is restarted while anything else is refused"}
+		r.Evidence = []string{"its etcd options differ from the spec; nothing is restarted while anything else is refused"}
 		r.Remedy = remedies(MendRest)
 	case s.marker.Op != restart:
 		return s.reserve(restart, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil
 	case h.Node.Value.Installed != s.render(*s.marker, members, h).Digest():
-		return []Step{InstallNode{Host: h, Node: s.render(*s.marker, members, h), Reason: Reason{Why: "it is next to be restarted, with other etcd options", Rules: []Rule{"R5"}}}}, nil
+		return []Step{InstallNode{Host: h, Node: s.render(*s.marker, members, h), Reason: Reason{Why: "it is next to be restarted, with new etcd options", Rules: []Rule{"R5"}}}}, nil
 	default:
-		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it runs with other etcd options than the spec says; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
+		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "its etcd options differ from the spec; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
 	}
 	return nil, []Refusal{r}
 }

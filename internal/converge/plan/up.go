@@ -19,7 +19,7 @@ func Up(spec cluster.Spec, state cluster.State) Plan {
 	p := towards(spec, state)
 	// A state directory that cannot be read may be a copy, which only looks.
 	if down(state.Server) && state.Control.Unreadable == "" {
-		return p.withServer(StartNameServer{Reason{Why: "the name server of this cluster does not run"}})
+		return p.withServer(StartNameServer{Reason{Why: "the name server of this cluster is not running"}})
 	}
 	return p
 }
@@ -136,7 +136,7 @@ func (s situation) begin() Plan {
 		if owner == "" {
 			owner = s.state.Fresh.Owner
 		}
-		return Plan{Steps: []Step{CreateAuthority{Reason{Why: "this control side has none yet", Rules: []Rule{"R15"}}, owner}}}
+		return Plan{Steps: []Step{CreateAuthority{Reason{Why: "this state directory has none yet", Rules: []Rule{"R15"}}, owner}}}
 	}
 	control := s.state.Control
 	if !s.spec.TLS {
@@ -289,17 +289,17 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 			"this cluster is not sealed: nobody has data in it yet"}
 		r.Remedy = remedies(StartOver)
 	case h.Copy != "":
-		r.Evidence = []string{h.Copy + ": started so, it could lose writes that it has acknowledged"}
+		r.Evidence = []string{h.Copy + ": if started, it could lose writes that it has acknowledged"}
 		r.Remedy = remedies(PutFolderBack, TrustCopy)
 	case d.Foreign(n.Made()):
 		r.Evidence = []string{fmt.Sprintf("%s holds member %s of cluster %s, want member %s of cluster %s", h.Paths.Data, d.Member, d.Cluster, n.Member, n.ID)}
 		r.Remedy = remedies(PutDataBack)
 	case d.Older:
 		r.Evidence = []string{fmt.Sprintf("%s holds an older state of member %s: its log ends at %s, but the member had got to %s", h.Paths.Data, n.Member, d.Ends, d.Reached),
-			"what it acknowledged and voted since is missing: started so, it could make the cluster lose writes"}
+			"what it acknowledged and voted since is missing: if started, it could make the cluster lose writes"}
 		r.Remedy = append(remedies(PutNewestBack, otherwise), AcceptLoss.Say(shell.Quote(h.Paths.Mark()), h.Name, d.Ends))
 	case !d.Present && (d.Born || n.Sealed):
-		r.Evidence = []string{fmt.Sprintf("%s is empty, but member %s once had data: started so, it could corrupt the others", h.Paths.Data, n.Member)}
+		r.Evidence = []string{fmt.Sprintf("%s is empty, but member %s once had data: if started, it could corrupt the others", h.Paths.Data, n.Member)}
 		r.Remedy = remedies(PutDataBack, otherwise)
 	default:
 		return nil

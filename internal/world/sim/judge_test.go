@@ -134,7 +134,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("restore zone", "edit marker")
 	case damage != "" && (r.Rule == "R2" || r.Rule == "R6" && strings.HasPrefix(r.What, "launch")):
 		return damage
-	case r.Rule == "R6" && (strings.HasPrefix(r.What, "start member") || strings.HasPrefix(r.What, "trust member")):
+	case r.Rule == "R6" && (strings.HasPrefix(r.What, "start member") || strings.HasPrefix(r.What, "rely on member")):
 		if why := had("wipe", "misplace", "roll back", "restore"); why != "" {
 			return why
 		}
