@@ -1,14 +1,14 @@
 // Package agent is what pleiad does on a machine on behalf of a controller
 // elsewhere: `pleiad agent`, started over SSH as root, reads requests from
-// standard input, answers on standard output, and is gone when the connection
-// is. It is the far half of delivery by systemd; package member is what it
+// standard input, answers on standard output, and exits when the connection
+// ends. It is the far half of delivery by systemd; package member is what it
 // delivers, package node says where everything lies.
 //
 // [Serve] is the far side, [Client] the near one, [Host] does the work. A
 // controller and an agent of different versions refuse each other at once.
 //
 // What it promises: every file is compared before it is written and replaced
-// in one instant; member.json, which says that a node was delivered, goes first
+// atomically; member.json, which says that a node was delivered, goes first
 // when what stands beside it changes, and comes back last. So a crash of
 // either side at any moment leaves a machine that is seen as not delivered to,
 // and the next delivery goes over it again. Nothing but [Host.Clear] touches

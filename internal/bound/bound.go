@@ -1,5 +1,5 @@
 // Package bound reads what comes from elsewhere, and never more than was agreed.
-// Whoever sends without end costs a bounded amount of memory and gets an error.
+// A sender that never stops costs a bounded amount of memory and gets an error.
 //
 // [ReadAll] is for a stream that ends, [NewDecoder] for a stream of JSON values
 // each of which is bounded. For files see package untrusted.

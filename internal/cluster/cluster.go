@@ -1,6 +1,6 @@
 // Package cluster holds the nouns of pleiad and their arithmetic: what is
-// wanted ([Spec]), what is ([State]), and what can be computed from them
-// without asking anybody: names in DNS, member and cluster IDs, quorum.
+// wanted ([Spec]), what exists ([State]), and what can be computed from them
+// without any I/O: names in DNS, member and cluster IDs, quorum.
 //
 // Every stage of the loop imports it and it imports nothing of ours. It is
 // pure: same input, same output, no I/O, no clock, no randomness.

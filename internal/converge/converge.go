@@ -1,21 +1,20 @@
-// Package converge is the loop that makes a cluster what its spec says, and
-// keeps it so. Read this page first; each of its five stages is a package
+// Package converge is the loop that makes a cluster match its spec, and
+// keeps it that way. Read this page first; each of its five stages is a package
 // below:
 //
 //	spec     what is wanted
-//	observe  what is
+//	observe  what exists
 //	plan     what to do (and what not to)
 //	apply    do it
-//	verify   is it so
+//	verify   check the result
 //
-// [Loop.Run] goes round until that is reached, as a command does; whoever keeps
-// a cluster so for good calls [Loop.Round] at a pace of its own.
+// [Loop.Run] repeats rounds until the goal is reached, as a command does; a
+// program that keeps a cluster for good calls [Loop.Round] at its own pace.
 //
-// The loop decides nothing from what it remembers between two rounds, but how
-// long nothing has moved: each plan is made from a fresh observation of the
-// world, the first perhaps from one that its caller has just shown. So a crash
-// at any point, a lost answer or a second controller only ever means one more
-// look.
+// The loop decides nothing from what it remembers between two rounds, except how
+// long there has been no progress: each plan is made from a fresh observation of
+// the world, the first perhaps from one that its caller has just shown. So a crash
+// at any point, a lost answer or a second controller costs one more observation.
 package converge
 
 import (

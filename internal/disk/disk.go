@@ -1,6 +1,6 @@
 // Package disk measures whether a disk is good enough for etcd: how much is
-// free and how long it takes to make a small append durable. The doctor looks
-// so at this machine, the agent at the one it runs on.
+// free and how long it takes to make a small append durable. The doctor
+// measures this machine, the agent the one it runs on.
 package disk
 
 import (

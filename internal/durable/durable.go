@@ -1,4 +1,4 @@
-// Package durable replaces files in one instant, so that they survive a power
+// Package durable replaces files atomically, so that they survive a power
 // cut: whoever reads sees the old content or the new one, whole, and after a
 // nil error the new one stays.
 //

@@ -1,11 +1,11 @@
 // Package fault says what kind of failure an error is: whether another try may
-// succeed, when, and what a person can do. It stands below the contracts of the
-// world, whose errors have a kind, and is read by whoever goes on after one: the
-// loop, which gives up where only a person can help, and the command line, which
+// succeed, when, and what a person can do. It is below the contracts of the
+// world, whose errors have a kind, and is read by whatever continues after one: the
+// loop, which gives up if only a person can help, and the command line, which
 // knows the exit code of each kind.
 //
 // Kind and remedy survive any wrapping and joining. An error without a kind may
-// pass: nothing is known about it.
+// be temporary: nothing is known about it.
 package fault
 
 import (

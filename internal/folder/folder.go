@@ -1,16 +1,16 @@
 // Package folder tells a folder from a copy of it.
 //
-// [Of] gives a folder's [ID], which whoever makes the folder writes into it. Who
-// finds another ID there than the folder has, looks at a copy: what the files in
-// it say of processes, addresses and rights was said of another folder.
+// [Of] gives a folder's [ID], which whoever makes the folder writes into it. If
+// the ID there is not the folder's own, the folder is a copy: what its files say
+// about processes, addresses and rights is about another folder.
 //
-// An ID is the folder's inode number and the moment at which the file system made
+// An ID is the folder's inode number and the time at which the file system created
 // it. A rename keeps both. A copy, a restored backup and a file system moved file
-// by file have others; nobody can set the moment of birth, so that an inode number
+// by file have others; nobody can set the creation time, so that an inode number
 // that is used again is no match. The device is not part of an ID, because its
 // number may be another one after a reboot on btrfs, device mapper and network file
 // systems. An inode number alone may change with a mount, or fit a copy. So a folder
-// without a moment of birth (NFS, ext3, older ZFS) has no ID: whether it is a copy
+// without a creation time (NFS, ext3, older ZFS) has no ID: whether it is a copy
 // cannot be told, and it is not taken for one.
 //
 // What an ID cannot tell is a copy of a whole file system, block by block: a

@@ -1,7 +1,7 @@
 // Package given reads the files that a person names: a spec, a key, what ssh is
 // configured with.
 //
-// [Read] is the one function. Such a file may be a pipe in which something
+// [Read] is the one function. Such a file may be a pipe in which data
 // arrives late or never, such as the <(command) of a shell, and a device that
 // never ends. So Read takes no more than a limit, whatever the size of the file
 // says, and ends with its context. [Regular] is for code of others that opens

@@ -1,6 +1,6 @@
 // Package member is what runs on a host: it checks who the member is, waits
 // until DNS shows the exact truth, and then becomes etcd, in this process. It
-// stands at the far end of the data's way: delivery writes a node.Node to a
+// is at the far end of the data flow: delivery writes a node.Node to a
 // host and starts `pleiad member` there, which is [Run]; observation reads with
 // [Inspect] what came of it.
 //
@@ -60,8 +60,8 @@
 //
 // # Data that is older than it was
 //
-// A former state of the data (a rolled-back disk, a restored backup) is the
-// member's own and yet lost data. So a mark lies beside the data directory, in
+// An earlier state of the data (a rolled-back disk, a restored backup) is the
+// member's own, and data is still lost. So a mark lies beside the data directory, in
 // [cluster.MarkFile]: the last record of the write-ahead log that was on the disk when the
 // mark was written. etcd only appends to the log, and each record's checksum
 // covers all before it: a log that has the marked record is the same one or a

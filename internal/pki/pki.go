@@ -4,10 +4,10 @@
 // and observation reads from them how long they are valid ([Window]).
 //
 // There are two CAs because etcd asks only one question of a certificate, who
-// signed it: whoever is let in on the peer port speaks raft. So the [PeerCA]
+// signed it: whoever is accepted on the peer port speaks raft. So the [PeerCA]
 // signs members for each other and nothing else, and the [ClientCA] signs what
-// is used on the client port. The two are types of their own, so that none can
-// be taken for the other:
+// is used on the client port. They are distinct types, so that one cannot be
+// used as the other:
 //
 //	PeerCA    IssuePeer      a member to its peers, both ends of a connection
 //	ClientCA  IssueServer    a member to its clients; a server only

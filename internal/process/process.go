@@ -5,7 +5,7 @@
 // A child is identified by a [Stamp], its pid together with the moment it was
 // started, so that a recycled pid is never taken for it and never signalled.
 // The child writes its own stamp down ([Self]) while it holds a [Lock]; thus
-// there is no moment in which it runs and nobody could know.
+// there is no moment in which it runs unknown to others.
 package process
 
 import (

@@ -1,4 +1,4 @@
-// Package shell is the one way to put text that we did not write into a command
+// Package shell is the only way to put text that we did not write into a command
 // line: one that a machine runs, and one that a person is told to type.
 package shell
 

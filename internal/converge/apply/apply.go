@@ -1,6 +1,6 @@
 // Package apply is the fourth of five stages: it carries out one step, and is
 // the only writer. It decides nothing: what a step needs is in the step, and
-// where the world has moved on since it was planned, it does not act but
+// if the world has changed since it was planned, it does not act but
 // reports a conflict, so that the loop observes again (rule R11).
 package apply
 

@@ -1,11 +1,11 @@
-// Package observe is the second of five stages: it finds out what is. It asks
+// Package observe is the second of five stages: it finds out what exists. It asks
 // the name server, the hosts and the members, and puts their answers together
 // as one cluster.State.
 //
 // It only reads. It never fails: what could not be read is in the state as
 // unknown, with the reason, bounded in time, and later stages decide what may
 // still be done. It draws the fresh random names that a plan may need, so that
-// planning itself is free of chance.
+// planning itself uses no randomness.
 package observe
 
 import (

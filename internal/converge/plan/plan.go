@@ -1,18 +1,18 @@
 // Package plan is the third of five stages: it decides what to do. From a spec
-// and a state it makes the next steps towards agreement, or refusals that say
+// and a state it makes the next steps towards the spec, or refusals that say
 // which rule forbids a step, on what evidence, and what a person can do.
 //
 // [Up] plans towards the spec, [Destroy] towards nothing; [Road] walks either
-// of them over predicted states, for people who want to see the whole way.
+// of them over predicted states, for people who want to see all steps ahead.
 //
-// It is pure: no I/O, clock, chance or log; the same spec and state give the
-// same plan, byte for byte. The rules it keeps are the numbered ones in
+// It is pure: no I/O, clock, randomness or log; the same spec and state give the
+// same plan, byte for byte. The rules it follows are the numbered ones in
 // docs/planning.md; the stories in testdata show each of them at work.
 //
 // A refusal names its remedies by [Way]. Each way is carried out by a test, so
 // a new one needs a case there; see [Way] for how to add it.
 //
-// The way of a cluster, one row a batch of steps, each planned from a fresh
+// The path of a cluster, one row per batch of steps, each planned from a fresh
 // observation:
 //
 //	seen                                  planned
@@ -23,7 +23,7 @@
 //	members not running                   start them (in order)
 //	members not yet serving               await them
 //	all serve, one ID, full list          seal the marker, publish client SRV
-//	sealed, nodes or records not right    put them right, and
+//	sealed, nodes or records not right    repair them, and
 //	sealed, members not running           start them (together)
 //	sealed, running with old flags        announce one on the marker, then stop it,
 //	                                      if the others are a quorum

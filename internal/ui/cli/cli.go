@@ -12,6 +12,19 @@
 // one line that begins with "pleiad: cannot", then hints with the command to
 // type. Whatever goes wrong becomes text and exit code in one function,
 // explain; nothing in here ends the process.
+//
+// The text is plain technical English, for somebody who was woken up by it:
+// short sentences, ordinary word order, *if* for a condition, and the words of
+// docs/ARCHITECTURE.md, each with its one meaning. For example:
+//
+//	not                                  but
+//	name server does not run             name server is not running
+//	2 of 3 healthy, 1 not seen           2 of 3 healthy, 1 unknown
+//	"8GB" is no whole number             "8GB" is not a whole number
+//	nothing has moved for 1m0s           no progress for 1m0s
+//	end it: kill 77                      stop it: kill 77
+//	let one of these keys in: …          authorize one of these keys: …
+//	say it again, with what it had: …    give it again, with the values it had: …
 package cli
 
 import (
