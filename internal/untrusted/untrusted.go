@@ -1,5 +1,5 @@
-// Package untrusted reads files whose names somebody else can put something
-// else under: files of a member, which a compromised one may exchange, and
+// Package untrusted reads files that somebody else can replace at any
+// moment: files of a member, which a compromised one may exchange, and
 // files in folders of other users.
 //
 // [Read] and [Tail] return content, [Open], [Create], [Existing] and [Append] an open file, [Names]

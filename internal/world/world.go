@@ -1,6 +1,6 @@
-// Package world bundles the contracts of all that can fail, lag or lie: name
-// servers, hosts, delivery, etcd itself, and the store of keys. The contracts
-// and their providers stand in the folders below; the real bundle is made by
+// Package world bundles the contracts of all that can fail, lag or be wrong:
+// name servers, hosts, delivery, etcd itself, and the store of keys. The contracts
+// and their providers are in the folders below; the real bundle is made by
 // package real, the simulated one by package sim.
 package world
 

@@ -1,4 +1,4 @@
-// Package cli is the command line: a file a command. It stands between the
+// Package cli is the command line: one file per command. It is between the
 // person and package operate: it turns arguments into a spec and a world, has the
 // words for what is asked and for what went wrong, and hands what operations,
 // discovery and the providers return to package render.

@@ -1,9 +1,9 @@
-// Package doctor looks at what a cluster needs before there is one, or when one
-// does not thrive: this machine, the machines of the spec, the zone's name
+// Package doctor checks what a cluster needs, before it exists or when it is not
+// healthy: this machine, the machines of the spec, the zone's name
 // servers. May state be kept here, is each disk fast enough for etcd, are ports
 // free, are clocks right, does every machine's resolver know the zone, may the
-// key change our names and no others. It is behind `pleiad doctor` and stands
-// beside the loop, which it does not need.
+// key change our names and no others. It is behind `pleiad doctor` and
+// does not use the loop.
 //
 // [Examine] is all there is. It changes nothing that lasts: it writes one file
 // beside the state and on each machine, which it removes, and asks the name

@@ -1,11 +1,11 @@
 // Package render shows values: what a command found out, and what is happening
-// while it works. It is the last station of the data's way: the commands in
+// while it works. It is the last stage of the data flow: the commands in
 // package cli make the values, this package only prints them, as text for
 // people or as JSON for programs.
 //
 // A [Printer] prints one [Value] with Show, and makes the [Progress] that
-// prints a stream of events: redrawn in place on a terminal, a plain line a
-// step in a pipe, a JSON line an event. Text and JSON are two forms of the same
+// prints a stream of events: redrawn in place on a terminal, one plain line per
+// step in a pipe, one JSON line per event. Text and JSON are two forms of the same
 // value, so that neither can say more than the other.
 //
 // It promises about JSON: every document and every line is one object that

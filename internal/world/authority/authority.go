@@ -1,8 +1,8 @@
 // Package authority is the contract of the control side's own store: who this
 // control side is to a cluster, and the cluster's CAs, one for peers and one for
-// clients, with what they issue. It
-// stands beside hosts, dns, deliver and etcd: observe reads from it, apply
-// acts on it. Package home keeps it in the state directory; package
+// clients, with what they issue. It is a
+// contract like hosts, dns, deliver and etcd: observe reads from it, apply acts on
+// it. Package home keeps it in the state directory; package
 // authoritytest holds the suite that it and the simulator pass.
 //
 // It is the one thing pleiad stores, and it says nothing about the state of a

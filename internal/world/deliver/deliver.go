@@ -1,6 +1,6 @@
 // Package deliver is the contract of delivery: how a rendered node gets onto a
 // host, how its member is started and stopped, and what is found there. The
-// ways stand in folders of their own; package delivertest holds the suite
+// providers are in folders of their own; package delivertest holds the suite
 // that each of them and the simulator pass.
 package deliver
 

@@ -1,7 +1,7 @@
 // Package dns is the contract of DNS providers: read the record sets on our
 // names, and change several of them under a guard. Observe reads through it,
 // apply writes through it, and [Authoritatives] tells how far a change has
-// come. The providers stand in folders of their own (embedded, rfc2136);
+// spread. The providers are in folders of their own (embedded, rfc2136);
 // package dnstest holds the suite that each of them and the simulator pass.
 //
 // Words. A *zone* is what a provider serves and may be larger than our

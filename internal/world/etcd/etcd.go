@@ -1,4 +1,4 @@
-// Package etcd is the little that the loop asks of etcd itself: how one member
+// Package etcd is the contract of what the loop asks etcd itself: how one member
 // sees itself and its cluster. Package etcdtest holds the suite that the real
 // client and the simulator pass.
 package etcd

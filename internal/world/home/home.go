@@ -1,6 +1,6 @@
 // Package home keeps the state directory of one cluster on the control side.
 // It is where every command starts: it says which clusters are known here,
-// lets one command at a time work on each ([Home.Lock]), and is the authority
+// allows one command at a time on each ([Home.Lock]), and is the authority
 // of the cluster (package authority): who we are to it, and its CAs.
 //
 // [Root] says where the homes are, [Open] finds one, [Create] makes one.
@@ -16,11 +16,11 @@
 // Nothing in it describes the state of the cluster. Every file is written
 // beside its place, synced and renamed, so that a full disk or a power cut
 // leaves the old file or the new one; pki/ as a whole appears and goes in one
-// rename, so that there is never half a CA. What lies beside its place carries
-// the ending ".new" or ".gone" and is cleared away by whoever writes there next.
+// rename, so that there is never half a CA. Temporary files and folders
+// end in ".new" or ".gone" and are removed by the next writer.
 //
 // A home knows which folder it is. In a copy of it, nothing is written, and
-// nothing of it is taken for true of the copy (place.go).
+// nothing in it is taken to be true of the copy (place.go).
 //
 // A home is not trusted blindly: one that others can write to, or that is
 // really a symbolic link to somewhere else, is refused, since what is read

@@ -1,5 +1,5 @@
 // Package hosts is the contract of host providers: which machines belong to a
-// cluster, one more, one less. The providers stand in folders of their own;
+// cluster, and how to add or remove one. The providers are in folders of their own;
 // package hoststest holds the suite that each of them and the simulator pass.
 package hosts
 

@@ -2,9 +2,9 @@
 // providers. It stands between the command line, which knows no provider, and
 // the providers, which do not know each other.
 //
-// Opening a world calls nobody elsewhere and changes nothing. What cannot be used,
+// Opening a world makes no call elsewhere and changes nothing. What cannot be used,
 // such as a key that cannot be read, is an error of the calls that need it, so
-// that all else goes on.
+// that everything else still works.
 package real
 
 import (

@@ -23,7 +23,7 @@
 // A caller can tell apart (rule R12) whether a command was never sent
 // ([ErrUnreachable]), ended ([*ExitError]), or may have had any effect
 // ([ErrLost]). A command is sent at most once. [fault.Lasting] tells what only a
-// person can mend, [Remedy] how.
+// person can fix, [Remedy] how.
 //
 // Only what the command itself printed is its answer: a mark that nobody can
 // guess shows where it begins and, for Run, where it ends. What the login prints
@@ -31,14 +31,14 @@
 // an empty answer.
 //
 // Commands are scripts for /bin/sh, whatever the user's login shell is; sh, fish
-// and csh were tried.
+// and csh were tested.
 //
 // Commands appear in the argument lists of processes and in traces, so secrets
 // go through stdin alone (rule R15).
 //
 // # What it does not promise
 //
-// A command that Run gave up on may go on: sshd sends it SIGTERM where it has the right to,
+// A command that Run gave up on may continue: sshd sends it SIGTERM where it has the right to,
 // but not to what sudo started. Where less than some 50 kB/s get through while
 // a large input is sent, the machine counts as silent.
 package remote

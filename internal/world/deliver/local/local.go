@@ -4,12 +4,12 @@
 //
 // [New] first. What is on a host and who runs there is read from the host's
 // own files each time; package member, which writes status.json and holds the
-// lock beside it, has the last word. Nothing is kept here.
+// lock beside it, is authoritative. Nothing is cached here.
 //
 // What it promises beyond deliver.Deliverer: a process is signalled only if pid
-// and start time are those in status.json, so never a stranger's; and a host
-// that was terminated meanwhile is not brought to life again, since no folder
-// above a host's own is ever made.
+// and start time are those in status.json, so never another program's; and a
+// host that was terminated meanwhile does not reappear, since no folder above a
+// host's own is ever created.
 package local
 
 import (

@@ -8,8 +8,8 @@
 //	Deliverer ─▶ agent.Client ──┼─▶ pleiad agent ─▶ files, systemd
 //	                            │   systemd ─▶ pleiad member ─▶ etcd
 //
-// [New] first. One agent a machine is started when it is first needed, and
-// ended by [Deliverer.Close]. Looking at a machine changes nothing on it: one
+// [New] first. One agent per machine is started when it is first needed, and
+// stopped by [Deliverer.Close]. Inspecting a machine changes nothing on it: one
 // without pleiad has nothing delivered. [Deliverer.Clear] and
 // [Deliverer.Probe] are for package hosts/ssh and the doctor.
 //

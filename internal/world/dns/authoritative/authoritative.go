@@ -1,10 +1,10 @@
 // Package authoritative asks every authoritative server of a zone whether it
-// shows what the primary shows. It stands beside the providers: they write to
+// shows what the primary shows. It is separate from the providers: they write to
 // the primary and read from it; this package tells how far the records have
-// come from there. Nothing is decided on its answer alone: a member starts when
+// spread from there. Nothing is decided on its answer alone: a member starts when
 // its own host's resolver shows the truth (rule R3).
 //
-// [New] makes the comparer; it asks nobody. Each [Servers.Compare]
+// [New] makes the comparer; it sends no query. Each [Servers.Compare]
 //
 //	primary ──NS──▶ names ──A, AAAA──▶ addresses ──our names──▶ each compared
 //	         (child's own)  (primary, else resolver)  (TCP, RD=0, AA)
@@ -13,14 +13,14 @@
 //   - The name servers are those that the zone itself names, not those of the
 //     delegation above it.
 //   - An answer counts only if it is authoritative, whole, and to the question
-//     asked. Whatever else a server says makes it unknown, never behind: not
-//     knowing is not absence.
+//     asked. Any other answer makes the server unknown, never behind:
+//     unknown is not absent.
 //   - Recursive resolvers are asked for the zone's NS records, and for the
 //     addresses of the primary and of name servers outside the zone; for
-//     nothing else. Asking one for a name of ours too early would plant an
-//     answer "does not exist".
+//     nothing else. Asking one for a name of ours too early would make it
+//     cache the answer "does not exist".
 //
-// What it cannot see: behind an anycast address stand many servers, and the
+// What it cannot see: an anycast address has many servers behind it, and the
 // one nearest to this machine need not be the one nearest to a host.
 package authoritative
 

@@ -12,11 +12,11 @@
 //	tsig.key       the key that updates need (secret)
 //	zone           the records, a master file (RFC 1035) with a checksum
 //	server.json    who serves, where; written while it does
-//	lock           held by who serves
+//	lock           held by the serving process
 //	log            what the child says
 //
 // What it promises: an acknowledged update survives any crash; an update is
-// made whole or not at all; a damaged zone file is an error that names it and
+// applied completely or not at all; a damaged zone file is an error that names it and
 // never an empty zone. The folder appears whole or not at all, so a folder
 // without a zone file is damage and not a new zone (rule R1).
 //

@@ -1,4 +1,4 @@
-// Package rfc2136 is the DNS provider for any name server that takes dynamic
+// Package rfc2136 is the DNS provider for any name server that accepts dynamic
 // updates (RFC 2136) signed with TSIG (RFC 8945): BIND, Knot, PowerDNS, and
 // pleiad's embedded server, which is reached through this same package.
 //

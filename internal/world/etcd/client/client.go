@@ -1,9 +1,9 @@
 // Package client asks real etcd members over the network: it is the
 // etcd.Inspector of production, and the check behind `pleiad health`.
 //
-// [New] gives the inspector. Each question opens one connection to one member
-// and closes it: a member is never answered for by another, and nothing lives
-// on between two observations.
+// [New] gives the inspector. Each request opens one connection to one member
+// and closes it: no member answers for another, and nothing is kept
+// between two observations.
 //
 // What is read without quorum (etcd v3.7.3): Status from the member's own
 // state (server/etcdserver/api/v3rpc/maintenance.go), the serializable member

@@ -10,10 +10,9 @@
 //	<root>/hosts/<member>/data/           etcd's data directory
 //	<root>/hosts/<member>/etcd.log        and its rotated predecessors
 //	<root>/hosts/<member>/born.json       says that there was data (package member)
-//	<root>/hosts/.terminated-<member>/    on its way out; no host any more
+//	<root>/hosts/.terminated-<member>/    being removed; no longer a host
 //
-// A host comes into being at one instant and ceases at one instant, both of
-// them a rename:
+// A host is created atomically and removed atomically, both by a rename:
 //
 //	(nothing) ─mkdir─▶ folder ─rename host.json─▶ HOST ─rename folder─▶ .terminated ─remove─▶ (nothing)
 //

@@ -1,12 +1,12 @@
 // Package ssh provides hosts that are machines somebody set up: their
-// addresses stand in the spec, and they are reached over SSH. It implements
+// addresses are in the spec, and they are reached over SSH. It implements
 // hosts.Provider; package remote is how it reaches them, package agent what
 // removes a member's things from one.
 //
 // A machine belongs to a cluster by a claim, a file on the machine itself
-// ([node.ClaimFile]), made in one instant and only where there is none. Who
-// has no claim and holds something else's etcd is somebody else's place; who
-// cannot be asked is an unknown one. Nothing is kept here between two calls
+// ([node.ClaimFile]), made in one instant and only where there is none. A
+// machine without a claim that holds another etcd is an occupied place; one that
+// cannot be asked is an unknown place. Nothing is kept here between two calls
 // but what a List has just seen, for the Launches that follow it.
 //
 // What it promises beyond hosts.Provider: whichever controllers work at once
