@@ -53,7 +53,7 @@ func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []string
 }
 
 // foreign says what in an observed set pleiad never wrote: an address other
-// than the host's, or a service that is no member of this incarnation.
+// than the host's, or a service that is not a member of this incarnation.
 func (s situation) foreign(have, want cluster.RecordSet) string {
 	for _, v := range have.Values {
 		if slices.Contains(want.Values, v) {

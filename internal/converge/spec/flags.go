@@ -11,7 +11,7 @@ import (
 // Flags are those of the command line that say what is wanted; nil is a flag
 // that was not given.
 type Flags struct {
-	// File is the spec file, -f; empty for none. A file says it all, so no
+	// File is the spec file, -f; empty for none. A file is the whole spec, so no
 	// other flag may go with it.
 	File    string
 	Cluster *string

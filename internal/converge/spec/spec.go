@@ -44,7 +44,7 @@ func exampleDNS() cluster.RFC2136DNS {
 	return cluster.RFC2136DNS{Server: "192.0.2.53:53", Zone: "example.com", KeyFile: "/etc/pleiad/tsig.key"}
 }
 
-// Parse reads a spec file. The file says it all: cluster and domain must be in
+// Parse reads a spec file. The file is the whole spec: cluster and domain must be in
 // it, and what it leaves out is as [Default] says. filename is for messages,
 // and relative paths in the file start at its folder.
 func Parse(filename string, data []byte) (cluster.Spec, error) {

@@ -80,7 +80,7 @@ func (g *globals) wanted() []string {
 	return out
 }
 
-// inFile is the same command with a spec file, which says it all.
+// inFile is the same command with a spec file, which is the whole spec.
 func (g *globals) inFile(name string) *globals {
 	return &globals{flags: spec.Flags{File: name}, stateDir: g.stateDir, command: g.command, own: g.own}
 }

@@ -259,7 +259,7 @@ func (s *Server) stop() {
 	s.serving.Wait()
 }
 
-// gated is a connection that stands still while its server is frozen.
+// gated is a connection that is blocked while its server is frozen.
 type gated struct {
 	net.Conn
 	server *Server
