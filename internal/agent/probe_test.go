@@ -169,7 +169,7 @@ func TestOccupiedUnknown(t *testing.T) {
 	if err := os.Remove(m.path("/proc/net/tcp")); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.Probe(t.Context(), Question{Zone: "dev.test.", Ports: cluster.StandardPorts()}).Occupied; got.Known() || !strings.Contains(got.Unknown, "/proc/net/tcp") {
+	if got := m.Probe(t.Context(), Question{Zone: "dev.test.", Ports: cluster.StandardPorts()}).Occupied; got.Known() || !strings.Contains(got.Why().Text, "/proc/net/tcp") {
 		t.Errorf("occupied ports are %+v, want them unknown", got)
 	}
 }
@@ -183,7 +183,7 @@ func TestProbeDisk(t *testing.T) {
 		}
 		before := files(t, m.Root)
 		got := m.Probe(t.Context(), Question{Zone: "dev.test."})
-		if d := got.Disk.Value; !got.Disk.Known() || d.Below != m.path(below) || d.Free <= 0 || d.Count != disk.Appends || d.P99 < d.Median || d.Median <= 0 {
+		if d, known := got.Disk.Get(); !known || d.Below != m.path(below) || d.Free <= 0 || d.Count != disk.Appends || d.P99 < d.Median || d.Median <= 0 {
 			t.Errorf("the disk is %+v, want that of %s", got.Disk, below)
 		}
 		if after := files(t, m.Root); !slices.Equal(before, after) {
@@ -268,14 +268,14 @@ func TestProbeResolver(t *testing.T) {
 	m.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, r.addr)
 	}
-	if got := m.Probe(t.Context(), Question{Zone: "dev.test."}); got.UDP != cluster.Known("found") || got.TCP != cluster.Known("found") || !slices.Equal(got.Resolvers, []string{"10.5.1.2", "fd00::2"}) {
+	if got := m.Probe(t.Context(), Question{Zone: "dev.test."}); got.UDP.Or("") != "found" || got.TCP.Or("") != "found" || !slices.Equal(got.Resolvers, []string{"10.5.1.2", "fd00::2"}) {
 		t.Errorf("the resolvers %q say %+v over UDP and %+v over TCP, want them to know the zone", got.Resolvers, got.UDP, got.TCP)
 	}
 	// Nothing of ours is asked for, or "does not exist" would be remembered.
 	if want := []string{"tcp dev.test. NS", "udp dev.test. NS"}; !slices.Equal(r.asked(), want) {
 		t.Errorf("asked were %q, want %q", r.asked(), want)
 	}
-	if got := m.Probe(t.Context(), Question{Zone: "other.test."}); got.UDP != cluster.Known("absent") || got.TCP != cluster.Known("absent") {
+	if got := m.Probe(t.Context(), Question{Zone: "other.test."}); got.UDP.Or("") != "absent" || got.TCP.Or("") != "absent" {
 		t.Errorf("of a zone that is none it says %+v over UDP and %+v over TCP, want absent", got.UDP, got.TCP)
 	}
 	m.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -284,7 +284,7 @@ func TestProbeResolver(t *testing.T) {
 		}
 		return new(net.Dialer).DialContext(ctx, network, r.addr)
 	}
-	if got := m.Probe(t.Context(), Question{Zone: "dev.test."}); got.UDP != cluster.Known("found") || got.TCP.Known() || !strings.Contains(got.TCP.Unknown, "filtered") {
+	if got := m.Probe(t.Context(), Question{Zone: "dev.test."}); got.UDP.Or("") != "found" || got.TCP.Known() || !strings.Contains(got.TCP.Why().Text, "filtered") {
 		t.Errorf("it says %+v over UDP and %+v over TCP, want TCP filtered", got.UDP, got.TCP)
 	}
 }

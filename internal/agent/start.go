@@ -153,7 +153,7 @@ func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration)
 	if err != nil {
 		return err
 	}
-	if seen := host.Node.Value.Process.PID; seen != 0 || !there {
+	if seen := host.Node.Or(cluster.Node{}).Process.PID; seen != 0 || !there {
 		if gone, err := h.gone(ctx, host, seen, there); err != nil || gone {
 			return err
 		}

@@ -9,60 +9,36 @@ import (
 	"time"
 )
 
-// Seen is something that was looked for: its value, or why it could not be
-// seen. Unknown is never the same as absent: an absent thing is a known value
-// that says so (nil, false, an empty list).
-type Seen[T any] struct {
-	Value   T      `json:"value"`
-	Unknown string `json:"unknown,omitempty"` // why it could not be seen; empty if it was
-}
-
-// Known wraps a value that was seen.
-func Known[T any](v T) Seen[T] { return Seen[T]{Value: v} }
-
-// Unknown says why something could not be seen.
-func Unknown[T any](why string) Seen[T] { return Seen[T]{Unknown: why} }
-
-// Known says whether the thing was seen.
-func (s Seen[T]) Known() bool { return s.Unknown == "" }
-
 // State is what is, as last observed. Times and random names are part of it,
 // so that planning needs neither a clock nor chance.
 type State struct {
 	// At is when the state was observed.
-	At time.Time `json:"at"`
+	At time.Time
 	// Fresh holds random names that nobody has used yet.
-	Fresh Fresh `json:"-"`
-	// Control is what the control side stores.
-	Control Control `json:"control"`
+	Fresh Fresh
+	// Control is what the control side stores. While it is unknown nothing is ours.
+	Control Seen[Control]
 	// Server is pleiad's own name server, where that is the DNS provider.
-	Server NameServer `json:"nameServer"`
+	Server Seen[NameServer]
 	// Records are the record sets on our names.
-	Records Seen[Records] `json:"records"`
-	// Denied says that Records is unknown because the name server refuses to
-	// show them to us: asking again brings the same.
-	Denied bool `json:"denied,omitempty"`
-	// Remedy is what can be done about records that could not be read, a line
-	// each, if whoever tried knows; Lasting says that asking again brings the same.
-	Remedy  []string `json:"remedy,omitempty"`
-	Lasting bool     `json:"lasting,omitempty"`
+	Records Seen[Records]
 	// Visibility is how far the records have come; without servers where the
 	// primary is the only one, or nothing was published yet.
-	Visibility Seen[Visibility] `json:"visibility"`
+	Visibility Seen[Visibility]
 	// Hosts are the hosts of this cluster, sorted by name.
-	Hosts Seen[[]Host] `json:"hosts"`
+	Hosts Seen[[]Host]
 	// Places are the machines given to the cluster that are no hosts of it, as
 	// far as can be seen, sorted by address; none where hosts are made at will.
-	Places []Place `json:"places,omitempty"`
+	Places []Place
 	// Missing are the members on the marker that were given a host and of which
 	// no host was found, each where the records say it was. View is what answers
 	// there. That a host was not found does not say that its member ended: Node is
 	// known where a process was found that is proven to be that member's. Members
 	// of which only that is left are here too.
-	Missing []Host `json:"missing,omitempty"`
+	Missing []Host
 	// Untraced is why it could not be found out what runs of hosts that were
 	// removed, where that was asked: that none is in Missing says nothing then.
-	Untraced string `json:"untraced,omitempty"`
+	Untraced string
 }
 
 // Place is a machine that was given to a cluster, such as an address in the
@@ -83,6 +59,9 @@ type Place struct {
 	// Lasting says that looking again will not do.
 	Lasting bool `json:"lasting,omitempty"`
 }
+
+// Why is the reason that it could not be inspected.
+func (p Place) Why() Why { return Why{Text: p.Unknown, Lasting: p.Lasting, Remedy: p.Remedy} }
 
 // Free says that a host can be made on it.
 func (p Place) Free() bool { return p.Taken == "" && p.Unknown == "" }
@@ -118,8 +97,6 @@ type Fresh struct {
 type Control struct {
 	// Owner is this control side, empty before the first claim.
 	Owner Owner `json:"owner,omitempty"`
-	// Unreadable says why the store could not be read. Nothing is ours then.
-	Unreadable string `json:"unreadable,omitempty"`
 	// Copy says that the store is a copy, and of what. Whatever it says was said
 	// of another: it is only looked at.
 	Copy string `json:"copy,omitempty"`
@@ -171,8 +148,6 @@ type NameServer struct {
 	// Managed is false where DNS belongs to somebody else.
 	Managed bool `json:"managed"`
 	Running bool `json:"running"`
-	// Unknown is why it could not be looked for; Running then says nothing.
-	Unknown string `json:"unknown,omitempty"`
 	// Copy is why its folder is a copy: what it holds may be of the past, and it
 	// is not started.
 	Copy string `json:"copy,omitempty"`
@@ -194,10 +169,6 @@ type Host struct {
 	Copy string `json:"copy,omitempty"`
 	// Node is what is on the host.
 	Node Seen[Node] `json:"node"`
-	// Remedy is what a person can do where the host could not be inspected, a
-	// line each, and Lasting that looking again will not do; see [Place].
-	Remedy  []string `json:"remedy,omitempty"`
-	Lasting bool     `json:"lasting,omitempty"`
 	// View is what the member on the host says; asked only while it runs.
 	View Seen[View] `json:"view"`
 	// Skew is how far the host's clock is ahead of this machine's, as far as it
@@ -206,8 +177,11 @@ type Host struct {
 	// Shown is how long the certificates are valid that the member presents on
 	// its ports now. It is looked at only where it matters: while it runs, and a
 	// certificate of some member is due for renewal.
-	Shown Seen[Certificate] `json:"shown,omitzero"`
+	Shown Seen[Certificate] `json:"shown"`
 }
+
+// Runs says whether the host's member was seen to run.
+func (h Host) Runs() bool { return h.Node.known && h.Node.value.Process.Running }
 
 // Paths are the absolute paths that a node uses on its host.
 type Paths struct {

@@ -35,15 +35,13 @@ func TestJoin(t *testing.T) {
 
 // Members that wait for the same are told of together.
 func TestGates(t *testing.T) {
-	var s cluster.State
+	var all []cluster.Host
 	for name, gate := range map[cluster.MemberName]string{"etcd-a": "R3: no SRV", "etcd-b": "R3: no SRV", "etcd-c": "", "etcd-d": "R3: no address"} {
-		h := cluster.Host{Name: name}
-		h.Node.Value.Process.Gate = gate
-		s.Hosts.Value = append(s.Hosts.Value, h)
+		all = append(all, cluster.Host{Name: name, Node: cluster.Known(cluster.Node{Process: cluster.Process{Gate: gate}})})
 	}
-	slices.SortFunc(s.Hosts.Value, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	slices.SortFunc(all, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	want := []string{"etcd-a and etcd-b wait at their gates: R3: no SRV", "etcd-d waits at its gate: R3: no address"}
-	if got := gates(s); !slices.Equal(got, want) {
+	if got := gates(cluster.State{Hosts: cluster.Known(all)}); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -9,8 +9,8 @@ import (
 // tellGates reports what start gates wait for, each once.
 func (l *Loop) tellGates(s cluster.State) {
 	told := l.memory.told
-	for _, h := range s.Hosts.Value {
-		if gate := h.Node.Value.Process.Gate; gate != "" && !told[string(h.Name)+gate] {
+	for _, h := range s.Hosts.Or(nil) {
+		if gate := h.Node.Or(cluster.Node{}).Process.Gate; gate != "" && !told[string(h.Name)+gate] {
 			told[string(h.Name)+gate] = true
 			l.tell(progress.Event{Kind: progress.Waiting, Detail: "waits at its gate: " + gate,
 				Step: &progress.Step{Verb: plan.StartMember{}.Verb(), Object: string(h.Name), Members: []string{string(h.Name)}}})
@@ -22,8 +22,8 @@ func (l *Loop) tellGates(s cluster.State) {
 func gates(s cluster.State) []string {
 	var reasons, out []string
 	waiting := map[string][]cluster.MemberName{}
-	for _, h := range s.Hosts.Value {
-		if gate := h.Node.Value.Process.Gate; gate != "" {
+	for _, h := range s.Hosts.Or(nil) {
+		if gate := h.Node.Or(cluster.Node{}).Process.Gate; gate != "" {
 			if waiting[gate] == nil {
 				reasons = append(reasons, gate)
 			}

@@ -256,8 +256,7 @@ func TestRounds(t *testing.T) {
 func TestGatesAreToldOnce(t *testing.T) {
 	l, _, r := scripted()
 	for _, gate := range []string{"", "R3: no SRV", "R3: no SRV", "R3: no address", ""} {
-		h := cluster.Host{Name: "etcd-a"}
-		h.Node.Value.Process.Gate = gate
+		h := cluster.Host{Name: "etcd-a", Node: cluster.Known(cluster.Node{Process: cluster.Process{Gate: gate}})}
 		l.tellGates(cluster.State{Hosts: cluster.Known([]cluster.Host{h})})
 	}
 	if want := []string{"waits at its gate: R3: no SRV", "waits at its gate: R3: no address"}; !slices.Equal(r.detail, want) {

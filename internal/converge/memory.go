@@ -28,7 +28,7 @@ func (m missing) seen(s cluster.State) []cluster.Host {
 	var out []cluster.Host
 	now := map[cluster.MemberName]bool{}
 	for _, h := range s.Missing {
-		if running := h.Node.Known() && h.Node.Value.Process.Running; running {
+		if running := h.Runs(); running {
 			out, now[h.Name] = append(out, h), true
 			m[h.Name] = cluster.Host{}
 		} else if _, known := m[h.Name]; !known {

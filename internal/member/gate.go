@@ -32,10 +32,11 @@ type Answers struct {
 func Check(g node.Gate, rival string, a Answers) []string {
 	wrong := checkExpected(g)
 	wrong = append(wrong, checkServices(g, a.Services)...)
-	switch { // without a rival there is no answer about it
-	case !a.Rival.Known():
-		wrong = append(wrong, fmt.Sprintf("%s cannot be looked up, want it absent: %s", rival, a.Rival.Unknown))
-	case len(a.Rival.Value) > 0:
+	switch services, known := a.Rival.Get(); {
+	case rival == "": // there is no answer about it
+	case !known:
+		wrong = append(wrong, fmt.Sprintf("%s cannot be looked up, want it absent: %s", rival, a.Rival.Why()))
+	case len(services) > 0:
 		wrong = append(wrong, fmt.Sprintf("%s exists, want it absent: etcd would mix both SRV sets", rival))
 	}
 	for _, p := range g.Peers {
@@ -67,13 +68,14 @@ func checkExpected(g node.Gate) (wrong []string) {
 }
 
 func checkServices(g node.Gate, got cluster.Seen[[]cluster.Service]) (wrong []string) {
-	if !got.Known() {
-		return []string{fmt.Sprintf("%s cannot be looked up: %s", g.Service, got.Unknown)}
+	services, known := got.Get()
+	if !known {
+		return []string{fmt.Sprintf("%s cannot be looked up: %s", g.Service, got.Why())}
 	}
-	if len(got.Value) == 0 {
+	if len(services) == 0 {
 		return []string{fmt.Sprintf("%s has no SRV records, want %d", g.Service, len(g.Peers))}
 	}
-	left := slices.Clone(got.Value)
+	left := slices.Clone(services)
 	for _, p := range g.Peers {
 		want := cluster.Service{Target: p.Target, Port: p.Port}
 		if i := slices.Index(left, want); i >= 0 {
@@ -90,13 +92,13 @@ func checkServices(g node.Gate, got cluster.Seen[[]cluster.Service]) (wrong []st
 }
 
 func checkAddress(name, want string, got cluster.Seen[[]netip.Addr]) string {
-	switch {
-	case !got.Known():
-		return fmt.Sprintf("%s cannot be looked up, want %s: %s", name, want, got.Unknown)
-	case len(got.Value) == 0:
+	switch addresses, known := got.Get(); {
+	case !known:
+		return fmt.Sprintf("%s cannot be looked up, want %s: %s", name, want, got.Why())
+	case len(addresses) == 0:
 		return fmt.Sprintf("%s has no address, want %s", name, want)
-	case len(got.Value) > 1 || got.Value[0].String() != want:
-		return fmt.Sprintf("%s has address %s, want %s", name, join(got.Value), want)
+	case len(addresses) > 1 || addresses[0].String() != want:
+		return fmt.Sprintf("%s has address %s, want %s", name, join(addresses), want)
 	}
 	return ""
 }

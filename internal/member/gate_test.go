@@ -33,12 +33,14 @@ func threePeers() node.Gate {
 // truth is what a resolver says when all is right.
 func truth(g node.Gate) Answers {
 	a := Answers{Hosts: map[string]cluster.Seen[[]netip.Addr]{}}
+	var services []cluster.Service
 	for _, p := range slices.Backward(g.Peers) { // DNS keeps no order
-		a.Services.Value = append(a.Services.Value, cluster.Service{Target: p.Target, Port: p.Port})
+		services = append(services, cluster.Service{Target: p.Target, Port: p.Port})
 		for _, name := range hostNames(p.Target) {
 			a.Hosts[name] = cluster.Known([]netip.Addr{netip.MustParseAddr(p.Address)})
 		}
 	}
+	a.Services, a.Rival = cluster.Known(services), cluster.Known([]cluster.Service(nil))
 	return a
 }
 
@@ -62,7 +64,7 @@ func TestCheck(t *testing.T) {
 		{name: "exact", edit: func(*node.Gate, *Answers) {}},
 		{name: "one address missing", want: []string{"etcd-b.dev.test. has no address, want 127.1.2.2"},
 			edit: func(_ *node.Gate, a *Answers) { both(a, addrs()) }},
-		{name: "never asked", want: []string{"etcd-b.dev.test. has no address, want 127.1.2.2"},
+		{name: "never asked", want: []string{"etcd-b.dev.test. cannot be looked up, want 127.1.2.2: it was not looked for"},
 			edit: func(_ *node.Gate, a *Answers) {
 				delete(a.Hosts, "etcd-b.dev.test.")
 				delete(a.Hosts, "etcd-b.dev.test")
@@ -78,25 +80,25 @@ func TestCheck(t *testing.T) {
 		{name: "no answer about an address", want: []string{"etcd-b.dev.test. cannot be looked up, want 127.1.2.2: no answer"},
 			edit: func(_ *node.Gate, a *Answers) { both(a, cluster.Unknown[[]netip.Addr]("no answer")) }},
 		{name: "no SRV", want: []string{service + " has no SRV records, want 3"},
-			edit: func(_ *node.Gate, a *Answers) { a.Services.Value = nil }},
+			edit: func(_ *node.Gate, a *Answers) { a.Services = cluster.Known([]cluster.Service(nil)) }},
 		{name: "no answer about SRV", want: []string{service + " cannot be looked up: no answer"},
 			edit: func(_ *node.Gate, a *Answers) { a.Services = cluster.Unknown[[]cluster.Service]("no answer") }},
 		{name: "SRV incomplete", want: []string{service + ` lacks "0 0 2380 etcd-c.dev.test."`},
-			edit: func(_ *node.Gate, a *Answers) { a.Services.Value = a.Services.Value[1:] }},
+			edit: func(_ *node.Gate, a *Answers) { a.Services = cluster.Known(a.Services.Or(nil)[1:]) }},
 		{name: "SRV of one member more", want: []string{service + ` has "0 0 2380 etcd-z.dev.test.", which is not expected`},
 			edit: func(_ *node.Gate, a *Answers) {
-				a.Services.Value = append(a.Services.Value, cluster.Service{Target: "etcd-z.dev.test.", Port: 2380})
+				a.Services = cluster.Known(append(a.Services.Or(nil), cluster.Service{Target: "etcd-z.dev.test.", Port: 2380}))
 			}},
 		{name: "SRV given twice", want: []string{service + ` has "0 0 2380 etcd-c.dev.test.", which is not expected`},
 			edit: func(_ *node.Gate, a *Answers) {
-				a.Services.Value = append(a.Services.Value, a.Services.Value[0])
+				a.Services = cluster.Known(append(a.Services.Or(nil), a.Services.Or(nil)[0]))
 			}},
 		{name: "another port", want: []string{service + ` has "0 0 2381 etcd-c.dev.test.", which is not expected`, service + ` lacks "0 0 2380 etcd-c.dev.test."`},
-			edit: func(_ *node.Gate, a *Answers) { a.Services.Value[0].Port++ }},
+			edit: func(_ *node.Gate, a *Answers) { a.Services.Or(nil)[0].Port++ }},
 		{name: "upper case, which etcd keeps", want: []string{service + ` has "0 0 2380 ETCD-C.dev.test.", which is not expected`, service + ` lacks "0 0 2380 etcd-c.dev.test."`},
-			edit: func(_ *node.Gate, a *Answers) { a.Services.Value[0].Target = "ETCD-C.dev.test." }},
+			edit: func(_ *node.Gate, a *Answers) { a.Services.Or(nil)[0].Target = "ETCD-C.dev.test." }},
 		{name: "rival scheme", want: []string{rival + " exists, want it absent: etcd would mix both SRV sets"},
-			edit: func(_ *node.Gate, a *Answers) { a.Rival.Value = a.Services.Value[:1] }},
+			edit: func(_ *node.Gate, a *Answers) { a.Rival = cluster.Known(a.Services.Or(nil)[:1]) }},
 		{name: "no answer about the rival scheme", want: []string{rival + " cannot be looked up, want it absent: no answer"},
 			edit: func(_ *node.Gate, a *Answers) { a.Rival = cluster.Unknown[[]cluster.Service]("no answer") }},
 		{name: "two peers at one address", want: []string{"etcd-a.dev.test. and etcd-b.dev.test. are both expected at 127.1.2.1:2380, want distinct addresses"},
@@ -106,12 +108,15 @@ func TestCheck(t *testing.T) {
 			*a = truth(*g)
 		}},
 		{name: "nothing expected", want: []string{"member.json: no peers are expected, want at least this member", service + " has no SRV records, want 0"},
-			edit: func(g *node.Gate, a *Answers) { g.Peers, a.Services.Value = nil, nil }},
+			edit: func(g *node.Gate, a *Answers) { g.Peers, a.Services = nil, cluster.Known([]cluster.Service(nil)) }},
 		{name: "all at once, in a fixed order", want: []string{
 			service + " has no SRV records, want 3", rival + " exists, want it absent: etcd would mix both SRV sets",
 			"etcd-a.dev.test. has no address, want 127.1.2.1", "etcd-b.dev.test. has no address, want 127.1.2.2", "etcd-c.dev.test. has no address, want 127.1.2.3"},
 			edit: func(_ *node.Gate, a *Answers) {
-				*a = Answers{Rival: cluster.Known(a.Services.Value)}
+				*a = Answers{Services: cluster.Known([]cluster.Service(nil)), Rival: a.Services, Hosts: a.Hosts}
+				for name := range a.Hosts {
+					a.Hosts[name] = addrs()
+				}
 			}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,16 +144,16 @@ func TestCheckMissesNothing(t *testing.T) {
 		i := rapid.IntRange(0, len(g.Peers)-1).Draw(t, "which")
 		name := rapid.SampledFrom(hostNames(g.Peers[i].Target)).Draw(t, "form")
 		lie := rapid.SampledFrom([]func(){
-			func() { a.Services.Value = slices.Delete(a.Services.Value, i, i+1) },
-			func() { a.Services.Value[i].Port ^= 1 },
-			func() { a.Services.Value[i].Target = "x" + a.Services.Value[i].Target },
+			func() { a.Services = cluster.Known(slices.Delete(a.Services.Or(nil), i, i+1)) },
+			func() { a.Services.Or(nil)[i].Port ^= 1 },
+			func() { a.Services.Or(nil)[i].Target = "x" + a.Services.Or(nil)[i].Target },
 			func() { a.Services = cluster.Unknown[[]cluster.Service]("lost") },
-			func() { a.Rival = cluster.Known(a.Services.Value[:1]) },
+			func() { a.Rival = cluster.Known(a.Services.Or(nil)[:1]) },
 			func() { delete(a.Hosts, name) },
 			func() { a.Hosts[name] = cluster.Unknown[[]netip.Addr]("lost") },
 			func() { a.Hosts[name] = cluster.Known([]netip.Addr{netip.MustParseAddr("127.9.9.9")}) },
 			func() {
-				a.Hosts[name] = cluster.Known(append(slices.Clone(a.Hosts[name].Value), netip.MustParseAddr("::1")))
+				a.Hosts[name] = cluster.Known(append(slices.Clone(a.Hosts[name].Or(nil)), netip.MustParseAddr("::1")))
 			},
 		}).Draw(t, "lie")
 		lie()

@@ -111,6 +111,9 @@ func (s *stage) do(op func(Operator, context.Context) (Result, error), change fu
 		if change != nil {
 			change(&o, cancel)
 		}
+		if o.Agreed {
+			c.Consent = sim.LoseData
+		}
 		r, err = op(o, ctx)
 	})
 	if err := s.w.Run(time.Hour, c.Ended); err != nil {
@@ -188,7 +191,7 @@ func TestWithoutConsentNothingIsDone(t *testing.T) {
 		}
 		q := asked[0]
 		goes := func(p plan.Step) bool { return strings.HasPrefix(plan.String(p), "terminate host") }
-		if hosts := q.State.Hosts.Value; len(hosts) != 3 || !slices.ContainsFunc(q.Destroys(), goes) || len(q.Refused()) != 0 || q.Target.Home == nil {
+		if hosts := q.State.Hosts.Or(nil); len(hosts) != 3 || !slices.ContainsFunc(q.Destroys(), goes) || len(q.Refused()) != 0 || q.Target.Home == nil {
 			t.Errorf("asked about %d hosts, %v", len(hosts), q.Destroys())
 		}
 		_, err = s.do(destroy, func(o *Operator, _ context.CancelCauseFunc) { o.Agreed = false })

@@ -159,7 +159,7 @@ func install(ctx context.Context, w world.World, s plan.InstallNode) error {
 	if err != nil {
 		return err
 	}
-	was := s.Host.Node.Value
+	was := s.Host.Node.Or(cluster.Node{})
 	if a, b := found.Certificate, was.Certificate; found.Process.Running != was.Process.Running || (a == nil) != (b == nil) || a != nil && *a != *b {
 		return fmt.Errorf("the member or its certificate has changed since this was planned: %w", dns.ErrConflict)
 	}
@@ -183,7 +183,7 @@ func start(ctx context.Context, w world.World, s plan.StartMember) error {
 	if err != nil {
 		return err
 	}
-	if found.Data != s.Host.Node.Value.Data {
+	if found.Data != s.Host.Node.Or(cluster.Node{}).Data {
 		return fmt.Errorf("the data directory has changed since this was planned: %w", dns.ErrConflict)
 	}
 	return w.Deliver.Start(ctx, s.Host)

@@ -282,7 +282,7 @@ func TestAHostThatChangedIsAConflict(t *testing.T) {
 	h := cluster.Host{Name: "etcd-a", Node: cluster.Known(found())}
 	issue, start := plan.InstallNode{Host: h, Issue: true}, plan.StartMember{Host: h}
 	first := issue
-	first.Host.Node.Value.Certificate = nil
+	first.Host.Node.Edit(func(n *cluster.Node) { n.Certificate = nil })
 	for name, c := range map[string]struct {
 		step     plan.Step
 		change   func(*cluster.Node)

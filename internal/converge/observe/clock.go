@@ -28,14 +28,14 @@ func skew(clock, before, after time.Time) time.Duration {
 // proof looks at the certificates that members present, while one of a member
 // that runs is due for renewal: it is not changed before the others are seen to
 // serve with theirs (rule R5).
-func proof(ctx context.Context, spec cluster.Spec, w world.World, s cluster.State) {
-	running := func(h cluster.Host) bool { return h.Node.Value.Process.Running }
-	if !spec.TLS || !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return running(h) && h.Node.Value.Certificate.Due(s.At) }) {
+func proof(ctx context.Context, spec cluster.Spec, w world.World, hosts []cluster.Host, now time.Time) {
+	due := func(h cluster.Host) bool { return h.Runs() && h.Node.Or(cluster.Node{}).Certificate.Due(now) }
+	if !spec.TLS || !slices.ContainsFunc(hosts, due) {
 		return
 	}
 	var all sync.WaitGroup
-	for i := range s.Hosts.Value {
-		if h := &s.Hosts.Value[i]; running(*h) {
+	for i := range hosts {
+		if h := &hosts[i]; h.Runs() {
 			all.Go(func() { h.Shown = shown(ctx, w, *h) })
 		}
 	}

@@ -67,11 +67,11 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	began := time.Now()
 	found := make(chan struct{}) // closed when s.Hosts and s.Places are settled
 	var looked []cluster.Host    // s.Hosts, each with what is on it
-	var store cluster.Control
+	var store cluster.Seen[cluster.Control]
 	var all sync.WaitGroup
 	all.Go(func() {
 		s.Hosts, s.Places = list(ctx, w, find)
-		looked = slices.Clone(s.Hosts.Value)
+		looked = slices.Clone(s.Hosts.Or(nil))
 		close(found)
 		lookAt(ctx, w, looked, inspect-time.Since(began))
 	})
@@ -88,33 +88,34 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	all.Wait()
 	s.Control, s.Places, s.Missing, s.Untraced = store, places, lost, untraced
 	if s.Hosts.Known() {
-		s.Hosts.Value = append(looked, dark...)
-		slices.SortFunc(s.Hosts.Value, byName)
+		looked = append(looked, dark...)
+		slices.SortFunc(looked, byName)
+		proof(ctx, spec, w, looked, s.At)
+		s.Hosts = cluster.Known(looked)
 	}
-	proof(ctx, spec, w, s)
 	return s
 }
 
-func control(ctx context.Context, w world.World) cluster.Control {
+func control(ctx context.Context, w world.World) cluster.Seen[cluster.Control] {
 	c, err := w.Authority.Inspect(ctx)
 	if err != nil {
-		// An authority that cannot be read has no owner, so that nothing is
-		// ours and nothing is written; creating one will name the cause.
-		return cluster.Control{Unreadable: err.Error()}
+		return cluster.Unknown[cluster.Control](err.Error())
 	}
-	return c
+	return cluster.Known(c)
 }
 
 // names reads the state of our own name server, if it is ours, and the record
 // sets with fixed names: the marker and the services.
 func names(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State) {
+	s.Server = cluster.Known(cluster.NameServer{})
 	if w.Server != nil {
-		var err error
-		if s.Server, err = w.Server.Status(ctx); err != nil {
-			s.Server = cluster.NameServer{Managed: true, Unknown: err.Error()}
+		status, err := w.Server.Status(ctx)
+		if err != nil {
+			s.Server = cluster.Unknown[cluster.NameServer](err.Error())
 			unread(s, err.Error(), err)
 			return
 		}
+		s.Server = cluster.Known(status)
 	}
 	keys := []cluster.Key{{Name: spec.MarkerName(), Type: cluster.TXT}}
 	for _, name := range append([]string{spec.ServerService(), spec.ClientService()}, spec.RivalServices()...) {
@@ -137,23 +138,23 @@ func read(ctx context.Context, w world.World, keys []cluster.Key, s *cluster.Sta
 }
 
 func unread(s *cluster.State, why string, err error) {
-	s.Records = cluster.Unknown[cluster.Records](why)
-	s.Denied, s.Lasting = errors.Is(err, fault.Denied), fault.Lasting(err)
-	s.Remedy = fault.Remedy(err)
+	s.Records = cluster.UnknownFor[cluster.Records](cluster.Why{Text: why,
+		Denied: errors.Is(err, fault.Denied), Lasting: fault.Lasting(err), Remedy: fault.Remedy(err)})
 }
 
 // addresses adds the address records of every name that the marker, a service
 // or a host speaks of. The marker is read again: a host that was given something
 // after the first look would seem to know better than the marker.
 func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State) {
-	if !s.Records.Known() {
+	first, known := s.Records.Get()
+	if !known {
 		return
 	}
 	var members []cluster.MemberName
-	for _, h := range s.Hosts.Value {
+	for _, h := range s.Hosts.Or(nil) {
 		members = append(members, h.Name)
 	}
-	for _, set := range s.Records.Value.Sets {
+	for _, set := range first.Sets {
 		for _, v := range set.Values {
 			members = append(members, mentioned(spec, set.Type, v)...)
 		}
@@ -172,10 +173,11 @@ func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster
 	if !ok {
 		return
 	}
-	s.Records.Value = s.Records.Value.With([]cluster.Change{{Key: marker}})
+	all := first.With([]cluster.Change{{Key: marker}})
 	for _, set := range more.Sets {
-		s.Records.Value = s.Records.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
+		all = all.With([]cluster.Change{{Key: set.Key, New: &set}})
 	}
+	s.Records = cluster.Known(all)
 }
 
 // mentioned are the members that a marker or a service names.
@@ -231,8 +233,8 @@ func look(ctx context.Context, w world.World, h *cluster.Host, limit time.Durati
 	} else {
 		h.Node, h.Skew = cluster.Known(n), skew(n.Clock, before, w.Now())
 	}
-	switch p := h.Node.Value.Process; {
-	case !h.Node.Known():
+	switch p := n.Process; {
+	case err != nil:
 		h.View = view(ctx, w, *h, askUnseen)
 	case !p.Running:
 		h.View = cluster.Unknown[cluster.View]("not running")

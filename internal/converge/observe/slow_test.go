@@ -140,12 +140,12 @@ func TestSlowHostsHideNobody(t *testing.T) {
 				if took := time.Since(began); took > 5*time.Second {
 					t.Errorf("it took %s, want at most 5s", took)
 				}
-				if !s.Hosts.Known() || len(s.Hosts.Value) != 9 || len(s.Places) != 0 {
+				if !s.Hosts.Known() || len(s.Hosts.Or(nil)) != 9 || len(s.Places) != 0 {
 					t.Fatalf("hosts are %+v, places %+v; want all nine", s.Hosts, s.Places)
 				}
-				for i, h := range s.Hosts.Value {
+				for i, h := range s.Hosts.Or(nil) {
 					_, isSlow := slow[h.Name]
-					if h.Name != names()[i] || h.Node.Known() == isSlow || isSlow && h.Node.Unknown == "" {
+					if h.Name != names()[i] || h.Node.Known() == isSlow || isSlow && h.Node.Why().Text == "" {
 						t.Errorf("%s: node %+v, want it known %t", h.Name, h.Node, !isSlow)
 					}
 					if dead := h.Name == "etcd-4"; h.View.Known() == dead {
@@ -170,8 +170,8 @@ func TestGlanceEndsWithASilentMember(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("it took %s, want at most 5s", took)
 		}
-		i := slices.IndexFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == "etcd-1" })
-		if i < 0 || !s.Hosts.Value[i].Node.Known() || s.Hosts.Value[i].View.Known() {
+		i := slices.IndexFunc(s.Hosts.Or(nil), func(h cluster.Host) bool { return h.Name == "etcd-1" })
+		if i < 0 || !s.Hosts.Or(nil)[i].Node.Known() || s.Hosts.Or(nil)[i].View.Known() {
 			t.Errorf("hosts are %+v, want etcd-1 inspected and silent", s.Hosts)
 		}
 	})
@@ -186,7 +186,7 @@ func TestSteadyWaitsForSudo(t *testing.T) {
 			f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9},
 				listing: map[cluster.MemberName]time.Duration{"etcd-7": c.listing}, inspecting: map[cluster.MemberName]time.Duration{"etcd-7": c.inspecting}}
 			s := observe.Observe(t.Context(), f.spec, f.world(), observe.Steady)
-			for _, h := range s.Hosts.Value {
+			for _, h := range s.Hosts.Or(nil) {
 				if !h.Node.Known() || !h.View.Known() {
 					t.Errorf("%+v: %s is unknown: %+v", c, h.Name, h)
 				}
@@ -202,7 +202,7 @@ func TestUnlisted(t *testing.T) {
 		w := f.world()
 		w.Hosts = failing{}
 		s := observe.Observe(t.Context(), f.spec, w, observe.Glance)
-		if s.Hosts.Known() || !strings.Contains(s.Hosts.Unknown, "denied") || !s.Records.Known() {
+		if s.Hosts.Known() || !strings.Contains(s.Hosts.Why().Text, "denied") || !s.Records.Known() {
 			t.Errorf("hosts %+v, records %+v", s.Hosts, s.Records)
 		}
 	})

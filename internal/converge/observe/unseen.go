@@ -20,7 +20,6 @@ func unseen(spec cluster.Spec, s cluster.State) (found []cluster.Host, rest []cl
 	}
 	for _, p := range s.Places {
 		if h, ok := listed(spec, s, p); ok {
-			h.Remedy, h.Lasting = p.Remedy, p.Lasting
 			found = append(found, h)
 		} else {
 			rest = append(rest, p)
@@ -40,10 +39,10 @@ func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.
 	var out []cluster.Host
 	for _, name := range m.Members {
 		here := func(h cluster.Host) bool { return h.Name == name && h.Token == m.Token }
-		if slices.ContainsFunc(s.Hosts.Value, here) || slices.ContainsFunc(dark, here) {
+		if slices.ContainsFunc(s.Hosts.Or(nil), here) || slices.ContainsFunc(dark, here) {
 			continue
 		}
-		h, whole := spec.Listed(s.Records.Value, name)
+		h, whole := spec.Listed(s.Records.Or(cluster.Records{}), name)
 		if m.Phase != cluster.Sealed && h.Ports.Peer == 0 {
 			continue
 		}
@@ -64,7 +63,7 @@ func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.
 // where something was lost, is about to be made, or is about to be forgotten.
 func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.State, lost []cluster.Host) (all []cluster.Host, untraced string) {
 	m, marked := markerOf(spec, s)
-	copied := slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Copy != "" })
+	copied := slices.ContainsFunc(s.Hosts.Or(nil), func(h cluster.Host) bool { return h.Copy != "" })
 	if !s.Hosts.Known() || marked && m.Phase != cluster.Destroying && len(lost) == 0 && !copied && !launches(m, s) {
 		return lost, ""
 	}
@@ -75,7 +74,7 @@ func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.Sta
 	for _, h := range found {
 		i := slices.IndexFunc(lost, func(l cluster.Host) bool { return l.Name == h.Name })
 		if i < 0 {
-			at, _ := spec.Listed(s.Records.Value, h.Name)
+			at, _ := spec.Listed(s.Records.Or(cluster.Records{}), h.Name)
 			at.View = cluster.Unknown[cluster.View]("nothing says where it is")
 			lost, i = append(lost, at), len(lost)
 		}
@@ -88,7 +87,7 @@ func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.Sta
 // made. A zone from the past does not say that there was one.
 func launches(m cluster.Marker, s cluster.State) bool {
 	return m.Phase == cluster.Bootstrapping && slices.ContainsFunc(m.Members, func(name cluster.MemberName) bool {
-		return !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name && h.Token == m.Token })
+		return !slices.ContainsFunc(s.Hosts.Or(nil), func(h cluster.Host) bool { return h.Name == name && h.Token == m.Token })
 	})
 }
 
@@ -97,7 +96,7 @@ func markerOf(spec cluster.Spec, s cluster.State) (cluster.Marker, bool) {
 	if !s.Records.Known() {
 		return cluster.Marker{}, false
 	}
-	m, found, _ := spec.Marker(s.Records.Value)
+	m, found, _ := spec.Marker(s.Records.Or(cluster.Records{}))
 	return m, found
 }
 
@@ -105,7 +104,7 @@ func markerOf(spec cluster.Spec, s cluster.State) (cluster.Marker, bool) {
 func ask(ctx context.Context, w world.World, all []cluster.Host, limit time.Duration) {
 	var asking sync.WaitGroup
 	for i := range all {
-		if all[i].View.Known() {
+		if !all[i].View.Tried() {
 			asking.Go(func() { all[i].View = view(ctx, w, all[i], limit) })
 		}
 	}
@@ -120,19 +119,19 @@ func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, 
 		return cluster.Host{}, false
 	}
 	seen := func(name cluster.MemberName) bool {
-		return slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name })
+		return slices.ContainsFunc(s.Hosts.Or(nil), func(h cluster.Host) bool { return h.Name == name })
 	}
 	if p.Member != "" {
-		h, ok := spec.Listed(s.Records.Value, p.Member)
-		h.Token, h.Node = marker.Token, cluster.Unknown[cluster.Node](p.Unknown)
+		h, ok := spec.Listed(s.Records.Or(cluster.Records{}), p.Member)
+		h.Token, h.Node = marker.Token, cluster.UnknownFor[cluster.Node](p.Why())
 		return h, ok && marker.Has(p.Member) && !seen(p.Member)
 	}
 	for _, name := range marker.Members {
 		want := spec.HostRecord(name, p.Address)
-		have, ok := s.Records.Value.Get(want.Key)
+		have, ok := s.Records.Or(cluster.Records{}).Get(want.Key)
 		if ok && have.Equal(want) && !seen(name) {
 			return cluster.Host{Name: name, Address: p.Address, Ports: cluster.StandardPorts(), Token: marker.Token,
-				Node: cluster.Unknown[cluster.Node](p.Unknown)}, true
+				Node: cluster.UnknownFor[cluster.Node](p.Why())}, true
 		}
 	}
 	return cluster.Host{}, false

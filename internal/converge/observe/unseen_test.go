@@ -28,7 +28,7 @@ func TestListedByName(t *testing.T) {
 		return cluster.State{Records: cluster.Known(cluster.Records{Sets: sets}), Hosts: cluster.Known(hosts), Places: []cluster.Place{place}}
 	}
 	h, ok := listed(spec, state(sets), place)
-	if !ok || h.Name != "etcd-a" || h.Address != netip.MustParseAddr("127.0.0.1") || h.Ports.Peer != 12001 || h.Ports.Client != 12000 || h.Token != "t" || h.Node.Unknown != place.Unknown {
+	if !ok || h.Name != "etcd-a" || h.Address != netip.MustParseAddr("127.0.0.1") || h.Ports.Peer != 12001 || h.Ports.Client != 12000 || h.Token != "t" || h.Node.Why().Text != place.Unknown {
 		t.Errorf("listed: %+v, %t", h, ok)
 	}
 	for i := range sets {
@@ -57,8 +57,8 @@ func TestUnseenKeepsRemedy(t *testing.T) {
 	if len(found) != 1 || len(rest) != 0 || found[0].Name != "etcd-a" {
 		t.Fatalf("found %+v, left %+v", found, rest)
 	}
-	if h := found[0]; !h.Lasting || !slices.Equal(h.Remedy, []string{"write the claim again"}) {
-		t.Errorf("the host has remedy %q, lasting %t", h.Remedy, h.Lasting)
+	if why := found[0].Node.Why(); !why.Lasting || !slices.Equal(why.Remedy, []string{"write the claim again"}) {
+		t.Errorf("the host has remedy %q, lasting %t", why.Remedy, why.Lasting)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestMissing(t *testing.T) {
 		}
 		sets := append(tt.sets, cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, marker.String()))
 		got := missing(spec, cluster.State{Records: cluster.Known(cluster.Records{Sets: sets}), Hosts: cluster.Known(tt.hosts)}, tt.dark)
-		if (len(got) == 1) != tt.missing || tt.missing && got[0].View.Known() != tt.asked {
+		if (len(got) == 1) != tt.missing || tt.missing && got[0].View.Tried() == tt.asked {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
 	}
@@ -150,7 +150,7 @@ func TestTraced(t *testing.T) {
 		if !tt.want {
 			continue
 		}
-		if h := got[0]; h.Name != "etcd-a" || h.Paths.Config != "/c" || h.Node.Value.Process.PID != 7 || h.View.Known() != (tt.lost != nil) || tt.lost != nil && h.Address != lost[0].Address {
+		if h := got[0]; h.Name != "etcd-a" || h.Paths.Config != "/c" || h.Node.Or(cluster.Node{}).Process.PID != 7 || h.View.Tried() == (tt.lost != nil) || tt.lost != nil && h.Address != lost[0].Address {
 			t.Errorf("%s: %+v", tt.name, h)
 		}
 	}

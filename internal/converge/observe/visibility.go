@@ -11,16 +11,17 @@ import (
 // visibility compares what every authoritative server of the zone shows with
 // what the primary has just shown, once the list is published.
 func visibility(ctx context.Context, spec cluster.Spec, w world.World, r cluster.Seen[cluster.Records]) cluster.Seen[cluster.Visibility] {
-	var none cluster.Seen[cluster.Visibility]
-	if w.Authoritatives == nil || !r.Known() {
+	none := cluster.Known(cluster.Visibility{})
+	records, known := r.Get()
+	if w.Authoritatives == nil || !known {
 		return none
 	}
-	if _, published := r.Value.Get(cluster.Key{Name: spec.ServerService(), Type: cluster.SRV}); !published {
+	if _, published := records.Get(cluster.Key{Name: spec.ServerService(), Type: cluster.SRV}); !published {
 		return none
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, askZone, fmt.Errorf("no answer within %s", askZone))
 	defer cancel()
-	v, err := w.Authoritatives.Compare(ctx, keysOf(r.Value), r.Value)
+	v, err := w.Authoritatives.Compare(ctx, keysOf(records), records)
 	if err != nil {
 		return cluster.Unknown[cluster.Visibility](reason(ctx, err))
 	}

@@ -10,9 +10,9 @@ import "github.com/pleiad-etcd/pleiad/internal/cluster"
 // stand anywhere, and is planned for like any other; so is one that has lost its
 // marker beside its hosts, but not to destroy it.
 func Astray(spec cluster.Spec, s cluster.State, former cluster.Seen[cluster.Records], destroys bool) bool {
-	_, is := s.Records.Value.Get(spec.MarkerKey())
-	_, was := former.Value.Get(spec.MarkerKey())
-	hosts := len(s.Hosts.Value) > 0
+	_, is := s.Records.Or(cluster.Records{}).Get(spec.MarkerKey())
+	_, was := former.Or(cluster.Records{}).Get(spec.MarkerKey())
+	hosts := len(s.Hosts.Or(nil)) > 0
 	switch {
 	case !s.Records.Known(), is, hosts && !destroys:
 		return false

@@ -86,7 +86,7 @@ func (s situation) stillRuns(missing []cluster.MemberName) []Refusal {
 	for _, h := range s.state.Missing {
 		if slices.Contains(missing, h.Name) && s.orphaned(h) {
 			out = append(out, Refusal{Rule: "R6", What: "launch host " + string(h.Name), Remedy: remedies(StartOver),
-				Evidence: []string{fmt.Sprintf("member %s runs as process %d, and its folder was removed: names and data are never made twice", h.Name, h.Node.Value.Process.PID)}})
+				Evidence: []string{fmt.Sprintf("member %s runs as process %d, and its folder was removed: names and data are never made twice", h.Name, h.Node.Or(cluster.Node{}).Process.PID)}})
 		}
 	}
 	return out
@@ -132,7 +132,7 @@ func conflict(evidence []string) Refusal {
 func (s situation) install(members []cluster.Host, issue bool, next cluster.MemberName) []Step {
 	var steps []Step
 	for _, h := range visible(members) {
-		n, found := s.render(*s.marker, members, h), h.Node.Value
+		n, found := s.render(*s.marker, members, h), h.Node.Or(cluster.Node{})
 		if found.Data.Foreign(n.Made()) {
 			continue // refused where its start is planned
 		}
@@ -176,9 +176,9 @@ func (s situation) start(members []cluster.Host) Plan {
 		n := s.render(*s.marker, members, h)
 		if r := unfit(h, n, StartOver); r != nil {
 			p.Refusals = append(p.Refusals, *r)
-		} else if !h.Node.Value.Process.Running {
+		} else if !h.Runs() {
 			why := Reason{Why: "first start, behind the gate: its resolver must show the complete list", Rules: []Rule{"R2", "R3"}}
-			if h.Node.Value.Data.Present {
+			if h.Node.Or(cluster.Node{}).Data.Present {
 				why = Reason{Why: "it is not running, in the middle of the bootstrap" + died(h), Rules: []Rule{"R2", "R13"}}
 			}
 			p.Steps = append(p.Steps, StartMember{Host: h, Node: n, Marker: s.stored, Reason: why})
@@ -203,11 +203,12 @@ func (s situation) start(members []cluster.Host) Plan {
 // by name.
 func (s situation) waiting(members []cluster.Host) []cluster.Host {
 	return slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool {
-		if !h.View.Known() || !h.View.Value.Healthy() {
+		v, known := h.View.Get()
+		if !known || !v.Healthy() {
 			return false
 		}
 		named := 0
-		for _, m := range h.View.Value.Members {
+		for _, m := range v.Members {
 			if m.Name != "" {
 				named++
 			}
@@ -219,7 +220,7 @@ func (s situation) waiting(members []cluster.Host) []cluster.Host {
 // gates repeats what start gates wait for.
 func gates(hosts []cluster.Host) string {
 	for _, h := range hosts {
-		if g := h.Node.Value.Process.Gate; g != "" {
+		if g := h.Node.Or(cluster.Node{}).Process.Gate; g != "" {
 			return "; " + string(h.Name) + " waits at its gate: " + g
 		}
 	}
@@ -251,10 +252,10 @@ func (s situation) otherCluster(members []cluster.Host) []string {
 	expected := s.expected(members)
 	var out []string
 	for _, h := range members {
-		if !h.View.Known() {
+		v, known := h.View.Get()
+		if !known {
 			continue
 		}
-		v := h.View.Value
 		if v.Cluster != s.marker.ID {
 			out = append(out, fmt.Sprintf("%s is in cluster %s, not %s", h.Name, v.Cluster, s.marker.ID))
 			continue
@@ -286,8 +287,9 @@ func (s situation) expected(members []cluster.Host) map[cluster.MemberID]bool {
 func (s situation) undo(members []cluster.Host) []Remedy {
 	expected, added := s.expected(members), map[cluster.MemberID]bool{}
 	for _, h := range members {
-		for _, m := range h.View.Value.Members {
-			if h.View.Value.Cluster == s.marker.ID && !expected[m.ID] {
+		v, _ := h.View.Get()
+		for _, m := range v.Members {
+			if v.Cluster == s.marker.ID && !expected[m.ID] {
 				added[m.ID] = true
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/shell"
 )
@@ -13,7 +14,7 @@ import (
 // can take them, so that the way out is to have the right state directory, or to
 // do by hand what destroy would do; nil if this control side is an owner.
 func (s situation) ownerless(rule Rule, what string) *Refusal {
-	if s.state.Control.Owner != "" || len(s.hosts) == 0 {
+	if s.control.Owner != "" || len(s.hosts) == 0 {
 		return nil
 	}
 	r := &Refusal{Rule: rule, What: what, Remedy: remedies(OwnersDirectory),
@@ -38,7 +39,7 @@ func (s situation) removeHosts() []string {
 			continue
 		}
 		command := "rm -rf -- " + shell.Quote(path.Dir(h.Paths.Config))
-		if pid := h.Node.Value.Process.PID; pid > 0 {
+		if pid := h.Node.Or(cluster.Node{}).Process.PID; pid > 0 {
 			command = fmt.Sprintf("kill -9 %d; %s", pid, command)
 		}
 		out = append(out, fmt.Sprintf("here, host %s: %s", h.Name, command))

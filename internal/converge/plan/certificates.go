@@ -24,16 +24,20 @@ const (
 	urgent = 30 * 24 * time.Hour
 )
 
+// certificate is the one that a member is known to have; nil if there is none,
+// or it could not be seen.
+func certificate(h cluster.Host) *cluster.Certificate { return h.Node.Or(cluster.Node{}).Certificate }
+
 // outdated says whether a member lacks a certificate or needs another.
 func (s situation) outdated(h cluster.Host) bool {
-	c := h.Node.Value.Certificate
+	c := certificate(h)
 	return s.spec.TLS && h.Node.Known() && (c == nil || c.Due(s.state.At))
 }
 
 // renewOperator gives pleiad itself another certificate, if that is due or there
 // is none.
 func (s situation) renewOperator() []Step {
-	c := s.state.Control
+	c := s.control
 	switch {
 	case !s.spec.TLS || c.CA == "":
 		return nil
@@ -84,7 +88,7 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 	seen := visible(members)
 	running := runningOf(seen)
 	if slices.ContainsFunc(seen, func(h cluster.Host) bool {
-		return !h.Node.Value.Process.Running && s.outdated(h) && !h.Node.Value.Data.Foreign(s.render(*s.marker, members, h).Made())
+		return !h.Runs() && s.outdated(h) && !h.Node.Or(cluster.Node{}).Data.Foreign(s.render(*s.marker, members, h).Made())
 	}) {
 		return "", nil
 	}
@@ -93,15 +97,15 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 		return "", nil
 	}
 	voters := len(s.marker.Members)
-	lasts := voters > 1 && next.Node.Value.Certificate.Valid(s.state.At, urgent)
+	lasts := voters > 1 && certificate(next).Valid(s.state.At, urgent)
 	r := Refusal{Rule: "R5", What: "change the certificate of member " + string(next.Name), Unknown: true}
 	for _, h := range members {
 		if lasts && !h.Node.Known() {
-			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s could not be inspected: %s", h.Name, h.Node.Unknown))
+			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s could not be inspected: %s", h.Name, h.Node.Why().Text))
 		}
 	}
 	for _, h := range running {
-		if !s.outdated(h) && (!h.Shown.Known() || h.Shown.Value.Due(s.state.At)) {
+		if shown, known := h.Shown.Get(); !s.outdated(h) && (!known || shown.Due(s.state.At)) {
 			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s has not been seen to serve with its own: %s", h.Name, unproven(h)))
 		}
 	}
@@ -111,13 +115,13 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 	}
 	serving := 0
 	for _, h := range running {
-		if h.Name != next.Name && h.View.Known() && h.View.Value.Healthy() {
+		if v, known := h.View.Get(); known && v.Healthy() && h.Name != next.Name {
 			serving++
 		}
 	}
 	if lasts && serving < cluster.Quorum(voters) {
 		r.Evidence = []string{fmt.Sprintf("it is valid until %s, and the other members that serve are not a quorum: %s",
-			next.Node.Value.Certificate.NotAfter.UTC().Format(time.DateOnly), cluster.Arithmetic(serving, voters))}
+			certificate(next).NotAfter.UTC().Format(time.DateOnly), cluster.Arithmetic(serving, voters))}
 		r.Remedy = remedies(MendRest)
 		return "", &r
 	}
@@ -128,12 +132,12 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 // one that is not valid now, since its member serves nobody and the others may
 // wait for it to be a quorum; else the one that ends first.
 func (s situation) mostUrgent(running []cluster.Host) (next cluster.Host, found bool) {
-	invalid := func(h cluster.Host) bool { return !h.Node.Value.Certificate.Valid(s.state.At, 0) }
+	invalid := func(h cluster.Host) bool { return !certificate(h).Valid(s.state.At, 0) }
 	before := func(a, b cluster.Host) bool {
 		if invalid(a) != invalid(b) {
 			return invalid(a)
 		}
-		c, d := a.Node.Value.Certificate, b.Node.Value.Certificate
+		c, d := certificate(a), certificate(b)
 		return c != nil && d != nil && c.NotAfter.Before(d.NotAfter)
 	}
 	for _, h := range running {
@@ -146,8 +150,9 @@ func (s situation) mostUrgent(running []cluster.Host) (next cluster.Host, found 
 
 // unproven says what is wrong with what a member presents.
 func unproven(h cluster.Host) string {
-	if !h.Shown.Known() {
-		return h.Shown.Unknown
+	c, known := h.Shown.Get()
+	if !known {
+		return h.Shown.Why().Text
 	}
-	return "it presents one that is valid until " + h.Shown.Value.NotAfter.UTC().Format(time.DateOnly)
+	return "it presents one that is valid until " + c.NotAfter.UTC().Format(time.DateOnly)
 }

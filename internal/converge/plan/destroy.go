@@ -99,7 +99,7 @@ func (s situation) atLarge(what string) []Refusal {
 // orphaned says whether a member whose host was not found runs as a process that
 // is proven to be its own, so that it can be stopped.
 func (s situation) orphaned(h cluster.Host) bool {
-	return h.Node.Known() && h.Node.Value.Process.Running && s.marker.Has(h.Name)
+	return h.Runs() && s.marker.Has(h.Name)
 }
 
 // astray refuses to begin, give up or forget a cluster of which there is no marker
@@ -108,7 +108,7 @@ func (s situation) orphaned(h cluster.Host) bool {
 func (s situation) astray(what string) []Refusal {
 	var out []Refusal
 	for _, h := range s.state.Missing {
-		if pid := h.Node.Value.Process.PID; h.Node.Known() && h.Node.Value.Process.Running {
+		if pid := h.Node.Or(cluster.Node{}).Process.PID; h.Runs() {
 			out = append(out, Refusal{Rule: "R1", What: what, Remedy: []Remedy{EndMember.Say(fmt.Sprintf("stop it, then run the command again: kill %d", pid))},
 				Evidence: []string{fmt.Sprintf("member %s runs as process %d, its folder was removed, and there is no marker", h.Name, pid)}})
 		}
@@ -129,7 +129,7 @@ func (s situation) untraced(what string) []Refusal {
 // isMember says whether what answers where a member was is that member. The
 // address may be somebody else's by now, or another member's.
 func (s situation) isMember(h cluster.Host) bool {
-	v := h.View.Value
+	v := h.View.Or(cluster.View{})
 	other := func(m cluster.Member) bool { return m.ID == v.ID && m.Name != "" && m.Name != h.Name }
 	return (s.marker.ID == 0 || v.Cluster == s.marker.ID) && !slices.ContainsFunc(v.Members, other)
 }
@@ -162,10 +162,10 @@ func NotFound(spec cluster.Spec, h cluster.Host) string {
 		text += " at " + h.Address.String()
 	}
 	text += " was not found"
-	if p := h.Node.Value.Process; h.Node.Known() && p.Running {
+	if p := h.Node.Or(cluster.Node{}).Process; p.Running {
 		text += fmt.Sprintf(", and its member runs as process %d", p.PID)
 	} else if !h.View.Known() {
-		text += ", and its member could not be asked: " + h.View.Unknown
+		text += ", and its member could not be asked: " + h.View.Why().Text
 	}
 	if spec.Hosts.Local != nil {
 		return text + "; if its process still runs, stop it: " + endLocal(h.Name)
@@ -238,7 +238,7 @@ func (s situation) stampAgain() Plan {
 		}
 		members = append(members, h.Name)
 	}
-	return Plan{Steps: []Step{ChangeRecords{Purpose: MarkDestroying, Changes: claim(s.spec, s.state.Control, s.hosts[0].Token, members, cluster.Destroying),
+	return Plan{Steps: []Step{ChangeRecords{Purpose: MarkDestroying, Changes: claim(s.spec, s.control, s.hosts[0].Token, members, cluster.Destroying),
 		Reason: Reason{Why: "the marker is gone, but the hosts are this cluster's", Rules: []Rule{"R2", "R10"}}}}}
 }
 
@@ -251,7 +251,7 @@ func (s situation) stopAll() Plan {
 	var orphans []int
 	for _, h := range s.state.Missing {
 		if s.orphaned(h) {
-			orphans = append(orphans, h.Node.Value.Process.PID)
+			orphans = append(orphans, h.Node.Or(cluster.Node{}).Process.PID)
 			p.Steps = append(p.Steps, StopMember{Host: h, Marker: s.stored, Grace: destroyGrace,
 				Reason: Reason{Why: "its host was removed while it ran, and the cluster is being destroyed", Rules: []Rule{"R1", "R2"}}})
 		}
@@ -260,7 +260,7 @@ func (s situation) stopAll() Plan {
 		// If a folder is removed while hosts are looked at, its member is seen both on
 		// its host and as an orphan. A second stop would not know what became of the
 		// first one (rule R12).
-		if !slices.Contains(orphans, h.Node.Value.Process.PID) {
+		if !slices.Contains(orphans, h.Node.Or(cluster.Node{}).Process.PID) {
 			p.Steps = append(p.Steps, StopMember{Host: h, Marker: s.stored, Grace: destroyGrace, Reason: Reason{Why: "the cluster is being destroyed", Rules: []Rule{"R2"}}})
 		}
 	}
@@ -350,9 +350,9 @@ func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool)
 // leave removes what pleiad itself needed for the cluster.
 func (s situation) leave() Plan {
 	switch {
-	case s.state.Server.Address != "":
+	case s.state.Server.Or(cluster.NameServer{}).Address != "":
 		return Plan{Steps: []Step{RemoveNameServer{Reason{Why: "no records are left to serve"}, s.spec.MarkerKey()}}}
-	case s.state.Control.Owner != "" || s.state.Control.CA != "" || s.state.Control.Unusable != "":
+	case s.control.Owner != "" || s.control.CA != "" || s.control.Unusable != "":
 		return Plan{Steps: []Step{Forget{Reason{Why: "nothing is left that needs the CA or the owner"}, s.spec.MarkerKey()}}}
 	}
 	return Plan{}

@@ -95,8 +95,8 @@ func (s situation) former(members []cluster.Host, name cluster.MemberName) (h cl
 // node of the sealed cluster counts: before, a host may be made again elsewhere.
 func pinned(members []cluster.Host, name cluster.MemberName) (at netip.AddrPort, found bool) {
 	for _, h := range visible(members) {
-		made := h.Node.Value.Made
-		if i := slices.Index(made.Members, name); h.Node.Value.Sealed && made.Token == h.Token && i >= 0 && i < len(made.At) && made.At[i].Addr().IsValid() {
+		made := h.Node.Or(cluster.Node{}).Made
+		if i := slices.Index(made.Members, name); h.Node.Or(cluster.Node{}).Sealed && made.Token == h.Token && i >= 0 && i < len(made.At) && made.At[i].Addr().IsValid() {
 			return made.At[i], true
 		}
 	}
@@ -116,7 +116,7 @@ func visible(hosts []cluster.Host) []cluster.Host {
 func runningOf(hosts []cluster.Host) []cluster.Host {
 	var out []cluster.Host
 	for _, h := range hosts {
-		if h.Node.Value.Process.Running {
+		if h.Runs() {
 			out = append(out, h)
 		}
 	}
@@ -172,7 +172,7 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 	for _, h := range seen {
 		n := s.render(*s.marker, members, h)
 		if r := unfit(h, n, LetOthersServe); r != nil {
-			if h.Node.Value.Process.Running {
+			if h.Runs() {
 				r.What = "rely on member " + string(h.Name)
 				r.Evidence = append(r.Evidence, "its process still runs, on files that are gone: it will not survive a restart")
 			}
@@ -182,7 +182,7 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 		if !whole && s.wanting(h) {
 			refusals = append(refusals, s.bare(h))
 		}
-		if h.Node.Value.Process.Running || h.Node.Value.Installed == "" { // until its node is installed
+		if h.Runs() || h.Node.Or(cluster.Node{}).Installed == "" { // until its node is installed
 			continue
 		}
 		alive++
@@ -195,10 +195,10 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 // wanting says whether a member cannot go on without a node: it has none to be
 // started with, or serves nobody with its certificate, which comes with one.
 func (s situation) wanting(h cluster.Host) bool {
-	if h.Node.Value.Process.Running {
-		return s.outdated(h) && !h.Node.Value.Certificate.Valid(s.state.At, 0)
+	if h.Runs() {
+		return s.outdated(h) && !certificate(h).Valid(s.state.At, 0)
 	}
-	return h.Node.Value.Installed == ""
+	return h.Node.Or(cluster.Node{}).Installed == ""
 }
 
 // bare refuses to make a node while the host of another member is gone and nothing
@@ -211,7 +211,7 @@ func (s situation) bare(h cluster.Host) Refusal {
 	})
 	r := Refusal{Rule: "R9", What: "start member " + string(h.Name)}
 	lacks := "its node is not on its host, and cannot be made"
-	if h.Node.Value.Process.Running {
+	if h.Runs() {
 		r.What = "change the certificate of member " + string(h.Name)
 		lacks = "it is not valid; a new one comes with a node, which cannot be made"
 	}
@@ -237,7 +237,7 @@ func (s situation) sought(name cluster.MemberName) []Remedy {
 }
 
 func died(h cluster.Host) string {
-	if why := h.Node.Value.Process.Exit; why != "" {
+	if why := h.Node.Or(cluster.Node{}).Process.Exit; why != "" {
 		return ": " + why
 	}
 	return ""
@@ -272,7 +272,7 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 		r.Remedy = remedies(MendRest)
 	case s.marker.Op != restart:
 		return s.reserve(restart, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil
-	case h.Node.Value.Installed != s.render(*s.marker, members, h).Digest():
+	case h.Node.Or(cluster.Node{}).Installed != s.render(*s.marker, members, h).Digest():
 		return []Step{InstallNode{Host: h, Node: s.render(*s.marker, members, h), Reason: Reason{Why: "it is next to be restarted, with new etcd options", Rules: []Rule{"R5"}}}}, nil
 	default:
 		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "its etcd options differ from the spec; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
@@ -286,7 +286,7 @@ func (s situation) stopByHand(h cluster.Host) string {
 	if s.spec.Hosts.SSH != nil {
 		return fmt.Sprintf("ssh %s sudo systemctl stop %s", s.login(h), node.UnitName)
 	}
-	return fmt.Sprintf("kill %d", h.Node.Value.Process.PID)
+	return fmt.Sprintf("kill %d", h.Node.Or(cluster.Node{}).Process.PID)
 }
 
 // login is how a person reaches a machine, as a word of a shell.
@@ -298,8 +298,8 @@ func (s situation) login(h cluster.Host) string {
 // with old flags, for somebody may be about to stop it.
 func (s situation) due(members []cluster.Host) (next cluster.Host, found bool) {
 	for _, h := range members {
-		n := s.render(*s.marker, members, h)
-		if !h.Node.Known() || !h.Node.Value.Process.Running || h.Node.Value.Process.Flags == n.Flags() {
+		p, n := h.Node.Or(cluster.Node{}).Process, s.render(*s.marker, members, h)
+		if !p.Running || p.Flags == n.Flags() {
 			continue
 		}
 		if !found || s.marker.Op.Member == h.Name {

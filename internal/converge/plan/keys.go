@@ -11,7 +11,7 @@ import (
 
 // unusable refuses to act with keys that cannot be used.
 func (s situation) unusable() Refusal {
-	c := s.state.Control
+	c := s.control
 	r := Refusal{Rule: "R15", What: "act for this cluster",
 		Evidence: []string{"the keys in this state directory cannot be used: " + c.Unusable}}
 	if c.Remedy != "" {
@@ -26,13 +26,13 @@ func (s situation) unusable() Refusal {
 // that.
 func (s situation) withoutKeys(r *Refusal) []Remedy {
 	running := runningOf(visible(s.hosts))
-	i := slices.IndexFunc(running, func(h cluster.Host) bool { return h.Node.Value.Certificate != nil })
+	i := slices.IndexFunc(running, func(h cluster.Host) bool { return certificate(h) != nil })
 	if i < 0 {
 		return nil
 	}
-	end := running[i].Node.Value.Certificate.NotAfter
+	end := certificate(running[i]).NotAfter
 	for _, h := range running {
-		if c := h.Node.Value.Certificate; c != nil && c.NotAfter.Before(end) {
+		if c := certificate(h); c != nil && c.NotAfter.Before(end) {
 			end = c.NotAfter
 		}
 	}

@@ -105,6 +105,7 @@ type Planner func(cluster.Spec, cluster.State) Plan
 type situation struct {
 	spec    cluster.Spec
 	state   cluster.State
+	control cluster.Control // zero: unknown, so that nothing is ours
 	records cluster.Records
 	marker  *cluster.Marker // nil: absent
 	stored  *cluster.RecordSet
@@ -114,44 +115,17 @@ type situation struct {
 // look unwraps what every plan needs to know. Unknown is not absent: without
 // the records and the list of hosts nothing new is begun.
 func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal) {
-	sit := situation{spec: spec, state: s, records: s.Records.Value, hosts: s.Hosts.Value}
-	if stored, ok := sit.records.Get(spec.MarkerKey()); ok && s.Records.Known() {
+	sit := situation{spec: spec, state: s, control: s.Control.Or(cluster.Control{}), records: s.Records.Or(cluster.Records{}), hosts: s.Hosts.Or(nil)}
+	if stored, ok := sit.records.Get(spec.MarkerKey()); ok {
 		sit.stored = &stored
 	}
-	var refusals []Refusal
-	if s.Control.Unreadable != "" {
-		return sit, []Refusal{{Rule: "R10", What: what,
-			Evidence: []string{"the state directory could not be read: " + s.Control.Unreadable},
-			Remedy:   remedies(ReadControl)}}
-	}
-	if !s.Hosts.Known() {
-		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: true,
-			Evidence: []string{"the list of hosts could not be read: " + s.Hosts.Unknown},
-			Remedy:   remedies(ReadHosts)})
-	}
-	if !s.Records.Known() {
-		remedy := ServerSays.lines(s.Remedy...)
-		switch {
-		case s.Denied:
-			remedy = append(remedy, CompareKey.Say())
-		case s.Server.Copy != "":
-			remedy = remedies(PutFolderBack, TakeOver)
-		case !s.Lasting || len(remedy) == 0:
-			remedy = append(remedy, ReachNameServer.Say())
-		}
-		refusals = append(refusals, Refusal{Rule: "R1", What: what, Unknown: !s.Denied && !s.Lasting && s.Server.Copy == "", Remedy: remedy,
-			Evidence: []string{"the records of " + spec.Domain + " could not be read: " + s.Records.Unknown}})
-	}
-	if len(refusals) > 0 {
+	if refusals := sit.unread(what); len(refusals) > 0 || sit.stored == nil {
 		return sit, refusals
 	}
-	if sit.stored == nil {
-		return sit, nil
-	}
-	m, refusal := ownMarker(spec, s.Control, *sit.stored, what)
+	m, refusal := ownMarker(spec, sit.control, *sit.stored, what)
 	if refusal != nil {
 		// Whoever has the cluster's CA made it, whatever the marker says now.
-		if m.CA != "" && m.CA == s.Control.CA {
+		if m.CA != "" && m.CA == sit.control.CA {
 			sit.marker = &m
 			refusal.Remedy = append(sit.putBack(damaged), refusal.Remedy...)
 		}
@@ -159,6 +133,36 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 	}
 	sit.marker = &m
 	return sit, nil
+}
+
+// unread are refusals for what every plan needs to know and could not be read.
+func (s situation) unread(what string) []Refusal {
+	if !s.state.Control.Known() {
+		return []Refusal{{Rule: "R10", What: what,
+			Evidence: []string{"the state directory could not be read: " + s.state.Control.Why().Text},
+			Remedy:   remedies(ReadControl)}}
+	}
+	var out []Refusal
+	if !s.state.Hosts.Known() {
+		out = append(out, Refusal{Rule: "R1", What: what, Unknown: true,
+			Evidence: []string{"the list of hosts could not be read: " + s.state.Hosts.Why().Text},
+			Remedy:   remedies(ReadHosts)})
+	}
+	if !s.state.Records.Known() {
+		why, server := s.state.Records.Why(), s.state.Server.Or(cluster.NameServer{})
+		remedy := ServerSays.lines(why.Remedy...)
+		switch {
+		case why.Denied:
+			remedy = append(remedy, CompareKey.Say())
+		case server.Copy != "":
+			remedy = remedies(PutFolderBack, TakeOver)
+		case !why.Lasting || len(remedy) == 0:
+			remedy = append(remedy, ReachNameServer.Say())
+		}
+		out = append(out, Refusal{Rule: "R1", What: what, Unknown: !why.Denied && !why.Lasting && server.Copy == "", Remedy: remedy,
+			Evidence: []string{"the records of " + s.spec.Domain + " could not be read: " + why.Text}})
+	}
+	return out
 }
 
 // ownMarker reads the marker and makes sure that it is ours (rule R10).

@@ -155,8 +155,8 @@ func TestStopsKeepQuorum(t *testing.T) {
 					continue
 				}
 				serving := 0
-				for _, h := range state.Hosts.Value {
-					if h.Name != stop.Host.Name && h.View.Known() && h.View.Value.Healthy() {
+				for _, h := range state.Hosts.Or(nil) {
+					if h.Name != stop.Host.Name && h.View.Known() && h.View.Or(cluster.View{}).Healthy() {
 						serving++
 					}
 				}
@@ -180,18 +180,18 @@ func TestNobodyIsLeftDown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec, state := draw(t)
 		p := Up(spec, state)
-		marker, ok := state.Records.Value.Get(spec.MarkerKey())
+		marker, ok := state.Records.Or(cluster.Records{}).Get(spec.MarkerKey())
 		m, err := cluster.ParseMarker(strings.Join(marker.Values, ""))
 		known := state.Records.Known() && ok && err == nil
-		for _, h := range state.Hosts.Value {
-			n := h.Node.Value
+		for _, h := range state.Hosts.Or(nil) {
+			n := h.Node.Or(cluster.Node{})
 			own := spec
 			own.TLS = n.Certificate != nil
 			id := cluster.BootstrapMemberID(own.PeerURL(h.Name, h.Ports.Peer), h.Token)
 			switch {
 			case !state.Hosts.Known() || !h.Node.Known() || n.Process.Running || !n.Sealed || !n.Data.Present || n.Data.Older || n.Data.Member != id:
 				continue
-			case known && (m.Phase == cluster.Destroying || m.Token != h.Token || m.Owner != state.Control.Owner && state.Control.Unreadable == ""):
+			case known && (m.Phase == cluster.Destroying || m.Token != h.Token || state.Control.Known() && m.Owner != state.Control.Or(cluster.Control{}).Owner):
 				continue
 			}
 			if !slices.ContainsFunc(p.Steps, func(s Step) bool { start, ok := s.(StartMember); return ok && start.Host.Name == h.Name }) {
@@ -210,17 +210,17 @@ func TestNothingIsBornTwice(t *testing.T) {
 		for _, s := range p.Steps {
 			switch s := s.(type) {
 			case ChangeRecords:
-				if s.Purpose == Claim && (!state.Records.Known() || !state.Hosts.Known() || len(state.Hosts.Value) > 0 || len(state.Records.Value.Sets) > 0) {
+				if s.Purpose == Claim && (!state.Records.Known() || !state.Hosts.Known() || len(state.Hosts.Or(nil)) > 0 || len(state.Records.Or(cluster.Records{}).Sets) > 0) {
 					t.Fatalf("a claim over a former life:\n%s", print(p))
 				}
 			case LaunchHost:
-				for _, h := range state.Hosts.Value {
-					if h.Node.Value.Data.Present {
+				for _, h := range state.Hosts.Or(nil) {
+					if h.Node.Or(cluster.Node{}).Data.Present {
 						t.Fatalf("a host beside data:\n%s", print(p))
 					}
 				}
 			case StartMember:
-				found := s.Host.Node.Value
+				found := s.Host.Node.Or(cluster.Node{})
 				if !s.Host.Node.Known() || found.Data.Born && !found.Data.Present || found.Data.Older {
 					t.Fatalf("a start without its data:\n%s", print(p))
 				}

@@ -18,8 +18,8 @@ func TestWordsStay(t *testing.T) {
 	command := func(arguments string) string { return "pleiad " + arguments + " --state-dir '{status} %d'" }
 
 	at := cluster.Paths{Config: odd + "/config", Data: odd + "/data"}
-	h := cluster.Host{Name: "etcd-a", Address: netip.MustParseAddr("192.0.2.1"), Paths: at}
-	h.Node.Value.Data = cluster.Data{Present: true, Older: true}
+	h := cluster.Host{Name: "etcd-a", Address: netip.MustParseAddr("192.0.2.1"), Paths: at,
+		Node: cluster.Known(cluster.Node{Data: cluster.Data{Present: true, Older: true}})}
 	r := unfit(h, node.Node{}, LetOthersServe)
 	if r == nil {
 		t.Fatal("older data is not refused")

@@ -13,8 +13,8 @@ import "github.com/pleiad-etcd/pleiad/internal/cluster"
 func (s situation) revive() []Step {
 	var steps []Step
 	for _, h := range s.hosts {
-		found := h.Node.Value
-		if !h.Node.Known() || found.Process.Running || found.Installed == "" || !found.Sealed || !found.Data.Born || s.givenUp(h) {
+		found, known := h.Node.Get()
+		if !known || found.Process.Running || found.Installed == "" || !found.Sealed || !found.Data.Born || s.givenUp(h) {
 			continue
 		}
 		marker := cluster.Marker{Token: h.Token, ID: found.Data.Cluster, Phase: cluster.Sealed}
@@ -38,6 +38,5 @@ func (s situation) givenUp(h cluster.Host) bool {
 	if err != nil || m.Cluster != s.spec.Cluster {
 		return false
 	}
-	control := s.state.Control
-	return m.Token != h.Token || m.Phase == cluster.Destroying || control.Unreadable == "" && m.Owner != control.Owner
+	return m.Token != h.Token || m.Phase == cluster.Destroying || s.state.Control.Known() && m.Owner != s.control.Owner
 }

@@ -275,22 +275,24 @@ func names(hosts []cluster.Host) []cluster.MemberName {
 
 // Effect implements Step.
 func (StartNameServer) Effect(_ cluster.Spec, s cluster.State) cluster.State {
-	s.Server.Running = true
+	s.Server.Edit(func(n *cluster.NameServer) { n.Running = true })
 	return s
 }
 
 // Effect implements Step.
 func (c CreateAuthority) Effect(spec cluster.Spec, s cluster.State) cluster.State {
-	s.Control.Owner = c.Owner
-	if spec.TLS {
-		s.Control.CA, s.Control.Operator = "new", issued(s.At)
-	}
+	s.Control.Edit(func(made *cluster.Control) {
+		made.Owner = c.Owner
+		if spec.TLS {
+			made.CA, made.Operator = "new", issued(s.At)
+		}
+	})
 	return s
 }
 
 // Effect implements Step.
 func (RenewOperator) Effect(_ cluster.Spec, s cluster.State) cluster.State {
-	s.Control.Operator = issued(s.At)
+	s.Control.Edit(func(c *cluster.Control) { c.Operator = issued(s.At) })
 	return s
 }
 
@@ -301,7 +303,7 @@ func issued(at time.Time) *cluster.Certificate {
 
 // Effect implements Step.
 func (c ChangeRecords) Effect(_ cluster.Spec, s cluster.State) cluster.State {
-	s.Records = cluster.Known(s.Records.Value.With(c.Changes))
+	s.Records = cluster.Known(s.Records.Or(cluster.Records{}).With(c.Changes))
 	return s
 }
 
@@ -309,7 +311,7 @@ func (c ChangeRecords) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 // Where there are none the address is made up, from those for documentation
 // (RFC 5737), and so are paths: the real ones are known when the host is.
 func (l LaunchHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
-	hosts := slices.Clone(s.Hosts.Value)
+	hosts := slices.Clone(s.Hosts.Or(nil))
 	address := netip.AddrFrom4([4]byte{192, 0, 2, byte(len(hosts) + 1)})
 	if i := slices.IndexFunc(s.Places, cluster.Place.Free); i >= 0 {
 		address = s.Places[i].Address
@@ -317,7 +319,7 @@ func (l LaunchHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	}
 	hosts = append(hosts, cluster.Host{Name: l.Member, Token: l.Token, Ports: cluster.StandardPorts(), Address: address,
 		Paths: cluster.Paths{Config: "/" + string(l.Member) + "/config", Data: "/" + string(l.Member) + "/data"},
-		View:  cluster.Unknown[cluster.View]("not running")})
+		Node:  cluster.Known(cluster.Node{}), View: cluster.Unknown[cluster.View]("not running")})
 	slices.SortFunc(hosts, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	s.Hosts = cluster.Known(hosts)
 	return s
@@ -326,20 +328,23 @@ func (l LaunchHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 // Effect implements Step.
 func (i InstallNode) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return edit(s, i.Host.Name, func(h *cluster.Host) {
-		h.Node.Value.Installed, h.Node.Value.Sealed, h.Node.Value.Made = i.Node.Digest(), i.Node.Sealed, i.Node.Made()
-		h.Node.Value.Drift = nil
-		if i.Issue {
-			c := issued(s.At)
-			h.Node.Value.Certificate, h.Shown = c, cluster.Known(*c)
-		}
+		h.Node.Edit(func(n *cluster.Node) {
+			n.Installed, n.Sealed, n.Made, n.Drift = i.Node.Digest(), i.Node.Sealed, i.Node.Made(), nil
+			if i.Issue {
+				c := issued(s.At)
+				n.Certificate, h.Shown = c, cluster.Known(*c)
+			}
+		})
 	})
 }
 
 // Effect implements Step.
 func (m StartMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return edit(s, m.Host.Name, func(h *cluster.Host) {
-		h.Node.Value.Process = cluster.Process{Running: true, Since: s.At, Flags: m.Node.Flags()}
-		h.Node.Value.Data = cluster.Data{Present: true, Born: true, Member: m.Node.Member, Cluster: m.Node.ID}
+		h.Node.Edit(func(n *cluster.Node) {
+			n.Process = cluster.Process{Running: true, Since: s.At, Flags: m.Node.Flags()}
+			n.Data = cluster.Data{Present: true, Born: true, Member: m.Node.Member, Cluster: m.Node.ID}
+		})
 		h.View = cluster.Unknown[cluster.View]("starting")
 	})
 }
@@ -357,13 +362,14 @@ func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
 		return cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), h.Token)
 	}
 	var list []cluster.Member
-	for _, h := range s.Hosts.Value {
+	for _, h := range s.Hosts.Or(nil) {
 		list = append(list, cluster.Member{ID: id(h), Name: h.Name,
 			PeerURLs: []string{spec.PeerURL(h.Name, h.Ports.Peer)}, ClientURLs: []string{spec.ClientURL(h.Name, h.Ports.Client)}})
 	}
 	for _, target := range a.Hosts {
 		s = edit(s, target.Name, func(h *cluster.Host) {
-			of := cmp.Or(h.Node.Value.Data.Cluster, h.Node.Value.Made.ID)
+			n := h.Node.Or(cluster.Node{})
+			of := cmp.Or(n.Data.Cluster, n.Made.ID)
 			h.View = cluster.Known(cluster.View{ID: id(*h), Cluster: of, Leader: list[0].ID, Members: list})
 		})
 	}
@@ -380,32 +386,32 @@ func (m StopMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 		}
 	}
 	return edit(s, m.Host.Name, func(h *cluster.Host) {
-		h.Node.Value.Process = cluster.Process{}
+		h.Node.Edit(func(n *cluster.Node) { n.Process = cluster.Process{} })
 		h.View = cluster.Unknown[cluster.View]("not running")
 	})
 }
 
 // Effect implements Step.
 func (t TerminateHost) Effect(_ cluster.Spec, s cluster.State) cluster.State {
-	s.Hosts = cluster.Known(slices.DeleteFunc(slices.Clone(s.Hosts.Value), func(h cluster.Host) bool { return h.Name == t.Host.Name }))
+	s.Hosts = cluster.Known(slices.DeleteFunc(slices.Clone(s.Hosts.Or(nil)), func(h cluster.Host) bool { return h.Name == t.Host.Name }))
 	return s
 }
 
 // Effect implements Step.
 func (RemoveNameServer) Effect(_ cluster.Spec, s cluster.State) cluster.State {
-	s.Server = cluster.NameServer{Managed: true}
+	s.Server = cluster.Known(cluster.NameServer{Managed: true})
 	return s
 }
 
 // Effect implements Step.
 func (Forget) Effect(_ cluster.Spec, s cluster.State) cluster.State {
-	s.Control = cluster.Control{}
+	s.Control = cluster.Known(cluster.Control{})
 	return s
 }
 
 // edit changes one host in a copy of the state.
 func edit(s cluster.State, name cluster.MemberName, change func(*cluster.Host)) cluster.State {
-	hosts := slices.Clone(s.Hosts.Value)
+	hosts := slices.Clone(s.Hosts.Or(nil))
 	for i := range hosts {
 		if hosts[i].Name == name {
 			change(&hosts[i])

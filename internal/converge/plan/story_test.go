@@ -54,7 +54,7 @@ func defaultSpec() cluster.Spec {
 }
 
 func nothing() cluster.State {
-	s := cluster.State{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Server: cluster.NameServer{Managed: true, Address: "127.9.9.1:5300"},
+	s := cluster.State{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Control: cluster.Known(cluster.Control{}), Server: cluster.Known(cluster.NameServer{Managed: true, Address: "127.9.9.1:5300"}),
 		Records: cluster.Known(cluster.Records{}), Hosts: cluster.Known([]cluster.Host(nil)),
 		Fresh: cluster.Fresh{Owner: "0wner", Token: "t0ken"}}
 	for c := 'a'; c <= 'i'; c++ {
@@ -103,7 +103,8 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 		}
 		return strings.Join(out, "\n") + "\n", nil
 	case "control":
-		return fmt.Sprintf("owner %q, CA %q\n", w.state.Control.Owner, w.state.Control.CA), nil
+		c := w.state.Control.Or(cluster.Control{})
+		return fmt.Sprintf("owner %q, CA %q\n", c.Owner, c.CA), nil
 	case "verify":
 		return differences(verify.Check(w.spec, w.state)), nil
 	case "see":
@@ -178,24 +179,26 @@ func (w *story) see(lines []string) error {
 
 func (w *story) event(line string, f []string) error {
 	host := func(change func(*cluster.Host)) { w.state = edit(w.state, member(f[0]), change) }
+	node := func(change func(*cluster.Node)) { host(func(h *cluster.Host) { h.Node.Edit(change) }) }
+	view := func(change func(*cluster.View)) { host(func(h *cluster.Host) { h.View.Edit(change) }) }
+	control, server := w.state.Control.Edit, w.state.Server.Edit
 	rest := func(n int) string { return strings.Join(f[n:], " ") }
 	switch {
 	case strings.HasPrefix(line, "records unknown"):
 		w.records = w.state.Records
-		w.state.Records, w.state.Denied = cluster.Unknown[cluster.Records](rest(2)), false
+		w.state.Records = cluster.Unknown[cluster.Records](rest(2))
 	case strings.HasPrefix(line, "records known again"):
-		w.state.Records, w.state.Lasting, w.state.Remedy = w.records, false, nil
+		w.state.Records = w.records
 	case strings.HasPrefix(line, "records denied"):
-		w.state.Records, w.state.Denied = cluster.Unknown[cluster.Records](rest(2)), true
+		w.state.Records = cluster.UnknownFor[cluster.Records](cluster.Why{Text: rest(2), Denied: true})
 	case strings.HasPrefix(line, "records damaged"):
-		w.state.Records, w.state.Lasting = cluster.Unknown[cluster.Records](rest(2)), true
-		w.state.Remedy = []string{"put the file back"}
+		w.state.Records = cluster.UnknownFor[cluster.Records](cluster.Why{Text: rest(2), Lasting: true, Remedy: []string{"put the file back"}})
 	case strings.HasPrefix(line, "hosts unknown"):
 		w.state.Hosts = cluster.Unknown[[]cluster.Host](rest(2))
 	case strings.HasPrefix(line, "untraced"):
 		w.state.Untraced = rest(1)
 	case strings.HasPrefix(line, "all name servers agree"):
-		w.state.Visibility = cluster.Seen[cluster.Visibility]{}
+		w.state.Visibility = cluster.Known(cluster.Visibility{})
 	case strings.HasPrefix(line, "server "):
 		server := cluster.AuthoritativeServer{Name: f[1], Address: netip.MustParseAddr("192.0.2.53")}
 		if f[2] == "unknown" {
@@ -203,7 +206,7 @@ func (w *story) event(line string, f []string) error {
 		} else {
 			server.Behind = []string{rest(2)}
 		}
-		w.state.Visibility.Value.Servers = append(slices.Clone(w.state.Visibility.Value.Servers), server)
+		w.state.Visibility = cluster.Known(cluster.Visibility{Servers: append(slices.Clone(w.state.Visibility.Or(cluster.Visibility{}).Servers), server)})
 	case strings.HasPrefix(line, "place "):
 		p := cluster.Place{Address: netip.MustParseAddr(f[1])}
 		switch f[2] {
@@ -217,38 +220,39 @@ func (w *story) event(line string, f []string) error {
 		w.state.Places = append(slices.DeleteFunc(slices.Clone(w.state.Places), func(q cluster.Place) bool { return q.Address == p.Address }), p)
 	case strings.HasPrefix(line, "record "):
 		set := cluster.NewRecordSet(f[1], cluster.RecordType(f[2]), strings.Split(rest(3), " | ")...)
-		w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: set.Key, New: &set}})
+		w.state.Records = cluster.Known(w.state.Records.Or(cluster.Records{}).With([]cluster.Change{{Key: set.Key, New: &set}}))
 	case strings.HasPrefix(line, "marker "):
 		return w.edit(f[1:])
 	case strings.HasPrefix(line, "no record "):
-		w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: cluster.Key{Name: f[2], Type: cluster.RecordType(f[3])}}})
+		w.state.Records = cluster.Known(w.state.Records.Or(cluster.Records{}).With([]cluster.Change{{Key: cluster.Key{Name: f[2], Type: cluster.RecordType(f[3])}}}))
 	case strings.HasPrefix(line, "owner "):
-		w.state.Control.Owner = cluster.Owner(strings.TrimPrefix(f[1], "none"))
+		control(func(c *cluster.Control) { c.Owner = cluster.Owner(strings.TrimPrefix(f[1], "none")) })
 	case strings.HasPrefix(line, "CA "):
-		w.state.Control.CA = strings.TrimPrefix(f[1], "none")
+		control(func(c *cluster.Control) { c.CA = strings.TrimPrefix(f[1], "none") })
 	case strings.HasPrefix(line, "keys unusable"):
-		w.state.Control.CA, w.state.Control.Unusable, w.state.Control.Remedy = "", rest(2), "restore the key"
+		control(func(c *cluster.Control) { c.CA, c.Unusable, c.Remedy = "", rest(2), "restore the key" })
 	case strings.HasPrefix(line, "state directory unreadable"):
-		w.state.Control = cluster.Control{Unreadable: rest(3)}
+		w.state.Control = cluster.Unknown[cluster.Control](rest(3))
 	case strings.HasPrefix(line, "state directory readable"):
-		w.state.Control.Unreadable = ""
+		w.state.Control = cluster.Known(cluster.Control{})
 	case strings.HasPrefix(line, "state directory copied from "):
-		w.state.Control.Copy = "the state directory /copy/c1 is a copy of " + rest(4)
+		control(func(c *cluster.Control) { c.Copy = "the state directory /copy/c1 is a copy of " + rest(4) })
 	case strings.HasPrefix(line, "state directory original"):
-		w.state.Control.Copy = ""
+		control(func(c *cluster.Control) { c.Copy = "" })
 	case strings.HasPrefix(line, "name server at"):
-		w.state.Server.Address = rest(3)
+		server(func(s *cluster.NameServer) { s.Address = rest(3) })
 	case strings.HasPrefix(line, "name server unknown "):
-		w.state.Server.Unknown = rest(3)
+		w.records = w.state.Records // whoever cannot find the server cannot ask it
+		w.state.Server, w.state.Records = cluster.Unknown[cluster.NameServer](rest(3)), cluster.Unknown[cluster.Records](rest(3))
 	case strings.HasPrefix(line, "name server of somebody else"):
-		w.state.Server = cluster.NameServer{}
+		w.state.Server = cluster.Known(cluster.NameServer{})
 	case strings.HasPrefix(line, "operator's certificate is due"):
-		w.state.Control.Operator = &cluster.Certificate{RenewAt: w.state.At}
+		control(func(c *cluster.Control) { c.Operator = &cluster.Certificate{RenewAt: w.state.At} })
 	case strings.HasPrefix(line, "name server copied"):
-		w.state.Server.Running, w.state.Server.Copy = false, "/dns is a copy"
-		w.state.Records = cluster.Unknown[cluster.Records](w.state.Server.Copy)
+		server(func(s *cluster.NameServer) { s.Running, s.Copy = false, "/dns is a copy" })
+		w.state.Records = cluster.Unknown[cluster.Records]("/dns is a copy")
 	case strings.HasPrefix(line, "name server "):
-		w.state.Server.Running, w.state.Server.Copy = f[2] == "runs", ""
+		server(func(s *cluster.NameServer) { s.Running, s.Copy = f[2] == "runs", "" })
 	case strings.HasPrefix(line, "a year passes"):
 		w.state.At = w.state.At.AddDate(1, 0, 0)
 	case strings.HasPrefix(line, "nine months pass"):
@@ -257,40 +261,38 @@ func (w *story) event(line string, f []string) error {
 		w.state.At = w.state.At.AddDate(-1, 0, 0)
 	case strings.HasPrefix(line, "stray host "):
 		stray := cluster.Host{Name: member(f[2]), Token: cluster.Token(f[3]), Address: netip.MustParseAddr("192.0.2.99"),
-			View: cluster.Unknown[cluster.View]("not running")}
-		w.state.Hosts = cluster.Known(append(slices.Clone(w.state.Hosts.Value), stray))
+			Node: cluster.Known(cluster.Node{}), View: cluster.Unknown[cluster.View]("not running")}
+		w.state.Hosts = cluster.Known(append(slices.Clone(w.state.Hosts.Or(nil)), stray))
 	case len(f) < 2:
 		return fmt.Errorf("no such event")
 	case f[1] == "died":
 		host(func(h *cluster.Host) {
-			h.Node.Value.Process = cluster.Process{Exit: rest(2)}
+			h.Node.Edit(func(n *cluster.Node) { n.Process = cluster.Process{Exit: rest(2)} })
 			h.View = cluster.Unknown[cluster.View]("not running")
 		})
 	case f[1] == "copied":
 		host(func(h *cluster.Host) {
 			h.Copy = "its folder is a copy of the one that was made"
-			h.Node.Value.Process = cluster.Process{}
+			h.Node.Edit(func(n *cluster.Node) { n.Process = cluster.Process{} })
 			h.View = cluster.Unknown[cluster.View]("not running")
 		})
 	case f[1] == "wiped":
-		host(func(h *cluster.Host) { h.Node.Value.Data = cluster.Data{Born: true} })
+		node(func(n *cluster.Node) { n.Data = cluster.Data{Born: true} })
 	case f[1] == "holds-foreign-data":
-		host(func(h *cluster.Host) {
-			h.Node.Value.Data = cluster.Data{Present: true, Born: true, Member: 1, Cluster: 2}
-		})
+		node(func(n *cluster.Node) { n.Data = cluster.Data{Present: true, Born: true, Member: 1, Cluster: 2} })
 	case f[1] == "holds-strange-data":
-		host(func(h *cluster.Host) { h.Node.Value.Data = cluster.Data{Present: true, Member: 1, Cluster: 2} })
+		node(func(n *cluster.Node) { n.Data = cluster.Data{Present: true, Member: 1, Cluster: 2} })
 	case f[1] == "emptied":
-		host(func(h *cluster.Host) { h.Node.Value.Data = cluster.Data{} })
+		node(func(n *cluster.Node) { n.Data = cluster.Data{} })
 	case f[1] == "of-incarnation":
 		host(func(h *cluster.Host) { h.Token = cluster.Token(f[2]) })
 	case f[1] == "runs-as":
 		pid, err := strconv.Atoi(f[2])
-		host(func(h *cluster.Host) { h.Node.Value.Process.PID = pid })
+		node(func(n *cluster.Node) { n.Process.PID = pid })
 		return err
 	case f[1] == "rolled-back":
-		host(func(h *cluster.Host) {
-			d := &h.Node.Value.Data
+		node(func(n *cluster.Node) {
+			d := &n.Data
 			d.Older, d.Reached, d.Ends = d.Present, cluster.Reach{Term: 3, Index: 25}, cluster.Reach{Term: 2, Index: 15}
 		})
 	case f[1] == "unreachable":
@@ -300,26 +302,24 @@ func (w *story) event(line string, f []string) error {
 		})
 	case f[1] == "damaged":
 		host(func(h *cluster.Host) {
-			h.Node = cluster.Unknown[cluster.Node](rest(2))
-			h.Remedy, h.Lasting = []string{"write the claim again"}, true
+			h.Node = cluster.UnknownFor[cluster.Node](cluster.Why{Text: rest(2), Lasting: true, Remedy: []string{"write the claim again"}})
 		})
 	case f[1] == "half-installed":
-		host(func(h *cluster.Host) {
-			h.Node.Value.Installed, h.Node.Value.Sealed, h.Node.Value.Made = "", false, cluster.Made{}
-		})
+		node(func(n *cluster.Node) { n.Installed, n.Sealed, n.Made = "", false, cluster.Made{} })
 	case f[1] == "clock":
 		skew, err := time.ParseDuration(f[2])
 		host(func(h *cluster.Host) { h.Skew = skew })
 		return err
 	case f[1] == "uncertified":
-		host(func(h *cluster.Host) { h.Node.Value.Certificate = nil })
+		node(func(n *cluster.Node) { n.Certificate = nil })
 	case f[1] == "certified": // from, until
 		var c cluster.Certificate
 		var errs [2]error
 		c.NotBefore, errs[0] = time.Parse(time.DateOnly, f[2])
 		c.NotAfter, errs[1] = time.Parse(time.DateOnly, f[3])
 		c.RenewAt = c.NotAfter.AddDate(0, -4, 0)
-		host(func(h *cluster.Host) { h.Node.Value.Certificate, h.Shown = &c, cluster.Known(c) })
+		node(func(n *cluster.Node) { n.Certificate = &c })
+		host(func(h *cluster.Host) { h.Shown = cluster.Known(c) })
 		return errors.Join(errs[:]...)
 	case f[1] == "shows-another":
 		host(func(h *cluster.Host) {
@@ -331,9 +331,9 @@ func (w *story) event(line string, f []string) error {
 		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
 		w.state.Places = append(slices.Clone(w.state.Places), cluster.Place{Member: member(f[0]), Unknown: rest(2), Lasting: true, Remedy: []string{"put it back"}})
 	case f[1] == "drifted":
-		host(func(h *cluster.Host) { h.Node.Value.Drift = []string{rest(2)} })
+		node(func(n *cluster.Node) { n.Drift = []string{rest(2)} })
 	case f[1] == "astray":
-		for _, h := range w.state.Hosts.Value {
+		for _, h := range w.state.Hosts.Or(nil) {
 			if h.Name == member(f[0]) {
 				w.state = TerminateHost{Host: h}.Effect(w.spec, w.state)
 				h.Node = cluster.Unknown[cluster.Node]("its host was not found")
@@ -341,7 +341,7 @@ func (w *story) event(line string, f []string) error {
 			}
 		}
 	case f[1] == "traced": // after it was listed, and its folder was removed
-		for _, h := range w.state.Hosts.Value {
+		for _, h := range w.state.Hosts.Or(nil) {
 			if h.Name == member(f[0]) {
 				w.state.Missing = []cluster.Host{h}
 			}
@@ -357,40 +357,40 @@ func (w *story) event(line string, f []string) error {
 		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
 	case f[1] == "waits":
 		host(func(h *cluster.Host) {
-			h.Node.Value.Process.Gate = rest(2)
+			h.Node.Edit(func(n *cluster.Node) { n.Process.Gate = rest(2) })
 			h.View = cluster.Unknown[cluster.View]("at its gate")
 		})
 	case f[1] == "silent":
 		host(func(h *cluster.Host) { h.View = cluster.Unknown[cluster.View]("no answer within 2s") })
 	case f[1] == "in-cluster":
 		id, err := strconv.ParseUint(f[2], 16, 64)
-		host(func(h *cluster.Host) { h.View.Value.Cluster = cluster.ID(id) })
+		view(func(v *cluster.View) { v.Cluster = cluster.ID(id) })
 		return err
 	case f[1] == "lists-also":
-		host(func(h *cluster.Host) {
-			h.View.Value.Members = append(slices.Clone(h.View.Value.Members), cluster.Member{ID: 0xbad, Name: cluster.MemberName(f[2])})
+		view(func(v *cluster.View) {
+			v.Members = append(slices.Clone(v.Members), cluster.Member{ID: 0xbad, Name: cluster.MemberName(f[2])})
 		})
 	case f[1] == "lists-no-longer":
-		host(func(h *cluster.Host) {
-			h.View.Value.Members = slices.DeleteFunc(slices.Clone(h.View.Value.Members), func(m cluster.Member) bool { return m.Name == member(f[2]) })
+		view(func(v *cluster.View) {
+			v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m cluster.Member) bool { return m.Name == member(f[2]) })
 		})
 	case f[1] == "lists-unnamed":
-		host(func(h *cluster.Host) {
-			h.View.Value.Members = slices.Clone(h.View.Value.Members)
-			for i, m := range h.View.Value.Members {
+		view(func(v *cluster.View) {
+			v.Members = slices.Clone(v.Members)
+			for i, m := range v.Members {
 				if m.Name == member(f[2]) {
-					h.View.Value.Members[i].Name = ""
+					v.Members[i].Name = ""
 				}
 			}
 		})
 	case f[1] == "leaderless":
-		host(func(h *cluster.Host) { h.View.Value.Leader = 0 })
+		view(func(v *cluster.View) { v.Leader = 0 })
 	case f[1] == "learns":
-		host(func(h *cluster.Host) { h.View.Value.Learner = true })
+		view(func(v *cluster.View) { v.Learner = true })
 	case f[1] == "alarms":
-		host(func(h *cluster.Host) { h.View.Value.Alarms = []string{rest(2)} })
+		view(func(v *cluster.View) { v.Alarms = []string{rest(2)} })
 	case f[1] == "stalled":
-		host(func(h *cluster.Host) { h.View.Value.Stalled = rest(2) })
+		view(func(v *cluster.View) { v.Stalled = rest(2) })
 	default:
 		return fmt.Errorf("no such event")
 	}
@@ -400,28 +400,29 @@ func (w *story) event(line string, f []string) error {
 // answers says who answers where the one missing host was.
 func (w *story) answers(who string) error {
 	h := w.state.Missing[0]
-	set, _ := w.state.Records.Value.Get(w.spec.MarkerKey())
+	set, _ := w.state.Records.Or(cluster.Records{}).Get(w.spec.MarkerKey())
 	m, err := cluster.ParseMarker(strings.Join(set.Values, ""))
 	if err != nil {
 		return err
 	}
 	v := cluster.View{ID: 1, Cluster: m.ID}
-	if rest := w.state.Hosts.Value; len(rest) > 0 {
-		v.Members = rest[0].View.Value.Members
+	if rest := w.state.Hosts.Or(nil); len(rest) > 0 {
+		v.Members = rest[0].View.Or(cluster.View{}).Members
 	}
-	h.View = cluster.Known(v)
 	switch who {
-	case "itself":
+	case "itself", "nothing":
 	case "cluster":
-		h.View.Value.Cluster = 0xbad
+		v.Cluster = 0xbad
 	case "member":
-		h.View.Value.ID = w.state.Hosts.Value[0].View.Value.ID
+		v.ID = w.state.Hosts.Or(nil)[0].View.Or(cluster.View{}).ID
 	case "newborn":
-		h.View.Value.Members = []cluster.Member{{ID: v.ID}}
-	case "nothing":
-		h.View = cluster.Unknown[cluster.View]("connection refused")
+		v.Members = []cluster.Member{{ID: v.ID}}
 	default:
 		return fmt.Errorf("nobody of that name: %q", who)
+	}
+	h.View = cluster.Known(v)
+	if who == "nothing" {
+		h.View = cluster.Unknown[cluster.View]("connection refused")
 	}
 	w.state.Missing = []cluster.Host{h}
 	return nil
@@ -430,7 +431,7 @@ func (w *story) answers(who string) error {
 // edit changes fields of the marker; one without a value is taken away.
 func (w *story) edit(fields []string) error {
 	key := w.spec.MarkerKey()
-	set, ok := w.state.Records.Value.Get(key)
+	set, ok := w.state.Records.Or(cluster.Records{}).Get(key)
 	if !ok {
 		return fmt.Errorf("there is no marker")
 	}
@@ -443,7 +444,7 @@ func (w *story) edit(fields []string) error {
 		}
 	}
 	changed := cluster.NewRecordSet(key.Name, key.Type, strings.Join(text, " "))
-	w.state.Records.Value = w.state.Records.Value.With([]cluster.Change{{Key: key, New: &changed}})
+	w.state.Records = cluster.Known(w.state.Records.Or(cluster.Records{}).With([]cluster.Change{{Key: key, New: &changed}}))
 	return nil
 }
 

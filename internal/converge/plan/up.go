@@ -18,7 +18,7 @@ func Up(spec cluster.Spec, state cluster.State) Plan {
 	}
 	p := towards(spec, state)
 	// A state directory that cannot be read may be a copy, which only looks.
-	if down(state.Server) && state.Control.Unreadable == "" {
+	if down(state.Server) && state.Control.Known() {
 		return p.withServer(StartNameServer{Reason{Why: "the name server of this cluster is not running"}})
 	}
 	return p
@@ -75,7 +75,8 @@ func towards(spec cluster.Spec, state cluster.State) Plan {
 
 // copied refuses to act from a copy of a state directory: the hosts and processes
 // that it speaks of are the original's, and so is the right to change them.
-func copied(c cluster.Control, what string) *Refusal {
+func copied(control cluster.Seen[cluster.Control], what string) *Refusal {
+	c, _ := control.Get()
 	if c.Copy == "" {
 		return nil
 	}
@@ -83,8 +84,9 @@ func copied(c cluster.Control, what string) *Refusal {
 }
 
 // down says that our own name server was looked for and does not run.
-func down(s cluster.NameServer) bool {
-	return s.Managed && !s.Running && s.Unknown == "" && s.Copy == ""
+func down(server cluster.Seen[cluster.NameServer]) bool {
+	s, known := server.Get()
+	return known && s.Managed && !s.Running && s.Copy == ""
 }
 
 // refuse refuses, and does nothing else.
@@ -126,19 +128,19 @@ func (s situation) begin() Plan {
 		}
 		return refuse(r)
 	}
-	if s.spec.TLS && s.state.Control.Unusable != "" {
+	if s.spec.TLS && s.control.Unusable != "" {
 		r := s.unusable()
 		r.Remedy = append(r.Remedy, StartOver.Say())
 		return refuse(r)
 	}
-	if s.state.Control.Owner == "" || s.spec.TLS && s.state.Control.CA == "" {
-		owner := s.state.Control.Owner
+	if s.control.Owner == "" || s.spec.TLS && s.control.CA == "" {
+		owner := s.control.Owner
 		if owner == "" {
 			owner = s.state.Fresh.Owner
 		}
 		return Plan{Steps: []Step{CreateAuthority{Reason{Why: "this state directory has none yet", Rules: []Rule{"R15"}}, owner}}}
 	}
-	control := s.state.Control
+	control := s.control
 	if !s.spec.TLS {
 		control.CA = ""
 	}
@@ -152,13 +154,13 @@ func (s situation) begin() Plan {
 
 // life says in a few words what was found on a host.
 func life(h cluster.Host) string {
-	switch {
-	case !h.Node.Known():
-		return "could not be inspected: " + h.Node.Unknown
-	case h.Node.Value.Process.Running:
+	switch n, known := h.Node.Get(); {
+	case !known:
+		return "could not be inspected: " + h.Node.Why().Text
+	case n.Process.Running:
 		return "runs a member"
-	case h.Node.Value.Data.Present:
-		return "holds data of member " + h.Node.Value.Data.Member.String()
+	case n.Data.Present:
+		return "holds data of member " + n.Data.Member.String()
 	}
 	return "holds no data"
 }
@@ -176,11 +178,11 @@ func (s situation) scheme() *Refusal {
 
 // authority refuses to act for a cluster whose CA is not here.
 func (s situation) authority() *Refusal {
-	ca := s.state.Control.CA
+	ca := s.control.CA
 	if !s.spec.TLS || ca == s.marker.CA {
 		return nil
 	}
-	if s.state.Control.Unusable != "" {
+	if s.control.Unusable != "" {
 		r := s.unusable()
 		r.Remedy = append(r.Remedy, s.withoutKeys(&r)...)
 		return &r
@@ -234,14 +236,16 @@ func (s situation) resize() []Refusal {
 func blind(hosts []cluster.Host, what string) []Refusal {
 	var out []Refusal
 	for _, h := range hosts {
-		if !h.Node.Known() {
-			remedy := PlaceSays.lines(h.Remedy...)
-			if len(remedy) == 0 {
-				remedy = remedies(ReachHost)
-			}
-			out = append(out, Refusal{Rule: "R1", What: what + " " + string(h.Name), Unknown: !h.Lasting, Remedy: remedy,
-				Evidence: []string{"host " + string(h.Name) + " at " + h.Address.String() + " could not be inspected: " + h.Node.Unknown}})
+		if h.Node.Known() {
+			continue
 		}
+		why := h.Node.Why()
+		remedy := PlaceSays.lines(why.Remedy...)
+		if len(remedy) == 0 {
+			remedy = remedies(ReachHost)
+		}
+		out = append(out, Refusal{Rule: "R1", What: what + " " + string(h.Name), Unknown: !why.Lasting, Remedy: remedy,
+			Evidence: []string{"host " + string(h.Name) + " at " + h.Address.String() + " could not be inspected: " + why.Text}})
 	}
 	return out
 }
@@ -280,7 +284,7 @@ func (s situation) taken(what string) *Refusal {
 // somebody else's (rule R6), or whose etcd founded another cluster than the one that was computed
 // (rule R3); nil if the data fits the node.
 func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
-	d := h.Node.Value.Data
+	d := h.Node.Or(cluster.Node{}).Data
 	r := Refusal{Rule: "R6", What: "start member " + string(h.Name)}
 	switch {
 	case d.Present && d.Born && !n.Sealed && d.Cluster != n.ID:
@@ -320,5 +324,5 @@ func (s situation) resolver() string {
 	case s.spec.DNS.RFC2136 != nil:
 		return s.spec.DNS.RFC2136.Address()
 	}
-	return s.state.Server.Address
+	return s.state.Server.Or(cluster.NameServer{}).Address
 }

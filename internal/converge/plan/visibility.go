@@ -13,7 +13,7 @@ import (
 // server that cannot be asked is not waited for; the start gates on the hosts
 // decide in the end.
 func (s situation) awaitRecords(why string) []Step {
-	behind := s.state.Visibility.Value.Behind()
+	behind := s.state.Visibility.Or(cluster.Visibility{}).Behind()
 	if len(behind) == 0 {
 		return nil
 	}

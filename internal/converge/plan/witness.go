@@ -110,8 +110,8 @@ func (s situation) putBack(damage string) []Remedy {
 
 // lived says whether a host has more than a claim: a node, or data.
 func lived(h cluster.Host) bool {
-	n := h.Node.Value
-	return h.Node.Known() && (n.Installed != "" || n.Data.Present || n.Data.Born)
+	n, known := h.Node.Get()
+	return known && (n.Installed != "" || n.Data.Present || n.Data.Born)
 }
 
 // otherLife is what hosts of another incarnation say, where there is none at
@@ -150,7 +150,7 @@ func (s situation) contradictions() []string {
 func (s situation) knowsBetter(h cluster.Host) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	m, n := s.marker, h.Node.Value
+	m, n := s.marker, h.Node.Or(cluster.Node{})
 	if !m.Has(h.Name) {
 		say("is of this incarnation, but not on the list")
 	}
@@ -203,14 +203,14 @@ func (s situation) rightMarker() (record string, whole bool) {
 	if len(hosts) == 0 {
 		return s.marked()
 	}
-	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.state.Control.Owner, Phase: cluster.Bootstrapping,
+	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.control.Owner, Phase: cluster.Bootstrapping,
 		Token: hosts[0].Token, Generation: s.newest(hosts) + 1_000_000}
 	if s.marker != nil && s.marker.Token == m.Token {
 		m.Phase, m.Op = s.marker.Phase, s.marker.Op
 	}
 	var made cluster.Made
 	for _, h := range hosts {
-		n := h.Node.Value
+		n := h.Node.Or(cluster.Node{})
 		if h.Token != m.Token {
 			return "", false
 		}
@@ -223,14 +223,14 @@ func (s situation) rightMarker() (record string, whole bool) {
 	}
 	tls := s.speaksTLS(hosts)
 	if tls {
-		m.CA = s.state.Control.CA
+		m.CA = s.control.CA
 	}
 	m.Members, m.ID = made.Members, made.ID
 	if m.ID == 0 {
 		m.Members, m.ID = names(hosts), s.idOf(hosts, m.Token, tls)
 	}
 	for _, h := range hosts {
-		whole = whole || made.ID != 0 || h.Node.Value.Data.Cluster == m.ID
+		whole = whole || made.ID != 0 || h.Node.Or(cluster.Node{}).Data.Cluster == m.ID
 	}
 	if !m.Has(m.Op.Member) {
 		m.Op = cluster.Operation{}
@@ -241,7 +241,7 @@ func (s situation) rightMarker() (record string, whole bool) {
 // marked is the right marker where no host is left: the one that stands there, with
 // the members that the service of the peers lists.
 func (s situation) marked() (record string, whole bool) {
-	if s.marker == nil || s.marker.Owner != s.state.Control.Owner {
+	if s.marker == nil || s.marker.Owner != s.control.Owner {
 		return "", false
 	}
 	members, whole := s.published()
@@ -265,7 +265,7 @@ func (s situation) speaksTLS(hosts []cluster.Host) bool {
 	spec := s.spec
 	spec.TLS = !s.spec.TLS
 	for _, h := range hosts {
-		n := h.Node.Value
+		n := h.Node.Or(cluster.Node{})
 		if cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), h.Token) == cmp.Or(n.Made.Member, n.Data.Member) {
 			return spec.TLS
 		}
@@ -297,7 +297,7 @@ func (s situation) newest(hosts []cluster.Host) uint64 {
 		g = s.marker.Generation
 	}
 	for _, h := range hosts {
-		g = max(g, h.Node.Value.Made.Generation)
+		g = max(g, h.Node.Or(cluster.Node{}).Made.Generation)
 	}
 	return g
 }

@@ -50,7 +50,7 @@ func TestTheNewestNodeIsTheWitness(t *testing.T) {
 	for _, nodes := range [][2]cluster.Seen[cluster.Node]{{older, newer}, {newer, older}} {
 		s := situation{spec: defaultSpec(), state: nothing(), hosts: []cluster.Host{
 			{Name: member("a"), Token: "t0ken", Node: nodes[0]}, {Name: member("b"), Token: "t0ken", Node: nodes[1]}}}
-		s.state.Control = cluster.Control{Owner: "0wner", CA: "new"}
+		s.control = cluster.Control{Owner: "0wner", CA: "new"}
 		if record, whole := s.rightMarker(); !whole || !strings.Contains(record, " id=7 ") {
 			t.Errorf("the right marker is %s", record)
 		}

@@ -27,27 +27,29 @@ func (d Difference) String() string { return d.Where + ": " + d.What }
 // Check lists all differences; none means that the cluster is as it should be.
 func Check(spec cluster.Spec, s cluster.State) []Difference {
 	var c checker
-	if s.Control.Copy != "" {
-		c.say("state directory", "%s; it is only looked at", s.Control.Copy)
+	if control, _ := s.Control.Get(); control.Copy != "" {
+		c.say("state directory", "%s; it is only looked at", control.Copy)
 	}
-	switch {
-	case !s.Records.Known():
-		return c.say("records of "+spec.Domain, "unknown: %s", s.Records.Unknown)
-	case !s.Hosts.Known():
-		return c.say("hosts", "unknown: %s", s.Hosts.Unknown)
+	records, known := s.Records.Get()
+	if !known {
+		return c.say("records of "+spec.Domain, "unknown: %s", s.Records.Why())
 	}
-	marker, ok := c.marker(spec, s)
+	hosts, known := s.Hosts.Get()
+	if !known {
+		return c.say("hosts", "unknown: %s", s.Hosts.Why())
+	}
+	marker, ok := c.marker(spec, records, s)
 	if !ok {
 		return c.differences
 	}
-	c.hosts(marker, s)
-	for _, server := range s.Visibility.Value.Behind() {
+	c.hosts(marker, hosts, s)
+	for _, server := range s.Visibility.Or(cluster.Visibility{}).Behind() {
 		for _, line := range server.Behind {
 			c.say(fmt.Sprintf("name server %s (%s)", strings.TrimSuffix(server.Name, "."), server.Address), "%s", line)
 		}
 	}
-	c.records(spec, marker, s)
-	for _, h := range s.Hosts.Value {
+	c.records(spec, marker, records, hosts)
+	for _, h := range hosts {
 		c.member(marker, h)
 	}
 	return c.differences
@@ -60,8 +62,8 @@ func (c *checker) say(where, format string, args ...any) []Difference {
 	return c.differences
 }
 
-func (c *checker) marker(spec cluster.Spec, s cluster.State) (cluster.Marker, bool) {
-	m, found, err := spec.Marker(s.Records.Value)
+func (c *checker) marker(spec cluster.Spec, r cluster.Records, s cluster.State) (cluster.Marker, bool) {
+	m, found, err := spec.Marker(r)
 	if err != nil {
 		c.say(spec.MarkerName(), "%v", err)
 		return m, false
@@ -73,7 +75,7 @@ func (c *checker) marker(spec cluster.Spec, s cluster.State) (cluster.Marker, bo
 	if m.Phase != cluster.Sealed {
 		c.say(spec.MarkerName(), "the cluster is %s, not sealed", m.Phase)
 	}
-	if m.Owner != s.Control.Owner {
+	if control, known := s.Control.Get(); known && m.Owner != control.Owner {
 		c.say(spec.MarkerName(), "the cluster belongs to owner %s", m.Owner)
 	}
 	if len(m.Members) != spec.Members {
@@ -82,10 +84,10 @@ func (c *checker) marker(spec cluster.Spec, s cluster.State) (cluster.Marker, bo
 	return m, true
 }
 
-func (c *checker) hosts(m cluster.Marker, s cluster.State) {
+func (c *checker) hosts(m cluster.Marker, hosts []cluster.Host, s cluster.State) {
 	missing := false
 	for _, name := range m.Members {
-		if !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name }) {
+		if !slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name }) {
 			missing = true
 			if len(s.Unseen()) == 0 {
 				c.say(string(name), "its host is gone")
@@ -99,14 +101,15 @@ func (c *checker) hosts(m cluster.Marker, s cluster.State) {
 			c.say(p.String(), "unknown: %s", p.Unknown)
 		}
 	}
-	for _, h := range s.Hosts.Value {
+	for _, h := range hosts {
 		if h.Copy != "" {
 			c.say(string(h.Name), "%s", h.Copy)
 		}
-		if !h.Node.Known() {
-			c.say(string(h.Name), "what is on its host is unknown: %s", h.Node.Unknown)
+		n, known := h.Node.Get()
+		if !known {
+			c.say(string(h.Name), "what is on its host is unknown: %s", h.Node.Why())
 		}
-		for _, d := range h.Node.Value.Drift {
+		for _, d := range n.Drift {
 			c.say(string(h.Name), "%s", d)
 		}
 		if !m.Has(h.Name) || h.Token != m.Token {
@@ -118,25 +121,25 @@ func (c *checker) hosts(m cluster.Marker, s cluster.State) {
 // records compares the sets on our names, value by value. While a member of the
 // list has no host, what its services should say is not known: the others' must be
 // there.
-func (c *checker) records(spec cluster.Spec, m cluster.Marker, s cluster.State) {
+func (c *checker) records(spec cluster.Spec, m cluster.Marker, r cluster.Records, hosts []cluster.Host) {
 	var peers, clients []string
-	for _, h := range s.Hosts.Value {
+	for _, h := range hosts {
 		if !m.Has(h.Name) {
 			continue
 		}
 		target := spec.HostName(h.Name) + "."
 		peers = append(peers, cluster.Service{Target: target, Port: h.Ports.Peer}.Value())
 		clients = append(clients, cluster.Service{Target: target, Port: h.Ports.Client}.Value())
-		c.set(s.Records.Value, spec.HostRecord(h.Name, h.Address))
+		c.set(r, spec.HostRecord(h.Name, h.Address))
 	}
 	compare := c.set
 	if len(peers) < len(m.Members) {
 		compare = c.holds
 	}
-	compare(s.Records.Value, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))
-	compare(s.Records.Value, cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
+	compare(r, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))
+	compare(r, cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
 	for _, name := range spec.RivalServices() {
-		if set, ok := s.Records.Value.Get(cluster.Key{Name: name, Type: cluster.SRV}); ok {
+		if set, ok := r.Get(cluster.Key{Name: name, Type: cluster.SRV}); ok {
 			c.say(name, "must not exist beside the set of this cluster's scheme, but holds %s", strings.Join(set.Values, ", "))
 		}
 	}
@@ -167,16 +170,16 @@ func (c *checker) set(have cluster.Records, want cluster.RecordSet) {
 // complete member list, a leader, a linearizable read.
 func (c *checker) member(m cluster.Marker, h cluster.Host) {
 	name := string(h.Name)
-	if d := h.Node.Value.Data; d.Born && !d.Present {
+	if d := h.Node.Or(cluster.Node{}).Data; d.Born && !d.Present {
 		c.say(name, "its data directory %s is gone", h.Paths.Data)
 	} else if d.Older {
 		c.say(name, "its data directory %s holds an older state: it ends at %s, the member had got to %s", h.Paths.Data, d.Ends, d.Reached)
 	}
-	if !h.View.Known() {
-		c.say(name, "%s", h.View.Unknown)
+	v, known := h.View.Get()
+	if !known {
+		c.say(name, "%s", h.View.Why())
 		return
 	}
-	v := h.View.Value
 	if v.Cluster != m.ID {
 		c.say(name, "is in cluster %s, want %s", v.Cluster, m.ID)
 	}

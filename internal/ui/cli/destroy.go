@@ -77,7 +77,7 @@ func left(r operate.Result) []string {
 	for _, h := range r.Missing {
 		out = append(out, plan.NotFound(r.Target.Spec, h))
 	}
-	for _, set := range r.State.Records.Value.Sets {
+	for _, set := range r.State.Records.Or(cluster.Records{}).Sets {
 		out = append(out, "record "+set.String()+", which is not ours")
 	}
 	for _, name := range r.Files {
@@ -90,7 +90,7 @@ func left(r operate.Result) []string {
 func (o *destroyOptions) ask(ctx context.Context, q operate.Question) error {
 	spec, state := q.Target.Spec, q.State
 	goes := []string{fmt.Sprintf("this destroys cluster %s on %s:", spec.Cluster, spec.Domain)}
-	for _, h := range state.Hosts.Value {
+	for _, h := range state.Hosts.Or(nil) {
 		data := dataOf(spec, h)
 		if o.keepData {
 			data += ", which is moved aside and kept"
@@ -98,16 +98,16 @@ func (o *destroyOptions) ask(ctx context.Context, q operate.Question) error {
 		goes = append(goes, fmt.Sprintf("  host %s at %s with %s", h.Name, h.Address, data))
 	}
 	for _, h := range state.Missing {
-		if p := h.Node.Value.Process; h.Node.Known() && p.Running {
+		if p := h.Node.Or(cluster.Node{}).Process; h.Node.Known() && p.Running {
 			goes = append(goes, fmt.Sprintf("  member %s, process %d, whose host was removed while it ran", h.Name, p.PID))
 			continue
 		}
 		goes = append(goes, "  left: "+plan.NotFound(spec, h))
 	}
-	for _, s := range state.Records.Value.Sets {
+	for _, s := range state.Records.Or(cluster.Records{}).Sets {
 		goes = append(goes, "  record "+s.String())
 	}
-	if len(state.Hosts.Value) == 0 {
+	if len(state.Hosts.Or(nil)) == 0 {
 		goes = append(goes, "  no hosts")
 	}
 	for _, refusal := range q.Refused() {
@@ -124,10 +124,10 @@ func dataOf(spec cluster.Spec, h cluster.Host) string {
 			return render.Size(n) + " of data"
 		}
 	}
-	if h.View.Known() {
-		return "a database of " + render.Size(h.View.Value.DBSize)
+	if v, known := h.View.Get(); known {
+		return "a database of " + render.Size(v.DBSize)
 	}
-	if h.Node.Known() && !h.Node.Value.Data.Present {
+	if n, known := h.Node.Get(); known && !n.Data.Present {
 		return "no data"
 	}
 	return "data of unknown size"

@@ -82,12 +82,12 @@ func (o *takeOverOptions) owner(t operate.Target, s cluster.State) (cluster.Owne
 			hints: []string{"work from the state directory that made the cluster, or restore home.json from a backup"}}
 	}
 	if !s.Records.Known() {
-		return "", refuse("the records of %s could not be read: %s", t.Spec.Domain, s.Records.Unknown)
+		return "", refuse("the records of %s could not be read: %s", t.Spec.Domain, s.Records.Why().Text)
 	}
 	if !s.Hosts.Known() {
-		return "", refuse("the list of hosts could not be read: %s", s.Hosts.Unknown)
+		return "", refuse("the list of hosts could not be read: %s", s.Hosts.Why().Text)
 	}
-	set, marked := s.Records.Value.Get(cluster.Key{Name: t.Spec.MarkerName(), Type: cluster.TXT})
+	set, marked := s.Records.Or(cluster.Records{}).Get(cluster.Key{Name: t.Spec.MarkerName(), Type: cluster.TXT})
 	if !marked {
 		return s.Fresh.Owner, nil
 	}
@@ -96,7 +96,7 @@ func (o *takeOverOptions) owner(t operate.Target, s cluster.State) (cluster.Owne
 		return "", refuse("the marker on %s is not one of this cluster", t.Spec.MarkerName())
 	}
 	ours := func(h cluster.Host) bool { return h.Token == m.Token }
-	if t.Spec.Hosts.Local != nil && slices.ContainsFunc(s.Hosts.Value, ours) {
+	if t.Spec.Hosts.Local != nil && slices.ContainsFunc(s.Hosts.Or(nil), ours) {
 		return m.Owner, nil
 	}
 	ca, err := t.Home.Fingerprint()

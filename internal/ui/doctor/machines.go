@@ -118,10 +118,11 @@ func judge(s Subject, m agent.Machine) []render.Finding {
 	if bad := m.Account; bad != (agent.Misfit{}) {
 		out = append(out, render.Finding{Check: "account", Grade: render.Broken, Found: bad.Why, Remedy: bad.Remedy})
 	}
-	if !m.Disk.Known() {
-		return append(out, render.Finding{Check: "disk", Grade: render.Broken, Found: m.Disk.Unknown, Remedy: "see what is wrong with the disk there, with: dmesg; df -h " + node.StateFolder}, judgeResolver(s, m))
+	disk, known := m.Disk.Get()
+	if !known {
+		return append(out, render.Finding{Check: "disk", Grade: render.Broken, Found: m.Disk.Why().Text, Remedy: "see what is wrong with the disk there, with: dmesg; df -h " + node.StateFolder}, judgeResolver(s, m))
 	}
-	return append(out, judgeSpace(m.Disk.Value), judgeDisk(s, m.Disk.Value), judgeResolver(s, m))
+	return append(out, judgeSpace(disk), judgeDisk(s, disk), judgeResolver(s, m))
 }
 
 func judgeSystem(m agent.Machine) render.Finding {
@@ -188,12 +189,13 @@ func short(d time.Duration) string {
 
 func judgePorts(m agent.Machine) render.Finding {
 	out := render.Finding{Check: "ports", Grade: render.Fine, Found: "2379 to 2381 are free or used by the member"}
-	if !m.Occupied.Known() {
-		out.Grade, out.Found, out.Remedy = render.Warning, m.Occupied.Unknown, "see who listens there, with: ss -lntp"
+	occupied, known := m.Occupied.Get()
+	if !known {
+		out.Grade, out.Found, out.Remedy = render.Warning, m.Occupied.Why().Text, "see who listens there, with: ss -lntp"
 		return out
 	}
 	var taken []string
-	for _, l := range m.Occupied.Value {
+	for _, l := range occupied {
 		taken = append(taken, l.String())
 	}
 	if len(taken) > 0 {

@@ -20,7 +20,7 @@ func at(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 5, 1, byte(i)}) }
 
 // good is a machine on which nothing is wrong.
 func good() agent.Machine {
-	return agent.Machine{OS: "Debian GNU/Linux 12 (bookworm)", Arch: "amd64", Systemd: true, Resolvers: []string{"10.5.1.2"},
+	return agent.Machine{Occupied: cluster.Known([]agent.Listener(nil)), OS: "Debian GNU/Linux 12 (bookworm)", Arch: "amd64", Systemd: true, Resolvers: []string{"10.5.1.2"},
 		Disk: cluster.Known(agent.Disk{Below: "/var/lib", Free: 80e9, Median: time.Millisecond, P99: 2 * time.Millisecond, Count: 100}),
 		UDP:  cluster.Known("found"), TCP: cluster.Known("found"), Ahead: time.Millisecond, Margin: 2 * time.Millisecond}
 }
@@ -173,7 +173,7 @@ func TestUnprobed(t *testing.T) {
 // Each grade of each check on a machine.
 func TestJudge(t *testing.T) {
 	disk := func(edit func(*agent.Disk)) func(*agent.Machine) {
-		return func(m *agent.Machine) { edit(&m.Disk.Value) }
+		return func(m *agent.Machine) { m.Disk.Edit(edit) }
 	}
 	clock := func(ahead, margin time.Duration) func(*agent.Machine) {
 		return func(m *agent.Machine) { m.Ahead, m.Margin = ahead, margin }

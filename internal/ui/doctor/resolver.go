@@ -19,18 +19,20 @@ func judgeResolver(s Subject, m agent.Machine) render.Finding {
 		who = strings.Join(m.Resolvers, ", ")
 	}
 	out := render.Finding{Check: "resolver", Grade: render.Fine, Found: fmt.Sprintf("%s knows zone %s, over UDP and TCP", who, zone)}
+	udp, answered := m.UDP.Get()
+	tcp, _ := m.TCP.Get()
 	switch size := dns.AnswerSize(predicted(s.Spec)); {
-	case !m.UDP.Known():
-		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s gives no usable answer over UDP: %s", who, m.UDP.Unknown)
+	case !answered:
+		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s gives no usable answer over UDP: %s", who, m.UDP.Why())
 		out.Remedy = "name a resolver that answers in /etc/resolv.conf there; try it there, with: getent hosts " + s.Spec.Domain
-	case m.UDP.Value != found:
+	case udp != found:
 		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s does not know zone %s: the start gate would never open", who, zone)
 		out.Remedy = "delegate the zone in its parent, or let that resolver forward it to the zone's name server\n" +
 			"then wait until its cached answer expires: the negative TTL of the parent's SOA"
-	case m.TCP != cluster.Known(found) && size > dns.SafeDatagram:
+	case tcp != found && size > dns.SafeDatagram:
 		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s knows zone %s, but not over TCP (%s), which the member list needs: its answer takes %d bytes", who, zone, why(m.TCP), size)
 		out.Remedy = tcpRemedy
-	case m.TCP != cluster.Known(found):
+	case tcp != found:
 		out.Grade, out.Found = render.Warning, fmt.Sprintf("%s knows zone %s, but not over TCP (%s); the member list takes %d bytes", who, zone, why(m.TCP), size)
 		out.Remedy = tcpRemedy
 	}
@@ -43,10 +45,11 @@ const found = "found"
 const tcpRemedy = "allow TCP to port 53 from the machine to its resolver: answers that do not fit into a datagram need it"
 
 func why(s cluster.Seen[string]) string {
-	if !s.Known() {
-		return s.Unknown
+	said, known := s.Get()
+	if !known {
+		return s.Why().Text
 	}
-	return s.Value
+	return said
 }
 
 // predicted is the largest SRV record set that the spec makes.
@@ -63,7 +66,10 @@ func predicted(spec cluster.Spec) cluster.RecordSet {
 func answerSize(s Subject, probes []*agent.Machine) render.Finding {
 	size, without := dns.AnswerSize(predicted(s.Spec)), 0
 	for _, m := range probes {
-		if m != nil && m.TCP != cluster.Known(found) {
+		if m == nil {
+			continue
+		}
+		if tcp, _ := m.TCP.Get(); tcp != found {
 			without++
 		}
 	}

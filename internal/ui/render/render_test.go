@@ -136,7 +136,7 @@ func again(command string) string { return "pleiad " + command + " -f here.yaml"
 
 // nothing is the state before the first up.
 func nothing() cluster.State {
-	return cluster.State{At: at(0), Server: cluster.NameServer{Managed: true}, Records: cluster.Known(cluster.Records{}), Hosts: cluster.Known([]cluster.Host{}),
+	return cluster.State{At: at(0), Control: cluster.Known(cluster.Control{}), Server: cluster.Known(cluster.NameServer{Managed: true}), Records: cluster.Known(cluster.Records{}), Hosts: cluster.Known([]cluster.Host{}),
 		Fresh: cluster.Fresh{Members: []cluster.MemberName{"etcd-aaaaaaa", "etcd-bbbbbbb", "etcd-ccccccc"}, Owner: "owner1", Token: "token1"}}
 }
 
@@ -155,7 +155,7 @@ func TestRoad(t *testing.T) {
 	golden(t, "road-narrow.golden", narrow.String())
 	golden(t, "road-nothing.golden", show(t, NewRoad(spec, nil, again)))
 	stuck := nothing()
-	stuck.Server.Running = true
+	stuck.Server.Edit(func(n *cluster.NameServer) { n.Running = true })
 	stuck.Hosts = cluster.Unknown[[]cluster.Host]("permission denied")
 	golden(t, "road-refused.golden", show(t, NewRoad(spec, plan.Road(plan.Up, spec, stuck), again)))
 }
@@ -165,8 +165,8 @@ func TestRoad(t *testing.T) {
 func living() cluster.State {
 	s := nothing()
 	spec := spec3()
-	s.Server = cluster.NameServer{Managed: true, Running: true, Address: "127.71.0.1:53"}
-	s.Control = cluster.Control{Owner: "owner1", CA: "ca1", Operator: &cluster.Certificate{NotAfter: at(0).AddDate(1, 0, 0), RenewAt: at(0).AddDate(0, 8, 0)}}
+	s.Server = cluster.Known(cluster.NameServer{Managed: true, Running: true, Address: "127.71.0.1:53"})
+	s.Control = cluster.Known(cluster.Control{Owner: "owner1", CA: "ca1", Operator: &cluster.Certificate{NotAfter: at(0).AddDate(1, 0, 0), RenewAt: at(0).AddDate(0, 8, 0)}})
 	marker := cluster.Marker{Cluster: "dev", Owner: "owner1", Generation: 4, Token: "token1", Phase: cluster.Sealed, ID: 0xc1, CA: "ca1",
 		Members: []cluster.MemberName{"etcd-aaaaaaa", "etcd-bbbbbbb", "etcd-ccccccc"}}
 	member := func(name cluster.MemberName, id cluster.MemberID, last byte) cluster.Host {
@@ -175,9 +175,11 @@ func living() cluster.State {
 				Certificate: &cluster.Certificate{NotAfter: at(0).AddDate(0, 1, 0), RenewAt: at(0).AddDate(0, 0, -int(last))}})}
 	}
 	a, b := member("etcd-aaaaaaa", 0xa, 11), member("etcd-bbbbbbb", 0xb, 12)
-	a.Node.Value.Process = cluster.Process{Running: true, PID: 4711, Since: at(0).Add(-26 * time.Hour)}
+	a.Node.Edit(func(n *cluster.Node) {
+		n.Process = cluster.Process{Running: true, PID: 4711, Since: at(0).Add(-26 * time.Hour)}
+	})
 	a.View = cluster.Known(cluster.View{ID: 0xa, Cluster: 0xc1, Leader: 0xa, Revision: 12, Version: "3.7.3", DBSize: 20480, Members: []cluster.Member{{ID: 0xa, Name: a.Name}, {ID: 0xb, Name: b.Name}, {ID: 0xc, Name: "etcd-ccccccc"}}})
-	b.Node.Value.Process.Exit = "the disk is full"
+	b.Node.Edit(func(n *cluster.Node) { n.Process.Exit = "the disk is full" })
 	b.View = cluster.Unknown[cluster.View]("not running")
 	s.Hosts = cluster.Known([]cluster.Host{a, b})
 	service := func(hosts ...cluster.MemberName) (out []string) {
@@ -186,12 +188,12 @@ func living() cluster.State {
 		}
 		return out
 	}
-	s.Records.Value.Sets = []cluster.RecordSet{
+	s.Records = cluster.Known(cluster.Records{Sets: []cluster.RecordSet{
 		cluster.NewRecordSet(spec.MarkerName(), cluster.TXT, marker.String()),
 		spec.HostRecord(a.Name, a.Address), spec.HostRecord(b.Name, b.Address),
 		cluster.NewRecordSet(spec.ServerService(), cluster.SRV, service(marker.Members...)...),
 		cluster.NewRecordSet(spec.ClientService(), cluster.SRV, "0 0 2379 etcd-aaaaaaa.dev.test."),
-	}
+	}})
 	return s
 }
 
@@ -206,15 +208,15 @@ func TestStatus(t *testing.T) {
 	golden(t, "status-narrow.golden", narrow.String())
 	blind := living()
 	blind.Records = cluster.Unknown[cluster.Records]("no answer within 5s")
-	blind.Hosts.Value[1].Node = cluster.Unknown[cluster.Node]("permission denied")
+	blind.Hosts.Or(nil)[1].Node = cluster.Unknown[cluster.Node]("permission denied")
 	golden(t, "status-unknown.golden", show(t, NewStatus(spec3(), blind, again)))
 	unlisted := living()
 	unlisted.Hosts = cluster.Unknown[[]cluster.Host]("no answer within 3s")
 	golden(t, "status-unlisted.golden", show(t, NewStatus(spec3(), unlisted, again)))
 	dark := living()
-	dark.Hosts.Value = append(dark.Hosts.Value, cluster.Host{Name: "etcd-ccccccc"})
-	for i := range dark.Hosts.Value {
-		dark.Hosts.Value[i].Node = cluster.Unknown[cluster.Node]("no answer within 3s")
+	dark.Hosts = cluster.Known(append(dark.Hosts.Or(nil), cluster.Host{Name: "etcd-ccccccc"}))
+	for i := range dark.Hosts.Or(nil) {
+		dark.Hosts.Or(nil)[i].Node = cluster.Unknown[cluster.Node]("no answer within 3s")
 	}
 	places := living()
 	places.Hosts, places.Places = cluster.Known[[]cluster.Host](nil), []cluster.Place{{Address: netip.MustParseAddr("192.0.2.1"), Unknown: "no answer within 3s"}}

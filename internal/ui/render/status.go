@@ -23,9 +23,9 @@ type Status struct {
 	ID  string `json:"id,omitempty"`
 	TLS bool   `json:"tls"`
 	// Members is how many the spec wants.
-	Members    int                `json:"members"`
-	NameServer cluster.NameServer `json:"nameServer"`
-	Hosts      []HostStatus       `json:"hosts"`
+	Members    int          `json:"members"`
+	NameServer NameServer   `json:"nameServer"`
+	Hosts      []HostStatus `json:"hosts"`
 	// HostsUnknown is why the hosts could not be listed; Hosts are then those
 	// that the marker names.
 	HostsUnknown string `json:"hostsUnknown,omitempty"`
@@ -38,6 +38,13 @@ type Status struct {
 	Expiry *Expiry `json:"expiry,omitempty"`
 	// Up is the command line that mends it.
 	Up string `json:"-"`
+}
+
+// NameServer is pleiad's own name server as a process.
+type NameServer struct {
+	cluster.NameServer
+	// Unknown is why it could not be looked for; the rest then says nothing.
+	Unknown string `json:"unknown,omitempty"`
 }
 
 // HostStatus is one host with all that belongs to it.
@@ -75,23 +82,25 @@ type Expiry struct {
 // NewStatus puts a state together for reading. command writes a command line of
 // pleiad.
 func NewStatus(spec cluster.Spec, s cluster.State, command func(arguments string) string) Status {
+	hosts, _ := s.Hosts.Get()
+	server := NameServer{Unknown: s.Server.Why().Text}
+	server.NameServer, _ = s.Server.Get()
 	out := Status{At: s.At, Up: command("up"), Cluster: spec.Cluster, Domain: spec.Domain, TLS: spec.TLS, Members: spec.Members,
-		NameServer: s.Server, Hosts: []HostStatus{}, HostsUnknown: s.Hosts.Unknown, Places: s.Places, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
+		NameServer: server, Hosts: []HostStatus{}, HostsUnknown: s.Hosts.Why().Text, Places: s.Places, Drift: append([]verify.Difference{}, verify.Check(spec, s)...)}
+	out.Phase = "unknown"
 	var marker cluster.Marker
-	if s.Records.Known() {
-		marker, _, _ = spec.Marker(s.Records.Value) // what else is in its place is among the differences
+	if records, known := s.Records.Get(); known {
+		marker, _, _ = spec.Marker(records) // what else is in its place is among the differences
 		out.Phase = string(marker.Phase)
-	} else {
-		out.Phase = "unknown"
 	}
 	if marker.ID != 0 {
 		out.ID = marker.ID.String()
 	}
-	for _, h := range s.Hosts.Value {
+	for _, h := range hosts {
 		out.Hosts = append(out.Hosts, hostStatus(spec, s.Records, h))
 	}
 	for _, name := range marker.Members {
-		if !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == name }) {
+		if !slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name }) {
 			health := "gone"
 			if !s.Hosts.Known() || len(s.Unseen()) > 0 { // it may be there
 				health = "unknown"
@@ -105,18 +114,19 @@ func NewStatus(spec cluster.Spec, s cluster.State, command func(arguments string
 }
 
 func hostStatus(spec cluster.Spec, r cluster.Seen[cluster.Records], h cluster.Host) HostStatus {
-	n, v := h.Node.Value, h.View.Value
+	n, inspected := h.Node.Get()
+	v, answered := h.View.Get()
 	out := HostStatus{Name: h.Name, Address: h.Address.String(), Ports: h.Ports, Records: published(spec, r, h.Name),
 		PID: n.Process.PID, Since: n.Process.Since, Certificate: n.Certificate}
 	switch {
-	case !h.Node.Known():
-		out.Health, out.Detail = "unknown", h.Node.Unknown
+	case !inspected:
+		out.Health, out.Detail = "unknown", h.Node.Why().Text
 	case !n.Process.Running:
 		out.Health, out.Detail = "down", n.Process.Exit
 	case n.Process.Gate != "":
 		out.Health, out.Detail = "waiting", n.Process.Gate
-	case !h.View.Known():
-		out.Health, out.Detail = "unhealthy", h.View.Unknown
+	case !answered:
+		out.Health, out.Detail = "unhealthy", h.View.Why().Text
 	case !v.Healthy():
 		out.Health, out.Detail = "unhealthy", v.Complaint()
 	default:
@@ -128,7 +138,7 @@ func hostStatus(spec cluster.Spec, r cluster.Seen[cluster.Records], h cluster.Ho
 	if n.Data.Member != 0 {
 		out.Member = n.Data.Member.String()
 	}
-	if h.View.Known() {
+	if answered {
 		out.Member, out.Role, out.Version = v.ID.String(), role(v), v.Version
 		out.DBSize, out.Revision = v.DBSize, v.Revision
 	}
@@ -147,18 +157,19 @@ func role(v cluster.View) string {
 
 // published says which records name a member.
 func published(spec cluster.Spec, r cluster.Seen[cluster.Records], name cluster.MemberName) []string {
-	if !r.Known() {
+	records, known := r.Get()
+	if !known {
 		return nil
 	}
 	out := []string{}
 	for _, kind := range []cluster.RecordType{cluster.A, cluster.AAAA} {
-		if _, ok := r.Value.Get(cluster.Key{Name: spec.HostName(name) + ".", Type: kind}); ok {
+		if _, ok := records.Get(cluster.Key{Name: spec.HostName(name) + ".", Type: kind}); ok {
 			out = append(out, "address")
 			break
 		}
 	}
 	for _, service := range []struct{ label, name string }{{"server", spec.ServerService()}, {"client", spec.ClientService()}} {
-		set, _ := r.Value.Get(cluster.Key{Name: service.name, Type: cluster.SRV})
+		set, _ := records.Get(cluster.Key{Name: service.name, Type: cluster.SRV})
 		if slices.ContainsFunc(set.Values, func(v string) bool {
 			s, err := cluster.ParseService(v)
 			m, ours := spec.MemberOf(s.Target)
@@ -178,10 +189,10 @@ func earliest(s cluster.State) *Expiry {
 			first = &Expiry{Of: of, Certificate: *c}
 		}
 	}
-	for _, h := range s.Hosts.Value {
-		consider(string(h.Name), h.Node.Value.Certificate)
+	for _, h := range s.Hosts.Or(nil) {
+		consider(string(h.Name), h.Node.Or(cluster.Node{}).Certificate)
 	}
-	consider("the operator", s.Control.Operator)
+	consider("the operator", s.Control.Or(cluster.Control{}).Operator)
 	return first
 }
 

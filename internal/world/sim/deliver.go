@@ -138,7 +138,7 @@ func (d Deliverer) Start(ctx context.Context, h cluster.Host) error {
 
 // Stop implements deliver.Deliverer.
 func (d Deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duration) error {
-	seen := h.Node.Value.Process.PID
+	seen := h.Node.Or(cluster.Node{}).Process.PID
 	return d.on(ctx, write, "stop", h, func(o *op, h *host) error {
 		w, p := d.c.w, h.process
 		if p == nil || seen != 0 && p.pid != seen {

@@ -116,10 +116,9 @@ func (w *World) finds(p, peer *process) bool {
 		return pinned == want.String()
 	}
 	if seen, ok := expected(p.node.Gate).Hosts[peer.self.host+"."]; ok && !p.node.Sealed {
-		return slices.Contains(seen.Value, want)
+		return slices.Contains(seen.Or(nil), want)
 	}
-	seen := w.addresses(p.host, p.node.Resolver, peer.self.host+".")
-	return seen.Known() && slices.Contains(seen.Value, want)
+	return slices.Contains(w.addresses(p.host, p.node.Resolver, peer.self.host+".").Or(nil), want)
 }
 
 // elect makes one of the members a leader that is connected with a quorum.

@@ -136,7 +136,7 @@ func discover(p *process, a member.Answers) (list []*listed, self *listed) {
 	urls, at := map[string][]string{}, map[string]netip.Addr{}
 	add := func(scheme string, services []cluster.Service) {
 		for _, s := range services {
-			seen := a.Hosts[s.Target].Value
+			seen := a.Hosts[s.Target].Or(nil)
 			if len(seen) == 0 {
 				continue
 			}
@@ -145,8 +145,8 @@ func discover(p *process, a member.Answers) (list []*listed, self *listed) {
 			urls[key], at[key] = append(urls[key], scheme+key), seen[0]
 		}
 	}
-	add(scheme, a.Services.Value)
-	add(other, a.Rival.Value)
+	add(scheme, a.Services.Or(nil))
+	add(other, a.Rival.Or(nil))
 	for key, u := range urls {
 		own := at[key] == p.host.Address && strings.HasSuffix(key, fmt.Sprintf(":%d", p.host.Ports.Peer))
 		if own {
@@ -170,12 +170,14 @@ func discover(p *process, a member.Answers) (list []*listed, self *listed) {
 // expected are the answers that would show a gate's exact truth.
 func expected(g node.Gate) member.Answers {
 	a := member.Answers{Hosts: map[string]cluster.Seen[[]netip.Addr]{}}
+	var services []cluster.Service
 	for _, p := range g.Peers {
-		a.Services.Value = append(a.Services.Value, cluster.Service{Target: p.Target, Port: p.Port})
+		services = append(services, cluster.Service{Target: p.Target, Port: p.Port})
 		if addr, err := netip.ParseAddr(p.Address); err == nil {
 			a.Hosts[p.Target] = cluster.Known([]netip.Addr{addr})
 		}
 	}
+	a.Services = cluster.Known(services)
 	return a
 }
 

@@ -97,13 +97,12 @@ func unknownIsAbsent(next plan.Planner) plan.Planner {
 // markerObeyed takes from hosts what they know, so that only the marker counts.
 func markerObeyed(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		hosts := slices.Clone(s.Hosts.Value)
+		hosts := slices.Clone(s.Hosts.Or(nil))
 		for i := range hosts {
-			n := &hosts[i].Node.Value
-			n.Sealed, n.Made, n.Data = false, cluster.Made{}, cluster.Data{}
+			hosts[i].Node.Edit(func(n *cluster.Node) { n.Sealed, n.Made, n.Data = false, cluster.Made{}, cluster.Data{} })
 		}
-		seen := s.Hosts.Value
-		s.Hosts.Value = hosts
+		seen := s.Hosts.Or(nil)
+		s.Hosts.Edit(func(all *[]cluster.Host) { *all = hosts })
 		return asFound(next(spec, s), seen)
 	}
 }
@@ -129,15 +128,16 @@ func asFound(p plan.Plan, hosts []cluster.Host) plan.Plan {
 // deliverAnyway delivers to hosts whose data is another member's.
 func deliverAnyway(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		hosts := slices.Clone(s.Hosts.Value)
+		hosts := slices.Clone(s.Hosts.Or(nil))
 		for i := range hosts {
-			n := &hosts[i].Node.Value
-			if n.Data.Present && n.Made.Token != "" {
-				n.Data.Member, n.Data.Cluster = n.Made.Member, n.Made.ID
-			}
+			hosts[i].Node.Edit(func(n *cluster.Node) {
+				if n.Data.Present && n.Made.Token != "" {
+					n.Data.Member, n.Data.Cluster = n.Made.Member, n.Made.ID
+				}
+			})
 		}
-		seen := s.Hosts.Value
-		s.Hosts.Value = hosts
+		seen := s.Hosts.Or(nil)
+		s.Hosts.Edit(func(all *[]cluster.Host) { *all = hosts })
 		return asFound(next(spec, s), seen)
 	}
 }
@@ -189,7 +189,7 @@ func seenOnly(next plan.Planner) plan.Planner {
 				continue
 			}
 			in.Node.Pins = maps.Clone(in.Node.Pins)
-			for _, h := range s.Hosts.Value {
+			for _, h := range s.Hosts.Or(nil) {
 				if !h.Node.Known() {
 					delete(in.Node.Pins, spec.HostName(h.Name))
 				}
@@ -223,7 +223,7 @@ func rollTogether(next plan.Planner) plan.Planner {
 		}
 		if stop, ok := p.Steps[0].(plan.StopMember); ok {
 			p.Steps, p.Together = nil, true
-			for _, h := range s.Hosts.Value {
+			for _, h := range s.Hosts.Or(nil) {
 				stop.Host = h
 				p.Steps = append(p.Steps, stop)
 			}
@@ -241,7 +241,7 @@ func reserveNothing(next plan.Planner) plan.Planner {
 			if !ok || c.Purpose != plan.Reserve {
 				continue
 			}
-			for _, h := range s.Hosts.Value {
+			for _, h := range s.Hosts.Or(nil) {
 				if h.Name == c.Of {
 					p.Steps[i] = plan.StopMember{Host: h}
 				}
@@ -256,7 +256,7 @@ func reserveNothing(next plan.Planner) plan.Planner {
 func releaseAtOnce(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
 		p := next(spec, s)
-		stored, found := s.Records.Value.Get(spec.MarkerKey())
+		stored, found := s.Records.Or(cluster.Records{}).Get(spec.MarkerKey())
 		m, err := cluster.ReadMarker(stored)
 		if !found || err != nil || m.Op == (cluster.Operation{}) {
 			return p
@@ -279,13 +279,13 @@ func markerOnly(purpose plan.Purpose, stored cluster.RecordSet, m cluster.Marker
 // shrink takes members off the marker whose hosts are gone.
 func shrink(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		stored, found := s.Records.Value.Get(spec.MarkerKey())
+		stored, found := s.Records.Or(cluster.Records{}).Get(spec.MarkerKey())
 		m, err := cluster.ReadMarker(stored)
 		if !found || err != nil || m.Phase != cluster.Sealed || !s.Hosts.Known() {
 			return next(spec, s)
 		}
 		left := slices.DeleteFunc(slices.Clone(m.Members), func(n cluster.MemberName) bool {
-			return !slices.ContainsFunc(s.Hosts.Value, func(h cluster.Host) bool { return h.Name == n })
+			return !slices.ContainsFunc(s.Hosts.Or(nil), func(h cluster.Host) bool { return h.Name == n })
 		})
 		if len(left) == len(m.Members) {
 			return next(spec, s)
@@ -300,13 +300,13 @@ func renewTogether(next plan.Planner) plan.Planner {
 		p := next(spec, s)
 		for _, step := range p.Steps {
 			in, ok := step.(plan.InstallNode)
-			if !ok || !in.Issue || !in.Host.Node.Value.Process.Running {
+			if !ok || !in.Issue || !in.Host.Runs() {
 				continue
 			}
-			for _, h := range s.Hosts.Value {
-				if n := h.Node.Value; h.Name != in.Host.Name && n.Process.Running && n.Certificate.Due(s.At) {
+			for _, h := range s.Hosts.Or(nil) {
+				if n := h.Node.Or(cluster.Node{}); h.Name != in.Host.Name && n.Process.Running && n.Certificate.Due(s.At) {
 					marker := cluster.Marker{Token: h.Token, Phase: cluster.Sealed, ID: n.Data.Cluster, Generation: in.Node.Generation}
-					in.Host, in.Node = h, node.Render(spec, marker, s.Hosts.Value, h, "")
+					in.Host, in.Node = h, node.Render(spec, marker, s.Hosts.Or(nil), h, "")
 					p.Steps = append(p.Steps, in)
 				}
 			}
@@ -319,10 +319,12 @@ func renewTogether(next plan.Planner) plan.Planner {
 // clocksUnseen takes all clocks for one.
 func clocksUnseen(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		s.Hosts.Value = slices.Clone(s.Hosts.Value)
-		for i := range s.Hosts.Value {
-			s.Hosts.Value[i].Skew = 0
-		}
+		s.Hosts.Edit(func(all *[]cluster.Host) {
+			*all = slices.Clone(*all)
+			for i := range *all {
+				(*all)[i].Skew = 0
+			}
+		})
 		return next(spec, s)
 	}
 }
@@ -330,20 +332,22 @@ func clocksUnseen(next plan.Planner) plan.Planner {
 // lossUnseen takes it for granted that a member has its data.
 func lossUnseen(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		hosts, seen := slices.Clone(s.Hosts.Value), map[cluster.MemberName]cluster.Data{}
+		hosts, seen := slices.Clone(s.Hosts.Or(nil)), map[cluster.MemberName]cluster.Data{}
 		for i, h := range hosts {
-			d := h.Node.Value.Data
+			d := h.Node.Or(cluster.Node{}).Data
 			seen[h.Name] = d
 			if h.Node.Known() && d.Born && !d.Present {
 				members := node.Render(spec, cluster.Marker{Token: h.Token}, hosts, h, "")
-				hosts[i].Node.Value.Data = cluster.Data{Present: true, Born: true, Member: members.Member, Cluster: members.ID}
+				hosts[i].Node.Edit(func(n *cluster.Node) {
+					n.Data = cluster.Data{Present: true, Born: true, Member: members.Member, Cluster: members.ID}
+				})
 			}
 		}
-		s.Hosts.Value = hosts
+		s.Hosts.Edit(func(all *[]cluster.Host) { *all = hosts })
 		p := next(spec, s)
 		for i, step := range p.Steps {
 			if start, ok := step.(plan.StartMember); ok {
-				start.Host.Node.Value.Data = seen[start.Host.Name] // as apply will find it
+				start.Host.Node.Edit(func(n *cluster.Node) { n.Data = seen[start.Host.Name] }) // as apply will find it
 				p.Steps[i] = start
 			}
 		}
@@ -354,7 +358,7 @@ func lossUnseen(next plan.Planner) plan.Planner {
 // copyIsOriginal acts from a copy of a state directory as from the original.
 func copyIsOriginal(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		s.Control.Copy = ""
+		s.Control.Edit(func(c *cluster.Control) { c.Copy = "" })
 		return next(spec, s)
 	}
 }
@@ -362,10 +366,12 @@ func copyIsOriginal(next plan.Planner) plan.Planner {
 // copiedHostIsOurs starts a member on a host that was put back from a backup.
 func copiedHostIsOurs(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		s.Hosts.Value = slices.Clone(s.Hosts.Value)
-		for i := range s.Hosts.Value {
-			s.Hosts.Value[i].Copy = ""
-		}
+		s.Hosts.Edit(func(all *[]cluster.Host) {
+			*all = slices.Clone(*all)
+			for i := range *all {
+				(*all)[i].Copy = ""
+			}
+		})
 		return next(spec, s)
 	}
 }
@@ -419,9 +425,9 @@ func serverFirst(next plan.Planner) plan.Planner {
 func throwAway(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
 		p := next(spec, s)
-		marker, found := s.Records.Value.Get(spec.MarkerKey())
+		marker, found := s.Records.Or(cluster.Records{}).Get(spec.MarkerKey())
 		for _, r := range p.Refusals {
-			for _, h := range s.Hosts.Value {
+			for _, h := range s.Hosts.Or(nil) {
 				if found && r.Rule == "R6" && r.What == "start member "+string(h.Name) {
 					p.Steps = append(p.Steps, plan.TerminateHost{Host: h, Marker: marker})
 				}
@@ -455,7 +461,7 @@ func foreignIsOurs(next plan.Planner) plan.Planner {
 				continue
 			}
 			c.Changes = slices.DeleteFunc(c.Changes, func(ch cluster.Change) bool { return ch.Type != cluster.TXT })
-			for _, set := range s.Records.Value.Sets {
+			for _, set := range s.Records.Or(cluster.Records{}).Sets {
 				if set.Type != cluster.TXT {
 					c.Changes = append(c.Changes, cluster.Change{Key: set.Key, Old: &set})
 				}

@@ -70,7 +70,7 @@ func (d *Deliverer) stop(ctx context.Context, h cluster.Host, grace time.Duratio
 		if err != nil {
 			return err
 		}
-		if seen := h.Node.Value.Process.PID; seen != 0 && s.Process.PID != seen {
+		if seen := h.Node.Or(cluster.Node{}).Process.PID; seen != 0 && s.Process.PID != seen {
 			// It has ended, whatever was started since, or its folder was removed.
 			return orphan(ctx, h, seen, grace)
 		}

@@ -37,7 +37,7 @@ func (p *Provider) Trace(ctx context.Context) ([]cluster.Host, error) {
 		}
 		h := there.host(claim{Name: cluster.MemberName(name)})
 		h.Copy = "" // there is no folder to be one
-		h.Node.Value.Process = cluster.Process{Running: true, PID: stamp.PID}
+		h.Node = cluster.Known(cluster.Node{Process: cluster.Process{Running: true, PID: stamp.PID}})
 		out = append(out, h)
 	}
 	slices.SortFunc(out, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })

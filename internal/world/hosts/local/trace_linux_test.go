@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/process"
 )
 
@@ -43,7 +44,7 @@ func TestTrace(t *testing.T) {
 			t.Fatalf("from %s: %+v, %v, want one", from, got, err)
 		}
 		want := filepath.Join(root, "hosts", string(name), "config")
-		if g := got[0]; g.Name != name || g.Paths.Config != want || g.Copy != "" || !g.Node.Known() || !g.Node.Value.Process.Running || g.Node.Value.Process.PID != os.Getpid() {
+		if g := got[0]; g.Name != name || g.Paths.Config != want || g.Copy != "" || !g.Runs() || g.Node.Or(cluster.Node{}).Process.PID != os.Getpid() {
 			t.Errorf("from %s: %+v", from, g)
 		}
 	}
