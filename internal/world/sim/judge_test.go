@@ -190,6 +190,9 @@ func (s *scenario) heed(refusals []plan.Refusal) {
 		s.takeDown(s.maker())
 		return
 	}
+	if slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return advises(r, plan.RemoveValues) }) {
+		return // tidied; which hosts are the cluster's, a marker that could not be read does not say
+	}
 	s.w.Sweep(s.spec)
 	for _, r := range refusals {
 		text := r.String()
