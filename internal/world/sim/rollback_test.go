@@ -50,10 +50,9 @@ func TestDestroyRolledBack(t *testing.T) {
 	}
 }
 
-// A zone that is put back to the claim hides that the list was published, so that
-// hosts which are gone are made again, elsewhere. A member that waits at its gate for
-// the list from before then waits for something that never comes: it ends, and is
-// started with the node that it was given since.
+// A zone that is put back to the claim hides that the list was published. A member
+// that waits at its gate says so: hosts that are gone may have had data, and are not
+// made again beside it.
 func TestClaimPutBackBesideAMemberAtItsGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, nil)
@@ -76,6 +75,11 @@ func TestClaimPutBackBesideAMemberAtItsGate(t *testing.T) {
 		for _, h := range []*host{hosts[2], hosts[1]} { // their addresses are given the other way round
 			s.w.vanish(h, "vanishes")
 		}
+		if out := s.run("up", s.spec, s.mine); len(out.Refusals) != 1 || out.Refusals[0].Rule != "R2" {
+			t.Errorf("refused is %v, want R2", out.Refusals)
+		}
+		s.reach("destroy")
+		s.destroyed()
 		s.reach("up")
 		if violations := s.w.Violations(); violations != nil {
 			t.Error(violations)
