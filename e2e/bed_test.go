@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/e2e/tier"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
 // binary is the pleiad under test, built once.

@@ -4,7 +4,7 @@ package e2e
 
 import (
 	"bufio"
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"net"
 	"path/filepath"
 	"strings"

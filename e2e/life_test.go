@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
 func TestKillOneMember(t *testing.T) {

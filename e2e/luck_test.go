@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"net"
 	"os"
 	"os/exec"

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 )
 
 // R3: an address that vanishes between publishing and starting keeps every

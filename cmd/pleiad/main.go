@@ -24,8 +24,8 @@ import (
 	"go.etcd.io/etcd/etcdctl/v3/ctlv3"
 	"golang.org/x/term"
 
-	"github.com/pleiad-etcd/pleiad/internal/agent"
-	"github.com/pleiad-etcd/pleiad/internal/member"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/agent"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
 	"github.com/pleiad-etcd/pleiad/internal/ui/cli"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 

@@ -17,7 +17,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/e2e/liar"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 )
 
 // liar starts a resolver for hosts that are lied to; the truth is what the

@@ -27,7 +27,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 )
 
 // ownerless refuses to act on hosts that no marker and nothing here says to be

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 )
 
 // unusable refuses to act with keys that cannot be used.

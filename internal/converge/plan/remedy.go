@@ -60,13 +60,13 @@ func (r Remedy) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // Way is a kind of remedy: a way out that a refusal may name. Done as printed
 // it must leave the cluster better, so each one is carried out by a test:
-// TestRemedies in internal/world/sim brings about a refusal that names it, does
+// TestRemedies in internal/sim brings about a refusal that names it, does
 // exactly what is printed, and runs the loop to success. That test fails for a
 // way that it does not know.
 //
 // To add a remedy: add a constant here and its text to texts, use it with
 // [Way.Say], and add its case to the table in
-// internal/world/sim/remedies_test.go.
+// internal/sim/remedies_test.go.
 type Way int
 
 // The ways.

@@ -7,8 +7,8 @@ import (
 	"io"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
 )
 
 // With a parent to watch it is no member.

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/authority"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"

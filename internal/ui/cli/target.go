@@ -10,9 +10,9 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
-	"github.com/pleiad-etcd/pleiad/internal/given"
 	"github.com/pleiad-etcd/pleiad/internal/operate"
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/system/given"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 

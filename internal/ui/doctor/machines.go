@@ -10,10 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/agent"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 )
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 )
 
 // Certificate is a client certificate that was issued for an application.

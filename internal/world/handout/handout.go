@@ -15,9 +15,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/durable"
-	"github.com/pleiad-etcd/pleiad/internal/given"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
+	"github.com/pleiad-etcd/pleiad/internal/system/durable"
+	"github.com/pleiad-etcd/pleiad/internal/system/given"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 

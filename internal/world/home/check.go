@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 )
 
 // checkFolder says whether a folder is one that we can rely on: a real one,

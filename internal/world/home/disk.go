@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 )
 
 // disk is every effect that a home has on its folder, so that tests can let

@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/pleiad-etcd/pleiad/internal/process"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 )
 
 // Lock is held by the one command that works on a cluster. The kernel gives it

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
 // TestMain lets this binary be another command: with PLEIAD_TEST_LOCK set it

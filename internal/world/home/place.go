@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pleiad-etcd/pleiad/internal/folder"
+	"github.com/pleiad-etcd/pleiad/internal/system/folder"
 )
 
 // mark is the part of home.json that says which folder it was written in. What

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
 // Remains is what is left of a home whose home.json is missing or damaged, as a

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
 )

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
-	"github.com/pleiad-etcd/pleiad/internal/given"
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/system/given"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 )
 
 // KeyProblem says why a host key is not accepted.

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
-	"github.com/pleiad-etcd/pleiad/internal/given"
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/system/given"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 )
 
 // identities are the keys to log in with, in the order to offer them: those

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote"
 	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
 )

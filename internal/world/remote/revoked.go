@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/pleiad-etcd/pleiad/internal/given"
+	"github.com/pleiad-etcd/pleiad/internal/system/given"
 )
 
 // revoked are keys that are never accepted, by their bytes, with the place of

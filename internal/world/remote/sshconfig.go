@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/pleiad-etcd/pleiad/internal/given"
+	"github.com/pleiad-etcd/pleiad/internal/system/given"
 	"io/fs"
 	"os"
 	"os/user"

@@ -17,10 +17,10 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
-	"github.com/pleiad-etcd/pleiad/internal/process"
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest/fakemember"

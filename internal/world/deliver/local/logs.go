@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 )
 
 // logPoll is how often a followed log is looked at.

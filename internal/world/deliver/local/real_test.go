@@ -19,8 +19,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/member"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	hostslocal "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"

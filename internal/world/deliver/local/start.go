@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/member"
-	"github.com/pleiad-etcd/pleiad/internal/process"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 

@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/agent"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
-	"github.com/pleiad-etcd/pleiad/internal/shell"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/agent"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 

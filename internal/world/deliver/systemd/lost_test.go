@@ -138,13 +138,13 @@ func TestCloseEndsEverything(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if n := goroutines("internal/agent.", "systemd.("); n == 0 {
+	if n := goroutines("internal/onhost/agent.", "systemd.("); n == 0 {
 		t.Error("no agent runs before Close: this test sees nothing")
 	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
-	if n := goroutines("internal/agent.", "systemd.("); n != 0 {
+	if n := goroutines("internal/onhost/agent.", "systemd.("); n != 0 {
 		t.Errorf("%d goroutines are left after Close", n)
 	}
 }

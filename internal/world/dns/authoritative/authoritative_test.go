@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 )
 
 func rcode(code int) func(*wire.Msg) bool {

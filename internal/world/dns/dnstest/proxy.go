@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 )
 
 // Address is a loopback address for a server of a test: one of its own where

@@ -12,8 +12,8 @@ import (
 	"strconv"
 
 	wire "github.com/miekg/dns"
-	"github.com/pleiad-etcd/pleiad/internal/durable"
-	"github.com/pleiad-etcd/pleiad/internal/folder"
+	"github.com/pleiad-etcd/pleiad/internal/system/durable"
+	"github.com/pleiad-etcd/pleiad/internal/system/folder"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )

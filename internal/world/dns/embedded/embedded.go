@@ -33,8 +33,8 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/pleiad-etcd/pleiad/internal/folder"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/folder"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
 // Serve serves the zone in a folder until ctx ends; it returns nil then, and

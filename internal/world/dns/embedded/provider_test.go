@@ -23,8 +23,8 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
-	"github.com/pleiad-etcd/pleiad/internal/process"
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 
 	wire "github.com/miekg/dns"
-	"github.com/pleiad-etcd/pleiad/internal/durable"
+	"github.com/pleiad-etcd/pleiad/internal/system/durable"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
 )
 

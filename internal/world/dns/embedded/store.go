@@ -12,7 +12,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rr"
 )
 

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	wire "github.com/miekg/dns"
-	"github.com/pleiad-etcd/pleiad/internal/given"
+	"github.com/pleiad-etcd/pleiad/internal/system/given"
 )
 
 // Key is a named shared secret. Its zero value signs nothing.

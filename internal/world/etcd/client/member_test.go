@@ -21,7 +21,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/etcdtest"
 )

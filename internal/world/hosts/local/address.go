@@ -17,7 +17,7 @@ import (
 	"syscall"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 

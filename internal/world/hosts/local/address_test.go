@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/process/processtest"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 )
 
 func TestBlocksAvoidOtherSoftware(t *testing.T) {

@@ -45,9 +45,9 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/durable"
-	"github.com/pleiad-etcd/pleiad/internal/folder"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/durable"
+	"github.com/pleiad-etcd/pleiad/internal/system/folder"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/member"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/hoststest"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/local"

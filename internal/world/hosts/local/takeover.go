@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/folder"
-	"github.com/pleiad-etcd/pleiad/internal/member"
-	"github.com/pleiad-etcd/pleiad/internal/untrusted"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+	"github.com/pleiad-etcd/pleiad/internal/system/folder"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 )
 
 // Living names the members that run on this machine from the folders of which

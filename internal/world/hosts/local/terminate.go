@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/durable"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/durable"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
 // Trace implements hosts.Provider: a member holds the lock in its folder for as

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/process"
+	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
 // A member whose folder was removed while it ran is traced by its lock; one whose

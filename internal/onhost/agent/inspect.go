@@ -1,0 +1,139 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+)
+
+// Inspect reads what is on the machine. It changes nothing.
+func (h *Host) Inspect(ctx context.Context, host cluster.Host) (cluster.Node, error) {
+	out, err := h.inspect(ctx, host)
+	return out, wrap("inspect", host.Name, err)
+}
+
+func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, error) {
+	u, err := h.User(ctx, false)
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	var out cluster.Node
+	var n *node.Node
+	err = as(u, func() error {
+		if out, err = member.Inspect(ctx, host.Paths); err == nil {
+			n, err = member.Installed(host.Paths.Config)
+		}
+		return err
+	})
+	out.Clock = time.Now()
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	if p := &out.Process; !p.Running && p.Exit == "" && !p.Since.IsZero() {
+		p.Exit = h.lastWord(ctx, p.Since)
+	}
+	if n == nil {
+		return out, nil
+	}
+	out.Drift, err = h.drift(*n)
+	return out, err
+}
+
+// lastWord is why a member ended, as the journal tells; empty if it does not.
+func (h *Host) lastWord(ctx context.Context, since time.Time) string {
+	log, err := h.Run(ctx, "journalctl", "--unit="+node.UnitName, "--lines=200", "--output=cat", "--no-pager", "--quiet")
+	if err != nil {
+		return ""
+	}
+	return member.Ending([]byte(log), since)
+}
+
+// drift compares what stands beside a delivered node with what was delivered.
+func (h *Host) drift(n node.Node) ([]string, error) {
+	var out []string
+	unit, err := os.ReadFile(h.path(node.UnitFile))
+	switch binary := startedBy(unit); {
+	case errors.Is(err, fs.ErrNotExist):
+		out = append(out, node.UnitFile+" is missing")
+	case err != nil:
+		return nil, err
+	case binary == "" || !bytes.Equal(unit, n.Unit(binary, h.openFiles())):
+		out = append(out, node.UnitFile+" is not as it was delivered")
+	default:
+		there, err := exists(h.path(binary))
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			out = append(out, binary+" is missing")
+		}
+	}
+	missing, err := h.missing(n)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, missing...)
+	holds, err := h.hostsFile(n).Holds()
+	if err != nil {
+		return nil, err
+	}
+	if !holds {
+		out = append(out, node.HostsFile+" does not hold the pinned peers")
+	}
+	if n.Sealed {
+		enabled, err := exists(h.path(wantedBy(node.UnitName)))
+		if err != nil {
+			return nil, err
+		}
+		if !enabled {
+			out = append(out, node.UnitName+" is not enabled: it would not start after a reboot")
+		}
+	}
+	return out, nil
+}
+
+// missing are other files that the member needs and that are not there.
+func (h *Host) missing(n node.Node) ([]string, error) {
+	var want, out []string
+	if n.Release != nil {
+		want = append(want, node.ReleasePath(n.Release.Version))
+	}
+	if n.DataDevice != "" {
+		want = append(want, node.MountFile)
+	}
+	for _, path := range want {
+		there, err := exists(h.path(path))
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			out = append(out, path+" is missing")
+		}
+	}
+	return out, nil
+}
+
+// wantedBy is the link that `systemctl enable` makes for a unit.
+func wantedBy(unit string) string {
+	return filepath.Join("/etc/systemd/system/multi-user.target.wants", unit)
+}
+
+// startedBy is the binary that a unit starts.
+func startedBy(unit []byte) string {
+	for line := range strings.Lines(string(unit)) {
+		if command, ok := strings.CutPrefix(line, "ExecStart="); ok {
+			binary, _, _ := strings.Cut(strings.TrimSpace(command), " ")
+			return binary
+		}
+	}
+	return ""
+}

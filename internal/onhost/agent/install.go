@@ -1,0 +1,238 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+	"github.com/pleiad-etcd/pleiad/internal/system/bound"
+	"github.com/pleiad-etcd/pleiad/internal/system/durable"
+	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
+)
+
+// Install makes the machine hold exactly this node, started by a binary that is
+// there, and returns the paths of what it changed. See deliver.Deliverer.
+func (h *Host) Install(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary string) ([]string, error) {
+	i := installing{Host: h, node: n, binary: binary}
+	err := h.exclusively(ctx, func() error { return i.install(ctx, host, creds) })
+	return i.changed, wrap("install on", host.Name, err)
+}
+
+// installing is one delivery.
+type installing struct {
+	*Host
+	node    node.Node
+	binary  string
+	user    User
+	changed []string
+}
+
+func (i *installing) install(ctx context.Context, host cluster.Host, creds *node.Credentials) (err error) {
+	n := i.node
+	if n.Name != host.Name || n.Paths != host.Paths {
+		return fmt.Errorf("the node is of %s in %s, want %s in %s", n.Name, n.Paths.Config, host.Name, host.Paths.Config)
+	}
+	if creds != nil {
+		if err := creds.Complete(); err != nil {
+			return err
+		}
+	}
+	u, err := i.User(ctx, false)
+	if err != nil {
+		return err
+	}
+	if err := as(u, func() error { return member.Deliverable(n) }); err != nil {
+		return err
+	}
+	if i.user, err = i.User(ctx, true); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{
+		i.folders,
+		i.volume,
+		i.release,
+		func(ctx context.Context) error { return i.credentials(ctx, creds) },
+		i.hosts,
+		i.unitFile,
+		func(context.Context) error { return i.write(filepath.Join(n.Paths.Config, node.FileName), n.Encode()) },
+	} {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes a file of the member's.
+func (i *installing) write(path string, content []byte) error {
+	return as(i.user, func() error {
+		changed, err := durable.Replace(durable.File{Path: path, Content: content, Mode: 0o600, UID: i.user.UID, GID: i.user.GID})
+		i.note(changed, path)
+		return err
+	})
+}
+
+func (i *installing) note(changed bool, path string) {
+	if changed {
+		i.changed = append(i.changed, path)
+	}
+}
+
+// withdraw takes member.json away before something beside it changes.
+func (i *installing) withdraw() error {
+	return as(i.user, func() error {
+		_, err := durable.Remove(filepath.Join(i.node.Paths.Config, node.FileName))
+		return err
+	})
+}
+
+// folders makes those of the member, closed to others: root the one that holds
+// all, the member's own rights the rest.
+func (i *installing) folders(context.Context) error {
+	top, config := state(i.node.Paths), i.node.Paths.Config
+	if err := errors.Join(i.folder(top), chown(top, i.user)); err != nil {
+		return err
+	}
+	return as(i.user, func() error {
+		return errors.Join(i.folder(config), i.folder(filepath.Dir(filepath.Join(config, node.PeerKeyFile))))
+	})
+}
+
+func (i *installing) folder(path string) error {
+	err := os.Mkdir(path, 0o700)
+	i.note(err == nil, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", path)
+	}
+	return errors.Join(os.Chmod(path, 0o700), durable.SyncFolders(filepath.Dir(path)))
+}
+
+func chown(path string, u User) error {
+	if u.UID < 0 {
+		return nil
+	}
+	return os.Lchown(path, u.UID, u.GID)
+}
+
+// credentials are written if they differ; see deliver/local for why member.json
+// makes way.
+func (i *installing) credentials(_ context.Context, creds *node.Credentials) error {
+	if creds == nil {
+		return nil
+	}
+	files := creds.Files()
+	same := true
+	if err := as(i.user, func() error {
+		for _, f := range files {
+			have, err := untrusted.Read(filepath.Join(i.node.Paths.Config, f.Name), untrusted.Small)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, untrusted.ErrIrregular) && !errors.Is(err, bound.ErrTooLong) {
+				return err
+			}
+			same = same && err == nil && bytes.Equal(have, f.Content)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	if same {
+		return nil
+	}
+	if err := i.withdraw(); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := i.write(filepath.Join(i.node.Paths.Config, f.Name), f.Content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unitFile writes the member's unit. What stands in a unit counts only once systemd
+// has read it: until then member.json is away.
+func (i *installing) unitFile(ctx context.Context) error {
+	want := i.node.Unit(i.binary, i.openFiles())
+	have, err := os.ReadFile(i.path(node.UnitFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	before, err := exists(filepath.Join(i.node.Paths.Config, node.FileName))
+	if err != nil {
+		return err
+	}
+	if !before || !bytes.Equal(have, want) {
+		if err := i.withdraw(); err != nil {
+			return err
+		}
+		if err := i.known(ctx, have == nil, func() error {
+			changed, err := i.replace(node.UnitFile, want, 0o644)
+			i.note(changed, node.UnitFile)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if !i.node.Sealed {
+		return nil
+	}
+	changed, err := i.enable()
+	i.note(changed, wantedBy(node.UnitName))
+	return err
+}
+
+// known writes the unit and has systemd read it. One that it has never heard of
+// it reads when it is first asked about it; a reload of all units takes fifteen
+// times as long.
+func (i *installing) known(ctx context.Context, first bool, write func() error) error {
+	if first {
+		before, err := i.unit(ctx)
+		if err != nil {
+			return err
+		}
+		first = before.load == "not-found"
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	if first {
+		if after, err := i.unit(ctx); err != nil || after.load == "loaded" {
+			return err
+		}
+	}
+	return i.systemctl(ctx, "daemon-reload")
+}
+
+// enable has the member start with the machine, and says whether that is new.
+// systemctl would have systemd read all units again, or count every unit of the
+// machine as out of date.
+func (h *Host) enable() (changed bool, err error) {
+	link := h.path(wantedBy(node.UnitName))
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		return false, err
+	}
+	err = os.Symlink(h.path(node.UnitFile), link)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, durable.SyncFolders(filepath.Dir(link))
+}

@@ -1,0 +1,199 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+)
+
+// Times of a start.
+const (
+	poll = 5 * time.Millisecond
+	// askSystemd is how often systemd is asked while the member says nothing.
+	askSystemd = 100 * time.Millisecond
+)
+
+// Start starts the member unless it runs, and returns when it serves its peers
+// or its gate waits, or with the reason why it ended. See deliver.Deliverer.
+func (h *Host) Start(ctx context.Context, host cluster.Host) error {
+	return wrap("start", host.Name, h.start(ctx, host))
+}
+
+func (h *Host) start(ctx context.Context, host cluster.Host) error {
+	u, err := h.User(ctx, false)
+	if err != nil {
+		return err
+	}
+	var n *node.Node
+	if err := as(u, func() error { n, err = member.Installed(host.Paths.Config); return err }); err != nil {
+		return err
+	}
+	if n == nil {
+		return errors.New("nothing was delivered to it")
+	}
+	said := func() (member.Status, error) { return status(u, host) }
+	before, err := said()
+	if err != nil {
+		return err
+	}
+	s := starting{Host: h, host: host, node: *n, before: before, ran: before.Running()}
+	watch := member.Starting{Status: said, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
+	if !s.ran {
+		if _, err := watch.Vacant(ctx); err != nil {
+			return err
+		}
+		// How an earlier process ended must not be taken for the end of this one.
+		_ = h.systemctl(ctx, "reset-failed", node.UnitName) // an error means that there is nothing to forget
+		// Enabled from its first start on: it comes up by itself after a reboot.
+		if _, err := h.enable(); err != nil {
+			return err
+		}
+		if err := h.systemctl(ctx, "start", "--no-block", node.UnitName); err != nil {
+			return err
+		}
+	}
+	_, err = watch.Await(ctx)
+	if err != nil && errors.Is(err, context.Cause(ctx)) {
+		return fmt.Errorf("neither up nor down: %w; see journalctl -u %s", err, node.UnitName)
+	}
+	return err
+}
+
+// starting is a member on its way up.
+type starting struct {
+	*Host
+	host   cluster.Host
+	node   node.Node
+	before member.Status // as the last process left it
+	ran    bool          // that process still ran, and may be about to end
+	asked  time.Time     // when systemd was last asked
+}
+
+func (s *starting) occupied(ctx context.Context) error {
+	for _, at := range []string{
+		netip.AddrPortFrom(s.host.Address, s.host.Ports.Peer).String(),
+		netip.AddrPortFrom(s.host.Address, s.host.Ports.Client).String(),
+		metrics(s.node),
+	} {
+		if at != "" && accepts(ctx, at) {
+			return fmt.Errorf("%s: %w; see who listens: ss -lntp", at, ErrOccupied)
+		}
+	}
+	return nil
+}
+
+func (s *starting) serves(ctx context.Context) bool {
+	at := metrics(s.node)
+	return at == "" || accepts(ctx, at)
+}
+
+// metrics is where etcd serves metrics, host:port.
+func metrics(n node.Node) string {
+	at := ""
+	for _, a := range n.Args {
+		if urls, ok := strings.CutPrefix(a, "--listen-metrics-urls="); ok {
+			first, _, _ := strings.Cut(urls, ",")
+			_, at, _ = strings.Cut(first, "://")
+		}
+	}
+	return at
+}
+
+func accepts(ctx context.Context, at string) bool {
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", at)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// ended is why the member has ended; nil if it has not, or if systemd has not
+// begun yet.
+func (s *starting) ended(ctx context.Context, now member.Status) error {
+	fresh := now.Process != s.before.Process || s.ran
+	if !fresh && time.Since(s.asked) < askSystemd {
+		return nil
+	}
+	s.asked = time.Now()
+	unit, err := s.unit(ctx)
+	if err != nil || !unit.ended() || unit.active == "inactive" && !fresh {
+		return err
+	}
+	said, since := now.Exit, now.Since
+	if !fresh { // it did not come as far as saying who it is
+		said, since = "", s.before.Since
+	}
+	why := cmp.Or(said, s.lastWord(ctx, since), "systemd says "+unit.result+"; see journalctl -u "+node.UnitName)
+	if strings.Contains(why, "address already in use") {
+		if err := s.occupied(ctx); err != nil {
+			return fmt.Errorf("its process ended: %w", err)
+		}
+	}
+	return fmt.Errorf("its process ended: %s", why)
+}
+
+// Stop ends the member: politely, and by force after grace. Where host.Node
+// says which process was seen, only that one is ended.
+func (h *Host) Stop(ctx context.Context, host cluster.Host, grace time.Duration) error {
+	return wrap("stop", host.Name, h.stop(ctx, host, grace))
+}
+
+func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration) error {
+	there, err := exists(h.path(node.UnitFile))
+	if err != nil {
+		return err
+	}
+	if seen := host.Node.Or(cluster.Node{}).Process.PID; seen != 0 || !there {
+		if gone, err := h.gone(ctx, host, seen, there); err != nil || gone {
+			return err
+		}
+	}
+	polite, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	err = h.systemctl(polite, "stop", node.UnitName)
+	if err == nil || ctx.Err() != nil || polite.Err() == nil {
+		return err
+	}
+	if err := h.systemctl(ctx, "kill", "--signal=KILL", node.UnitName); err != nil {
+		return err
+	}
+	return h.systemctl(ctx, "stop", node.UnitName)
+}
+
+// gone says whether another process than the one that was seen is the unit's
+// now, or its last. One that systemd is about to start counts as the one seen.
+// systemd may still know a unit whose file is not there.
+func (h *Host) gone(ctx context.Context, host cluster.Host, seen int, there bool) (bool, error) {
+	u, err := h.User(ctx, false)
+	if err != nil {
+		return false, err
+	}
+	s, err := status(u, host)
+	if err != nil || !there && !s.Running() || seen != 0 && s.Process.PID != seen {
+		return true, err
+	}
+	if seen == 0 {
+		return false, nil
+	}
+	unit, err := h.unit(ctx) // a newer one may not have said yet who it is
+	return err == nil && unit.main != 0 && unit.main != seen, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
