@@ -15,6 +15,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 )
 
 const (
@@ -50,9 +51,20 @@ func makeWAL(t *testing.T, dataDir string, m cluster.MemberID, c cluster.ID, ent
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+	unlocked(t, dataDir)
 }
 
-func segments(t *testing.T, dataDir string) []string {
+// unlocked waits until a closed log can be opened again.
+func unlocked(t testing.TB, dataDir string) {
+	t.Helper()
+	for _, path := range segments(t, dataDir) {
+		if err := processtest.Unlocked(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func segments(t testing.TB, dataDir string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(walFolder(dataDir), "*.wal"))
 	if err != nil || len(found) == 0 {

@@ -74,6 +74,7 @@ func (g *growing) close() {
 	if err := g.Close(); err != nil {
 		g.Fatal(err)
 	}
+	unlocked(g, g.node.Paths.Data)
 }
 
 func advanced(t *testing.T, m *marking) Mark {
