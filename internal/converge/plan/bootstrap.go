@@ -20,7 +20,7 @@ func (s situation) bootstrap() Plan {
 	if r := s.formerLife(); r != nil {
 		return refuse(*r)
 	}
-	members, missing := s.members()
+	members, missing := s.roster.Members(), s.roster.Missing()
 	if r := blind(members, "start member"); r != nil {
 		return refuse(r...)
 	}
@@ -47,7 +47,7 @@ func (s situation) bootstrap() Plan {
 
 // formerLife refuses to go on beside a host of another incarnation (rule R1).
 func (s situation) formerLife() *Refusal {
-	strangers := s.strangers()
+	strangers := s.roster.Strangers()
 	if len(strangers) == 0 {
 		return nil
 	}

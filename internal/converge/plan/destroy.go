@@ -187,12 +187,7 @@ func (s situation) otherHosts(what string) *Refusal {
 // members of which its cluster ID was made. They are its members all the same, and go
 // with the rest.
 func (s situation) unlisted() []cluster.MemberName {
-	var out []cluster.MemberName
-	for _, h := range s.hosts {
-		if h.Token == s.marker.Token && !s.marker.Has(h.Name) {
-			out = append(out, h.Name)
-		}
-	}
+	out := names(s.roster.Unlisted())
 	if members, found := s.published(); found {
 		for _, name := range members {
 			if !s.marker.Has(name) && !slices.Contains(out, name) {
@@ -306,7 +301,7 @@ func (s situation) withdrawn(whose func(cluster.MemberName) bool) []cluster.Chan
 
 // missing says whether the host of a member was not found.
 func (s situation) missing(name cluster.MemberName) bool {
-	_, found := s.named(name)
+	_, found := s.roster.Member(name)
 	return !found && slices.ContainsFunc(s.state.Missing, func(h cluster.Host) bool { return h.Name == name })
 }
 
@@ -341,7 +336,7 @@ func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool)
 		if !ok || !s.marker.Has(m) {
 			return m, false
 		}
-		h, ok := s.named(m)
+		h, ok := s.roster.Member(m)
 		return m, !ok || h.Address.String() == value
 	}
 	return "", false

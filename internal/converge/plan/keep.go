@@ -20,7 +20,7 @@ const rollGrace = 10 * time.Second
 // missing in DNS or on a host is put back. One refusal does not stop the
 // repair of the rest, except where members say that they are not this cluster.
 func (s situation) keep() Plan {
-	members, missing := s.members()
+	members, missing := s.roster.Members(), s.roster.Missing()
 	if evidence := s.otherCluster(members); evidence != nil && len(missing) == 0 {
 		return s.refuse(Refusal{Rule: "R8", What: "maintain the cluster", Evidence: evidence,
 			Remedy: s.undo(members)})
@@ -137,7 +137,7 @@ func (s situation) lost(missing []cluster.MemberName) []Refusal {
 			Evidence: []string{"the host of member " + string(name) + " is gone, its data with it"},
 			Remedy:   remedies(LetOthersServe)})
 	}
-	for _, h := range s.strangers() {
+	for _, h := range s.roster.Strangers() {
 		out = append(out, Refusal{Rule: "R10", What: "use host " + string(h.Name),
 			Evidence: []string{fmt.Sprintf("host %s at %s carries this cluster's claim but is not a member of this incarnation; it %s", h.Name, h.Address, life(h))},
 			Remedy:   remedies(RemoveHost)})
@@ -204,7 +204,7 @@ func (s situation) wanting(h cluster.Host) bool {
 // bare refuses to make a node while the host of another member is gone and nothing
 // says where it was: a node pins all peers (rule R9).
 func (s situation) bare(h cluster.Host) Refusal {
-	members, missing := s.members()
+	members, missing := s.roster.Members(), s.roster.Missing()
 	missing = slices.DeleteFunc(missing, func(name cluster.MemberName) bool {
 		_, known := s.former(members, name)
 		return known

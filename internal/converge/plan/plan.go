@@ -36,7 +36,6 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -110,6 +109,7 @@ type situation struct {
 	marker  *cluster.Marker // nil: absent
 	stored  *cluster.RecordSet
 	hosts   []cluster.Host
+	roster  cluster.Roster // of the marker; nil without one
 }
 
 // look unwraps what every plan needs to know. Unknown is not absent: without
@@ -123,16 +123,17 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 		return sit, refusals
 	}
 	m, refusal := ownMarker(spec, sit.control, *sit.stored, what)
-	if refusal != nil {
-		// Whoever has the cluster's CA made it, whatever the marker says now.
-		if m.CA != "" && m.CA == sit.control.CA {
-			sit.marker = &m
-			refusal.Remedy = append(sit.putBack(damaged), refusal.Remedy...)
-		}
-		return sit, []Refusal{*refusal}
+	// Whoever has the cluster's CA made it, whatever the marker says now.
+	if refusal == nil || m.CA != "" && m.CA == sit.control.CA {
+		sit.marker, sit.roster = &m, spec.Roster(m, sit.hosts, sit.records)
 	}
-	sit.marker = &m
-	return sit, nil
+	if refusal == nil {
+		return sit, nil
+	}
+	if sit.marker != nil {
+		refusal.Remedy = append(sit.putBack(damaged), refusal.Remedy...)
+	}
+	return sit, []Refusal{*refusal}
 }
 
 // unread are refusals for what every plan needs to know and could not be read.
@@ -194,33 +195,4 @@ func ownerName(o cluster.Owner) string {
 		return "new and owns nothing yet"
 	}
 	return string(o)
-}
-
-// named is the host of a member, if there is one. A host of another incarnation
-// is none.
-func (s situation) named(name cluster.MemberName) (cluster.Host, bool) {
-	i := slices.IndexFunc(s.hosts, func(h cluster.Host) bool { return h.Name == name && h.Token == s.marker.Token })
-	if i < 0 {
-		return cluster.Host{}, false
-	}
-	return s.hosts[i], true
-}
-
-// members are the hosts of the marker's members, in the marker's order, and
-// the names of members that have no host.
-func (s situation) members() (have []cluster.Host, missing []cluster.MemberName) {
-	for _, name := range s.marker.Members {
-		if h, ok := s.named(name); ok {
-			have = append(have, h)
-		} else {
-			missing = append(missing, name)
-		}
-	}
-	return have, missing
-}
-
-// strangers are hosts that carry our claim but are of no member of this
-// incarnation: what is left of another life.
-func (s situation) strangers() []cluster.Host {
-	return slices.DeleteFunc(slices.Clone(s.hosts), func(h cluster.Host) bool { return h.Token == s.marker.Token })
 }

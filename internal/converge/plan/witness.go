@@ -183,7 +183,7 @@ func (s situation) knowsBetter(h cluster.Host) []string {
 // computedID is the cluster ID that follows from the hosts on the list, if all
 // of them are there.
 func (s situation) computedID() (id cluster.ID, all bool) {
-	members, missing := s.members()
+	members, missing := s.roster.Members(), s.roster.Missing()
 	if len(missing) > 0 || len(members) == 0 {
 		return 0, false
 	}

@@ -42,13 +42,14 @@ func Check(spec cluster.Spec, s cluster.State) []Difference {
 	if !ok {
 		return c.differences
 	}
-	c.hosts(marker, hosts, s)
+	roster := spec.Roster(marker, hosts, records)
+	c.hosts(roster, s)
 	for _, server := range s.Visibility.Or(cluster.Visibility{}).Behind() {
 		for _, line := range server.Behind {
 			c.say(fmt.Sprintf("name server %s (%s)", strings.TrimSuffix(server.Name, "."), server.Address), "%s", line)
 		}
 	}
-	c.records(spec, marker, records, hosts)
+	c.records(spec, roster, records)
 	for _, h := range hosts {
 		c.member(marker, h)
 	}
@@ -84,24 +85,25 @@ func (c *checker) marker(spec cluster.Spec, r cluster.Records, s cluster.State) 
 	return m, true
 }
 
-func (c *checker) hosts(m cluster.Marker, hosts []cluster.Host, s cluster.State) {
-	missing := false
-	for _, name := range m.Members {
-		if !slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name }) {
-			missing = true
-			if len(s.Unseen()) == 0 {
-				c.say(string(name), "its host is gone")
-			} else {
-				c.say(string(name), "its host was not found")
-			}
+func (c *checker) hosts(roster cluster.Roster, s cluster.State) {
+	missing, unseen := roster.Missing(), s.Unseen()
+	for _, name := range missing {
+		if len(unseen) == 0 {
+			c.say(string(name), "its host is gone")
+		} else {
+			c.say(string(name), "its host was not found")
 		}
 	}
-	for _, p := range s.Unseen() {
-		if missing {
+	for _, p := range unseen {
+		if len(missing) > 0 {
 			c.say(p.String(), "unknown: %s", p.Unknown)
 		}
 	}
-	for _, h := range hosts {
+	for _, row := range roster {
+		if row.Host == nil {
+			continue
+		}
+		h := *row.Host
 		if h.Copy != "" {
 			c.say(string(h.Name), "%s", h.Copy)
 		}
@@ -112,7 +114,7 @@ func (c *checker) hosts(m cluster.Marker, hosts []cluster.Host, s cluster.State)
 		for _, d := range n.Drift {
 			c.say(string(h.Name), "%s", d)
 		}
-		if !m.Has(h.Name) || h.Token != m.Token {
+		if !row.Listed || row.Stranger {
 			c.say(string(h.Name), "this host is not a member of the cluster")
 		}
 	}
@@ -121,19 +123,16 @@ func (c *checker) hosts(m cluster.Marker, hosts []cluster.Host, s cluster.State)
 // records compares the sets on our names, value by value. While a member of the
 // list has no host, what its services should say is not known: the others' must be
 // there.
-func (c *checker) records(spec cluster.Spec, m cluster.Marker, r cluster.Records, hosts []cluster.Host) {
+func (c *checker) records(spec cluster.Spec, roster cluster.Roster, r cluster.Records) {
 	var peers, clients []string
-	for _, h := range hosts {
-		if !m.Has(h.Name) {
-			continue
-		}
+	for _, h := range roster.Members() {
 		target := spec.HostName(h.Name) + "."
 		peers = append(peers, cluster.Service{Target: target, Port: h.Ports.Peer}.Value())
 		clients = append(clients, cluster.Service{Target: target, Port: h.Ports.Client}.Value())
 		c.set(r, spec.HostRecord(h.Name, h.Address))
 	}
 	compare := c.set
-	if len(peers) < len(m.Members) {
+	if len(roster.Missing()) > 0 {
 		compare = c.holds
 	}
 	compare(r, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))

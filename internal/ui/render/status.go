@@ -96,27 +96,27 @@ func NewStatus(spec cluster.Spec, s cluster.State, command func(arguments string
 	if marker.ID != 0 {
 		out.ID = marker.ID.String()
 	}
-	for _, h := range hosts {
-		out.Hosts = append(out.Hosts, hostStatus(spec, s.Records, h))
-	}
-	for _, name := range marker.Members {
-		if !slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name }) {
-			health := "gone"
-			if !s.Hosts.Known() || len(s.Unseen()) > 0 { // it may be there
-				health = "unknown"
-			}
-			out.Hosts = append(out.Hosts, HostStatus{Name: name, Health: health, Records: published(spec, s.Records, name)})
+	for _, row := range spec.Roster(marker, hosts, s.Records.Or(cluster.Records{})) {
+		of := HostStatus{Name: row.Name, Health: "gone"}
+		switch {
+		case row.Host != nil:
+			of = hostStatus(*row.Host)
+		case !s.Hosts.Known() || len(s.Unseen()) > 0: // it may be there
+			of.Health = "unknown"
 		}
+		if s.Records.Known() {
+			of.Records = append([]string{}, row.Published...)
+		}
+		out.Hosts = append(out.Hosts, of)
 	}
-	slices.SortFunc(out.Hosts, func(a, b HostStatus) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	out.Expiry = earliest(s)
 	return out
 }
 
-func hostStatus(spec cluster.Spec, r cluster.Seen[cluster.Records], h cluster.Host) HostStatus {
+func hostStatus(h cluster.Host) HostStatus {
 	n, inspected := h.Node.Get()
 	v, answered := h.View.Get()
-	out := HostStatus{Name: h.Name, Address: h.Address.String(), Ports: h.Ports, Records: published(spec, r, h.Name),
+	out := HostStatus{Name: h.Name, Address: h.Address.String(), Ports: h.Ports,
 		PID: n.Process.PID, Since: n.Process.Since, Certificate: n.Certificate}
 	switch {
 	case !inspected:
@@ -153,32 +153,6 @@ func role(v cluster.View) string {
 		return "leader"
 	}
 	return "voter"
-}
-
-// published says which records name a member.
-func published(spec cluster.Spec, r cluster.Seen[cluster.Records], name cluster.MemberName) []string {
-	records, known := r.Get()
-	if !known {
-		return nil
-	}
-	out := []string{}
-	for _, kind := range []cluster.RecordType{cluster.A, cluster.AAAA} {
-		if _, ok := records.Get(cluster.Key{Name: spec.HostName(name) + ".", Type: kind}); ok {
-			out = append(out, "address")
-			break
-		}
-	}
-	for _, service := range []struct{ label, name string }{{"server", spec.ServerService()}, {"client", spec.ClientService()}} {
-		set, _ := records.Get(cluster.Key{Name: service.name, Type: cluster.SRV})
-		if slices.ContainsFunc(set.Values, func(v string) bool {
-			s, err := cluster.ParseService(v)
-			m, ours := spec.MemberOf(s.Target)
-			return err == nil && ours && m == name
-		}) {
-			out = append(out, service.label)
-		}
-	}
-	return out
 }
 
 // earliest is the certificate that expires first.
