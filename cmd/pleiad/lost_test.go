@@ -43,6 +43,21 @@ func TestLostFiles(t *testing.T) {
 	}
 }
 
+// calm is a member that does not look for old files each 30 seconds
+// (server/etcdserver/server.go, purgeFile): it would end while its folder is away.
+const calm = `cluster: dev
+domain: dev.test
+members: 1
+etcd:
+  options:
+    max-wals: "0"
+    max-snapshots: "0"
+hosts:
+  local: {}
+dns:
+  embedded: {}
+`
+
 // losses is one cluster of one member, parts of whose state directory are taken
 // away and put back.
 type losses struct {
@@ -56,7 +71,11 @@ func newLosses(t *testing.T) *losses {
 	root := t.TempDir()
 	l := &losses{T: t, root: root, dir: filepath.Join(root, "dev"), aside: t.TempDir()}
 	t.Cleanup(func() { l.pleiad("destroy", "--yes") })
-	if code, said := l.pleiad("up", "--members", "1"); code != 0 {
+	file := filepath.Join(root, "dev.yaml")
+	if err := os.WriteFile(file, []byte(calm), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := l.pleiad("up", "-f", file); code != 0 {
 		t.Fatal(said)
 	}
 	l.pid = l.member()
