@@ -1,0 +1,102 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
+)
+
+// StartMember starts the member of a host. A first start happens only if the
+// marker is still the one planned with; Marker nil means a restart, which must
+// not depend on DNS (rule R9).
+type StartMember struct {
+	Reason
+	Host   cluster.Host
+	Node   node.Node
+	Marker *cluster.RecordSet
+}
+
+func (StartMember) Verb() string     { return "start member" }
+func (s StartMember) Object() string { return string(s.Host.Name) }
+
+// Members implements Step.
+func (s StartMember) Members() []cluster.MemberName { return []cluster.MemberName{s.Host.Name} }
+
+// Effect implements Step.
+func (m StartMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	return edit(s, m.Host.Name, func(h *cluster.Host) {
+		h.Node.Edit(func(n *cluster.Node) {
+			n.Process = cluster.Process{Running: true, Since: s.At, Flags: m.Node.Flags()}
+			n.Data = cluster.Data{Present: true, Born: true, Member: m.Node.Member, Cluster: m.Node.ID}
+		})
+		h.View = cluster.Unknown[cluster.View]("starting")
+	})
+}
+
+// AwaitMembers waits, for a limited time, until the members serve.
+type AwaitMembers struct {
+	Reason
+	Hosts []cluster.Host
+}
+
+func (AwaitMembers) Verb() string     { return "await members" }
+func (s AwaitMembers) Object() string { return cluster.JoinMembers(names(s.Hosts)) }
+
+// Members implements Step.
+func (s AwaitMembers) Members() []cluster.MemberName { return names(s.Hosts) }
+
+// Effect implements Step. Members know who they are from their nodes, even where
+// the data of one that runs is gone.
+func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
+	id := func(h cluster.Host) cluster.MemberID {
+		return cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), h.Token)
+	}
+	var list []cluster.Member
+	for _, h := range s.Hosts.Or(nil) {
+		list = append(list, cluster.Member{ID: id(h), Name: h.Name,
+			PeerURLs: []string{spec.PeerURL(h.Name, h.Ports.Peer)}, ClientURLs: []string{spec.ClientURL(h.Name, h.Ports.Client)}})
+	}
+	for _, target := range a.Hosts {
+		s = edit(s, target.Name, func(h *cluster.Host) {
+			n := h.Node.Or(cluster.Node{})
+			of := cmp.Or(n.Data.Cluster, n.Made.ID)
+			h.View = cluster.Known(cluster.View{ID: id(*h), Cluster: of, Leader: list[0].ID, Members: list})
+		})
+	}
+	return s
+}
+
+// StopMember stops the member of a host, if the process is still the one that
+// was seen and the marker is still the one planned with; nil means that it does
+// not matter.
+type StopMember struct {
+	Reason
+	Host   cluster.Host
+	Marker *cluster.RecordSet
+	// Grace is how long it may take before it is forced.
+	Grace time.Duration
+}
+
+func (StopMember) Verb() string     { return "stop member" }
+func (s StopMember) Object() string { return string(s.Host.Name) }
+
+// Members implements Step.
+func (s StopMember) Members() []cluster.MemberName { return []cluster.MemberName{s.Host.Name} }
+
+// Effect implements Step.
+func (m StopMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
+	s.Missing = slices.Clone(s.Missing)
+	for i, h := range s.Missing {
+		if h.Name == m.Host.Name {
+			s.Missing[i].Node = cluster.Unknown[cluster.Node]("its host was not found")
+			s.Missing[i].View = cluster.Unknown[cluster.View]("not running")
+		}
+	}
+	return edit(s, m.Host.Name, func(h *cluster.Host) {
+		h.Node.Edit(func(n *cluster.Node) { n.Process = cluster.Process{} })
+		h.View = cluster.Unknown[cluster.View]("not running")
+	})
+}
