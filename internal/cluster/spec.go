@@ -175,6 +175,87 @@ func (s Spec) MarkerName() string {
 // HostName is the host name of a member in DNS, without trailing dot.
 func (s Spec) HostName(m MemberName) string { return string(m) + "." + s.Domain }
 
+// Which provider a spec names is asked here and where worlds are opened, and
+// nowhere else: what follows from it has a name.
+
+// OnMachines says that members run on machines of their own, which have
+// addresses, resolvers, clocks and disks of their own; otherwise all run on this
+// one.
+func (s Spec) OnMachines() bool { return s.Hosts.Local == nil }
+
+// Machines are the addresses of the machines that the user gave; nil if none were.
+func (s Spec) Machines() []netip.Addr {
+	if s.Hosts.SSH == nil {
+		return nil
+	}
+	return s.Hosts.SSH.Addresses
+}
+
+// Login is how a person reaches a machine: user@address.
+func (s Spec) Login(machine netip.Addr) string {
+	user := "root"
+	if s.Hosts.SSH != nil && s.Hosts.SSH.User != "" {
+		user = s.Hosts.SSH.User
+	}
+	return fmt.Sprintf("%s@%s", user, machine)
+}
+
+// DataDevice is the block device that holds each member's data; empty for none.
+func (s Spec) DataDevice() string {
+	if s.Hosts.SSH == nil {
+		return ""
+	}
+	return s.Hosts.SSH.DataDevice
+}
+
+// HostsKind is the kind of hosts, as a spec names it.
+func (s Spec) HostsKind() string {
+	if s.Hosts.SSH != nil {
+		return "ssh"
+	}
+	return "local"
+}
+
+// DNSKind is the kind of name server, as a spec names it.
+func (s Spec) DNSKind() string {
+	if s.DNS.RFC2136 != nil {
+		return "rfc2136"
+	}
+	return "embedded"
+}
+
+// ServesZone says that the name server is pleiad's own, on this machine.
+func (s Spec) ServesZone() bool { return s.DNS.Embedded != nil }
+
+// Primary is the name server that takes updates, as the user names it; empty for
+// pleiad's own.
+func (s Spec) Primary() string {
+	if s.DNS.RFC2136 == nil {
+		return ""
+	}
+	return s.DNS.RFC2136.Server
+}
+
+// ZoneKeyFile holds the key that may update the zone; empty where none is needed.
+func (s Spec) ZoneKeyFile() string {
+	if s.DNS.RFC2136 == nil {
+		return ""
+	}
+	return s.DNS.RFC2136.KeyFile
+}
+
+// Resolver is host:port of the name server that members are given, own being
+// pleiad's; empty where they use the resolver of their machine.
+func (s Spec) Resolver(own NameServer) string {
+	switch {
+	case s.OnMachines():
+		return ""
+	case s.DNS.RFC2136 != nil:
+		return s.DNS.RFC2136.Address()
+	}
+	return own.Address
+}
+
 // Zone is the zone that holds the records, without trailing dot.
 func (s Spec) Zone() string {
 	if s.DNS.RFC2136 != nil {

@@ -1,0 +1,50 @@
+package cluster
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// What follows from the providers of a spec, for each pair of them.
+func TestFactsFollowFromProviders(t *testing.T) {
+	machine := netip.MustParseAddr("192.0.2.1")
+	local := HostsSpec{Local: &LocalHosts{}}
+	ssh := HostsSpec{SSH: &SSHHosts{Addresses: []netip.Addr{machine}, DataDevice: "/dev/vdb"}}
+	embedded := DNSSpec{Embedded: &EmbeddedDNS{}}
+	rfc2136 := DNSSpec{RFC2136: &RFC2136DNS{Server: "ns1.test", Zone: "test", KeyFile: "/etc/key"}}
+	type facts struct {
+		hosts, dns, device, primary, key, resolver, zone string
+		machines, serves                                 bool
+	}
+	for _, tt := range []struct {
+		hosts HostsSpec
+		dns   DNSSpec
+		want  facts
+	}{
+		{local, embedded, facts{hosts: "local", dns: "embedded", resolver: "127.0.0.9:53", zone: "dev.test", serves: true}},
+		{local, rfc2136, facts{hosts: "local", dns: "rfc2136", primary: "ns1.test", key: "/etc/key", resolver: "ns1.test:53", zone: "test"}},
+		{ssh, rfc2136, facts{hosts: "ssh", dns: "rfc2136", device: "/dev/vdb", primary: "ns1.test", key: "/etc/key", zone: "test", machines: true}},
+	} {
+		s := Spec{Domain: "dev.test", Hosts: tt.hosts, DNS: tt.dns}
+		got := facts{s.HostsKind(), s.DNSKind(), s.DataDevice(), s.Primary(), s.ZoneKeyFile(), s.Resolver(NameServer{Address: "127.0.0.9:53"}), s.Zone(), s.OnMachines(), s.ServesZone()}
+		if got != tt.want {
+			t.Errorf("got %+v\nwant %+v", got, tt.want)
+		}
+		if has := slices.Contains(s.Machines(), machine); has != tt.want.machines {
+			t.Errorf("%s hosts: the machine is among %v: %v", s.HostsKind(), s.Machines(), has)
+		}
+	}
+}
+
+func TestLoginIsRootUnlessNamed(t *testing.T) {
+	at := netip.MustParseAddr("192.0.2.1")
+	s := Spec{Hosts: HostsSpec{SSH: &SSHHosts{}}}
+	if got := s.Login(at); got != "root@192.0.2.1" {
+		t.Errorf("without a user: %s", got)
+	}
+	s.Hosts.SSH.User = "ops"
+	if got := s.Login(at); got != "ops@192.0.2.1" {
+		t.Errorf("with a user: %s", got)
+	}
+}
