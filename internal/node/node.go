@@ -112,6 +112,7 @@ func Render(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h 
 		Resolver:    resolver,
 		Gate:        gate(spec, members),
 		Args:        args(spec, marker, members, h),
+		DataDevice:  spec.DataDevice(),
 	}
 	if n.ID == 0 {
 		n.ID = ClusterID(spec, marker.Token, members)
@@ -121,9 +122,6 @@ func Render(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h 
 	}
 	if r := spec.Etcd.Release; r != nil {
 		n.Release = &Release{Version: r.Version, URL: fmt.Sprintf("%s/v%s/etcd-v%s", r.BaseURL, r.Version, r.Version), SHA256: r.SHA256}
-	}
-	if spec.Hosts.SSH != nil {
-		n.DataDevice = spec.Hosts.SSH.DataDevice
 	}
 	if n.Sealed {
 		n.Pins = map[string]string{}

@@ -47,7 +47,7 @@ func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.
 			continue
 		}
 		h.Token, h.Node = m.Token, cluster.Unknown[cluster.Node]("its host was not found")
-		if !whole && spec.Hosts.Local == nil && h.Address.IsValid() {
+		if !whole && spec.OnMachines() && h.Address.IsValid() {
 			h.Ports, whole = cluster.StandardPorts(), true // those of a machine, also when its clients were sent away
 		}
 		if !whole {

@@ -34,7 +34,7 @@ func (s situation) ownerless(rule Rule, what string) *Refusal {
 func (s situation) removeHosts() []string {
 	var out []string
 	for _, h := range s.hosts {
-		if s.spec.Hosts.Local == nil {
+		if s.spec.OnMachines() {
 			out = append(out, fmt.Sprintf("on %s, as root: %s", h.Address, node.RemoveByHand))
 			continue
 		}

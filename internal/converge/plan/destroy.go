@@ -136,11 +136,10 @@ func (s situation) isMember(h cluster.Host) bool {
 
 // reclaim is how a member whose host was not found comes to its end.
 func (s situation) reclaim(h cluster.Host) Remedy {
-	ssh := s.spec.Hosts.SSH
 	switch {
-	case ssh == nil:
+	case !s.spec.OnMachines():
 		return EndMember.Say("its folder was removed while it ran; stop its process, then run the command again: " + endLocal(h.Name))
-	case slices.Contains(ssh.Addresses, h.Address):
+	case slices.Contains(s.spec.Machines(), h.Address):
 		return EndMember.Say(fmt.Sprintf("stop it on %s, then run the command again: systemctl disable --now %s", h.Address, node.UnitName))
 	}
 	return PutAddressBack.Say(h.Address)
@@ -167,7 +166,7 @@ func NotFound(spec cluster.Spec, h cluster.Host) string {
 	} else if !h.View.Known() {
 		text += ", and its member could not be asked: " + h.View.Why().Text
 	}
-	if spec.Hosts.Local != nil {
+	if !spec.OnMachines() {
 		return text + "; if its process still runs, stop it: " + endLocal(h.Name)
 	}
 	return text + "; if the machine still exists, so does what is on it"

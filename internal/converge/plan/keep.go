@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -283,7 +282,7 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 // stopByHand is the command that stops a member. On a machine of its own it is
 // systemd's; a process ID would be that of somebody else here.
 func (s situation) stopByHand(h cluster.Host) string {
-	if s.spec.Hosts.SSH != nil {
+	if s.spec.OnMachines() {
 		return fmt.Sprintf("ssh %s sudo systemctl stop %s", s.login(h), node.UnitName)
 	}
 	return fmt.Sprintf("kill %d", h.Node.Or(cluster.Node{}).Process.PID)
@@ -291,7 +290,7 @@ func (s situation) stopByHand(h cluster.Host) string {
 
 // login is how a person reaches a machine, as a word of a shell.
 func (s situation) login(h cluster.Host) string {
-	return shell.Quote(fmt.Sprintf("%s@%s", cmp.Or(s.spec.Hosts.SSH.User, "root"), h.Address))
+	return shell.Quote(s.spec.Login(h.Address))
 }
 
 // due is the member to restart next: the one on the marker, as long as it runs

@@ -39,7 +39,7 @@ func (s situation) withoutKeys(r *Refusal) []Remedy {
 	r.Evidence = append(r.Evidence, "members serve until their certificates end, the first on "+end.UTC().Format(time.DateOnly))
 	out := []Remedy{SaveData.Say("if the keys are lost for good, save the data with a certificate that a member has:")}
 	h, from := running[i], running[i].Paths.Config+"/pki/"
-	if s.spec.Hosts.SSH != nil {
+	if s.spec.OnMachines() {
 		out = append(out, SaveData.Say(fmt.Sprintf("ssh %s sudo tar -c -C %s client-ca.crt gateway.crt gateway.key | tar -x", s.login(h), shell.Quote(from))))
 		from = ""
 	}

@@ -312,17 +312,5 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 }
 
 func (s situation) render(m cluster.Marker, members []cluster.Host, h cluster.Host) node.Node {
-	return node.Render(s.spec, m, members, h, s.resolver())
-}
-
-// resolver is the name server that members on this machine are given; members
-// elsewhere use their host's own.
-func (s situation) resolver() string {
-	switch {
-	case s.spec.Hosts.Local == nil:
-		return ""
-	case s.spec.DNS.RFC2136 != nil:
-		return s.spec.DNS.RFC2136.Address()
-	}
-	return s.state.Server.Or(cluster.NameServer{}).Address
+	return node.Render(s.spec, m, members, h, s.spec.Resolver(s.state.Server.Or(cluster.NameServer{})))
 }
