@@ -152,7 +152,7 @@ func (o Operator) patience(spec cluster.Spec) time.Duration {
 	switch {
 	case o.Timeout != 0:
 		return o.Timeout
-	case spec.Hosts.Local != nil:
+	case !spec.OnMachines():
 		return patienceHere
 	}
 	return patienceElsewhere

@@ -35,9 +35,9 @@ func (o Operator) SameZone(ctx context.Context, t Target, s cluster.State, destr
 	if !plan.Astray(t.Spec, s, former, destroys) {
 		return nil
 	}
-	err := &AstrayError{Spec: t.Spec, Server: server(t.Spec)}
+	err := &AstrayError{Spec: t.Spec, Server: t.Spec.Primary()}
 	if t.Stored != nil {
-		err.Former = server(*t.Stored)
+		err.Former = t.Stored.Primary()
 	}
 	return err
 }
@@ -57,12 +57,4 @@ func (o Operator) former(ctx context.Context, t Target) cluster.Seen[cluster.Rec
 }
 
 // sameServer says that the records are written where they were before.
-func (t Target) sameServer() bool { return t.Stored != nil && server(*t.Stored) == server(t.Spec) }
-
-// server is where the records of a spec are written; empty for our own.
-func server(s cluster.Spec) string {
-	if r := s.DNS.RFC2136; r != nil {
-		return r.Server
-	}
-	return ""
-}
+func (t Target) sameServer() bool { return t.Stored != nil && t.Stored.Primary() == t.Spec.Primary() }

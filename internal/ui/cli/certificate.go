@@ -148,7 +148,7 @@ const finding = 3 * time.Second
 // running cluster knows; without them there is only a note.
 func (o *certificateOptions) finder(ctx context.Context, t operate.Target) (*render.Finder, []string) {
 	by := render.Finder{Domain: t.Spec.Domain, DiscoveryName: t.Spec.DiscoveryName, Service: t.Spec.ClientService()}
-	if t.Spec.Hosts.Local == nil {
+	if t.Spec.OnMachines() {
 		return &by, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, finding)

@@ -119,7 +119,7 @@ func (o *destroyOptions) ask(ctx context.Context, q operate.Question) error {
 // dataOf says how much data goes with a host: what is on the disk where that
 // can be seen, else the size of the database.
 func dataOf(spec cluster.Spec, h cluster.Host) string {
-	if spec.Hosts.Local != nil {
+	if !spec.OnMachines() {
 		if n, err := diskUse(h.Paths.Data); err == nil {
 			return render.Size(n) + " of data"
 		}

@@ -47,7 +47,7 @@ func (o *envOptions) run(ctx context.Context) error {
 		return cannot(act, err, o.again("status"), o.again("up"))
 	}
 	v := render.Variables{Variables: environment(found.URLs(), t)}
-	if t.Spec.Hosts.Local != nil {
+	if !t.Spec.OnMachines() {
 		// The names of local hosts are known to no resolver but the cluster's.
 		v.Note = []string{"addresses instead of names, which your resolver does not know; the certificates are valid for both"}
 		v.Variables = environment(byAddress(found), t)

@@ -96,7 +96,7 @@ func (o *takeOverOptions) owner(t operate.Target, s cluster.State) (cluster.Owne
 		return "", refuse("the marker on %s is not one of this cluster", t.Spec.MarkerName())
 	}
 	ours := func(h cluster.Host) bool { return h.Token == m.Token }
-	if t.Spec.Hosts.Local != nil && slices.ContainsFunc(s.Hosts.Or(nil), ours) {
+	if !t.Spec.OnMachines() && slices.ContainsFunc(s.Hosts.Or(nil), ours) {
 		return m.Owner, nil
 	}
 	ca, err := t.Home.Fingerprint()

@@ -193,7 +193,7 @@ func risks(t operate.Target, original *home.Home) []string {
 		out = append(out, t.Home.Copy())
 	}
 	switch {
-	case t.Spec.Hosts.Local != nil:
+	case !t.Spec.OnMachines():
 		out = append(out, "its members' data is that of the copy: what they wrote after it was made is lost, and if they",
 			"were running then, they may disagree about what was written")
 	case original != nil && original.Copied() == "":

@@ -214,8 +214,8 @@ func astray(err error) error {
 
 // provider says where records are written.
 func provider(s cluster.Spec) string {
-	if r := s.DNS.RFC2136; r != nil {
-		return "zone " + r.Zone + " on " + r.Server
+	if server := s.Primary(); server != "" {
+		return "zone " + s.Zone() + " on " + server
 	}
 	return records(home.SeatOf(s))
 }

@@ -97,7 +97,7 @@ func (o *upOptions) next(t operate.Target) []string {
 		return nil // nobody reads it in a pipe
 	}
 	next := []string{o.again("etcdctl -- put greeting hello"), o.again("health"), o.again("status"), `eval "$(` + o.again("env") + `)"`}
-	if t.Spec.Hosts.Local != nil {
+	if !t.Spec.OnMachines() {
 		next = append(next, o.again("destroy"))
 	}
 	return next

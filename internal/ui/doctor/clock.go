@@ -30,7 +30,7 @@ func clock(_ context.Context, s Subject) render.Finding {
 		out.Grade = render.Warning
 		out.Found += "; no time service synchronizes it"
 		out.Remedy = "run an NTP client: members on several machines need clocks within seconds for certificates and TSIG"
-		if s.Spec.Hosts.Local != nil && s.Spec.DNS.Embedded != nil { // everything reads this one clock
+		if !s.Spec.OnMachines() && s.Spec.ServesZone() { // everything reads this one clock
 			out.Grade, out.Remedy = render.Fine, ""
 		}
 	}

@@ -74,7 +74,7 @@ func diskSpace(_ context.Context, s Subject) render.Finding {
 		free, err = disk.Free(dir)
 	}
 	members := int64(1)
-	if s.Spec.Hosts.Local != nil {
+	if !s.Spec.OnMachines() {
 		members = int64(s.Spec.Members)
 	}
 	if err != nil {

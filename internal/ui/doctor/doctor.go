@@ -71,13 +71,13 @@ func one(look func(context.Context, Subject) render.Finding) check {
 // Examine makes all checks that concern the subject, in a fixed order.
 func Examine(ctx context.Context, s Subject) render.Findings {
 	limit := limitHere
-	if s.Spec.Hosts.SSH != nil {
+	if s.Spec.OnMachines() {
 		limit = limitElsewhere
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	found := []render.Finding{stateDirectory(ctx, s)}
-	if s.Spec.Hosts.Local != nil {
+	if !s.Spec.OnMachines() {
 		// The disk is measured first and alone: nothing else of ours disturbs it.
 		found = append(found, diskSpace(ctx, s), diskLatency(ctx, s))
 	}
@@ -95,19 +95,18 @@ func Examine(ctx context.Context, s Subject) render.Findings {
 // concerning are the checks, beside those of the disk, that can be made at once.
 func concerning(s Subject) []check {
 	checks := []check{one(clock)}
-	if s.Spec.Hosts.Local != nil {
+	if !s.Spec.OnMachines() {
 		checks = append(checks, one(openFiles), one(addresses))
 	}
-	if s.Spec.DNS.Embedded != nil {
+	if s.Spec.ServesZone() {
 		checks = append(checks, one(embeddedAddress))
-	}
-	if s.Spec.DNS.RFC2136 != nil {
+	} else {
 		checks = append(checks, one(nameServerAnswers), one(keyFile), rights, nameServers)
 	}
-	if s.Spec.DNS.RFC2136 != nil && s.Spec.Hosts.Local != nil {
+	if !s.Spec.ServesZone() && !s.Spec.OnMachines() {
 		checks = append(checks, one(resolverAnswers))
 	}
-	if s.Spec.Hosts.SSH != nil {
+	if s.Spec.OnMachines() {
 		checks = append(checks, machines) // the last: their findings stand by themselves
 	}
 	return checks

@@ -31,7 +31,7 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 			usable++
 		}
 	}
-	addresses := slices.SortedFunc(slices.Values(s.Spec.Hosts.SSH.Addresses), netip.Addr.Compare)
+	addresses := slices.SortedFunc(slices.Values(s.Spec.Machines()), netip.Addr.Compare)
 	found := make([][]render.Finding, len(addresses))
 	probes := make([]*agent.Machine, len(addresses))
 	var all sync.WaitGroup
@@ -218,7 +218,7 @@ func judgeDisk(s Subject, d agent.Disk) render.Finding {
 	if out.Grade != render.Fine {
 		out.Remedy = "put " + node.StateFolder + " on a faster disk (hosts.ssh.dataDevice), else leaders will change under load"
 	}
-	if device := s.Spec.Hosts.SSH.DataDevice; device != "" && d.Below != node.MachinePaths().Data {
+	if device := s.Spec.DataDevice(); device != "" && d.Below != node.MachinePaths().Data {
 		out.Grade, out.Remedy = render.Fine, ""
 		out.Found += fmt.Sprintf("; below %s, since %s is not mounted yet", d.Below, device)
 	}

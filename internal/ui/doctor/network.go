@@ -118,7 +118,7 @@ func marker(s Subject) cluster.Key {
 
 // nameServerAnswers reads through the provider, as the loop does.
 func nameServerAnswers(ctx context.Context, s Subject) render.Finding {
-	server := s.Spec.DNS.RFC2136.Server
+	server := s.Spec.Primary()
 	out := render.Finding{Check: "name server", Grade: render.Fine, Found: server + " answers for zone " + s.Spec.Zone()}
 	if _, err := s.World.DNS.Read(ctx, []cluster.Key{marker(s)}); err != nil {
 		out.Grade, out.Found = render.Broken, err.Error()

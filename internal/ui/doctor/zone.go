@@ -19,7 +19,7 @@ import (
 // keyFile looks who may read the key: whoever can may change the zone. A group
 // may, since name servers read theirs that way.
 func keyFile(_ context.Context, s Subject) render.Finding {
-	path := s.Spec.DNS.RFC2136.KeyFile
+	path := s.Spec.ZoneKeyFile()
 	out := render.Finding{Check: "key file", Grade: render.Fine}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -64,7 +64,7 @@ func keyAccepted(ctx context.Context, s Subject) render.Finding {
 		out.Grade, out.Found, out.Remedy = render.Broken, err.Error(), "use a server that checks the prerequisites of RFC 2136"
 	default:
 		out.Grade, out.Found = render.Broken, err.Error()
-		out.Remedy = remedyOf(err, "let the key "+s.Spec.DNS.RFC2136.KeyFile+" update the zone (BIND: allow-update or update-policy), and compare the clocks")
+		out.Remedy = remedyOf(err, "let the key "+s.Spec.ZoneKeyFile()+" update the zone (BIND: allow-update or update-policy), and compare the clocks")
 	}
 	return out
 }
@@ -82,11 +82,11 @@ func remedyOf(err error, otherwise string) string {
 func ours(s Subject) []cluster.Key {
 	keys := []cluster.Key{{Name: s.Spec.ServerService(), Type: cluster.SRV}, {Name: s.Spec.ClientService(), Type: cluster.SRV}}
 	name := s.Spec.HostName("etcd-zzzzzzz") + "."
-	if s.Spec.Hosts.SSH == nil {
+	if !s.Spec.OnMachines() {
 		return append(keys, cluster.Key{Name: name, Type: cluster.A})
 	}
 	var v4, v6 bool
-	for _, a := range s.Spec.Hosts.SSH.Addresses {
+	for _, a := range s.Spec.Machines() {
 		v4, v6 = v4 || a.Unmap().Is4(), v6 || !a.Unmap().Is4()
 	}
 	if v4 {

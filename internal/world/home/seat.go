@@ -20,12 +20,5 @@ type Seat struct {
 
 // SeatOf is where a spec has its cluster live.
 func SeatOf(s cluster.Spec) Seat {
-	seat := Seat{Domain: s.Domain, DiscoveryName: s.DiscoveryName, Hosts: "local", DNS: "embedded", Zone: s.Domain}
-	if s.Hosts.SSH != nil {
-		seat.Hosts = "ssh"
-	}
-	if r := s.DNS.RFC2136; r != nil {
-		seat.DNS, seat.Zone = "rfc2136", r.Zone
-	}
-	return seat
+	return Seat{Domain: s.Domain, DiscoveryName: s.DiscoveryName, Hosts: s.HostsKind(), DNS: s.DNSKind(), Zone: s.Zone()}
 }
