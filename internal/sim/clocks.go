@@ -18,7 +18,7 @@ import (
 func (w *World) now() time.Time { return time.Now().Add(w.ahead) }
 
 // local says whether hosts are on the controllers' machine.
-func (w *World) local() bool { return w.opts.Spec.Hosts.Local != nil }
+func (w *World) local() bool { return !w.opts.Spec.OnMachines() }
 
 // clock is what a host's clock says.
 func (w *World) clock(h *host) time.Time {

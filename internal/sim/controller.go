@@ -68,10 +68,10 @@ func (c *Controller) World(spec cluster.Spec) world.World {
 		Fresh:     c.fresh,
 		Clock:     c.w.now,
 	}
-	if spec.Hosts.SSH != nil {
-		w.Hosts = Hosts{c, spec.Cluster, spec.Hosts.SSH.Addresses}
+	if spec.Machines() != nil {
+		w.Hosts = Hosts{c, spec.Cluster, spec.Machines()}
 	}
-	if spec.DNS.Embedded != nil {
+	if spec.ServesZone() {
 		w.Server = Server{c}
 	}
 	return w

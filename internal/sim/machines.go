@@ -81,10 +81,10 @@ func (w *World) free(places []netip.Addr) (netip.Addr, error) {
 
 // darken cuts a machine, host or not, off from controllers for a while.
 func (w *World) darken() bool {
-	if w.opts.Spec.Hosts.SSH == nil {
+	if !w.given() {
 		return false
 	}
-	places := w.opts.Spec.Hosts.SSH.Addresses
+	places := w.opts.Spec.Machines()
 	addr := places[w.chance.IntN(len(places))]
 	if w.dark[addr] {
 		return false
@@ -118,7 +118,7 @@ func (w *World) revive(h *host) {
 }
 
 // given says whether the cluster lives on machines that were given to it.
-func (w *World) given() bool { return w.opts.Spec.Hosts.SSH != nil }
+func (w *World) given() bool { return w.opts.Spec.Machines() != nil }
 
 // powerCut reboots all hosts of the cluster at one moment.
 func (w *World) powerCut() bool {

@@ -102,7 +102,7 @@ func New(o Options) *World {
 	}
 	w := &World{opts: o, etcds: map[cluster.ID]*etcd{}, dark: map[netip.Addr]bool{}}
 	w.scheduler = newScheduler(rand.New(rand.NewPCG(o.Seed, 1)), o.Idle)
-	w.zone = newZone(o.Spec.DNS.Embedded == nil)
+	w.zone = newZone(!o.Spec.ServesZone())
 	w.rules = newRules(w)
 	return w
 }

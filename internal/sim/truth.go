@@ -100,7 +100,7 @@ func (w *World) Remains(spec cluster.Spec) []string {
 			out = append(out, "record "+w.zone.get(k).String())
 		}
 	}
-	if spec.DNS.Embedded != nil && (w.zone.running || w.zone.address != "") {
+	if spec.ServesZone() && (w.zone.running || w.zone.address != "") {
 		out = append(out, "the name server")
 	}
 	return out

@@ -63,7 +63,7 @@ var _ hosts.Provider = (*Provider)(nil)
 
 // New returns a provider. It asks nobody.
 func New(c Config) *Provider {
-	places := slices.Clone(c.Spec.Hosts.SSH.Addresses)
+	places := slices.Clone(c.Spec.Machines())
 	slices.SortFunc(places, netip.Addr.Compare)
 	return &Provider{Config: c, places: places}
 }
