@@ -264,6 +264,9 @@ func TestFounds(t *testing.T) {
 		if err != nil || id != n.ID || self != n.Member {
 			t.Errorf("%s: founds %s as member %s, %v, want %s as %s", s.name, id, self, err, n.ID, n.Member)
 		}
+		if got := MemberID(s.spec, n.Token, s.hosts[0]); got != self {
+			t.Errorf("%s: member %s is expected, want %s", s.name, got, self)
+		}
 		if got := n.Gate.Founds(s.spec.Scheme(), n.Token); got != n.ID {
 			t.Errorf("%s: the gate's peers are cluster %s, want %s", s.name, got, n.ID)
 		}

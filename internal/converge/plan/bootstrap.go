@@ -276,7 +276,7 @@ func (s situation) otherCluster(members []cluster.Host) []string {
 func (s situation) expected(members []cluster.Host) map[cluster.MemberID]bool {
 	out := map[cluster.MemberID]bool{}
 	for _, h := range members {
-		out[cluster.BootstrapMemberID(s.spec.PeerURL(h.Name, h.Ports.Peer), s.marker.Token)] = true
+		out[node.MemberID(s.spec, s.marker.Token, h)] = true
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
+	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
@@ -187,7 +188,7 @@ func TestNobodyIsLeftDown(t *testing.T) {
 			n := h.Node.Or(cluster.Node{})
 			own := spec
 			own.TLS = n.Certificate != nil
-			id := cluster.BootstrapMemberID(own.PeerURL(h.Name, h.Ports.Peer), h.Token)
+			id := node.MemberID(own, h.Token, h)
 			switch {
 			case !state.Hosts.Known() || !h.Node.Known() || n.Process.Running || !n.Sealed || !n.Data.Present || n.Data.Older || n.Data.Member != id:
 				continue
