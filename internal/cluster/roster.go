@@ -69,7 +69,9 @@ func (r Roster) Member(name MemberName) (Host, bool) {
 }
 
 // Members are the hosts of the members that the marker lists.
-func (r Roster) Members() []Host { return r.hosts(func(row Row) bool { return row.Listed && !row.Stranger }) }
+func (r Roster) Members() []Host {
+	return r.hosts(func(row Row) bool { return row.Listed && !row.Stranger })
+}
 
 // Strangers are the hosts of other incarnations.
 func (r Roster) Strangers() []Host { return r.hosts(func(row Row) bool { return row.Stranger }) }
