@@ -58,22 +58,37 @@ const (
 	askUnseen = time.Second
 )
 
-// Observe reads the state of one cluster. What takes long is done at once: the
-// hosts that were found are looked at while the records are read, and those that
-// only the records know are asked meanwhile.
+// Observe reads the state of one cluster. If the marker changes while the hosts
+// are inspected, they would seem to know better than the marker: whoever acts
+// looks once more, and after that the records are unknown.
 func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) cluster.State {
-	s := cluster.State{At: w.Now(), Fresh: w.Fresh(spec.Members)}
+	s, changed := once(ctx, spec, w, patience)
+	if changed && patience == Steady {
+		s, changed = once(ctx, spec, w, patience)
+	}
+	if changed {
+		s.Records = cluster.Unknown[cluster.Records]("the marker changed while the hosts were inspected")
+	}
+	return s
+}
+
+// once is one look, and whether the marker changed meanwhile. What takes long is
+// done at once: the hosts that were found are looked at while the records are
+// read, and those that only the records know are asked meanwhile.
+func once(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) (s cluster.State, changed bool) {
+	s = cluster.State{At: w.Now(), Fresh: w.Fresh(spec.Members)}
 	find, inspect := patience.limits()
 	began := time.Now()
 	found := make(chan struct{}) // closed when s.Hosts and s.Places are settled
 	var looked []cluster.Host    // s.Hosts, each with what is on it
 	var store cluster.Seen[cluster.Control]
-	var all sync.WaitGroup
+	var all, inspecting sync.WaitGroup
 	all.Go(func() {
 		s.Hosts, s.Places = list(ctx, w, find)
 		looked = slices.Clone(s.Hosts.Or(nil))
+		inspecting.Add(len(looked))
 		close(found)
-		lookAt(ctx, w, looked, inspect-time.Since(began))
+		lookAt(ctx, w, looked, inspect-time.Since(began), inspecting.Done)
 	})
 	all.Go(func() { store = control(ctx, w) })
 	names(ctx, spec, w, &s)
@@ -85,6 +100,8 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 	// Whoever destroys the cluster wants to know, and a busy member takes its time.
 	all.Go(func() { ask(ctx, w, lost, inspect/8) })
 	s.Visibility = visibility(ctx, spec, w, s.Records)
+	inspecting.Wait()
+	changed = remarked(ctx, spec, w, &s, inspect-time.Since(began)+askUnseen)
 	all.Wait()
 	s.Control, s.Places, s.Missing, s.Untraced = store, places, lost, untraced
 	if s.Hosts.Known() {
@@ -93,7 +110,7 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 		proof(ctx, spec, w, looked, s.At)
 		s.Hosts = cluster.Known(looked)
 	}
-	return s
+	return s, changed
 }
 
 func control(ctx context.Context, w world.World) cluster.Seen[cluster.Control] {
@@ -121,14 +138,14 @@ func names(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.Sta
 	for _, name := range append([]string{spec.ServerService(), spec.ClientService()}, spec.RivalServices()...) {
 		keys = append(keys, cluster.Key{Name: name, Type: cluster.SRV})
 	}
-	if found, ok := read(ctx, w, keys, s); ok {
+	if found, ok := read(ctx, w, keys, s, askDNS); ok {
 		s.Records = cluster.Known(found)
 	}
 }
 
 // read reads record sets. If that fails the records of a state are unknown.
-func read(ctx context.Context, w world.World, keys []cluster.Key, s *cluster.State) (cluster.Records, bool) {
-	ctx, cancel := context.WithTimeoutCause(ctx, askDNS, fmt.Errorf("no answer within %s", askDNS))
+func read(ctx context.Context, w world.World, keys []cluster.Key, s *cluster.State, limit time.Duration) (cluster.Records, bool) {
+	ctx, cancel := bound(ctx, limit)
 	defer cancel()
 	found, err := w.DNS.Read(ctx, keys)
 	if err != nil {
@@ -143,8 +160,7 @@ func unread(s *cluster.State, why string, err error) {
 }
 
 // addresses adds the address records of every name that the marker, a service
-// or a host speaks of. The marker is read again: a host that was given something
-// after the first look would seem to know better than the marker.
+// or a host speaks of.
 func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State) {
 	first, known := s.Records.Get()
 	if !known {
@@ -163,21 +179,35 @@ func addresses(ctx context.Context, spec cluster.Spec, w world.World, s *cluster
 	if len(members) == 0 {
 		return
 	}
-	marker := spec.MarkerKey()
-	keys := []cluster.Key{marker}
+	var keys []cluster.Key
 	for _, m := range slices.Compact(members) {
 		name := spec.HostName(m) + "."
 		keys = append(keys, cluster.Key{Name: name, Type: cluster.A}, cluster.Key{Name: name, Type: cluster.AAAA})
 	}
-	more, ok := read(ctx, w, keys, s)
+	more, ok := read(ctx, w, keys, s, askDNS)
 	if !ok {
 		return
 	}
-	all := first.With([]cluster.Change{{Key: marker}})
+	all := first
 	for _, set := range more.Sets {
 		all = all.With([]cluster.Change{{Key: set.Key, New: &set}})
 	}
 	s.Records = cluster.Known(all)
+}
+
+// remarked reads the marker again, now that the hosts were inspected, and says
+// whether it is another one. Where no hosts were found there is nothing that it
+// must agree with.
+func remarked(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State, left time.Duration) bool {
+	first, known := s.Records.Get()
+	if !known || len(s.Hosts.Or(nil)) == 0 {
+		return false
+	}
+	marker := spec.MarkerKey()
+	last, ok := read(ctx, w, []cluster.Key{marker}, s, max(askUnseen, min(askDNS, left)))
+	before, was := first.Get(marker)
+	after, is := last.Get(marker)
+	return ok && (was != is || !before.Equal(after))
 }
 
 // mentioned are the members that a marker or a service names.
@@ -212,10 +242,11 @@ func bound(ctx context.Context, limit time.Duration) (context.Context, context.C
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit.Round(100*time.Millisecond)))
 }
 
-func lookAt(ctx context.Context, w world.World, hosts []cluster.Host, limit time.Duration) {
+// lookAt looks at hosts at once, and says of each when it was inspected.
+func lookAt(ctx context.Context, w world.World, hosts []cluster.Host, limit time.Duration, inspected func()) {
 	var all sync.WaitGroup
 	for i := range hosts {
-		all.Go(func() { look(ctx, w, &hosts[i], limit) })
+		all.Go(func() { look(ctx, w, &hosts[i], limit, inspected) })
 	}
 	all.Wait()
 }
@@ -223,11 +254,12 @@ func lookAt(ctx context.Context, w world.World, hosts []cluster.Host, limit time
 func byName(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) }
 
 // look finds out what is on one host and what its member says.
-func look(ctx context.Context, w world.World, h *cluster.Host, limit time.Duration) {
+func look(ctx context.Context, w world.World, h *cluster.Host, limit time.Duration, inspected func()) {
 	inspecting, cancel := bound(ctx, limit)
 	defer cancel()
 	began, before := time.Now(), w.Now()
 	n, err := w.Deliver.Inspect(inspecting, *h)
+	inspected()
 	if err != nil {
 		h.Node = cluster.Unknown[cluster.Node](reason(inspecting, err))
 	} else {

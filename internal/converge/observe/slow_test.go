@@ -28,6 +28,10 @@ type fleet struct {
 	authority.Authority
 	spec                         cluster.Spec
 	listing, inspecting, serving map[cluster.MemberName]time.Duration
+	// published are the moments at which somebody else changes the marker, and
+	// mute the one from which the name server does not answer.
+	published []time.Time
+	mute      time.Time
 }
 
 func names() (out []cluster.MemberName) {
@@ -57,7 +61,7 @@ func (f *fleet) world() world.World {
 func (f *fleet) Inspect(context.Context) (cluster.Control, error) { return cluster.Control{}, nil }
 
 func (f *fleet) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, error) {
-	marker := cluster.Marker{Cluster: f.spec.Cluster, Owner: "us", Generation: 3, Token: "t", Phase: cluster.Sealed, Members: names()}
+	marker := cluster.Marker{Cluster: f.spec.Cluster, Owner: "us", Generation: f.generation(), Token: "t", Phase: cluster.Sealed, Members: names()}
 	all := []cluster.RecordSet{cluster.NewRecordSet(f.spec.MarkerName(), cluster.TXT, marker.String())}
 	for i, name := range names() {
 		all = append(all, f.spec.HostRecord(name, address(i)))
@@ -68,7 +72,21 @@ func (f *fleet) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, 
 			found.Sets = append(found.Sets, set)
 		}
 	}
+	if !f.mute.IsZero() && time.Now().After(f.mute) {
+		return found, after(ctx, time.Hour)
+	}
 	return found, after(ctx, 20*time.Millisecond)
+}
+
+// generation is that of the marker now.
+func (f *fleet) generation() uint64 {
+	g := uint64(3)
+	for _, at := range f.published {
+		if !time.Now().Before(at) {
+			g++
+		}
+	}
+	return g
 }
 
 type fleetHosts struct {
@@ -212,4 +230,47 @@ type failing struct{ hosts.Provider }
 
 func (failing) List(context.Context) (hosts.Listing, error) {
 	return hosts.Listing{}, errors.New("denied")
+}
+
+// A marker that changes while a host is inspected is not compared with what that
+// host knows: whoever acts looks again, and is told after that that it is not known.
+func TestTheMarkerChangesMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		patience observe.Patience
+		changes  []time.Duration
+		want     uint64 // generation; 0 where the records are unknown
+	}{
+		{"never", observe.Steady, nil, 3},
+		{"for a person who waits", observe.Glance, []time.Duration{500 * time.Millisecond}, 0},
+		{"once", observe.Steady, []time.Duration{500 * time.Millisecond}, 4},
+		{"in both looks", observe.Steady, []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond}, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9},
+				inspecting: map[cluster.MemberName]time.Duration{"etcd-4": time.Second}}
+			for _, d := range c.changes {
+				f.published = append(f.published, time.Now().Add(d))
+			}
+			s := observe.Observe(t.Context(), f.spec, f.world(), c.patience)
+			m, found, err := f.spec.Marker(s.Records.Or(cluster.Records{}))
+			if s.Records.Known() != (c.want != 0) || found != s.Records.Known() || m.Generation != c.want || err != nil {
+				t.Errorf("%s: records %+v, generation %d, %v; want generation %d", c.name, s.Records, m.Generation, err, c.want)
+			}
+		})
+	}
+}
+
+// A name server that falls silent while a host is inspected does not hold up a
+// person who waits.
+func TestGlanceEndsWithASilentNameServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9}, mute: time.Now().Add(time.Second),
+			inspecting: map[cluster.MemberName]time.Duration{"etcd-4": time.Hour}}
+		began := time.Now()
+		s := observe.Observe(t.Context(), f.spec, f.world(), observe.Glance)
+		if took := time.Since(began); took > 5*time.Second || s.Records.Known() {
+			t.Errorf("it took %s, records %+v; want at most 5s, and unknown", took, s.Records)
+		}
+	})
 }
