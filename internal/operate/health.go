@@ -35,6 +35,19 @@ type Health struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
+// complaint is the first thing that is wrong, empty if nothing is.
+func (h Health) complaint() string {
+	for _, problem := range h.Problems {
+		return problem
+	}
+	for _, m := range h.Members {
+		if !m.Healthy {
+			return fmt.Sprintf("member %s: %s", m.Name, m.Detail)
+		}
+	}
+	return ""
+}
+
 // MemberHealth is one member as a client finds it.
 type MemberHealth struct {
 	// ID is empty where nobody could say it.

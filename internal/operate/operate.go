@@ -78,9 +78,10 @@ type Operator struct {
 	Show func(Target, []plan.Plan) error
 	// Progress begins to receive what happens in the loop.
 	Progress func() Progress
-	// Stale is told, once, that the resolver of this machine does not show the
-	// cluster as it is yet, and is waited for.
-	Stale func()
+	// Stale is told that the resolver of this machine does not show the cluster
+	// as it is yet, and is waited for: what is wrong with what it shows, once as
+	// long as that is the same.
+	Stale func(why string)
 
 	// Client looks at the cluster as a client would.
 	Client func(context.Context, cluster.Spec, real.World) (Health, error)
@@ -107,7 +108,7 @@ func New(command string, find func(context.Context) (Target, error), open func(c
 		Held:     func(home.Holder, Target) {},
 		Show:     func(Target, []plan.Plan) error { return nil },
 		Progress: func() Progress { return silent{} },
-		Stale:    func() {},
+		Stale:    func(string) {},
 		Client:   Look,
 		Boundary: func(context.Context, string, string) {},
 	}

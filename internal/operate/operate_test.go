@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
@@ -356,23 +357,32 @@ func TestASpecIsKeptIfItWasObeyed(t *testing.T) {
 	})
 }
 
-// A resolver that remembers what was there before is waited for, where it is that
-// of the machine; the cluster's own has no excuse.
+// A resolver that remembers what was there before, or that there was nothing, is
+// waited for, where it is that of the machine; the cluster's own has no excuse.
 func TestUpWaitsForTheResolver(t *testing.T) {
+	gone := &discovery.Error{Kind: discovery.ErrNotFound}
 	for _, c := range []struct {
 		name     string
 		resolver string
+		missing  int // looks that find nothing
+		fails    error
 		healthy  int // look
 		looks    int
+		told     int
 		reached  bool
 	}{
-		{"at once", "", 1, 1, true},
-		{"after a while", "", 4, 4, true},
-		{"never", "", 0, 62, false},
-		{"never, but it is ours", "192.0.2.53:53", 0, 1, false},
+		{"at once", "", 0, nil, 1, 1, 0, true},
+		{"after a while", "", 0, nil, 4, 4, 1, true},
+		{"never", "", 0, nil, 0, 62, 1, false},
+		{"never, but it is ours", "192.0.2.53:53", 0, nil, 0, 1, 0, false},
+		{"first it remembers that there was nothing", "", 2, gone, 4, 4, 2, true},
+		{"it always finds nothing", "", 99, gone, 0, 62, 1, false},
+		{"ours finds nothing", "192.0.2.53:53", 99, gone, 0, 1, 0, false},
+		{"nothing can be found so", "", 99, &discovery.Error{Kind: discovery.ErrInvalidArgument}, 0, 1, 0, false},
 	} {
 		staged(t, func(s *stage) {
-			looks, told := 0, 0
+			looks := 0
+			var told []string
 			r, err := s.do(Operator.Up, func(o *Operator, _ context.CancelCauseFunc) {
 				open := o.Open
 				o.Open = func(ctx context.Context, t Target) (real.World, error) {
@@ -381,15 +391,26 @@ func TestUpWaitsForTheResolver(t *testing.T) {
 					return w, err
 				}
 				o.Client = func(context.Context, cluster.Spec, real.World) (Health, error) {
-					if looks++; looks == c.healthy {
+					switch looks++; {
+					case looks == c.healthy:
 						return Health{Verdict: Healthy}, nil
+					case looks <= c.missing:
+						return Health{}, c.fails
 					}
-					return Health{Verdict: Degraded}, nil
+					return Health{Verdict: Degraded, Problems: []string{"one is not listed"}}, nil
 				}
-				o.Stale = func() { told++ }
+				o.Stale = func(why string) { told = append(told, why) }
 			})
-			if err != nil || r.Reached() != c.reached || looks != c.looks || told != min(looks-1, 1) {
-				t.Errorf("%s: %v, reached %t after %d looks, told %d times", c.name, err, r.Reached(), looks, told)
+			reached := err == nil && r.Reached()
+			if reached != c.reached || looks != c.looks || len(told) != c.told || c.missing < 99 && err != nil || c.missing == 99 && !errors.Is(err, c.fails) {
+				t.Errorf("%s: %v, reached %t after %d looks, told %q", c.name, err, reached, looks, told)
+			}
+			first := "one is not listed"
+			if c.missing > 0 {
+				first = c.fails.Error()
+			}
+			if len(told) > 0 && told[0] != first {
+				t.Errorf("%s: told %q, want %q first", c.name, told, first)
 			}
 		})
 	}

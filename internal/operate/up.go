@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
@@ -164,8 +165,9 @@ func settle(t Target, kept bool, result converge.Outcome, err error) error {
 }
 
 // prove finds the cluster through DNS as any client would. The resolver of
-// this machine may still remember what DNS said before, for as long as that
-// allowed; it is asked until it does not, or patience ends.
+// this machine may still remember what DNS said before, also that there was
+// nothing, for as long as that allowed; it is asked until it does not, or patience
+// ends.
 func (o Operator) prove(ctx context.Context, t Target) (*Health, error) {
 	w, err := o.Open(ctx, t) // the name server may be new
 	if err != nil {
@@ -173,22 +175,31 @@ func (o Operator) prove(ctx context.Context, t Target) (*Health, error) {
 	}
 	end := time.Now().Add(o.patience(t.Spec))
 	var health *Health // as it was seen last
-	for told := false; ; {
+	for told := ""; ; {
 		seen, err := o.Client(ctx, t.Spec, w)
 		if err == nil {
 			health = &seen
 		}
 		switch {
-		case health == nil, health.Verdict == Healthy, w.Resolver != "", ctx.Err() != nil, time.Now().After(end):
+		case err == nil && seen.Verdict == Healthy, lasting(err), w.Resolver != "", ctx.Err() != nil, time.Now().After(end):
 			return health, err
 		}
-		if !told {
-			told = true
-			o.Stale()
+		why := seen.complaint()
+		if err != nil {
+			why = err.Error()
+		}
+		if why != told {
+			told = why
+			o.Stale(why)
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// lasting says of an error of a client that asking again will not do.
+func lasting(err error) bool {
+	return errors.Is(err, discovery.ErrInvalidArgument)
 }

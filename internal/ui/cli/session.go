@@ -25,8 +25,8 @@ func (g *globals) operator(s *System, find func(context.Context, *System) (opera
 	o.Held = func(who home.Holder, t operate.Target) {
 		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", foreign.Text(who.String()), t.Spec.Cluster)
 	}
-	o.Stale = func() {
-		fmt.Fprintf(s.Err, "waiting: the resolver of this machine does not show the current list yet\n")
+	o.Stale = func(why string) {
+		fmt.Fprintf(s.Err, "waiting: the resolver of this machine does not show the current list yet: %s\n", foreign.Text(why))
 	}
 	o.Progress = func() operate.Progress { return g.printer(s).Progress() }
 	return o
