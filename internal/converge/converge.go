@@ -97,7 +97,8 @@ type Stalled struct {
 	// Last is the error of the last attempt, nil if the steps succeeded
 	// without effect.
 	Last error
-	// Waiting is what start gates waited for at the end (rule R3).
+	// Waiting is what start gates waited for at the end (rule R3), and why the
+	// members and name servers that were awaited were not as they should be.
 	Waiting []string
 }
 
@@ -135,7 +136,7 @@ func (l *Loop) Run(ctx context.Context) (Outcome, error) {
 		case len(r.Plan.Steps) == 0:
 			return l.finish(out), nil
 		default:
-			return out, &Stalled{For: time.Since(pace.since), Steps: names(r.Plan), Last: r.Err, Waiting: gates(r.State)}
+			return out, &Stalled{For: time.Since(pace.since), Steps: names(r.Plan), Last: r.Err, Waiting: waiting(r)}
 		}
 	}
 }

@@ -41,7 +41,7 @@ func TestGates(t *testing.T) {
 	}
 	slices.SortFunc(all, func(a, b cluster.Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	want := []string{"etcd-a and etcd-b wait at their gates: R3: no SRV", "etcd-d waits at its gate: R3: no address"}
-	if got := gates(cluster.State{Hosts: cluster.Known(all)}); !slices.Equal(got, want) {
+	if got := waiting(Round{State: cluster.State{Hosts: cluster.Known(all)}}); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -261,6 +262,49 @@ func TestGatesAreToldOnce(t *testing.T) {
 	}
 	if want := []string{"waits at its gate: R3: no SRV", "waits at its gate: R3: no address"}; !slices.Equal(r.detail, want) {
 		t.Errorf("told %q, want %q", r.detail, want)
+	}
+}
+
+// A loop that waits in vain says of everybody that it waits for why that is.
+func TestAStalledLoopSaysWhatItWaitsFor(t *testing.T) {
+	host := func(name string, p cluster.Process, v cluster.Seen[cluster.View]) cluster.Host {
+		return cluster.Host{Name: cluster.MemberName(name), Node: cluster.Known(cluster.Node{Process: p}), View: v}
+	}
+	refused := cluster.Unknown[cluster.View]("connection refused")
+	running := cluster.Process{Running: true}
+	dark := host("etcd-d", cluster.Process{}, refused)
+	dark.Node = cluster.Unknown[cluster.Node]("no answer within 30s")
+	for _, c := range []struct {
+		step plan.Step
+		want []string
+	}{
+		{plan.AwaitMembers{Hosts: []cluster.Host{
+			host("etcd-a", running, refused),
+			host("etcd-b", running, refused),
+			host("etcd-c", cluster.Process{Running: true, Exit: "exit status 2"}, cluster.Known(cluster.View{})),
+			dark,
+			host("etcd-e", cluster.Process{Running: true, Gate: "R3: no SRV"}, cluster.Unknown[cluster.View]("waits at its gate: R3: no SRV")),
+			host("etcd-f", running, cluster.Known(cluster.View{Leader: 1})),
+		}}, []string{
+			"etcd-e waits at its gate: R3: no SRV",
+			"etcd-a and etcd-b are not serving: connection refused",
+			"etcd-c is not serving: knows no leader; it last ended with: exit status 2",
+			"etcd-d is not serving: connection refused; what is on its host is unknown: no answer within 30s",
+			"etcd-f is not serving: it does not list all members by name yet",
+		}},
+		{plan.AwaitRecords{}, []string{"name server ns2.test (192.0.2.2): shows no SRV"}},
+		{plan.RenewOperator{}, nil},
+	} {
+		r := Round{Plan: plan.Plan{Steps: []plan.Step{c.step}}}
+		if s, ok := c.step.(plan.AwaitMembers); ok {
+			r.State.Hosts = cluster.Known(s.Hosts)
+		}
+		r.State.Visibility = cluster.Known(cluster.Visibility{Servers: []cluster.AuthoritativeServer{
+			{Name: "ns1.test.", Address: netip.MustParseAddr("192.0.2.1")},
+			{Name: "ns2.test.", Address: netip.MustParseAddr("192.0.2.2"), Behind: []string{"shows no SRV"}}}})
+		if got := waiting(r); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.step.Verb(), got, c.want)
+		}
 	}
 }
 
