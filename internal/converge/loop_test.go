@@ -56,12 +56,16 @@ type told struct {
 	mu     sync.Mutex
 	kinds  []progress.Kind
 	detail []string
+	failed string // how the last step failed
 }
 
 func (r *told) Report(e progress.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.kinds, r.detail = append(r.kinds, e.Kind), append(r.detail, e.Detail)
+	if e.Kind == progress.Failed {
+		r.failed = e.Error
+	}
 }
 
 // scripted is a loop in an empty world, whose plans are those given; the last
@@ -222,6 +226,33 @@ func TestALoopEndsWithItsContext(t *testing.T) {
 				t.Errorf("%s: %v after %d looks", name, err, e.looks)
 			}
 		})
+	}
+}
+
+// A step that somebody interrupts is told as interrupted, one that fails by itself
+// as what it is.
+func TestAnInterruptedStepIsToldSo(t *testing.T) {
+	for _, c := range []struct {
+		err         error
+		interrupted bool
+		want        string
+	}{
+		{context.Canceled, true, "interrupted"},
+		{errors.New("disk full"), true, "renew certificate of the operator: disk full"},
+		{context.Canceled, false, "renew certificate of the operator: context canceled"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		l, e, r := scripted(renewal)
+		e.renew = func() error {
+			if c.interrupted {
+				cancel()
+			}
+			return c.err
+		}
+		if _, err := l.Round(ctx); err != nil || r.failed != c.want {
+			t.Errorf("%v, interrupted %t: told %q, want %q; %v", c.err, c.interrupted, r.failed, c.want, err)
+		}
+		cancel()
 	}
 }
 

@@ -2,6 +2,7 @@ package converge
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -127,12 +128,21 @@ func (l *Loop) step(ctx context.Context, s plan.Step, shown progress.Step) error
 		l.tell(progress.Event{Kind: progress.Waiting, Step: &shown, Detail: detail})
 	})
 	if err != nil {
-		l.tell(progress.Event{Kind: progress.Failed, Step: &shown, Took: time.Since(begun), Error: err.Error()})
+		l.tell(progress.Event{Kind: progress.Failed, Step: &shown, Took: time.Since(begun), Error: failing(ctx, err)})
 	} else {
 		l.tell(progress.Event{Kind: progress.Done, Step: &shown, Took: time.Since(begun)})
 	}
 	l.Boundary(ctx, "after", shown.String())
 	return err
+}
+
+// failing is how an error of a step is told: if somebody interrupted it, what was
+// cut short in it says nothing.
+func failing(ctx context.Context, err error) string {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
+		return "interrupted"
+	}
+	return err.Error()
 }
 
 // mayPass says whether another look could lift every refusal.
