@@ -21,6 +21,8 @@ type Why struct {
 	Text string
 	// Denied says that whoever was asked refuses to answer us.
 	Denied bool
+	// Unasked says that nobody was asked, because this side could not.
+	Unasked bool
 	// Lasting says that another look will find the same, until a person has
 	// changed something.
 	Lasting bool
@@ -72,6 +74,7 @@ type shown[T any] struct {
 	Value   T        `json:"value"`
 	Unknown string   `json:"unknown,omitempty"`
 	Denied  bool     `json:"denied,omitempty"`
+	Unasked bool     `json:"unasked,omitempty"`
 	Lasting bool     `json:"lasting,omitempty"`
 	Remedy  []string `json:"remedy,omitempty"`
 }
@@ -79,7 +82,7 @@ type shown[T any] struct {
 // MarshalJSON writes the value, or why it is unknown.
 func (s Seen[T]) MarshalJSON() ([]byte, error) {
 	w := s.Why()
-	return json.Marshal(shown[T]{Value: s.value, Unknown: w.Text, Denied: w.Denied, Lasting: w.Lasting, Remedy: w.Remedy})
+	return json.Marshal(shown[T]{Value: s.value, Unknown: w.Text, Denied: w.Denied, Unasked: w.Unasked, Lasting: w.Lasting, Remedy: w.Remedy})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -88,7 +91,7 @@ func (s *Seen[T]) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return err
 	}
-	*s = Seen[T]{known: in.Unknown == "", value: in.Value, why: Why{Text: in.Unknown, Denied: in.Denied, Lasting: in.Lasting, Remedy: in.Remedy}}
+	*s = Seen[T]{known: in.Unknown == "", value: in.Value, why: Why{Text: in.Unknown, Denied: in.Denied, Unasked: in.Unasked, Lasting: in.Lasting, Remedy: in.Remedy}}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
@@ -65,7 +67,8 @@ type MemberHealth struct {
 const askMember = 3 * time.Second
 
 // Look finds a cluster through its client records and asks every member
-// they name. The error says that it could not be found.
+// they name. The error says that it could not be found, or that nobody could be
+// asked.
 func Look(ctx context.Context, spec cluster.Spec, w real.World) (Health, error) {
 	found, err := Discover(ctx, spec, w)
 	if err != nil {
@@ -77,6 +80,9 @@ func Look(ctx context.Context, spec cluster.Spec, w real.World) (Health, error) 
 		all.Go(func() { answers[i] = ask(ctx, spec, w, e) })
 	}
 	all.Wait()
+	if err := unasked(answers); err != nil {
+		return Health{}, err
+	}
 	return judge(spec.Domain, answers), nil
 }
 
@@ -118,6 +124,17 @@ func ask(ctx context.Context, spec cluster.Spec, w real.World, e discovery.Endpo
 		}
 	}
 	return a
+}
+
+// unasked is why members could not be asked: what this side lacks, it lacks for
+// all of them, and their health is not known.
+func unasked(answers []answer) error {
+	for _, a := range answers {
+		if errors.Is(a.err, etcd.ErrUnasked) {
+			return a.err
+		}
+	}
+	return nil
 }
 
 // endpointHost is a member's host as far as a client knows it.

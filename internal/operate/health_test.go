@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 )
 
 // three is what three healthy voters say of each other.
@@ -17,6 +18,19 @@ func three() []answer {
 		out = append(out, answer{name: m.Name, url: "https://" + string(m.Name), view: cluster.View{ID: m.ID, Cluster: 0xc, Leader: 1, Applied: 9, Members: list}})
 	}
 	return out
+}
+
+// A member that nobody could ask is not called unhealthy.
+func TestUnasked(t *testing.T) {
+	a := three()
+	a[1].err = errors.New("connection refused")
+	if err := unasked(a); err != nil {
+		t.Errorf("a member that is down: %v", err)
+	}
+	a[2].err = fmt.Errorf("ask member etcd-c: %w: no key", etcd.ErrUnasked)
+	if err := unasked(a); err != a[2].err {
+		t.Errorf("a member that was not asked: %v", err)
+	}
 }
 
 func TestJudge(t *testing.T) {

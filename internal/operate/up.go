@@ -13,6 +13,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 	"github.com/pleiad-etcd/pleiad/internal/world/home"
 )
 
@@ -201,5 +202,5 @@ func (o Operator) prove(ctx context.Context, t Target) (*Health, error) {
 
 // lasting says of an error of a client that asking again will not do.
 func lasting(err error) bool {
-	return errors.Is(err, discovery.ErrInvalidArgument)
+	return errors.Is(err, discovery.ErrInvalidArgument) || errors.Is(err, etcd.ErrUnasked)
 }

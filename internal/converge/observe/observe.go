@@ -20,6 +20,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 )
 
 // Patience is how long each host may take. Hosts are asked at once, so that one
@@ -284,7 +285,7 @@ func view(ctx context.Context, w world.World, h cluster.Host, limit time.Duratio
 	defer cancel()
 	v, err := w.Etcd.View(asking, h)
 	if err != nil {
-		return cluster.Unknown[cluster.View](reason(asking, err))
+		return cluster.UnknownFor[cluster.View](cluster.Why{Text: reason(asking, err), Unasked: errors.Is(err, etcd.ErrUnasked)})
 	}
 	return cluster.Known(v)
 }

@@ -32,6 +32,7 @@ type fleet struct {
 	// mute the one from which the name server does not answer.
 	published []time.Time
 	mute      time.Time
+	keyless   bool // nobody can ask members
 }
 
 func names() (out []cluster.MemberName) {
@@ -132,6 +133,9 @@ func (fleetEtcd) Shown(context.Context, cluster.Host) (cluster.Certificate, erro
 }
 
 func (e fleetEtcd) View(ctx context.Context, h cluster.Host) (cluster.View, error) {
+	if e.f.keyless {
+		return cluster.View{}, fmt.Errorf("ask member %s: %w", h.Name, etcd.ErrUnasked)
+	}
 	return cluster.View{ID: 1, Leader: 1}, after(ctx, e.f.serving[h.Name])
 }
 
@@ -222,6 +226,18 @@ func TestUnlisted(t *testing.T) {
 		s := observe.Observe(t.Context(), f.spec, w, observe.Glance)
 		if s.Hosts.Known() || !strings.Contains(s.Hosts.Why().Text, "denied") || !s.Records.Known() {
 			t.Errorf("hosts %+v, records %+v", s.Hosts, s.Records)
+		}
+	})
+}
+
+// A member that nobody could ask is unknown for that reason.
+func TestUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9}, keyless: true}
+		for _, h := range observe.Observe(t.Context(), f.spec, f.world(), observe.Glance).Hosts.Or(nil) {
+			if !h.Node.Known() || !h.View.Why().Unasked {
+				t.Errorf("%s: node %+v, view %+v; want it unasked", h.Name, h.Node, h.View)
+			}
 		}
 	})
 }

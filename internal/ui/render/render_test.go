@@ -213,6 +213,13 @@ func TestStatus(t *testing.T) {
 	unlisted := living()
 	unlisted.Hosts = cluster.Unknown[[]cluster.Host]("no answer within 3s")
 	golden(t, "status-unlisted.golden", show(t, NewStatus(spec3(), unlisted, again)))
+	keyless := living()
+	for i := range keyless.Hosts.Or(nil) {
+		keyless.Hosts.Or(nil)[i].View = cluster.UnknownFor[cluster.View](cluster.Why{Text: "the member was not asked: no key", Unasked: true})
+	}
+	if text := show(t, NewStatus(spec3(), keyless, again)); strings.Contains(text, "unhealthy") || !strings.Contains(text, "unknown") {
+		t.Errorf("members that nobody could ask are told as:\n%s", text)
+	}
 	dark := living()
 	dark.Hosts = cluster.Known(append(dark.Hosts.Or(nil), cluster.Host{Name: "etcd-ccccccc"}))
 	for i := range dark.Hosts.Or(nil) {

@@ -125,6 +125,8 @@ func hostStatus(h cluster.Host) HostStatus {
 		out.Health, out.Detail = "down", n.Process.Exit
 	case n.Process.Gate != "":
 		out.Health, out.Detail = "waiting", n.Process.Gate
+	case !answered && h.View.Why().Unasked: // it may be well
+		out.Health, out.Detail = "unknown", h.View.Why().Text
 	case !answered:
 		out.Health, out.Detail = "unhealthy", h.View.Why().Text
 	case !v.Healthy():

@@ -5,9 +5,14 @@ package etcd
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
+
+// ErrUnasked is the error of a question that could not be asked, because this side
+// lacks what it takes, such as the operator's key. It says nothing of the member.
+var ErrUnasked = errors.New("the member was not asked")
 
 // Inspector asks members. Methods are safe for concurrent use and return as
 // soon as ctx ends.

@@ -77,7 +77,7 @@ func (i *Inspector) open(h cluster.Host, address string) (*conn, error) {
 	if i.spec.TLS {
 		var err error
 		if config, err = i.tls(); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", etcd.ErrUnasked, err)
 		}
 	}
 	return open(i.spec.ClientURL(h.Name, h.Ports.Client), config, func(ctx context.Context, _ string) (net.Conn, error) {

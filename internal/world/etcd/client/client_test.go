@@ -21,6 +21,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/etcdtest"
 )
@@ -52,6 +53,16 @@ func TestWithoutTLS(t *testing.T) {
 	}
 	if err := client.Check(t.Context(), b.url(b.hosts[0], b.hosts[0].Ports.Client), nil, nil); err != nil {
 		t.Errorf("Check without TLS: %v", err)
+	}
+}
+
+// Where the operator's key is lost the member was not asked.
+func TestWithoutAKey(t *testing.T) {
+	lost := errors.New("no key")
+	spec := cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 1, TLS: true}
+	_, err := client.New(spec, func() (*tls.Config, error) { return nil, lost }).View(t.Context(), cluster.Host{Name: "etcd-a"})
+	if !errors.Is(err, etcd.ErrUnasked) || !errors.Is(err, lost) {
+		t.Errorf("without a key: %v", err)
 	}
 }
 
