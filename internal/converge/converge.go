@@ -20,6 +20,7 @@ package converge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,8 +83,8 @@ type Outcome struct {
 	// gone.
 	Missing []cluster.Host
 	// Steps counts the steps that were carried out, Done those of them that
-	// succeeded.
-	Steps, Done int
+	// succeeded, Changes those that succeeded and did more than wait.
+	Steps, Done, Changes int
 }
 
 // Reached says whether the goal is reached.
@@ -146,6 +147,9 @@ func (o *Outcome) add(r Round) {
 	o.State, o.Missing, o.Refusals = r.State, r.Missing, r.Plan.Refusals
 	o.Steps += len(r.Plan.Steps)
 	o.Done += r.Done
+	if !slices.ContainsFunc(r.Plan.Steps, plan.Waits) { // who waits does nothing else
+		o.Changes += r.Done
+	}
 }
 
 // finish ends a loop that has nothing left to do.
@@ -169,7 +173,7 @@ func (l *Loop) tell(e progress.Event) {
 // Describe is a step as people and scripts are told of it.
 func Describe(s plan.Step) progress.Step {
 	r := s.Because()
-	out := progress.Step{Verb: s.Verb(), Object: s.Object(), Destroys: s.Destroys(), Why: r.Why, Quorum: r.Quorum}
+	out := progress.Step{Verb: s.Verb(), Object: s.Object(), Destroys: s.Destroys(), Waits: plan.Waits(s), Why: r.Why, Quorum: r.Quorum}
 	for _, m := range s.Members() {
 		out.Members = append(out.Members, string(m))
 	}

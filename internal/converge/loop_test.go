@@ -339,6 +339,19 @@ func TestAStalledLoopSaysWhatItWaitsFor(t *testing.T) {
 	}
 }
 
+// A step that only waits is not counted among what was changed.
+func TestWaitingIsNoChange(t *testing.T) {
+	wait := plan.Plan{Steps: []plan.Step{plan.AwaitMembers{}}}
+	l, _, _ := scripted(renewal, wait, wait, nothing)
+	out, err := l.Run(t.Context())
+	if err != nil || out.Steps != 3 || out.Done != 3 || out.Changes != 1 {
+		t.Errorf("%d steps, %d done, %d changes; %v", out.Steps, out.Done, out.Changes, err)
+	}
+	if Describe(renewal.Steps[0]).Waits || !Describe(wait.Steps[0]).Waits || !Describe(plan.AwaitRecords{}).Waits {
+		t.Error("a step is described as what it is not")
+	}
+}
+
 // A goal is reached with nothing refused and nothing different; another look
 // helps where all that was refused is unknown.
 func TestOutcome(t *testing.T) {

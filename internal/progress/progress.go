@@ -37,10 +37,13 @@ type Step struct {
 	// the cluster as a whole.
 	Members []string `json:"members,omitempty"`
 	// Destroys says that it removes what cannot be had back.
-	Destroys bool     `json:"destroys,omitempty"`
-	Why      string   `json:"why,omitempty"`
-	Rules    []string `json:"rules,omitempty"`
-	Quorum   string   `json:"quorum,omitempty"`
+	Destroys bool `json:"destroys,omitempty"`
+	// Waits says that it changes nothing. Such a step is not counted: how often
+	// it is needed is not known beforehand.
+	Waits  bool     `json:"waits,omitempty"`
+	Why    string   `json:"why,omitempty"`
+	Rules  []string `json:"rules,omitempty"`
+	Quorum string   `json:"quorum,omitempty"`
 }
 
 // String is the step without its reason.

@@ -36,6 +36,15 @@ func (m StartMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	})
 }
 
+// Waits says of a step that it changes nothing.
+func Waits(s Step) bool {
+	switch s.(type) {
+	case AwaitMembers, AwaitRecords:
+		return true
+	}
+	return false
+}
+
 // AwaitMembers waits, for a limited time, until the members serve.
 type AwaitMembers struct {
 	Reason

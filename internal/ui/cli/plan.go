@@ -64,7 +64,7 @@ func (o *planOptions) run(ctx context.Context) error {
 		return cannot(act, err)
 	}
 	switch {
-	case road.Steps() > 0:
+	case len(road.Batches) > 0:
 		return quietExit(Pending)
 	case len(road.Refusals) > 0:
 		return refusedError(act, road.Refusals)

@@ -80,7 +80,7 @@ func (o *upOptions) run(ctx context.Context) error {
 // all that was done before.
 func (o *upOptions) show(t operate.Target, road []plan.Plan) error {
 	shown := render.NewRoad(t.Spec, road, nil)
-	if shown.Steps() == 0 {
+	if len(shown.Batches) == 0 {
 		return nil
 	}
 	shown.Brief, shown.Refusals = true, nil

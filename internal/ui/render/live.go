@@ -80,7 +80,7 @@ func (l *live) event(e progress.Event) {
 			r.mark, r.took, r.detail = broken(), e.Took, ""
 		}
 	}
-	if e.Kind == progress.Done {
+	if e.Kind == progress.Done && !e.Step.Waits {
 		l.done++
 	}
 	l.dirty = true

@@ -18,7 +18,7 @@ type Outcome struct {
 	Members int          `json:"members"`
 	// Reached says that spec and state agree.
 	Reached bool `json:"reached"`
-	// Steps counts the steps that were carried out.
+	// Steps counts the steps that succeeded and did more than wait.
 	Steps int `json:"steps"`
 	// Took is how long it took, in nanoseconds.
 	Took        time.Duration       `json:"took"`
@@ -76,7 +76,7 @@ func NewOutcome(command string, spec cluster.Spec) Outcome {
 
 // Take adds how the operation ended. command is that of [NewRoad].
 func (o *Outcome) Take(r operate.Result, command func(string) string) {
-	o.Steps, o.Reached = r.Steps, r.Reached()
+	o.Steps, o.Reached = r.Changes, r.Reached()
 	o.Refusals = append(o.Refusals, spelled(r.Refusals, command)...)
 	o.Differences = append(o.Differences, r.Differences...)
 	o.Health = (*Health)(r.Health)

@@ -54,11 +54,15 @@ func spelled(refusals []plan.Refusal, command func(string) string) []plan.Refusa
 	return out
 }
 
-// Steps counts the steps of the road.
+// Steps counts the steps of the road that do more than wait.
 func (r Road) Steps() int {
 	n := 0
 	for _, b := range r.Batches {
-		n += len(b.Steps)
+		for _, s := range b.Steps {
+			if !s.Waits {
+				n++
+			}
+		}
 	}
 	return n
 }
@@ -68,6 +72,8 @@ func (Road) Kind() string { return "plan" }
 
 func (r Road) text(p *paper) {
 	switch {
+	case r.Steps() == 0 && len(r.Batches) > 0:
+		p.tinted(bold, "plan for cluster %s on %s: nothing to do but wait", r.Cluster, r.Domain)
 	case r.Steps() > 0:
 		p.tinted(bold, "plan for cluster %s on %s: %s", r.Cluster, r.Domain, count(r.Steps(), "step"))
 	case len(r.Refusals) > 0:
