@@ -85,7 +85,7 @@ func (s *starting) occupied(ctx context.Context) error {
 		metrics(s.node),
 	} {
 		if at != "" && accepts(ctx, at) {
-			return fmt.Errorf("%s: %w; see who listens: ss -lntp", at, ErrOccupied)
+			return fmt.Errorf("%s: %w", at, ErrOccupied)
 		}
 	}
 	return nil

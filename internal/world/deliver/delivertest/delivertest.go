@@ -28,6 +28,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
@@ -407,8 +408,8 @@ func testOccupied(t *testing.T, w World) {
 	for _, port := range []uint16{s.host.Ports.Peer, s.host.Ports.Client, s.host.Ports.Metrics} {
 		release := w.Occupy(s.host, port)
 		err := s.d.Start(t.Context(), s.host)
-		if at := fmt.Sprintf("%s:%d", s.host.Address, port); !errors.Is(err, deliver.ErrOccupied) || !strings.Contains(err.Error(), at) {
-			t.Errorf("Start: %v, want ErrOccupied with %s", err, at)
+		if at := fmt.Sprintf("%s:%d", s.host.Address, port); !errors.Is(err, deliver.ErrOccupied) || !errors.Is(err, fault.Occupied) || fault.Remedy(err) == nil || !strings.Contains(err.Error(), at) {
+			t.Errorf("Start: %v, want ErrOccupied with %s, its kind and its remedy", err, at)
 		}
 		if n := s.inspect(); n.Process.Running {
 			t.Errorf("process is %+v, want none", n.Process)

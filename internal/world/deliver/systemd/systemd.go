@@ -199,5 +199,4 @@ type translated struct {
 	kind error
 }
 
-func (t *translated) Is(target error) bool { return target == t.kind }
-func (t *translated) Unwrap() error        { return t.error }
+func (t *translated) Unwrap() []error { return []error{t.error, t.kind} }
