@@ -28,7 +28,10 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 		return Plan{Refusals: refusals}
 	}
 	// All that is refused is refused before anything changes.
-	unknown := slices.Concat(blind(s.hosts, "terminate host"), s.unseen(what), s.untraced(what))
+	unknown := append(blind(s.hosts, "terminate host"), s.unseen(what)...)
+	if s.marker == nil || s.marker.Phase != cluster.Destroying {
+		unknown = append(unknown, s.untraced(what)...)
+	}
 	if s.marker == nil {
 		unknown = append(unknown, s.astray(what)...)
 		switch {
@@ -53,6 +56,9 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	}
 	// What was made goes, not what the spec says now.
 	s.spec.TLS = s.marker.CA != ""
+	if s.marker.Phase != cluster.Destroying && len(s.unlisted()) > len(s.roster.Unlisted()) {
+		return s.relist()
+	}
 	if s.marker.Phase != cluster.Destroying || s.clients() != nil || len(s.unlisted()) > 0 {
 		return s.stamp()
 	}
@@ -65,9 +71,23 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	if p := s.terminateAll(keepData); p.Steps != nil {
 		return p
 	}
+	// What runs of a host that was removed is looked for once the marker is stamped.
+	// Until that succeeds the marker stays, and says that there was such a member.
+	if r := s.untraced(what); r != nil {
+		return refuse(r...)
+	}
 	changes := append(s.withdrawn(s.missing), cluster.Change{Key: s.stored.Key, Old: s.stored})
 	return Plan{Steps: []Step{ChangeRecords{Purpose: DeleteMarker, Changes: changes,
 		Reason: Reason{Why: "only the marker of this cluster is left, and it goes last", Rules: []Rule{"R2"}}}}}
+}
+
+// relist puts the members back on the marker that somebody took off it, and whose
+// hosts were not found. Only who is on the list is asked whether it still serves; see
+// [situation.atLarge].
+func (s situation) relist() Plan {
+	change := s.advance(func(m *cluster.Marker) { m.Members = append(m.Members, s.unlisted()...) })
+	return Plan{Steps: []Step{ChangeRecords{Purpose: Repair, Changes: []cluster.Change{change},
+		Reason: Reason{Why: "the cluster ID was made of more members than the marker lists; they are asked before they go", Rules: []Rule{"R1", "R2"}}}}}
 }
 
 // stamp says on the marker that this cluster goes, before anything of it does,

@@ -178,7 +178,7 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 			refusals = append(refusals, *r)
 			continue
 		}
-		if !whole && s.wanting(h) {
+		if !whole && (s.wanting(h) || h.Runs() && s.outdated(h)) {
 			refusals = append(refusals, s.bare(h))
 		}
 		if h.Runs() || h.Node.Or(cluster.Node{}).Installed == "" { // until its node is installed
@@ -212,7 +212,10 @@ func (s situation) bare(h cluster.Host) Refusal {
 	lacks := "its node is not on its host, and cannot be made"
 	if h.Runs() {
 		r.What = "change the certificate of member " + string(h.Name)
-		lacks = "it is not valid; a new one comes with a node, which cannot be made"
+		lacks = "it is due for renewal; a new one comes with a node, which cannot be made"
+		if !certificate(h).Valid(s.state.At, 0) {
+			lacks = "it is not valid; a new one comes with a node, which cannot be made"
+		}
 	}
 	r.Evidence = []string{lacks + ": it pins the addresses of all peers, and nothing says where the host of " + cluster.JoinMembers(missing) + " was"}
 	r.Remedy = PutRecordsBack.lines("if you know where that was, put its records back:")
