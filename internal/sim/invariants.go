@@ -190,7 +190,9 @@ func (r *rules) turns(c *Controller, was, is *cluster.Marker) {
 			r.must("R2", !sealed || is.Phase != cluster.Bootstrapping, "%s writes that the cluster is %s although %s knows that it is sealed", c.Name, is.Phase, h.Name)
 		}
 		r.must("R10", is.Owner == was.Owner, "%s takes the cluster of owner %s for owner %s", c.Name, was.Owner, is.Owner)
-		r.must("R13", is.Phase == cluster.Destroying || slices.Equal(is.Members, was.Members), "%s turns the members %v into %v", c.Name, was.Members, is.Members)
+		// Only who was taken off a marker by somebody else is put back.
+		back := r.spoiledMarker() && !slices.ContainsFunc(was.Members, func(name cluster.MemberName) bool { return !is.Has(name) })
+		r.must("R13", is.Phase == cluster.Destroying || back || slices.Equal(is.Members, was.Members), "%s turns the members %v into %v", c.Name, was.Members, is.Members)
 		r.operates(c, *was, *is)
 		if was.Phase != is.Phase && is.Phase == cluster.Sealed {
 			r.seals(c, *is)
