@@ -38,8 +38,6 @@ var (
 	ErrOccupied = errors.New("address already in use")
 	// ErrBusy: the member runs.
 	ErrBusy = errors.New("the member is running")
-	// ErrNotBlank: the data device holds something that is not ours.
-	ErrNotBlank = errors.New("the data device is not blank")
 	// ErrVolumeMissing: the device with the member's data is not there.
 	ErrVolumeMissing = errors.New("the member's data volume is missing")
 )

@@ -182,8 +182,8 @@ const sniff = 1 << 20
 func (i *installing) blank(ctx context.Context) error {
 	device := i.node.DataDevice
 	notBlank := func(format string, args ...any) error {
-		return fmt.Errorf("%s: %w: %s; give the cluster another device, or clear it yourself if nobody needs what is on it: wipefs --all %s",
-			device, ErrNotBlank, fmt.Sprintf(format, args...), device)
+		return fmt.Errorf("%s: the data device is not blank: %s; give the cluster another device, or clear it yourself if nobody needs what is on it: wipefs --all %s",
+			device, fmt.Sprintf(format, args...), device)
 	}
 	out, err := i.Run(ctx, "lsblk", "--noheadings", "--output", "NAME,MOUNTPOINT", "--raw", device)
 	if err != nil {

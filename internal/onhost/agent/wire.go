@@ -63,7 +63,7 @@ type response struct {
 
 // kinds are the errors that keep their identity on the way.
 func kinds() map[string]error {
-	return map[string]error{"occupied": ErrOccupied, "busy": ErrBusy, "not blank": ErrNotBlank, "volume missing": ErrVolumeMissing, "contradicted": member.ErrContradicted}
+	return map[string]error{"occupied": ErrOccupied, "busy": ErrBusy, "volume missing": ErrVolumeMissing, "contradicted": member.ErrContradicted}
 }
 
 // Serve answers requests until in ends. Then what is under way is given up, and
