@@ -125,7 +125,15 @@ func (f File) write(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	w, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f.Path = path
+	return Write(f)
+}
+
+// Write writes a file where none is, and syncs it, but not its name. After an
+// error part of it may be there; see [Create] and [Replace] for the whole.
+func Write(f File) error {
+	// O_EXCL: what lies there was not written by us now, and may be a link.
+	w, err := os.OpenFile(f.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

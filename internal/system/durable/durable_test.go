@@ -102,6 +102,29 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// Write neither follows nor replaces what is there.
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	if err := Write(Private(path, []byte("one"))); err != nil {
+		t.Fatal(err)
+	}
+	if same, err := Private(path, []byte("one")).Holds(); err != nil || !same {
+		t.Errorf("holds it: %t, %v", same, err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"file", "link"} {
+		if err := Write(Private(filepath.Join(dir, name), []byte("two"))); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("Write over %s: %v", name, err)
+		}
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "one" {
+		t.Errorf("holds %q, %v", b, err)
+	}
+}
+
 // Like keeps a file's mode and owner, and follows a link to it.
 func TestLike(t *testing.T) {
 	dir := t.TempDir()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pleiad-etcd/pleiad/internal/system/durable"
 	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 )
 
@@ -28,20 +29,8 @@ type disk interface {
 type osDisk struct{}
 
 func (osDisk) create(path string, data []byte) error {
-	// O_EXCL: what lies there was not written by us now, and may be a link.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return f.Close()
+	return durable.Write(durable.Private(path, data))
 }
-
 func (osDisk) mkdir(path string) error      { return os.Mkdir(path, 0o700) }
 func (osDisk) rename(from, to string) error { return os.Rename(from, to) }
 func (osDisk) remove(path string) error     { return os.Remove(path) }
