@@ -21,12 +21,3 @@ func ownerOf(info fs.FileInfo) (int, bool) {
 }
 
 func permissions(info fs.FileInfo) fs.FileMode { return info.Mode().Perm() }
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

@@ -34,7 +34,7 @@ func (osDisk) create(path string, data []byte) error {
 func (osDisk) mkdir(path string) error      { return os.Mkdir(path, 0o700) }
 func (osDisk) rename(from, to string) error { return os.Rename(from, to) }
 func (osDisk) remove(path string) error     { return os.Remove(path) }
-func (osDisk) syncDir(path string) error    { return syncDir(path) }
+func (osDisk) syncDir(path string) error    { return durable.SyncFolders(path) }
 
 // replace gives a file new contents: after an error the old ones are still
 // there, and nothing lies beside them unless even removing it failed.
