@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -191,13 +192,41 @@ func (s Spec) Machines() []netip.Addr {
 	return s.Hosts.SSH.Addresses
 }
 
-// Login is how a person reaches a machine: user@address.
-func (s Spec) Login(machine netip.Addr) string {
-	user := "root"
-	if s.Hosts.SSH != nil && s.Hosts.SSH.User != "" {
-		user = s.Hosts.SSH.User
+// Login is the command by which a person reaches a machine as pleiad does, word by
+// word. What the spec leaves out is left to ssh. ssh itself expands "~" in both
+// files, and takes the second for several where a blank is not in quotes.
+func (s Spec) Login(machine netip.Addr) []string {
+	words := []string{"ssh"}
+	h := SSHHosts{}
+	if s.Hosts.SSH != nil {
+		h = *s.Hosts.SSH
 	}
-	return fmt.Sprintf("%s@%s", user, machine)
+	if h.Port != 0 {
+		words = append(words, "-p", strconv.Itoa(int(h.Port)))
+	}
+	if h.IdentityFile != "" {
+		words = append(words, "-i", h.IdentityFile)
+	}
+	if file := h.KnownHosts; file != "" {
+		if strings.Contains(file, " ") {
+			file = `"` + file + `"`
+		}
+		words = append(words, "-o", "UserKnownHostsFile="+file)
+	}
+	if h.User != "" {
+		return append(words, h.User+"@"+machine.String())
+	}
+	return append(words, machine.String())
+}
+
+// LoginAsRoot is [Spec.Login] for a command that root must run. Who logs in where
+// the spec names nobody is up to ssh, so sudo is left out for root alone.
+func (s Spec) LoginAsRoot(machine netip.Addr) []string {
+	words := s.Login(machine)
+	if s.Hosts.SSH != nil && s.Hosts.SSH.User == "root" {
+		return words
+	}
+	return append(words, "sudo", "-n")
 }
 
 // DataDevice is the block device that holds each member's data; empty for none.

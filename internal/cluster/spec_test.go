@@ -3,6 +3,7 @@ package cluster
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -37,14 +38,26 @@ func TestFactsFollowFromProviders(t *testing.T) {
 	}
 }
 
-func TestLoginIsRootUnlessNamed(t *testing.T) {
+func TestLogin(t *testing.T) {
 	at := netip.MustParseAddr("192.0.2.1")
-	s := Spec{Hosts: HostsSpec{SSH: &SSHHosts{}}}
-	if got := s.Login(at); got != "root@192.0.2.1" {
-		t.Errorf("without a user: %s", got)
-	}
-	s.Hosts.SSH.User = "ops"
-	if got := s.Login(at); got != "ops@192.0.2.1" {
-		t.Errorf("with a user: %s", got)
+	for _, tt := range []struct {
+		hosts         SSHHosts
+		login, asRoot string
+	}{
+		{SSHHosts{}, "ssh|192.0.2.1", "ssh|192.0.2.1|sudo|-n"},
+		{SSHHosts{User: "root"}, "ssh|root@192.0.2.1", "ssh|root@192.0.2.1"},
+		{SSHHosts{User: "ops", Port: 2222}, "ssh|-p|2222|ops@192.0.2.1", "ssh|-p|2222|ops@192.0.2.1|sudo|-n"},
+		{SSHHosts{User: "root", IdentityFile: "~/my key", KnownHosts: "~/known"},
+			"ssh|-i|~/my key|-o|UserKnownHostsFile=~/known|root@192.0.2.1", "ssh|-i|~/my key|-o|UserKnownHostsFile=~/known|root@192.0.2.1"},
+		{SSHHosts{User: "root", KnownHosts: "/my hosts"},
+			`ssh|-o|UserKnownHostsFile="/my hosts"|root@192.0.2.1`, `ssh|-o|UserKnownHostsFile="/my hosts"|root@192.0.2.1`},
+	} {
+		s := Spec{Hosts: HostsSpec{SSH: &tt.hosts}}
+		if got := strings.Join(s.Login(at), "|"); got != tt.login {
+			t.Errorf("%+v: log in by %s, want %s", tt.hosts, got, tt.login)
+		}
+		if got := strings.Join(s.LoginAsRoot(at), "|"); got != tt.asRoot {
+			t.Errorf("%+v: root's command by %s, want %s", tt.hosts, got, tt.asRoot)
+		}
 	}
 }

@@ -286,14 +286,15 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 // systemd's; a process ID would be that of somebody else here.
 func (s situation) stopByHand(h cluster.Host) string {
 	if s.spec.OnMachines() {
-		return fmt.Sprintf("ssh %s sudo systemctl stop %s", s.login(h), node.UnitName)
+		return s.loginAsRoot(h) + " systemctl stop " + node.UnitName
 	}
 	return fmt.Sprintf("kill %d", h.Node.Or(cluster.Node{}).Process.PID)
 }
 
-// login is how a person reaches a machine, as a word of a shell.
-func (s situation) login(h cluster.Host) string {
-	return shell.Quote(s.spec.Login(h.Address))
+// loginAsRoot begins the command line by which a person has root run something on
+// a machine.
+func (s situation) loginAsRoot(h cluster.Host) string {
+	return shell.Line(s.spec.LoginAsRoot(h.Address)...)
 }
 
 // due is the member to restart next: the one on the marker, as long as it runs

@@ -40,7 +40,7 @@ func (s situation) withoutKeys(r *Refusal) []Remedy {
 	out := []Remedy{SaveData.Say("if the keys are lost for good, save the data with a certificate that a member has:")}
 	h, from := running[i], running[i].Paths.Config+"/pki/"
 	if s.spec.OnMachines() {
-		out = append(out, SaveData.Say(fmt.Sprintf("ssh %s sudo tar -c -C %s client-ca.crt gateway.crt gateway.key | tar -x", s.login(h), shell.Quote(from))))
+		out = append(out, SaveData.Say(fmt.Sprintf("%s tar -c -C %s client-ca.crt gateway.crt gateway.key | tar -x", s.loginAsRoot(h), shell.Quote(from))))
 		from = ""
 	}
 	out = append(out, SaveData.form("{etcdctl}--endpoints https://%s:%d --cacert %s --cert %s --key %s snapshot save FILE",

@@ -126,6 +126,14 @@ func (w *story) change(args []datadriven.CmdArg) error {
 			w.spec.TLS = a.Vals[0] == "auto"
 		case "hosts": // machines over SSH
 			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
+		case "user":
+			w.spec.Hosts.SSH.User = a.Vals[0]
+		case "port":
+			n, err := strconv.ParseUint(a.Vals[0], 10, 16)
+			if err != nil {
+				return err
+			}
+			w.spec.Hosts.SSH.Port = uint16(n)
 		case "dns": // somebody else's name server
 			w.spec.DNS = cluster.DNSSpec{RFC2136: &cluster.RFC2136DNS{Server: "192.0.2.53"}}
 		case "ssh":

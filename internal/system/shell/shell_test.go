@@ -24,6 +24,13 @@ func TestQuote(t *testing.T) {
 	}
 }
 
+func TestLine(t *testing.T) {
+	t.Parallel()
+	if got, want := shell.Line("ssh", "-i", "my key", "-p", "22"), "ssh -i 'my key' -p 22"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func FuzzQuote(f *testing.F) {
 	for _, s := range nasty {
 		f.Add(s)

@@ -15,6 +15,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
@@ -93,12 +94,22 @@ func (p *Provider) lookAt(ctx context.Context, addr netip.Addr) sight {
 	if err != nil {
 		remedy := fault.Remedy(err)
 		if remedy == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			remedy = []string{fmt.Sprintf("see what takes so long: time ssh %s true; if the user is not root: time ssh %s sudo -n true", addr, addr),
-				"where sudo alone is slow: put the machine's own name into its /etc/hosts, or fix its name server"}
+			remedy = slow(p.Spec, addr)
 		}
 		return sight{place: cluster.Place{Address: addr, Unknown: err.Error(), Remedy: remedy, Lasting: fault.Lasting(err)}}
 	}
 	return p.read(addr, string(out))
+}
+
+// slow tells how to find out what takes a machine so long.
+func slow(spec cluster.Spec, addr netip.Addr) []string {
+	login, asRoot := shell.Line(spec.Login(addr)...), shell.Line(spec.LoginAsRoot(addr)...)
+	remedy := []string{"see how long a login takes: time " + login + " true"}
+	if asRoot != login {
+		remedy = append(remedy, "see how long sudo takes: time "+asRoot+" true",
+			"where sudo alone is slow: put the machine's own name into its /etc/hosts, or fix its name server")
+	}
+	return remedy
 }
 
 // read understands what [look] printed. A claim that cannot be understood may be

@@ -312,6 +312,21 @@ func TestClaimFails(t *testing.T) {
 	}
 }
 
+// A person looks for what is slow as pleiad logs in, and at sudo only where it is
+// asked.
+func TestSlowRemedy(t *testing.T) {
+	spec := cluster.Spec{Hosts: cluster.HostsSpec{SSH: &cluster.SSHHosts{User: "ops", Port: 2222, IdentityFile: "/my key"}}}
+	const login = "ssh -p 2222 -i '/my key' ops@10.0.0.1"
+	at := netip.MustParseAddr("10.0.0.1")
+	if got := slow(spec, at); len(got) != 3 || !strings.HasSuffix(got[0], ": time "+login+" true") || !strings.HasSuffix(got[1], ": time "+login+" sudo -n true") {
+		t.Errorf("ops is told %q", got)
+	}
+	spec.Hosts.SSH.User = "root"
+	if got := slow(spec, at); len(got) != 1 || !strings.HasSuffix(got[0], " root@10.0.0.1 true") {
+		t.Errorf("root is told %q", got)
+	}
+}
+
 // One machine that does not answer in time hides none of the others.
 func TestSlowMachine(t *testing.T) {
 	f := newFleet(t)
