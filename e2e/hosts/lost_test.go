@@ -35,13 +35,13 @@ func TestLostFiles(t *testing.T) {
 		{name: "spec", path: at("spec.yaml"), bare: true, code: 11,
 			says: []string{"spec.yaml: missing, but this directory owns cluster", "hosts of kind ssh", "its records in zone " + site.Zone},
 			remedy: func(w *world, _ lost, r *run) {
-				command := r.printed("else say it again, with what the cluster had: ")
+				command := r.printed("else give it again, with the values the cluster had: ")
 				w.typed(filepath.Dir(o.SpecFile), w.personally(command))
 			}},
 		{name: "home", path: at("home.json"), code: 11, says: []string{"home.json: missing"},
 			remedy: func(w *world, _ lost, r *run) {
-				asks := o.in(w).enters(r.printed("make it again from the rest: ")).ends(3, "safe only if")
-				w.typed(w.dir, w.personally(asks.printed("consent to it: ")))
+				asks := o.in(w).enters(r.printed("recreate it from the rest: ")).ends(3, "safe only if")
+				w.typed(w.dir, w.personally(asks.printed("confirm it: ")))
 			}},
 		{name: "certificate of a CA", path: at("pki/peer-ca.crt"), code: 5, says: []string{"each member has a copy of it, in the folder pki beside its " + node.FileName},
 			remedy: func(w *world, l lost, _ *run) {
