@@ -181,7 +181,7 @@ type Host struct {
 }
 
 // Runs says whether the host's member was seen to run.
-func (h Host) Runs() bool { return h.Node.known && h.Node.value.Process.Running }
+func (h Host) Runs() bool { return h.Node.Or(Node{}).Process.Running }
 
 // Paths are the absolute paths that a node uses on its host.
 type Paths struct {

@@ -91,20 +91,21 @@ func TestForgivenRefound(t *testing.T) {
 // before was deleted.
 func TestForgivenStamp(t *testing.T) {
 	for _, tt := range []struct {
-		name                    string
-		strayed, unmarked, back int
-		broken                  bool
+		name                            string
+		strayed, passed, unmarked, back int
+		broken                          bool
 	}{
-		{"out of sight", 1, 2, 3, false},
-		{"found before", 1, 3, 2, true},
-		{"lost after", 2, 1, 3, true},
-		{"never lost", 0, 1, 0, true},
+		{"out of sight", 1, 2, 3, 4, false},
+		{"back since the hosts were listed", 1, 2, 4, 3, false},
+		{"found before", 1, 3, 4, 2, true},
+		{"lost after", 3, 1, 2, 4, true},
+		{"never lost", 0, 1, 2, 0, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newStage(t, onMachines(3))
 			s.reach("up")
 			c, h := s.w.Controller("a controller", s.mine), s.first()
-			h.strayed, s.w.rules.unmarked, h.back = tt.strayed, tt.unmarked, tt.back
+			h.strayed, s.w.rules.passed, s.w.rules.unmarked, h.back = tt.strayed, tt.passed, tt.unmarked, tt.back
 			c.listed = s.w.moment()
 			s.w.rules.claims(c, cluster.Marker{Phase: cluster.Destroying})
 			if broken := s.w.Violations(); (len(broken) > 0) != tt.broken {

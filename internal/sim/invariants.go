@@ -32,6 +32,8 @@ type rules struct {
 	// unmarked is when a controller last deleted the marker, damaged when a
 	// stranger last changed it: who looked before could not know.
 	unmarked, damaged int
+	// passed is when whoever deleted the marker had last seen the hosts.
+	passed int
 	// clocked is when a clock was last set, sealed when the marker was last
 	// sealed.
 	clocked, sealed int
@@ -210,7 +212,7 @@ func (r *rules) claims(c *Controller, m cluster.Marker) {
 		late := slices.ContainsFunc(r.ours(), func(h *host) bool { return h.late })
 		// A destroy did not find a host whose address had left the spec, and deleted
 		// the marker without it.
-		refound := slices.ContainsFunc(r.ours(), func(h *host) bool { return h.strayed < r.unmarked && r.unmarked < h.back })
+		refound := slices.ContainsFunc(r.ours(), func(h *host) bool { return h.strayed < r.unmarked && r.passed < h.back })
 		r.must("R2", late || refound || r.spoiledMarker() || r.unmarked > c.listed, "%s stamps a marker where none was lost", c.Name)
 		return
 	}
@@ -253,7 +255,7 @@ func (r *rules) ours() []*host {
 
 // leaves: the marker goes last (rule R2).
 func (r *rules) leaves(c *Controller, m cluster.Marker) {
-	r.unmarked = r.w.moment()
+	r.unmarked, r.passed = r.w.moment(), c.listed
 	for _, h := range r.w.strays() {
 		if m.Has(h.Name) {
 			r.besides(c, h)

@@ -131,7 +131,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	case r.Rule == "R2" && advises(r, plan.RemoveHost) && had("lose host") != "": // a machine came back after its cluster was forgotten
 		return "lose host"
 	case strings.Contains(text, "is not the one that the hosts of this cluster know"):
-		return had("restore zone", "edit marker")
+		return had("restore zone", "edit marker", "delete marker") // another controller has claimed since
 	case damage != "" && (r.Rule == "R2" || r.Rule == "R6" && strings.HasPrefix(r.What, "launch")):
 		return damage
 	case r.Rule == "R6" && (strings.HasPrefix(r.What, "start member") || strings.HasPrefix(r.What, "rely on member")):

@@ -85,7 +85,12 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 // hosts were not found. Only who is on the list is asked whether it still serves; see
 // [situation.atLarge].
 func (s situation) relist() Plan {
-	change := s.advance(func(m *cluster.Marker) { m.Members = append(m.Members, s.unlisted()...) })
+	change := s.advance(func(m *cluster.Marker) {
+		m.Members = append(m.Members, s.unlisted()...)
+		if slices.ContainsFunc(s.hosts, func(h cluster.Host) bool { return h.Node.Or(cluster.Node{}).Sealed }) {
+			m.Phase = cluster.Sealed // a zone from the past does not say so
+		}
+	})
 	return Plan{Steps: []Step{ChangeRecords{Purpose: Repair, Changes: []cluster.Change{change},
 		Reason: Reason{Why: "the cluster ID was made of more members than the marker lists; they are asked before they go", Rules: []Rule{"R1", "R2"}}}}}
 }
