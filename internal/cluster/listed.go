@@ -8,6 +8,9 @@ import "net/netip"
 // would be published.
 func (s Spec) Listed(r Records, name MemberName) (Host, bool) {
 	h := Host{Name: name, Ports: StandardPorts()}
+	var published, served bool
+	h.Ports.Peer, published = s.port(r, s.ServerService(), name)
+	h.Ports.Client, served = s.port(r, s.ClientService(), name)
 	for _, kind := range []RecordType{A, AAAA} {
 		set, ok := r.Get(Key{Name: s.HostName(name) + ".", Type: kind})
 		if !ok {
@@ -15,13 +18,11 @@ func (s Spec) Listed(r Records, name MemberName) (Host, bool) {
 		}
 		addr, err := netip.ParseAddr(set.Values[0])
 		if err != nil || len(set.Values) != 1 || h.Address.IsValid() {
+			h.Address = netip.Addr{} // one of several would be made up, too
 			return h, false
 		}
 		h.Address = addr
 	}
-	peer, published := s.port(r, s.ServerService(), name)
-	client, served := s.port(r, s.ClientService(), name)
-	h.Ports.Peer, h.Ports.Client = peer, client
 	return h, h.Address.IsValid() && published && served
 }
 

@@ -94,16 +94,27 @@ func unknownIsAbsent(next plan.Planner) plan.Planner {
 	}
 }
 
+// withHosts is a state with other hosts than were seen.
+func withHosts(s cluster.State, change func(*cluster.Host)) cluster.State {
+	hosts, known := s.Hosts.Get()
+	if !known {
+		return s
+	}
+	hosts = slices.Clone(hosts)
+	for i := range hosts {
+		change(&hosts[i])
+	}
+	s.Hosts = cluster.Known(hosts)
+	return s
+}
+
 // markerObeyed takes from hosts what they know, so that only the marker counts.
 func markerObeyed(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		hosts := slices.Clone(s.Hosts.Or(nil))
-		for i := range hosts {
-			hosts[i].Node.Edit(func(n *cluster.Node) { n.Sealed, n.Made, n.Data = false, cluster.Made{}, cluster.Data{} })
-		}
-		seen := s.Hosts.Or(nil)
-		s.Hosts.Edit(func(all *[]cluster.Host) { *all = hosts })
-		return asFound(next(spec, s), seen)
+		lie := withHosts(s, func(h *cluster.Host) {
+			h.Node.Edit(func(n *cluster.Node) { n.Sealed, n.Made, n.Data = false, cluster.Made{}, cluster.Data{} })
+		})
+		return asFound(next(spec, lie), s.Hosts.Or(nil))
 	}
 }
 
@@ -128,17 +139,14 @@ func asFound(p plan.Plan, hosts []cluster.Host) plan.Plan {
 // deliverAnyway delivers to hosts whose data is another member's.
 func deliverAnyway(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		hosts := slices.Clone(s.Hosts.Or(nil))
-		for i := range hosts {
-			hosts[i].Node.Edit(func(n *cluster.Node) {
+		lie := withHosts(s, func(h *cluster.Host) {
+			h.Node.Edit(func(n *cluster.Node) {
 				if n.Data.Present && n.Made.Token != "" {
 					n.Data.Member, n.Data.Cluster = n.Made.Member, n.Made.ID
 				}
 			})
-		}
-		seen := s.Hosts.Or(nil)
-		s.Hosts.Edit(func(all *[]cluster.Host) { *all = hosts })
-		return asFound(next(spec, s), seen)
+		})
+		return asFound(next(spec, lie), s.Hosts.Or(nil))
 	}
 }
 
@@ -319,13 +327,7 @@ func renewTogether(next plan.Planner) plan.Planner {
 // clocksUnseen takes all clocks for one.
 func clocksUnseen(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		s.Hosts.Edit(func(all *[]cluster.Host) {
-			*all = slices.Clone(*all)
-			for i := range *all {
-				(*all)[i].Skew = 0
-			}
-		})
-		return next(spec, s)
+		return next(spec, withHosts(s, func(h *cluster.Host) { h.Skew = 0 }))
 	}
 }
 
@@ -366,13 +368,7 @@ func copyIsOriginal(next plan.Planner) plan.Planner {
 // copiedHostIsOurs starts a member on a host that was put back from a backup.
 func copiedHostIsOurs(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
-		s.Hosts.Edit(func(all *[]cluster.Host) {
-			*all = slices.Clone(*all)
-			for i := range *all {
-				(*all)[i].Copy = ""
-			}
-		})
-		return next(spec, s)
+		return next(spec, withHosts(s, func(h *cluster.Host) { h.Copy = "" }))
 	}
 }
 

@@ -230,7 +230,11 @@ func (s situation) bare(h cluster.Host) Refusal {
 func (s situation) sought(name cluster.MemberName) []Remedy {
 	var out []Remedy
 	if h, _ := s.spec.Listed(s.records, name); !h.Address.IsValid() {
-		out = append(out, PutRecordsBack.Say(fmt.Sprintf("%s. %d A ADDRESS", s.spec.HostName(name), cluster.TTL)))
+		kind := cluster.A
+		if slices.ContainsFunc(s.hosts, func(h cluster.Host) bool { return h.Address.Is6() }) {
+			kind = cluster.AAAA
+		}
+		out = append(out, PutRecordsBack.Say(fmt.Sprintf("%s. %d %s ADDRESS", s.spec.HostName(name), cluster.TTL, kind)))
 	}
 	if _, published := s.spec.Peer(s.records, name); !published {
 		out = append(out, PutRecordsBack.Say(fmt.Sprintf("%s %d SRV 0 0 PORT %s.", s.spec.ServerService(), cluster.TTL, s.spec.HostName(name))))
