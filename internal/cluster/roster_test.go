@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// One row a name, whoever knows of it; a host of another incarnation is not its
-// namesake's host.
+// There is one row for each name. A host of another incarnation is not the host of
+// the member of that name.
 func TestRoster(t *testing.T) {
 	s := Spec{Cluster: "c1", Domain: "dev.test", Members: 3, TLS: true}
 	host := func(name MemberName, token Token) Host { return Host{Name: name, Token: token} }

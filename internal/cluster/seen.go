@@ -19,7 +19,7 @@ type Seen[T any] struct {
 type Why struct {
 	// Text is the reason in one line.
 	Text string
-	// Denied says that whoever was asked refuses to answer us.
+	// Denied says that the other side refuses to answer us.
 	Denied bool
 	// Unasked says that nobody was asked, because this side could not.
 	Unasked bool

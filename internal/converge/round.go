@@ -65,9 +65,9 @@ func (l *Loop) look(ctx context.Context) cluster.State {
 	return observe.Observe(ctx, l.Spec, l.World, observe.Steady)
 }
 
-// recent says whether a plan may be made from an observation: whoever made it may
-// have asked somebody since, who took their time. An observation itself takes
-// seconds where a host does not answer.
+// recent says whether a plan may be made from an observation. Its maker may have
+// waited since for a person's answer. An observation itself takes seconds if a host
+// does not answer.
 func recent(seen *cluster.State, now time.Time) bool {
 	const longest = 5 * time.Second
 	return seen != nil && now.Sub(seen.At) < longest

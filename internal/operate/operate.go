@@ -1,7 +1,7 @@
 // Package operate is what a command, or a daemon, does with the loop: take the
-// lock of a cluster's state directory, look, ask, go round, and see that it came
-// out right. It stands between whoever wants that, as package cli does for a
-// person, and package converge, which knows of no lock and asks nobody.
+// lock of a cluster's state directory, observe, ask for consent, run the loop, and
+// verify the result. Its callers, such as package cli, speak for a person; below it
+// is package converge, which knows no lock and asks nobody.
 //
 // Make an [Operator] with [New] and call [Operator.Up] or [Operator.Destroy].
 // What differs from caller to caller is in its fields: which cluster it is, how

@@ -4,7 +4,7 @@
 // and observation reads from them how long they are valid ([Window]).
 //
 // There are two CAs because etcd asks only one question of a certificate, who
-// signed it: whoever is accepted on the peer port speaks raft. So the [PeerCA]
+// signed it: a certificate that is accepted on the peer port can speak raft. So the [PeerCA]
 // signs members for each other and nothing else, and the [ClientCA] signs what
 // is used on the client port. They are distinct types, so that one cannot be
 // used as the other:

@@ -60,8 +60,8 @@ const (
 )
 
 // Observe reads the state of one cluster. If the marker changes while the hosts
-// are inspected, they would seem to know better than the marker: whoever acts
-// looks once more, and after that the records are unknown.
+// are inspected, they would seem to know better than the marker: a [Steady]
+// observation is repeated once. If the marker changed again, the records are unknown.
 func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) cluster.State {
 	s, changed := once(ctx, spec, w, patience)
 	if changed && patience == Steady {

@@ -249,7 +249,7 @@ func (failing) List(context.Context) (hosts.Listing, error) {
 }
 
 // A marker that changes while a host is inspected is not compared with what that
-// host knows: whoever acts looks again, and is told after that that it is not known.
+// host knows: a steady observation is repeated once, then the records are unknown.
 func TestTheMarkerChangesMeanwhile(t *testing.T) {
 	for _, c := range []struct {
 		name     string

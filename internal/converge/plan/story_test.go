@@ -250,7 +250,7 @@ func (w *story) event(line string, f []string) error {
 	case strings.HasPrefix(line, "name server at"):
 		server(func(s *cluster.NameServer) { s.Address = rest(3) })
 	case strings.HasPrefix(line, "name server unknown "):
-		w.records = w.state.Records // whoever cannot find the server cannot ask it
+		w.records = w.state.Records // a server that cannot be found cannot be asked
 		w.state.Server, w.state.Records = cluster.Unknown[cluster.NameServer](rest(3)), cluster.Unknown[cluster.Records](rest(3))
 	case strings.HasPrefix(line, "name server of somebody else"):
 		w.state.Server = cluster.Known(cluster.NameServer{})

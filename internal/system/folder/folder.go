@@ -1,6 +1,6 @@
 // Package folder tells a folder from a copy of it.
 //
-// [Of] gives a folder's [ID], which whoever makes the folder writes into it. If
+// [Of] gives a folder's [ID], which the maker of the folder writes into it. If
 // the ID there is not the folder's own, the folder is a copy: what its files say
 // about processes, addresses and rights is about another folder.
 //
