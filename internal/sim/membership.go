@@ -90,7 +90,7 @@ func (r *rules) stops(c *Controller, h *host) {
 	rest := 0
 	for _, l := range p.of.members {
 		alive := l.process != nil && l.process.well()
-		if l != p.self && (alive || r.struck[l.name].After(c.looked[l.name])) {
+		if l != p.self && (alive || r.fell(c, l.name)) {
 			rest++
 		}
 	}

@@ -12,7 +12,7 @@ func (r *rules) operates(c *Controller, was, is cluster.Marker) {
 		return
 	}
 	for _, l := range e.members {
-		known := l.process != nil && l.process.well() || r.struck[l.name].After(c.looked[l.name])
+		known := l.process != nil && l.process.well() || r.fell(c, l.name)
 		if was.Op.Member == l.name {
 			r.must("R4", known, "%s takes %s off the marker before that member serves", c.Name, was.Op)
 		}
@@ -31,3 +31,10 @@ func (r *rules) restarts(c *Controller, h *host, m cluster.Marker) {
 
 // well says that a member serves, as far as its peers can tell.
 func (p *process) well() bool { return p.ready && !p.stopping && !p.host.isolated }
+
+// fell says whether something struck a member since a controller last saw it serve.
+// At the same moment, it was after that: a member that was struck does not serve.
+func (r *rules) fell(c *Controller, name cluster.MemberName) bool {
+	at, struck := r.struck[name]
+	return struck && !at.Before(c.looked[name])
+}
