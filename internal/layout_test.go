@@ -50,8 +50,8 @@ var arrows = map[string][]string{
 
 	"internal/world": {"internal/cluster", "internal/node", "internal/pki", "internal/fault", "internal/onhost", "internal/system", "internal/world"},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
-	"internal/world/remote": {"internal/system/given", "internal/system/shell", "internal/fault"},
-	"internal/sim":          {"internal/cluster", "internal/node", "internal/onhost/member", "internal/system/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
+	"internal/world/sshexec": {"internal/system/given", "internal/system/shell", "internal/fault"},
+	"internal/sim":           {"internal/cluster", "internal/node", "internal/onhost/member", "internal/system/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
 
 	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/operate", "internal/world", "internal/node", "internal/onhost", "internal/system", "internal/fault", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},
@@ -71,8 +71,8 @@ var inWorld = map[string][]string{
 	"internal/world/trace": append([]string{"internal/world"}, contracts...),
 	"internal/sim":         append([]string{"internal/world"}, contracts...), // no provider: it is one
 
-	"internal/world/home":    {"internal/world/authority"},
-	"internal/world/handout": {"internal/world/home"},
+	"internal/world/statedir": {"internal/world/authority"},
+	"internal/world/handout":  {"internal/world/statedir"},
 
 	"internal/world/dns/authoritative": {"internal/world/dns/rr"},
 	"internal/world/dns/rfc2136":       {"internal/world/dns/rr", "internal/world/dns/tsig"},

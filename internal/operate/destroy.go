@@ -7,7 +7,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // Destroy takes down all of the cluster that is ours, and its home. It asks
@@ -19,7 +19,7 @@ func (o Operator) Destroy(ctx context.Context, keepData bool) (Result, error) {
 		return Result{}, err
 	}
 	if t.Home == nil {
-		return Result{}, fmt.Errorf("cluster %s: %w", t.Spec.Cluster, home.ErrNone)
+		return Result{}, fmt.Errorf("cluster %s: %w", t.Spec.Cluster, statedir.ErrNone)
 	}
 	lock, err := o.Lock(ctx, t, t.Home)
 	if err != nil {
@@ -27,7 +27,7 @@ func (o Operator) Destroy(ctx context.Context, keepData bool) (Result, error) {
 	}
 	now, err := o.Find(ctx) // it may have changed while we waited
 	if err == nil && now.Home == nil {
-		err = fmt.Errorf("cluster %s: %w", t.Spec.Cluster, home.ErrNone)
+		err = fmt.Errorf("cluster %s: %w", t.Spec.Cluster, statedir.ErrNone)
 	}
 	if err != nil {
 		return Result{Target: t}, errors.Join(err, lock.Release())

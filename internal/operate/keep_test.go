@@ -7,7 +7,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // What is stored in the end is what was obeyed.
@@ -36,7 +36,7 @@ func TestSettle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			put(t, root, "cluster: blue\ndomain: b.example\nmembers: 3\n")
-			h, err := home.Open(root, "blue")
+			h, err := statedir.Open(root, "blue")
 			if err != nil {
 				t.Fatal(err)
 			}

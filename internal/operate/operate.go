@@ -25,8 +25,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/progress"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // Target is the cluster that an operation is about.
@@ -37,11 +37,11 @@ type Target struct {
 	// Stored is the spec that was used last, nil if none was.
 	Stored *cluster.Spec
 	// Home is nil if the cluster has none.
-	Home *home.Home
+	Home *statedir.Home
 }
 
 // Stored is the spec that was used last with a home, nil if none was.
-func Stored(h *home.Home) (*cluster.Spec, error) {
+func Stored(h *statedir.Home) (*cluster.Spec, error) {
 	b, err := h.Spec()
 	if err != nil || b == nil {
 		return nil, err
@@ -73,7 +73,7 @@ type Operator struct {
 	Ask func(context.Context, Question) error
 
 	// Held is told who has the lock, while an operation waits for it.
-	Held func(home.Holder, Target)
+	Held func(statedir.Holder, Target)
 	// Show is told the road before anything is done.
 	Show func(Target, []plan.Plan) error
 	// Progress begins to receive what happens in the loop.
@@ -105,7 +105,7 @@ func New(command string, find func(context.Context) (Target, error), open func(c
 		Find:     find,
 		Open:     open,
 		Ask:      func(context.Context, Question) error { return ErrNoConsent },
-		Held:     func(home.Holder, Target) {},
+		Held:     func(statedir.Holder, Target) {},
 		Show:     func(Target, []plan.Plan) error { return nil },
 		Progress: func() Progress { return silent{} },
 		Stale:    func(string) {},
@@ -161,10 +161,10 @@ func (o Operator) patience(spec cluster.Spec) time.Duration {
 
 // Lock takes the lock of a home of the target. It waits for others as long as the
 // timeout says.
-func (o Operator) Lock(ctx context.Context, t Target, h *home.Home) (*home.Lock, error) {
+func (o Operator) Lock(ctx context.Context, t Target, h *statedir.Home) (*statedir.Lock, error) {
 	ctx, cancel := o.waiting(ctx)
 	defer cancel()
-	return h.LockWait(ctx, o.Command, func(who home.Holder) { o.Held(who, t) })
+	return h.LockWait(ctx, o.Command, func(who statedir.Holder) { o.Held(who, t) })
 }
 
 // waiting bounds the time in which others are waited for.

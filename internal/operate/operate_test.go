@@ -16,8 +16,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/sim"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // put puts a spec where an earlier up would have.
@@ -27,7 +27,7 @@ func put(t *testing.T, root, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := home.Create(context.Background(), root, s.Cluster, home.SeatOf(s))
+	h, err := statedir.Create(context.Background(), root, s.Cluster, statedir.SeatOf(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ type stage struct {
 	begun  sync.Mutex // guards steps: those of a batch begin together
 	steps  []string   // that were begun
 	reckon func(step string)
-	lock   *home.Lock // of somebody else
+	lock   *statedir.Lock // of somebody else
 }
 
 // staged runs a test on a stage, in virtual time.
@@ -69,9 +69,9 @@ func staged(t *testing.T, f func(*stage)) {
 func (s *stage) find(context.Context) (t Target, err error) {
 	s.looks++
 	t.Root, t.Spec = s.root, s.spec
-	if t.Home, err = home.Open(s.root, s.spec.Cluster); err != nil {
+	if t.Home, err = statedir.Open(s.root, s.spec.Cluster); err != nil {
 		t.Home = nil
-		if errors.Is(err, home.ErrNone) {
+		if errors.Is(err, statedir.ErrNone) {
 			err = nil
 		}
 		return t, err
@@ -120,7 +120,7 @@ func (s *stage) do(op func(Operator, context.Context) (Result, error), change fu
 	if err := s.w.Run(time.Hour, c.Ended); err != nil {
 		s.Fatal(err)
 	}
-	if h, err := home.Open(s.root, s.spec.Cluster); err == nil && s.lock == nil {
+	if h, err := statedir.Open(s.root, s.spec.Cluster); err == nil && s.lock == nil {
 		lock, err := h.Lock("somebody else")
 		if err != nil {
 			s.Fatalf("the lock was not given back: %v", err)
@@ -170,7 +170,7 @@ func TestUpAndDestroy(t *testing.T) {
 		if r, err := s.do(destroy, nil); err != nil || !r.Reached() || s.members() != 0 || len(r.Files) != 0 {
 			t.Errorf("destroy: %v, %+v, %d members, left %q", err, r.Outcome, s.members(), r.Files)
 		}
-		if _, err := s.do(destroy, nil); !errors.Is(err, home.ErrNone) {
+		if _, err := s.do(destroy, nil); !errors.Is(err, statedir.ErrNone) {
 			t.Errorf("destroy of nothing: %v", err)
 		}
 	})
@@ -206,7 +206,7 @@ func TestWithoutConsentNothingIsDone(t *testing.T) {
 // occupy lets somebody else have the lock until leave.
 func (s *stage) occupy() {
 	s.Helper()
-	h, err := home.Open(s.root, s.spec.Cluster)
+	h, err := statedir.Open(s.root, s.spec.Cluster)
 	if err == nil {
 		s.lock, err = h.Lock("somebody else")
 	}
@@ -234,7 +234,7 @@ func TestOthersAreWaitedFor(t *testing.T) {
 				waits := 0
 				r, err := s.do(op, func(o *Operator, _ context.CancelCauseFunc) {
 					o.Timeout = 5 * time.Second
-					o.Held = func(who home.Holder, _ Target) {
+					o.Held = func(who statedir.Holder, _ Target) {
 						if waits++; who.Command != "somebody else" {
 							t.Errorf("%s waits for %q", name, who.Command)
 						}
@@ -259,7 +259,7 @@ func TestOthersAreWaitedFor(t *testing.T) {
 					}
 					continue
 				}
-				var held *home.HeldError
+				var held *statedir.HeldError
 				if !errors.As(err, &held) || len(s.steps) != 0 {
 					t.Errorf("%s: %v, steps %q", name, err, s.steps)
 				}

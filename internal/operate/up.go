@@ -14,7 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // Up makes the cluster what the spec says, and looks at it as a client would. It
@@ -38,27 +38,27 @@ func (o Operator) Up(ctx context.Context) (Result, error) {
 
 // begin makes or finds the cluster's home and takes its lock. What was stored
 // is read again under the lock: another command may just have changed it.
-func (o Operator) begin(ctx context.Context) (Target, *home.Lock, error) {
+func (o Operator) begin(ctx context.Context) (Target, *statedir.Lock, error) {
 	for {
 		t, err := o.Find(ctx)
 		if err != nil {
 			return t, nil, err
 		}
 		creating, cancel := o.waiting(ctx)
-		h, err := home.Create(creating, t.Root, t.Spec.Cluster, home.SeatOf(t.Spec))
+		h, err := statedir.Create(creating, t.Root, t.Spec.Cluster, statedir.SeatOf(t.Spec))
 		cancel()
 		if err != nil {
 			return t, nil, err
 		}
 		lock, err := o.Lock(ctx, t, h)
-		if errors.Is(err, home.ErrNone) && ctx.Err() == nil { // destroyed while we waited
+		if errors.Is(err, statedir.ErrNone) && ctx.Err() == nil { // destroyed while we waited
 			continue
 		}
 		if err != nil {
 			return t, nil, err
 		}
 		if t, err = o.Find(ctx); err == nil && t.Home == nil {
-			err = fmt.Errorf("cluster %s: %w", t.Spec.Cluster, home.ErrNone)
+			err = fmt.Errorf("cluster %s: %w", t.Spec.Cluster, statedir.ErrNone)
 		}
 		if err == nil && t.Home.Copied() == "" { // a copy is the planner's to refuse
 			err = t.Home.Settle()

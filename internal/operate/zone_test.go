@@ -8,8 +8,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 type zoneDNS struct {
@@ -29,14 +29,14 @@ func TestSameZoneAsksTheFormerServer(t *testing.T) {
 	text := "cluster: blue\ndomain: b.example\nmembers: 1\nhosts: {ssh: {addresses: [10.0.0.1]}}\ndns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"
 	root := t.TempDir()
 	put(t, root, text)
-	h, err := home.Open(root, "blue")
+	h, err := statedir.Open(root, "blue")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Create(t.Context(), "someone", false); err != nil {
 		t.Fatal(err)
 	}
-	if h, err = home.Open(root, "blue"); err != nil {
+	if h, err = statedir.Open(root, "blue"); err != nil {
 		t.Fatal(err)
 	}
 	was, err := Stored(h)

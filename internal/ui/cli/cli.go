@@ -41,8 +41,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // System is what the commands need from outside of them.
@@ -53,7 +53,7 @@ type System struct {
 	// real.World makes the world of a cluster: the providers that its spec
 	// names. It asks nobody and makes nothing. trace, if not nil, is called
 	// with every call to a machine that has ended.
-	Open func(ctx context.Context, spec cluster.Spec, h *home.Home, trace real.Trace) (real.World, error)
+	Open func(ctx context.Context, spec cluster.Spec, h *statedir.Home, trace real.Trace) (real.World, error)
 	// Member makes this process the member of a host, which runs an etcd of its
 	// own or, if program is not empty, that one; it does not return if that
 	// succeeds.

@@ -11,7 +11,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 type discoverOptions struct {
@@ -93,7 +93,7 @@ func endpoints(c discovery.Cluster) render.Endpoints {
 // local is the name server of a cluster of this domain on this machine, if one
 // is known here. Homes that cannot be read have no say.
 func (o *discoverOptions) local(ctx context.Context) (string, error) {
-	root, err := home.Root(o.stateDir, o.system.Env)
+	root, err := statedir.Root(o.stateDir, o.system.Env)
 	if err != nil {
 		return "", nil //nolint:nilerr // without a state directory no cluster is known
 	}

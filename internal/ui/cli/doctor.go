@@ -8,7 +8,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/ui/doctor"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 type doctorOptions struct {
@@ -37,7 +37,7 @@ nothing that lasts. It exits 1 if up would fail; warnings exit 0.`,
 
 func (o *doctorOptions) run(ctx context.Context) error {
 	t, err := o.find(ctx, o.system)
-	var unusable *home.Error
+	var unusable *statedir.Error
 	if errors.As(err, &unusable) && t.Root != "" {
 		t.Home = nil // that is a finding
 	} else if err != nil {

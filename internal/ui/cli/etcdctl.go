@@ -11,7 +11,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 type etcdctlOptions struct {
@@ -83,7 +83,7 @@ func overridden(variable string, args []string) bool {
 // environment is what etcdctl needs to reach a cluster. An empty value is a
 // variable that must not be set.
 func environment(urls []string, t operate.Target) []render.Variable {
-	var files home.OperatorFiles
+	var files statedir.OperatorFiles
 	if t.Spec.TLS {
 		files = t.Home.OperatorFiles()
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // failure is an error as the outermost layer knows it: what could not be done.
@@ -84,10 +84,10 @@ func faulted(text string, code Exit, hints []string) render.Fault {
 
 // kindOf is the exit code for a kind of error, and what can be done about it.
 func kindOf(g *globals, err error) (Exit, []string) {
-	var state *home.Error
+	var state *statedir.Error
 	if errors.As(err, &state) {
 		code := BadState
-		if errors.Is(state, home.ErrForeign) {
+		if errors.Is(state, statedir.ErrForeign) {
 			code = Occupied
 		}
 		if state.Hint == "" {
@@ -95,7 +95,7 @@ func kindOf(g *globals, err error) (Exit, []string) {
 		}
 		return code, []string{state.Advice(g.again)}
 	}
-	var held *home.HeldError
+	var held *statedir.HeldError
 	if errors.As(err, &held) {
 		return Busy, []string{"wait for it, or longer: --timeout 10m"}
 	}
@@ -115,7 +115,7 @@ func classOf(g *globals, err error) (Exit, []string) {
 		code Exit
 		hint string
 	}{
-		{home.ErrNone, NoCluster, "make one: " + g.again("up")},
+		{statedir.ErrNone, NoCluster, "make one: " + g.again("up")},
 		{syscall.ENOSPC, BadState, "free some space and run the command again; nothing is half-written"},
 		{fault.Denied, Denied, "see what is refused, with: " + g.again("doctor")},
 		{fault.Damaged, BadState, ""},

@@ -14,8 +14,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 	"github.com/spf13/cobra"
 )
 
@@ -32,11 +32,11 @@ func TestExplain(t *testing.T) {
 		"cannot, once":   {cannot("do this", cannot("do that", errors.New("it broke"))), Failed, "cannot do that: it broke", ""},
 		"unknown error":  {errors.New("it broke"), Failed, "cannot go on: it broke", ""},
 		"spec":           {cannot("bring it up", badYAML), BadSpec, "cannot bring it up: pleiad.yaml:3:1: ", ""},
-		"no cluster":     {cannot("find it", fmt.Errorf("cluster x: %w", home.ErrNone)), NoCluster, "nothing is stored", "pleiad up --cluster blue --state-dir /state"},
-		"state":          {cannot("x", &home.Error{Path: "/p", Problem: "cannot be written", Hint: "do so", Kind: home.ErrUnwritable}), BadState, "cannot x: /p: cannot be written", "do so"},
-		"foreign state":  {cannot("x", &home.Error{Path: "/p", Problem: "not ours", Kind: home.ErrForeign}), Occupied, "/p: not ours", ""},
-		"copied state":   {cannot("x", &home.Error{Path: "/p", Problem: "a copy", Hint: "take it", Run: "take-over", Kind: home.ErrCopy}), BadState, "/p: a copy", "take it: pleiad take-over --cluster blue --state-dir /state"},
-		"busy":           {cannot("x", &home.HeldError{Cluster: "blue", Holder: home.Holder{Command: "pleiad up"}}), Busy, "is at work", "--timeout"},
+		"no cluster":     {cannot("find it", fmt.Errorf("cluster x: %w", statedir.ErrNone)), NoCluster, "nothing is stored", "pleiad up --cluster blue --state-dir /state"},
+		"state":          {cannot("x", &statedir.Error{Path: "/p", Problem: "cannot be written", Hint: "do so", Kind: statedir.ErrUnwritable}), BadState, "cannot x: /p: cannot be written", "do so"},
+		"foreign state":  {cannot("x", &statedir.Error{Path: "/p", Problem: "not ours", Kind: statedir.ErrForeign}), Occupied, "/p: not ours", ""},
+		"copied state":   {cannot("x", &statedir.Error{Path: "/p", Problem: "a copy", Hint: "take it", Run: "take-over", Kind: statedir.ErrCopy}), BadState, "/p: a copy", "take it: pleiad take-over --cluster blue --state-dir /state"},
+		"busy":           {cannot("x", &statedir.HeldError{Cluster: "blue", Holder: statedir.Holder{Command: "pleiad up"}}), Busy, "is at work", "--timeout"},
 		"disk full":      {cannot("x", fmt.Errorf("write: %w", syscall.ENOSPC)), BadState, "no space left", "free some space"},
 		"denied":         {cannot("x", fmt.Errorf("update: %w", dns.ErrDenied)), Denied, "refused", "pleiad doctor --cluster blue"},
 		"dns occupied":   {cannot("x", dns.ErrOccupied), Occupied, "in use", "ss -"},

@@ -20,9 +20,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // hostile is what a record, a log, a file or an error of such may hold.
@@ -67,7 +67,7 @@ func hostileSystem(out, err io.Writer, state string) *System {
 		Streams: Streams{In: strings.NewReader("no\n"), Out: out, Err: err, Env: func(name string) string {
 			return map[string]string{"XDG_STATE_HOME": state, "HOME": state, "PLEIAD_BREAKPOINT": filepath.Join(state, hostile)}[name]
 		}},
-		Open: func(context.Context, cluster.Spec, *home.Home, real.Trace) (real.World, error) {
+		Open: func(context.Context, cluster.Spec, *statedir.Home, real.Trace) (real.World, error) {
 			return real.World{
 				World: world.World{DNS: hostileZone{}, Hosts: hostileHosts{}, Authority: hostileKeys{}, Etcd: hostileEtcd{}, Deliver: hostileNode{}, Fresh: world.Fresh},
 				Logs: func(_ context.Context, _ cluster.Host, _ bool, w io.Writer) error {
@@ -132,7 +132,7 @@ func TestForeignTextIsHarmless(t *testing.T) {
 func locked(t *testing.T, state string) {
 	t.Helper()
 	root := filepath.Join(state, "pleiad")
-	h, err := home.Create(t.Context(), root, "dev", home.SeatOf(cluster.Spec{Domain: "dev.test"}))
+	h, err := statedir.Create(t.Context(), root, "dev", statedir.SeatOf(cluster.Spec{Domain: "dev.test"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func locked(t *testing.T, state string) {
 		t.Fatal(err)
 	}
 	host, _ := os.Hostname()
-	b, err := json.Marshal(home.Holder{Stamp: self, Command: hostile, Host: host, Since: time.Now()})
+	b, err := json.Marshal(statedir.Holder{Stamp: self, Command: hostile, Host: host, Since: time.Now()})
 	if err == nil {
 		err = os.WriteFile(filepath.Join(h.Dir(), "lock.json"), b, 0o600)
 	}

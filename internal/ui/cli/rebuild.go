@@ -11,7 +11,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/operate"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // rebuild makes home.json again where it is lost, and says whether it did. Whose
@@ -35,7 +35,7 @@ func (o *takeOverOptions) rebuild(ctx context.Context) (bool, error) {
 			"home.json is recreated in " + t.Home.Dir(), "this is safe only if no other copy of this state directory is used"})
 	}
 	if err == nil {
-		err = t.Home.Rebuild(owner, home.SeatOf(t.Spec))
+		err = t.Home.Rebuild(owner, statedir.SeatOf(t.Spec))
 	}
 	if err != nil {
 		return false, err
@@ -47,7 +47,7 @@ func (o *takeOverOptions) rebuild(ctx context.Context) (bool, error) {
 // remains is what is left of a home, with the spec that is stored or given; its
 // home is nil if there is nothing to make again.
 func (o *takeOverOptions) remains(ctx context.Context) (t operate.Target, err error) {
-	if t.Root, err = home.Root(o.stateDir, o.system.Env); err != nil {
+	if t.Root, err = statedir.Root(o.stateDir, o.system.Env); err != nil {
 		return t, err
 	}
 	if t.Spec, err = spec.FromFlags(o.flags, o.readOnce(ctx)); err != nil {
@@ -56,7 +56,7 @@ func (o *takeOverOptions) remains(ctx context.Context) (t operate.Target, err er
 	if err := spec.Resolve(&t.Spec, filepath.Abs); err != nil {
 		return t, err
 	}
-	left, err := home.Remains(t.Root, t.Spec.Cluster)
+	left, err := statedir.Remains(t.Root, t.Spec.Cluster)
 	if err != nil || left == nil {
 		return t, err
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/ui/foreign"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 	"github.com/pleiad-etcd/pleiad/internal/world/trace"
 )
 
@@ -22,7 +22,7 @@ func (g *globals) operator(s *System, find func(context.Context, *System) (opera
 		func(ctx context.Context) (operate.Target, error) { return find(ctx, s) },
 		func(ctx context.Context, t operate.Target) (real.World, error) { return g.surroundings(ctx, s, t) })
 	o.Timeout, o.Boundary = g.timeout, breakpoint(s)
-	o.Held = func(who home.Holder, t operate.Target) {
+	o.Held = func(who statedir.Holder, t operate.Target) {
 		fmt.Fprintf(s.Err, "waiting: %s is at work on cluster %s\n", foreign.Text(who.String()), t.Spec.Cluster)
 	}
 	o.Stale = func(why string) {
@@ -38,7 +38,7 @@ func (g *globals) surroundings(ctx context.Context, s *System, t operate.Target)
 	h := t.Home
 	if h == nil {
 		var err error
-		if h, err = home.Absent(t.Root, t.Spec.Cluster, t.Spec.Domain); err != nil {
+		if h, err = statedir.Absent(t.Root, t.Spec.Cluster, t.Spec.Domain); err != nil {
 			return real.World{}, err
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/system/shell"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 type takeOverOptions struct {
@@ -126,7 +126,7 @@ func copies(ctx context.Context, t operate.Target, sur real.World) bool {
 
 // original is the home that becomes the copy, locked, if there is one; nil
 // otherwise.
-func (o *takeOverOptions) original(ctx context.Context, t operate.Target) (*home.Home, func(), error) {
+func (o *takeOverOptions) original(ctx context.Context, t operate.Target) (*statedir.Home, func(), error) {
 	there, err := t.Home.Original()
 	if err != nil || there == nil {
 		return nil, func() {}, err
@@ -154,7 +154,7 @@ func (o *takeOverOptions) original(ctx context.Context, t operate.Target) (*home
 
 // withoutMembers refuses to make a copy of the home that acts while it has
 // members on this machine: their data is in it, and nowhere else.
-func withoutMembers(t operate.Target, there *home.Home) error {
+func withoutMembers(t operate.Target, there *statedir.Home) error {
 	if there.Copied() != "" {
 		return nil
 	}
@@ -187,7 +187,7 @@ func living(ctx context.Context, sur real.World) error {
 }
 
 // risks is what a person must know before a copy takes over.
-func risks(t operate.Target, original *home.Home) []string {
+func risks(t operate.Target, original *statedir.Home) []string {
 	var out []string
 	if t.Home.Copied() != "" {
 		out = append(out, t.Home.Copy())

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // onWait does something the first time that a command says that it waits.
@@ -38,9 +38,9 @@ func TestTakeOverLooksAgainOnceItHoldsTheLock(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	open := func(at string) *home.Home {
+	open := func(at string) *statedir.Home {
 		t.Helper()
-		h, err := home.Open(filepath.Join(root, at), "blue")
+		h, err := statedir.Open(filepath.Join(root, at), "blue")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestTakeOverLooksAgainOnceItHoldsTheLock(t *testing.T) {
 					t.Error(err, released)
 				}
 			}}},
-			Open: func(context.Context, cluster.Spec, *home.Home, real.Trace) (real.World, error) {
+			Open: func(context.Context, cluster.Spec, *statedir.Home, real.Trace) (real.World, error) {
 				return real.World{}, nil
 			},
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/operate"
 	"github.com/pleiad-etcd/pleiad/internal/system/given"
 	"github.com/pleiad-etcd/pleiad/internal/system/shell"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // find says which cluster a command line is about: what the file says; else
@@ -22,7 +22,7 @@ import (
 func (g *globals) find(ctx context.Context, s *System) (operate.Target, error) {
 	var t operate.Target
 	var err error
-	if t.Root, err = home.Root(g.stateDir, s.Env); err != nil {
+	if t.Root, err = statedir.Root(g.stateDir, s.Env); err != nil {
 		return t, err
 	}
 	if t.Spec, err = spec.FromFlags(g.flags, g.readOnce(ctx)); err != nil {
@@ -32,7 +32,7 @@ func (g *globals) find(ctx context.Context, s *System) (operate.Target, error) {
 	if err = spec.Resolve(&t.Spec, filepath.Abs); err != nil {
 		return t, err
 	}
-	if t.Home, err = home.Open(t.Root, t.Spec.Cluster); errors.Is(err, home.ErrNone) {
+	if t.Home, err = statedir.Open(t.Root, t.Spec.Cluster); errors.Is(err, statedir.ErrNone) {
 		t.Home = nil
 		return t, nil
 	} else if err != nil {
@@ -58,7 +58,7 @@ func (g *globals) known(ctx context.Context, s *System) (operate.Target, error) 
 	}
 	f := &failure{act: fmt.Sprintf("find cluster %s", t.Spec.Cluster), err: errors.New("there is no such cluster in " + t.Root), exit: NoCluster,
 		hints: []string{"make it: " + g.again("up")}}
-	if left, err := home.Remains(t.Root, t.Spec.Cluster); err == nil && left != nil {
+	if left, err := statedir.Remains(t.Root, t.Spec.Cluster); err == nil && left != nil {
 		f.hints = []string{"parts of one are left in " + left.Dir() + "; recreate its home.json: " + g.again("take-over")}
 	}
 	for _, name := range g.clusters(s) {
@@ -70,11 +70,11 @@ func (g *globals) known(ctx context.Context, s *System) (operate.Target, error) 
 // clusters are the names of those that are known here, for completion and
 // hints; none if they cannot be read.
 func (g *globals) clusters(s *System) []string {
-	root, err := home.Root(g.stateDir, s.Env)
+	root, err := statedir.Root(g.stateDir, s.Env)
 	if err != nil {
 		return nil
 	}
-	names, err := home.List(root)
+	names, err := statedir.List(root)
 	if err != nil {
 		return nil
 	}
@@ -140,13 +140,13 @@ func (g *globals) withoutSpec(t operate.Target, why error) error {
 		"a file to start from: pleiad init --hosts " + seat.Hosts + " --dns " + seat.DNS + " -f pleiad.yaml"}}
 }
 
-func lostSpec(h *home.Home) *home.Error {
+func lostSpec(h *statedir.Home) *statedir.Error {
 	return specError(h, fmt.Sprintf("missing, but this directory owns cluster %s%s", h.Cluster(), lives(h)))
 }
 
 // damagedSpec is the error of a stored spec that is not one. An interrupted
 // command says nothing about it.
-func damagedSpec(h *home.Home, err error) error {
+func damagedSpec(h *statedir.Home, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -154,12 +154,12 @@ func damagedSpec(h *home.Home, err error) error {
 	return specError(h, fmt.Sprintf("not readable (%s); cluster %s is%s", strings.TrimSpace(why), h.Cluster(), lives(h)))
 }
 
-func specError(h *home.Home, problem string) *home.Error {
-	return &home.Error{Path: filepath.Join(h.Dir(), "spec.yaml"), Problem: problem, Kind: home.ErrDamaged}
+func specError(h *statedir.Home, problem string) *statedir.Error {
+	return &statedir.Error{Path: filepath.Join(h.Dir(), "spec.yaml"), Problem: problem, Kind: statedir.ErrDamaged}
 }
 
 // lives says where a cluster lives.
-func lives(h *home.Home) string {
+func lives(h *statedir.Home) string {
 	seat := h.Seat()
 	return fmt.Sprintf(" on %s, with hosts of kind %s and its records in zone %s (%s)", seat.Domain, seat.Hosts, seat.Zone, seat.DNS)
 }
@@ -168,12 +168,12 @@ func lives(h *home.Home) string {
 // this name: to mix them would lose sight of the records or hosts of one. A
 // change that the planner can judge (size, options, TLS) is none.
 func (g *globals) contradiction(t operate.Target) error {
-	was, is := t.Home.Seat(), home.SeatOf(t.Spec)
+	was, is := t.Home.Seat(), statedir.SeatOf(t.Spec)
 	switch {
 	case t.Stored != nil:
-		was = home.SeatOf(*t.Stored)
+		was = statedir.SeatOf(*t.Stored)
 	case !t.Home.Claimed(): // only the domain has begun to matter
-		was = home.Seat{Domain: was.Domain, DiscoveryName: is.DiscoveryName, Hosts: is.Hosts, DNS: is.DNS, Zone: is.Zone}
+		was = statedir.Seat{Domain: was.Domain, DiscoveryName: is.DiscoveryName, Hosts: is.Hosts, DNS: is.DNS, Zone: is.Zone}
 	}
 	var what string
 	switch {
@@ -217,11 +217,11 @@ func provider(s cluster.Spec) string {
 	if server := s.Primary(); server != "" {
 		return "zone " + s.Zone() + " on " + server
 	}
-	return records(home.SeatOf(s))
+	return records(statedir.SeatOf(s))
 }
 
 // records says whose records they are among.
-func records(s home.Seat) string {
+func records(s statedir.Seat) string {
 	if s.DNS == "rfc2136" {
 		return "zone " + s.Zone + " (rfc2136)"
 	}
@@ -229,7 +229,7 @@ func records(s home.Seat) string {
 }
 
 // place says where members run.
-func place(s home.Seat) string {
+func place(s statedir.Seat) string {
 	if s.Hosts == "ssh" {
 		return "on machines over SSH"
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/operate"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // put puts a spec where an earlier up would have.
@@ -22,7 +22,7 @@ func put(t *testing.T, root, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := home.Create(context.Background(), root, s.Cluster, home.SeatOf(s))
+	h, err := statedir.Create(context.Background(), root, s.Cluster, statedir.SeatOf(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestChooseMember(t *testing.T) {
 func TestEtcdctlEnvironment(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "state")
 	put(t, root, "cluster: blue\ndomain: b.example\n")
-	h, err := home.Open(root, "blue")
+	h, err := statedir.Open(root, "blue")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestLostSpec(t *testing.T) {
 	const machines = "cluster: red\ndomain: r.example\ndns: {rfc2136: {server: 192.0.2.53, zone: r.example, keyFile: /k}}\n" +
 		"hosts: {ssh: {addresses: [192.0.2.11, 192.0.2.12, 192.0.2.13]}}\n"
 	put(t, root, machines)
-	h, err := home.Open(root, "red")
+	h, err := statedir.Open(root, "red")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // Subject is what is looked at.
@@ -33,7 +33,7 @@ type Subject struct {
 	Root string
 	// Unusable is why the state of this cluster cannot be used; nil if it can,
 	// or if there is none.
-	Unusable *home.Error
+	Unusable *statedir.Error
 	// Command writes a command line of pleiad about this cluster.
 	Command func(arguments string) string
 	Spec    cluster.Spec

@@ -19,8 +19,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // zone is a name server that holds some records and answers with an error.
@@ -114,7 +114,7 @@ func TestStateDirectory(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(filepath.Dir(s.Root))); err != nil || len(entries) > 0 {
 		t.Errorf("something stays behind: %v, %v", entries, err)
 	}
-	s.Unusable = &home.Error{Path: "home.json", Problem: "version 999", Hint: "use that one"}
+	s.Unusable = &statedir.Error{Path: "home.json", Problem: "version 999", Hint: "use that one"}
 	want(t, stateDirectory(context.Background(), s), render.Broken, "home.json: version 999")
 	s.Unusable.Hint, s.Unusable.Run = "take it", "take-over"
 	if f := stateDirectory(context.Background(), s); f.Remedy != "take it: pleiad take-over -f odd.yaml" {

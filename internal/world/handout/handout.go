@@ -18,7 +18,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/pki"
 	"github.com/pleiad-etcd/pleiad/internal/system/durable"
 	"github.com/pleiad-etcd/pleiad/internal/system/given"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // MaxLife is the longest life of a certificate.
@@ -65,7 +65,7 @@ func (o *Obstacle) Error() string { return o.Path + ": " + o.Problem }
 // Issue writes the files and returns when the certificate ends. The key comes
 // before the certificate: one that is there has its key, and what a crash left
 // unfinished is finished by renewing.
-func (r Request) Issue(ctx context.Context, h *home.Home) (time.Time, error) {
+func (r Request) Issue(ctx context.Context, h *statedir.Home) (time.Time, error) {
 	files := r.Files()
 	var key []byte
 	certificate := durable.Private(files.Cert, nil)

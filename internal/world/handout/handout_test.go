@@ -12,12 +12,12 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
 	"github.com/pleiad-etcd/pleiad/internal/world/handout"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
-func newHome(t *testing.T) *home.Home {
+func newHome(t *testing.T) *statedir.Home {
 	t.Helper()
-	h, err := home.Create(t.Context(), t.TempDir(), "dev", home.SeatOf(cluster.Spec{Domain: "dev.test"}))
+	h, err := statedir.Create(t.Context(), t.TempDir(), "dev", statedir.SeatOf(cluster.Spec{Domain: "dev.test"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestRenewal(t *testing.T) {
 // Whatever is in the way, nothing changes and the remedy fits.
 func TestObstacles(t *testing.T) {
 	h, other := newHome(t), newHome(t)
-	issue := func(t *testing.T, h *home.Home, r handout.Request) {
+	issue := func(t *testing.T, h *statedir.Home, r handout.Request) {
 		t.Helper()
 		if _, err := r.Issue(t.Context(), h); err != nil {
 			t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rfc2136"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/tsig"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	localhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 func withRFC2136(ctx context.Context, spec cluster.Spec, w World) (World, error) {
@@ -88,7 +88,7 @@ func (k keyless) Remedy() []string {
 	return []string{"put the key, as tsig-keygen writes it, into " + k.file + ", or name another file in dns.rfc2136.keyFile of the spec and give that with -f"}
 }
 
-func withEmbedded(ctx context.Context, spec cluster.Spec, h *home.Home, self string, w World) (World, error) {
+func withEmbedded(ctx context.Context, spec cluster.Spec, h *statedir.Home, self string, w World) (World, error) {
 	dir := filepath.Join(h.Dir(), "dns")
 	ip, err := localhosts.ServerAddress(ctx, h.Dir(), spec.Cluster, 0)
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	localhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
 	sshhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/ssh"
-	"github.com/pleiad-etcd/pleiad/internal/world/remote"
+	"github.com/pleiad-etcd/pleiad/internal/world/sshexec"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
-func withLocalHosts(spec cluster.Spec, h *home.Home, self string, w *World) error {
+func withLocalHosts(spec cluster.Spec, h *statedir.Home, self string, w *World) error {
 	hosts, err := localhosts.New(h.Dir(), spec.Cluster)
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func withLocalHosts(spec cluster.Spec, h *home.Home, self string, w *World) erro
 
 func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 	c := spec.Hosts.SSH
-	pool := remote.New(remote.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts,
+	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts,
 		Fingerprints: c.Fingerprints, Trace: trace})
 	deliverer := systemd.New(func(a netip.Addr) systemd.Machine { return machine{pool.Machine(a)} }, systemd.NewBuilds(self, c.Binaries))
 	w.World.Deliver = deliverer
@@ -53,7 +53,7 @@ func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 }
 
 // machine is one over SSH, whose sessions are streams.
-type machine struct{ *remote.Machine }
+type machine struct{ *sshexec.Machine }
 
 func (m machine) Open(ctx context.Context, command string) (io.ReadWriteCloser, error) {
 	return m.Machine.Open(ctx, command)

@@ -19,7 +19,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/onhost/agent"
-	"github.com/pleiad-etcd/pleiad/internal/world/remote/remotetest"
+	"github.com/pleiad-etcd/pleiad/internal/world/sshexec/sshexectest"
 )
 
 // TestMain lets this binary be what a machine has of pleiad: "agent".
@@ -80,7 +80,7 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 type machine struct {
 	*testing.T
 	root   string
-	server *remotetest.Server
+	server *sshexectest.Server
 	user   string
 	sudos  atomic.Int64
 }
@@ -88,7 +88,7 @@ type machine struct {
 func newMachine(t *testing.T, user string) *machine {
 	t.Setenv("HOME", t.TempDir()) // for ssh_config
 	m := &machine{T: t, root: t.TempDir(), user: user}
-	m.server = remotetest.Start(t, remotetest.Options{Users: []string{user}, Handle: m.run})
+	m.server = sshexectest.Start(t, sshexectest.Options{Users: []string{user}, Handle: m.run})
 	return m
 }
 
@@ -116,7 +116,7 @@ func (m *machine) moved(line string) string {
 }
 
 // run runs a command that was sent, less the sudo before it.
-func (m *machine) run(c remotetest.Command) (status int, handled bool) {
+func (m *machine) run(c sshexectest.Command) (status int, handled bool) {
 	line, sudo := strings.CutPrefix(c.Line, "exec sudo -n -- ")
 	if sudo {
 		m.sudos.Add(1)

@@ -20,7 +20,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd/client"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 // World is a cluster's world, and what its providers can do beside their
@@ -59,7 +59,7 @@ type World struct {
 type Trace func(what, whom string, took time.Duration, err error)
 
 // Open makes the world that a spec names. A new provider gets its line here.
-func Open(ctx context.Context, spec cluster.Spec, h *home.Home, trace Trace) (World, error) {
+func Open(ctx context.Context, spec cluster.Spec, h *statedir.Home, trace Trace) (World, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return World{}, fmt.Errorf("find the running program: %w", err)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
-	"github.com/pleiad-etcd/pleiad/internal/world/home"
 	"github.com/pleiad-etcd/pleiad/internal/world/real"
+	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
 const key = "key \"k\" {\n\talgorithm hmac-sha256;\n\tsecret \"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=\";\n};\n"
@@ -34,7 +34,7 @@ func zoneOf(t *testing.T, server, content string) cluster.DNSSpec {
 func open(t *testing.T, hosts cluster.HostsSpec, dns cluster.DNSSpec) real.World {
 	t.Helper()
 	spec := cluster.Spec{Cluster: "a", Domain: "a.test", Members: 1, TLS: true, Hosts: hosts, DNS: dns}
-	h, err := home.Absent(t.TempDir(), spec.Cluster, spec.Domain)
+	h, err := statedir.Absent(t.TempDir(), spec.Cluster, spec.Domain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/hoststest"
-	"github.com/pleiad-etcd/pleiad/internal/world/remote"
+	"github.com/pleiad-etcd/pleiad/internal/world/sshexec"
 )
 
 // fleet is a number of machines that are folders; commands run here, with the
@@ -89,7 +89,7 @@ func (m machine) Run(ctx context.Context, command string, stdin io.Reader) ([]by
 	out, err := cmd.Output()
 	var failed *exec.ExitError
 	if ctx.Err() == nil && errors.As(err, &failed) {
-		err = &remote.ExitError{Status: failed.ExitCode(), Stderr: string(failed.Stderr)}
+		err = &sshexec.ExitError{Status: failed.ExitCode(), Stderr: string(failed.Stderr)}
 	}
 	return out, errors.Join(err, ctx.Err())
 }

@@ -1,0 +1,256 @@
+package sshexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
+)
+
+// line is the way to one sshd: a connection that is dialled when asked for,
+// shared by all who ask, and dialled anew once it is lost.
+type line struct {
+	pool   *Pool
+	target target
+
+	mu      sync.Mutex // guards what follows
+	conn    *connection
+	dialing *attempt // nil while nobody dials
+}
+
+// attempt is a dial that is under way; once done is closed, the rest holds.
+type attempt struct {
+	done chan struct{}
+	conn *connection
+	err  error
+}
+
+// connect is the line's connection. fresh says that it was dialled for this
+// call or while it waited. If ctx ends first, the dial goes on for the others.
+func (l *line) connect(ctx context.Context) (c *connection, fresh bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, unsent(ctx)
+	}
+	l.mu.Lock()
+	if l.conn != nil && l.conn.usable() {
+		defer l.mu.Unlock()
+		return l.conn, false, nil
+	}
+	a := l.dialing
+	if a == nil {
+		a = &attempt{done: make(chan struct{})}
+		if !l.pool.run(func() { l.attempt(a) }) {
+			l.mu.Unlock()
+			return nil, false, fmt.Errorf("%w: %w", ErrUnreachable, errClosed)
+		}
+		l.dialing = a
+	}
+	l.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.conn, true, a.err
+	case <-ctx.Done():
+		return nil, false, unsent(ctx)
+	}
+}
+
+// unsent is the error of a call whose ctx ended before anything was sent. A
+// caller's own change of mind says nothing about the machine.
+func unsent(ctx context.Context) error {
+	if err := context.Cause(ctx); errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, context.Cause(ctx))
+}
+
+func (l *line) attempt(a *attempt) {
+	began := time.Now()
+	a.conn, a.err = l.dial(l.pool.life)
+	l.pool.trace("dial", "host "+l.target.host, began, a.err)
+	l.mu.Lock()
+	l.conn, l.dialing = a.conn, nil
+	l.mu.Unlock()
+	close(a.done)
+}
+
+// maxHops bounds the chain of jump hosts, since it may lead back to itself.
+const maxHops = 8
+
+func (l *line) dial(ctx context.Context) (*connection, error) {
+	r, err := l.pool.route(ctx, l.target)
+	if err != nil {
+		return nil, err
+	}
+	next := r
+	for hops := 0; next.via != nil; hops++ {
+		if hops == maxHops {
+			return nil, setupError("write ProxyJump none for the last jump host", "more than %d jump hosts: the chain leads back to itself", maxHops)
+		}
+		if next, err = l.pool.route(ctx, *next.via); err != nil {
+			return nil, err
+		}
+	}
+	var hop *connection
+	if r.via != nil {
+		if hop, _, err = l.pool.lineTo(*r.via).connect(ctx); err != nil {
+			return nil, fmt.Errorf("jump host %s: %w", r.via.host, err)
+		}
+		defer hop.use()()
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, l.pool.config.Timeout, fmt.Errorf("no answer within %s", l.pool.config.Timeout))
+	defer cancel()
+	return l.login(ctx, r, hop)
+}
+
+// login connects and logs in. Where fingerprints are configured, nobody knows
+// of which types they are: a host whose key does not fit is asked for its keys
+// of other types too.
+func (l *line) login(ctx context.Context, r route, hop *connection) (*connection, error) {
+	keys, err := readHostKeys(r.name, r.knownHosts, l.pool.config.Fingerprints)
+	if err != nil {
+		return nil, err
+	}
+	if keys.revoked, err = readRevoked(ctx, r.revoked); err != nil {
+		return nil, err
+	}
+	var first error
+	var tried []string
+	for {
+		c, err := l.handshake(ctx, r, hop, keys, keys.algorithms(tried))
+		var wrong *HostKeyError
+		var none *ssh.AlgorithmNegotiationError
+		switch {
+		case errors.As(err, &none) && first != nil:
+			return nil, first
+		case !errors.As(err, &wrong) || wrong.Problem == KeyRevoked || len(keys.fingerprints) == 0:
+			return c, err
+		case first == nil:
+			first = err
+		}
+		tried = append(tried, wrong.Type)
+	}
+}
+
+func (l *line) handshake(ctx context.Context, r route, hop *connection, keys *hostKeys, algorithms []string) (*connection, error) {
+	raw, err := transport(ctx, r, hop)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	defer stop()
+	heard := listen(raw)
+	var refused error
+	accepted := false
+	ids, closing := &identities{}, func() {}
+	client, channels, requests, err := ssh.NewClientConn(heard, r.name, &ssh.ClientConfig{
+		User:              r.user,
+		HostKeyAlgorithms: algorithms,
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			refused = keys.judge(key)
+			accepted = refused == nil
+			return refused
+		},
+		Auth: []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) {
+			ids, closing = gather(ctx, r)
+			return ids.signers, nil
+		})},
+	})
+	closing()
+	switch {
+	case refused != nil:
+		return nil, refused
+	case err == nil && stop():
+		return l.pool.newConnection(ssh.NewClient(client, channels, requests), r, heard)
+	case ctx.Err() != nil:
+		return nil, unreachable(r, context.Cause(ctx))
+	case accepted && !broken(err):
+		return nil, denied(r, ids, err)
+	}
+	return nil, noSSH(r, err)
+}
+
+// transport is the byte stream to sshd, by TCP or through a jump host.
+func transport(ctx context.Context, r route, hop *connection) (net.Conn, error) {
+	if hop == nil {
+		raw, err := new(net.Dialer).DialContext(ctx, "tcp", r.address)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return nil, unreachable(r, err)
+		}
+		return raw, nil
+	}
+	raw, err := hop.client.DialContext(ctx, "tcp", r.address)
+	var refused *ssh.OpenChannelError
+	switch {
+	case err == nil:
+		return raw, nil
+	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
+		return nil, setupError("allow it in the sshd_config of the jump host: AllowTcpForwarding, PermitOpen", "jump host %s does not connect to %s: %w", r.via.host, r.address, err)
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	return nil, unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, err))
+}
+
+// broken says that the connection ended, rather than that sshd said no.
+func broken(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// unreachable is the error of a machine that cannot be talked to.
+func unreachable(r route, err error) error {
+	var dial *net.OpError
+	if errors.As(err, &dial) {
+		err = dial.Err // the rest of its text would name the address once more
+	}
+	host, port, _ := net.SplitHostPort(r.address) // we made it
+	return fault.WithRemedy(fmt.Errorf("%w at %s: %w", ErrUnreachable, r.address, err),
+		"see whether the host is up and its sshd listens: nc -vz "+host+" "+port)
+}
+
+// noSSH is the error of a handshake that came to nothing before the login. A
+// server that is full hangs up without a word, and so does one that is going
+// down.
+func noSSH(r route, err error) error {
+	var none *ssh.AlgorithmNegotiationError
+	if errors.As(err, &none) {
+		return fault.WithRemedy(fmt.Errorf("%w: %s at %s: %w", ErrSetup, "no common algorithm with the server", r.address, err), "let its sshd offer an algorithm that is not outdated")
+	}
+	return unreachable(r, fmt.Errorf("the SSH handshake failed: %w", err))
+}
+
+// denied names who was turned away and with what.
+func denied(r route, ids *identities, err error) error {
+	text := "no key to offer"
+	if len(ids.offered) > 0 {
+		text = "offered " + strings.Join(ids.offered, ", ")
+	}
+	if len(ids.unusable) > 0 {
+		text += "; not usable: " + strings.Join(ids.unusable, ", ")
+	}
+	host, port, _ := net.SplitHostPort(r.address) // we made it
+	remedy := append([]string{}, ids.hints...)
+	if len(ids.offered) > 0 {
+		key := ""
+		if ids.file != "" { // else ssh-copy-id takes ssh's own files, which were not offered
+			key = "-i " + shell.Quote(ids.file) + " "
+		}
+		remedy = append(remedy, "authorize one of these keys: ssh-copy-id "+key+"-p "+port+" "+shell.Quote(r.user+"@"+host))
+	}
+	remedy = append(remedy, "name another user: or identityFile: under hosts.ssh in the spec")
+	return fault.WithRemedy(fmt.Errorf("%w at %s for user %q: %s (%s)", ErrDenied, r.address, r.user, text, strings.TrimPrefix(err.Error(), "ssh: handshake failed: ssh: ")), remedy...)
+}

@@ -1,0 +1,24 @@
+package statedir
+
+import (
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// Seat is where a cluster lives, in a few words that never change while it does.
+// It stands in home.json beside the owner, so that a spec that was lost can
+// neither be mistaken for that of a cluster elsewhere, nor for none.
+type Seat struct {
+	Domain        string `json:"domain"`
+	DiscoveryName string `json:"discoveryName,omitempty"`
+	// Hosts is the kind of hosts: "local" or "ssh".
+	Hosts string `json:"hosts"`
+	// DNS is the kind of name server: "embedded" or "rfc2136", and Zone what it
+	// serves. Where the server answers may change.
+	DNS  string `json:"dns"`
+	Zone string `json:"zone"`
+}
+
+// SeatOf is where a spec has its cluster live.
+func SeatOf(s cluster.Spec) Seat {
+	return Seat{Domain: s.Domain, DiscoveryName: s.DiscoveryName, Hosts: s.HostsKind(), DNS: s.DNSKind(), Zone: s.Zone()}
+}
