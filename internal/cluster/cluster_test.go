@@ -57,6 +57,12 @@ func TestMarkerComesBack(t *testing.T) {
 			Phase: rapid.SampledFrom([]Phase{Bootstrapping, Sealed, Destroying}).Draw(t, "phase")}
 		for _, n := range rapid.SliceOfNDistinct(word, 1, 9, rapid.ID).Draw(t, "members") {
 			m.Members = append(m.Members, MemberName(n))
+			if id := rapid.Uint64().Draw(t, "its ID"); id != 0 {
+				if m.IDs == nil {
+					m.IDs = map[MemberName]MemberID{}
+				}
+				m.IDs[MemberName(n)] = MemberID(id)
+			}
 		}
 		slices.Sort(m.Members)
 		if len(m.Members) > 0 && rapid.Bool().Draw(t, "an operation") {
@@ -77,7 +83,9 @@ func TestForeignMarkers(t *testing.T) {
 	good := Marker{Cluster: "c", Owner: "o", Token: "t", Generation: 1, Phase: Sealed, Members: []MemberName{"a"}}.String()
 	for _, text := range []string{"", "hello", strings.Replace(good, "v=1", "v=2", 1), strings.Replace(good, "gen=1", "gen=x", 1),
 		strings.Replace(good, "owner=o", "owner=", 1), strings.Replace(good, "sealed", "asleep", 1), good + " owner=p", good + " id=zz", good + " later=x",
-		good + " op=restart", good + " op=restart:", good + " op=later:a"} {
+		good + " op=restart", good + " op=restart:", good + " op=later:a",
+		strings.Replace(good, "members=a", "members=a:", 1), strings.Replace(good, "members=a", "members=a:zz", 1),
+		strings.Replace(good, "members=a", "members=a:0", 1), strings.Replace(good, "members=a", "members=:1", 1)} {
 		if m, err := ParseMarker(text); err == nil {
 			t.Errorf("%q is read as %+v", text, m)
 		}

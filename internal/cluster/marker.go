@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,9 @@ type Marker struct {
 	Phase      Phase
 	// Members are the names of all members whose records are ours, sorted.
 	Members []MemberName
+	// IDs are those of the members that joined the sealed cluster: etcd chose them
+	// when they were added. Founders are not here; see [Spec.MemberID].
+	IDs map[MemberName]MemberID
 	// ID is the cluster ID computed from the members and the token once their
 	// ports are known; 0 before.
 	ID ID
@@ -76,6 +80,9 @@ func (m Marker) String() string {
 	names := make([]string, len(m.Members))
 	for i, n := range m.Members {
 		names[i] = string(n)
+		if id, joined := m.IDs[n]; joined {
+			names[i] += ":" + id.String()
+		}
 	}
 	fields := []string{
 		"v=" + strconv.Itoa(MarkerVersion),
@@ -98,13 +105,45 @@ func (m Marker) String() string {
 	return strings.Join(fields, " ")
 }
 
+// readMembers reads the list of members: NAME, or NAME:ID of one that joined.
+func (m *Marker) readMembers(text string) error {
+	for entry := range strings.SplitSeq(text, ",") {
+		name, hex, joined := strings.Cut(entry, ":")
+		if entry == "" {
+			continue
+		}
+		m.Members = append(m.Members, MemberName(name))
+		if !joined {
+			continue
+		}
+		id, err := strconv.ParseUint(hex, 16, 64)
+		if err != nil || id == 0 || name == "" {
+			return fmt.Errorf("members: %q: want NAME or NAME:ID", entry)
+		}
+		if m.IDs == nil {
+			m.IDs = map[MemberName]MemberID{}
+		}
+		m.IDs[MemberName(name)] = MemberID(id)
+	}
+	return nil
+}
+
+// MemberID is the ID of the member on a host: the one that etcd chose when it
+// joined, or the one that follows from its peer URL if it is a founder.
+func (s Spec) MemberID(m Marker, h Host) MemberID {
+	if id, joined := m.IDs[h.Name]; joined {
+		return id
+	}
+	return BootstrapMemberID(s.PeerURL(h.Name, h.Ports.Peer), m.Token)
+}
+
 // Has says whether a member's records are ours.
 func (m Marker) Has(n MemberName) bool { return slices.Contains(m.Members, n) }
 
 // Next is the marker with the next generation, changed by edit.
 func (m Marker) Next(edit func(*Marker)) Marker {
 	m.Generation++
-	m.Members = slices.Clone(m.Members)
+	m.Members, m.IDs = slices.Clone(m.Members), maps.Clone(m.IDs)
 	edit(&m)
 	slices.Sort(m.Members)
 	return m
@@ -169,10 +208,8 @@ func ParseMarker(text string) (Marker, error) {
 	}
 	m = Marker{Cluster: Name(seen["cluster"]), Owner: Owner(seen["owner"]), Generation: gen,
 		Token: Token(seen["token"]), Phase: Phase(seen["state"]), CA: seen["ca"]}
-	for _, n := range strings.Split(seen["members"], ",") {
-		if n != "" {
-			m.Members = append(m.Members, MemberName(n))
-		}
+	if err := m.readMembers(seen["members"]); err != nil {
+		return m, fmt.Errorf("marker %q: %w", text, err)
 	}
 	if seen["id"] != "" {
 		id, err := strconv.ParseUint(seen["id"], 16, 64)

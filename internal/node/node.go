@@ -105,7 +105,7 @@ func Render(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h 
 		Name:        h.Name,
 		Sealed:      marker.Phase != cluster.Bootstrapping,
 		Generation:  marker.Generation,
-		Member:      MemberID(spec, marker.Token, h),
+		Member:      spec.MemberID(marker, h),
 		ID:          marker.ID,
 		Paths:       h.Paths,
 		PeerAddress: listen(h, h.Ports.Peer),
@@ -145,17 +145,11 @@ func names(spec cluster.Spec, h cluster.Host) []string {
 	return n
 }
 
-// MemberID is the ID that the member on a host has, and the one place that says
-// so: that of a member of a new cluster, for all members bootstrap.
-func MemberID(spec cluster.Spec, token cluster.Token, h cluster.Host) cluster.MemberID {
-	return cluster.BootstrapMemberID(spec.PeerURL(h.Name, h.Ports.Peer), token)
-}
-
 // ClusterID is the ID that etcd must give a cluster bootstrapped on these hosts.
 func ClusterID(spec cluster.Spec, token cluster.Token, members []cluster.Host) cluster.ID {
 	ids := make([]cluster.MemberID, len(members))
 	for i, m := range members {
-		ids[i] = MemberID(spec, token, m)
+		ids[i] = cluster.BootstrapMemberID(spec.PeerURL(m.Name, m.Ports.Peer), token)
 	}
 	return cluster.BootstrapID(ids)
 }

@@ -254,6 +254,22 @@ func TestLogPathSurvivesEtcd(t *testing.T) {
 	})
 }
 
+// A member that joined has the ID that etcd chose for it, which does not follow
+// from its URL; the ID of the cluster stays that of its founders.
+func TestIdentityOfAMemberThatJoined(t *testing.T) {
+	s := stories()[0]
+	m := cluster.Marker{Token: s.hosts[0].Token, Phase: cluster.Sealed, ID: 0xc1, IDs: map[cluster.MemberName]cluster.MemberID{s.hosts[1].Name: 0xadd}}
+	for i, h := range s.hosts {
+		want := cluster.BootstrapMemberID(s.spec.PeerURL(h.Name, h.Ports.Peer), m.Token)
+		if i == 1 {
+			want = 0xadd
+		}
+		if n := Render(s.spec, m, s.hosts, h, s.resolver); n.Member != want || n.ID != m.ID {
+			t.Errorf("%s is member %s of cluster %s, want %s of %s", h.Name, n.Member, n.ID, want, m.ID)
+		}
+	}
+}
+
 // The cluster that etcd founds with its flags is the one that the marker names
 // and the gate looks for (rule R3), and etcd is never sent to look for its peers
 // by itself.
@@ -264,7 +280,7 @@ func TestFounds(t *testing.T) {
 		if err != nil || id != n.ID || self != n.Member {
 			t.Errorf("%s: founds %s as member %s, %v, want %s as %s", s.name, id, self, err, n.ID, n.Member)
 		}
-		if got := MemberID(s.spec, n.Token, s.hosts[0]); got != self {
+		if got := s.spec.MemberID(cluster.Marker{Token: n.Token}, s.hosts[0]); got != self {
 			t.Errorf("%s: member %s is expected, want %s", s.name, got, self)
 		}
 		if got := n.Gate.Founds(s.spec.Scheme(), n.Token); got != n.ID {

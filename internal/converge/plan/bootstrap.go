@@ -276,7 +276,7 @@ func (s situation) otherCluster(members []cluster.Host) []string {
 func (s situation) expected(members []cluster.Host) map[cluster.MemberID]bool {
 	out := map[cluster.MemberID]bool{}
 	for _, h := range members {
-		out[node.MemberID(s.spec, s.marker.Token, h)] = true
+		out[s.spec.MemberID(*s.marker, h)] = true
 	}
 	return out
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
-	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
@@ -188,7 +187,7 @@ func TestNobodyIsLeftDown(t *testing.T) {
 			n := h.Node.Or(cluster.Node{})
 			own := spec
 			own.TLS = n.Certificate != nil
-			id := node.MemberID(own, h.Token, h)
+			id := own.MemberID(cluster.Marker{Token: h.Token}, h)
 			switch {
 			case !state.Hosts.Known() || !h.Node.Known() || n.Process.Running || !n.Sealed || !n.Data.Present || n.Data.Older || n.Data.Member != id:
 				continue

@@ -60,7 +60,11 @@ func (s AwaitMembers) Members() []cluster.MemberName { return names(s.Hosts) }
 // Effect implements Step. Members know who they are from their nodes, even where
 // the data of one that runs is gone.
 func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
-	id := func(h cluster.Host) cluster.MemberID { return node.MemberID(spec, h.Token, h) }
+	m, _, _ := spec.Marker(s.Records.Or(cluster.Records{}))
+	id := func(h cluster.Host) cluster.MemberID {
+		m.Token = h.Token
+		return spec.MemberID(m, h)
+	}
 	var list []cluster.Member
 	for _, h := range s.Hosts.Or(nil) {
 		list = append(list, cluster.Member{ID: id(h), Name: h.Name,

@@ -266,7 +266,7 @@ func (s situation) speaksTLS(hosts []cluster.Host) bool {
 	spec.TLS = !s.spec.TLS
 	for _, h := range hosts {
 		n := h.Node.Or(cluster.Node{})
-		if node.MemberID(spec, h.Token, h) == cmp.Or(n.Made.Member, n.Data.Member) {
+		if spec.MemberID(cluster.Marker{Token: h.Token}, h) == cmp.Or(n.Made.Member, n.Data.Member) {
 			return spec.TLS
 		}
 	}
