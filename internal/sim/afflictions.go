@@ -296,7 +296,7 @@ func (w *World) Blackout() {
 func (w *World) Heal() {
 	w.rates, w.zone.denied, w.zone.stuck, w.zone.damaged = Rates{}, false, false, false
 	clear(w.dark)
-	w.ahead = 0
+	w.ahead.set(0)
 	for _, h := range w.hosts {
 		h.ahead = 0
 		w.refind(h)

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -15,7 +16,14 @@ import (
 // changes: the worst that etcd's own reconnecting can make of it.
 
 // now is what the clock of the controllers' machine says.
-func (w *World) now() time.Time { return time.Now().Add(w.ahead) }
+func (w *World) now() time.Time { return time.Now().Add(w.ahead.get()) }
+
+// offset is how far a clock is ahead. A controller that a timer has woken reads the
+// clock without a word to the world, which may have set it just before.
+type offset struct{ d atomic.Int64 }
+
+func (o *offset) get() time.Duration  { return time.Duration(o.d.Load()) }
+func (o *offset) set(d time.Duration) { o.d.Store(int64(d)) }
 
 // local says whether hosts are on the controllers' machine.
 func (w *World) local() bool { return !w.opts.Spec.OnMachines() }
@@ -57,13 +65,13 @@ func (w *World) wrong() time.Duration {
 
 // misset sets the clock of the controllers' machine wrong for a while.
 func (w *World) misset() bool {
-	if w.ahead != 0 {
+	if w.ahead.get() != 0 {
 		return false
 	}
-	w.ahead = w.wrong()
-	w.log("world", "wrong clock", "controllers", w.ahead.String())
+	w.ahead.set(w.wrong())
+	w.log("world", "wrong clock", "controllers", w.ahead.get().String())
 	w.tick()
-	w.after(w.between(time.Second, 90*time.Second), func() { w.ahead = 0; w.tick() })
+	w.after(w.between(time.Second, 90*time.Second), func() { w.ahead.set(0); w.tick() })
 	return true
 }
 

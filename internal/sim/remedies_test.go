@@ -709,11 +709,11 @@ var tried = map[plan.Way]remedy{
 				c.RenewAt = time.Now()
 				h.certificate = &c
 			}
-			s.w.ahead = 30 * 24 * time.Hour
+			s.w.ahead.set(30 * 24 * time.Hour)
 			s.w.tick()
 		},
 		follow: []func(*stage, []string){func(s *stage, _ []string) {
-			s.w.ahead = 0
+			s.w.ahead.set(0)
 			s.w.tick()
 		}},
 	},

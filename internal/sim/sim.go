@@ -87,7 +87,7 @@ type World struct {
 	rules rules
 	// ahead is how far the clock of the machine on which controllers run is
 	// ahead; it is that of local hosts too.
-	ahead time.Duration
+	ahead offset
 	// births counts processes, certificates and the like, so that each has a
 	// number of its own.
 	births int
