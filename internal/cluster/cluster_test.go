@@ -66,8 +66,16 @@ func TestMarkerComesBack(t *testing.T) {
 		}
 		slices.Sort(m.Members)
 		if len(m.Members) > 0 && rapid.Bool().Draw(t, "an operation") {
-			m.Op = Operation{Kind: Restart, Member: rapid.SampledFrom(m.Members).Draw(t, "member")}
+			m.Op = Operation{Kind: rapid.SampledFrom([]OperationKind{Restart, Add, Remove}).Draw(t, "kind"), Member: rapid.SampledFrom(m.Members).Draw(t, "member")}
+			if m.Op.Kind == Add && rapid.Bool().Draw(t, "exchange") {
+				m.Op.For = rapid.SampledFrom(m.Members).Draw(t, "for")
+			}
 		}
+		for _, n := range rapid.SliceOfNDistinct(word, 0, 3, rapid.ID).Draw(t, "left") {
+			m.Left = append(m.Left, MemberName(n))
+		}
+		slices.Sort(m.Left)
+		m.Changes = rapid.Uint64().Draw(t, "changes")
 		got, err := ParseMarker(m.String())
 		if err != nil {
 			t.Fatal(err)
@@ -83,7 +91,7 @@ func TestForeignMarkers(t *testing.T) {
 	good := Marker{Cluster: "c", Owner: "o", Token: "t", Generation: 1, Phase: Sealed, Members: []MemberName{"a"}}.String()
 	for _, text := range []string{"", "hello", strings.Replace(good, "v=1", "v=2", 1), strings.Replace(good, "gen=1", "gen=x", 1),
 		strings.Replace(good, "owner=o", "owner=", 1), strings.Replace(good, "sealed", "asleep", 1), good + " owner=p", good + " id=zz", good + " later=x",
-		good + " op=restart", good + " op=restart:", good + " op=later:a",
+		good + " op=restart", good + " op=restart:", good + " op=later:a", good + " op=restart:a:b", good + " op=add:a:", good + " changes=x",
 		strings.Replace(good, "members=a", "members=a:", 1), strings.Replace(good, "members=a", "members=a:zz", 1),
 		strings.Replace(good, "members=a", "members=a:0", 1), strings.Replace(good, "members=a", "members=:1", 1)} {
 		if m, err := ParseMarker(text); err == nil {

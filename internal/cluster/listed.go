@@ -26,6 +26,14 @@ func (s Spec) Listed(r Records, name MemberName) (Host, bool) {
 	return h, h.Address.IsValid() && published && served
 }
 
+// Published are the ports of a member in the services; 0 where it is in none.
+func (s Spec) Published(r Records, name MemberName) Ports {
+	var p Ports
+	p.Peer, _ = s.port(r, s.ServerService(), name)
+	p.Client, _ = s.port(r, s.ClientService(), name)
+	return p
+}
+
 // Peer is a member's port in the service of the peers.
 func (s Spec) Peer(r Records, name MemberName) (uint16, bool) {
 	return s.port(r, s.ServerService(), name)

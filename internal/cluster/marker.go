@@ -47,6 +47,12 @@ type Marker struct {
 	CA string
 	// Op is the one operation on a sealed cluster that is in flight.
 	Op Operation
+	// Left are the names of members that left and whose addresses are still in DNS,
+	// sorted: caches may hold services that name them (rule R8).
+	Left []MemberName
+	// Changes counts how often a member has joined or left since the cluster was
+	// sealed. With the first one, ID no longer follows from Members.
+	Changes uint64
 }
 
 // Operation is what a controller has begun to do to a member of a sealed
@@ -55,22 +61,38 @@ type Marker struct {
 type Operation struct {
 	Kind   OperationKind
 	Member MemberName
+	// For is the member that leaves once Member has joined in its place; empty for
+	// none, and unless Kind is Add.
+	For MemberName
 }
 
 // OperationKind is what is done to the member.
 type OperationKind string
 
-// Restart stops the member and starts it with the options of the spec.
-const Restart OperationKind = "restart"
+const (
+	// Restart stops the member and starts it with the options of the spec.
+	Restart OperationKind = "restart"
+	// Add makes a new member join.
+	Add OperationKind = "add"
+	// Remove makes a member leave.
+	Remove OperationKind = "remove"
+)
 
 // String is the operation on the marker.
-func (o Operation) String() string { return string(o.Kind) + ":" + string(o.Member) }
+func (o Operation) String() string {
+	text := string(o.Kind) + ":" + string(o.Member)
+	if o.For != "" {
+		text += ":" + string(o.For)
+	}
+	return text
+}
 
 func parseOperation(text string) (Operation, error) {
-	kind, member, _ := strings.Cut(text, ":")
-	o := Operation{Kind: OperationKind(kind), Member: MemberName(member)}
-	if o.Kind != Restart || o.Member == "" {
-		return o, fmt.Errorf("op %q: want %s:MEMBER", text, Restart)
+	kind, rest, _ := strings.Cut(text, ":")
+	member, leaves, exchange := strings.Cut(rest, ":")
+	o := Operation{Kind: OperationKind(kind), Member: MemberName(member), For: MemberName(leaves)}
+	if !slices.Contains([]OperationKind{Restart, Add, Remove}, o.Kind) || member == "" || exchange && (o.Kind != Add || leaves == "") {
+		return o, fmt.Errorf("op %q: want %s:MEMBER, %s:MEMBER, %s:MEMBER:MEMBER or %s:MEMBER", text, Restart, Add, Add, Remove)
 	}
 	return o, nil
 }
@@ -102,7 +124,21 @@ func (m Marker) String() string {
 	if m.Op != (Operation{}) {
 		fields = append(fields, "op="+m.Op.String())
 	}
+	if len(m.Left) > 0 {
+		fields = append(fields, "left="+join(m.Left))
+	}
+	if m.Changes > 0 {
+		fields = append(fields, "changes="+strconv.FormatUint(m.Changes, 10))
+	}
 	return strings.Join(fields, " ")
+}
+
+func join(names []MemberName) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return strings.Join(out, ",")
 }
 
 // readMembers reads the list of members: NAME, or NAME:ID of one that joined.
@@ -128,6 +164,21 @@ func (m *Marker) readMembers(text string) error {
 	return nil
 }
 
+func (m *Marker) readChanges(left, changes string) (err error) {
+	for name := range strings.SplitSeq(left, ",") {
+		if name != "" {
+			m.Left = append(m.Left, MemberName(name))
+		}
+	}
+	if changes == "" {
+		return nil
+	}
+	if m.Changes, err = strconv.ParseUint(changes, 10, 64); err != nil {
+		return fmt.Errorf("changes: %w", err)
+	}
+	return nil
+}
+
 // MemberID is the ID of the member on a host: the one that etcd chose when it
 // joined, or the one that follows from its peer URL if it is a founder.
 func (s Spec) MemberID(m Marker, h Host) MemberID {
@@ -143,9 +194,10 @@ func (m Marker) Has(n MemberName) bool { return slices.Contains(m.Members, n) }
 // Next is the marker with the next generation, changed by edit.
 func (m Marker) Next(edit func(*Marker)) Marker {
 	m.Generation++
-	m.Members, m.IDs = slices.Clone(m.Members), maps.Clone(m.IDs)
+	m.Members, m.IDs, m.Left = slices.Clone(m.Members), maps.Clone(m.IDs), slices.Clone(m.Left)
 	edit(&m)
 	slices.Sort(m.Members)
+	slices.Sort(m.Left)
 	return m
 }
 
@@ -181,7 +233,7 @@ func ReadMarker(set RecordSet) (Marker, error) {
 // change, and whatever it forbids we would do.
 func ParseMarker(text string) (Marker, error) {
 	var m Marker
-	known := []string{"v", "cluster", "owner", "gen", "token", "state", "members", "id", "ca", "op"}
+	known := []string{"v", "cluster", "owner", "gen", "token", "state", "members", "id", "ca", "op", "left", "changes"}
 	seen, unknown := map[string]string{}, ""
 	for _, f := range strings.Fields(text) {
 		key, value, ok := strings.Cut(f, "=")
@@ -222,6 +274,9 @@ func ParseMarker(text string) (Marker, error) {
 		if m.Op, err = parseOperation(seen["op"]); err != nil {
 			return m, fmt.Errorf("marker %q: %w", text, err)
 		}
+	}
+	if err := m.readChanges(seen["left"], seen["changes"]); err != nil {
+		return m, fmt.Errorf("marker %q: %w", text, err)
 	}
 	if m.Cluster == "" || m.Owner == "" || m.Token == "" || !slices.Contains([]Phase{Bootstrapping, Sealed, Destroying}, m.Phase) {
 		return m, fmt.Errorf("marker %q: cluster, owner, token or state is missing or unknown", text)

@@ -310,10 +310,11 @@ type View struct {
 	Learner  bool     `json:"learner"`
 	Errors   []string `json:"errors,omitempty"`
 	Alarms   []string `json:"alarms,omitempty"`
-	// Members is the member list as this member has applied it.
+	// Members is the member list as this member has applied it; nil from a learner,
+	// which tells none.
 	Members []Member `json:"members"`
 	// Stalled says why a linearizable read through this member failed; empty
-	// if it succeeded.
+	// if it succeeded, and from a learner, which serves none.
 	Stalled string `json:"stalled,omitempty"`
 }
 
