@@ -29,6 +29,7 @@ type World struct {
 	Hosts          hosts.Provider
 	Deliver        deliver.Deliverer
 	Etcd           etcd.Inspector
+	Members        etcd.Changer
 	Authority      authority.Authority
 	// Clock is this machine's; nil for the system's.
 	Clock func() time.Time

@@ -1,6 +1,12 @@
 // Package etcd is the contract of what the loop asks etcd itself: how one member
-// sees itself and its cluster. Package etcdtest holds the suite that the real
-// client and the simulator pass.
+// sees itself and its cluster ([Inspector]), and changes of the member list
+// ([Changer]). Observing uses the first, applying a step the second. Package
+// etcdtest holds the suite that the real client and the simulator pass.
+//
+// The words are etcd's. The member list has an entry for each member, by ID; a
+// member that has not started yet has no name in it. A voter counts for the
+// quorum, a learner does not; both get every write. The leader is the voter that
+// takes the writes.
 package etcd
 
 import (
@@ -18,10 +24,13 @@ var ErrUnasked = errors.New("the member was not asked")
 // soon as ctx ends.
 type Inspector interface {
 	// View asks the member on one host, over its own address (no DNS), for its
-	// view. Everything but View.Stalled is read without quorum, so that one
-	// member is never judged by the others. View.Members is sorted by ID. An
-	// error means unknown. A member that is not ready accepts connections and
-	// answers nothing: View then waits for it, but for a few seconds at most.
+	// view. No error depends on a quorum, so that one member is never judged by
+	// the others. View.Members is sorted by ID. If View.Stalled is empty, the list
+	// was read together with the linearizable read: it has every change that was
+	// acknowledged before the question. A learner answers for itself alone: it
+	// serves no linearizable read and tells no members. An error means unknown. A
+	// member that is not ready accepts connections and answers nothing: View then
+	// waits for it, but for a few seconds at most.
 	View(ctx context.Context, h cluster.Host) (cluster.View, error)
 
 	// Shown is how long the certificates are valid that the member on one host

@@ -64,7 +64,8 @@ func Open(ctx context.Context, spec cluster.Spec, h *statedir.Home, trace Trace)
 	if err != nil {
 		return World{}, fmt.Errorf("find the running program: %w", err)
 	}
-	w := World{World: world.World{Etcd: client.New(spec, h.ClientTLS), Authority: h, Fresh: world.Fresh}}
+	members := client.New(spec, h.ClientTLS)
+	w := World{World: world.World{Etcd: members, Members: members, Authority: h, Fresh: world.Fresh}}
 	switch {
 	case spec.Hosts.SSH != nil:
 		withMachines(spec, self, trace, &w)

@@ -62,6 +62,7 @@ func World(w world.World, server string, report func(Call)) world.World {
 	w.Hosts = provider{w.Hosts, t}
 	w.Deliver = deliverer{w.Deliver, t}
 	w.Etcd = inspector{w.Etcd, t}
+	w.Members = changer{w.Members, t}
 	w.Authority = keeper{w.Authority, t}
 	return w
 }
@@ -247,6 +248,40 @@ func (i inspector) View(ctx context.Context, h cluster.Host) (v cluster.View, er
 		return fmt.Sprintf("member %s of cluster %s, leader %s, revision %d, %d members, healthy %t", v.ID, v.Cluster, v.Leader, v.Revision, len(v.Members), v.Healthy())
 	}, &err)
 	return i.Inspector.View(ctx, h)
+}
+
+type changer struct {
+	etcd.Changer
+	tracer
+}
+
+func (c changer) AddLearner(ctx context.Context, via []cluster.Host, peerURL string) (id cluster.MemberID, err error) {
+	defer c.done(time.Now(), first(via), "add learner "+peerURL, func() string { return "member " + id.String() }, &err)
+	return c.Changer.AddLearner(ctx, via, peerURL)
+}
+
+func (c changer) Promote(ctx context.Context, via []cluster.Host, id cluster.MemberID) (err error) {
+	defer c.done(time.Now(), first(via), "promote member "+id.String(), ok, &err)
+	return c.Changer.Promote(ctx, via, id)
+}
+
+func (c changer) Remove(ctx context.Context, via []cluster.Host, id cluster.MemberID) (err error) {
+	defer c.done(time.Now(), first(via), "remove member "+id.String(), ok, &err)
+	return c.Changer.Remove(ctx, via, id)
+}
+
+func (c changer) MoveLeader(ctx context.Context, via []cluster.Host, to cluster.MemberID) (err error) {
+	defer c.done(time.Now(), first(via), "move the leader to member "+to.String(), ok, &err)
+	return c.Changer.MoveLeader(ctx, via, to)
+}
+
+// first is whom a change is sent through: the first of these that answers.
+func first(via []cluster.Host) string {
+	names := make([]string, len(via))
+	for i, h := range via {
+		names[i] = string(h.Name)
+	}
+	return "first member of " + strings.Join(names, ", ")
 }
 
 type keeper struct {

@@ -51,9 +51,14 @@ func (e echo) View(context.Context, cluster.Host) (cluster.View, error) {
 func (e echo) Shown(context.Context, cluster.Host) (cluster.Certificate, error) {
 	return cluster.Certificate{}, e.err
 }
-func (e echo) Create(context.Context, cluster.Owner, bool) error { return e.err }
-func (e echo) RenewOperator(context.Context) error               { return e.err }
-func (e echo) Forget(context.Context) error                      { return e.err }
+func (e echo) AddLearner(context.Context, []cluster.Host, string) (cluster.MemberID, error) {
+	return 0xa2, e.err
+}
+func (e echo) Promote(context.Context, []cluster.Host, cluster.MemberID) error    { return e.err }
+func (e echo) MoveLeader(context.Context, []cluster.Host, cluster.MemberID) error { return e.err }
+func (e echo) Create(context.Context, cluster.Owner, bool) error                  { return e.err }
+func (e echo) RenewOperator(context.Context) error                                { return e.err }
+func (e echo) Forget(context.Context) error                                       { return e.err }
 func (e echo) Issue(context.Context, cluster.MemberName, []string) (node.Credentials, error) {
 	return secret(), e.err
 }
@@ -73,6 +78,10 @@ func (e delivery) Install(context.Context, cluster.Host, node.Node, *node.Creden
 }
 func (e delivery) Start(context.Context, cluster.Host) error               { return e.err }
 func (e delivery) Stop(context.Context, cluster.Host, time.Duration) error { return e.err }
+
+type list struct{ echo }
+
+func (e list) Remove(context.Context, []cluster.Host, cluster.MemberID) error { return e.err }
 
 type keys struct{ echo }
 
@@ -111,6 +120,9 @@ func everything(w world.World) []any {
 	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
 	two(w.Etcd.View(ctx, host()))
 	two(w.Etcd.Shown(ctx, host()))
+	via := []cluster.Host{host()}
+	two(w.Members.AddLearner(ctx, via, "https://etcd-b.test:2380"))
+	add(w.Members.Promote(ctx, via, 0xa2), w.Members.Remove(ctx, via, 0xa1), w.Members.MoveLeader(ctx, via, 0xa2))
 	two(w.Authority.Inspect(ctx))
 	add(w.Authority.Create(ctx, "owner1", true), w.Authority.RenewOperator(ctx))
 	two(w.Authority.Issue(ctx, "etcd-a", []string{"etcd-a.test"}))
@@ -120,7 +132,7 @@ func everything(w world.World) []any {
 
 func made(err error) world.World {
 	e := echo{err}
-	return world.World{DNS: e, Server: server{e}, Authoritatives: e, Hosts: e, Deliver: delivery{e}, Etcd: e, Authority: keys{e}}
+	return world.World{DNS: e, Server: server{e}, Authoritatives: e, Hosts: e, Deliver: delivery{e}, Etcd: e, Members: list{e}, Authority: keys{e}}
 }
 
 // methods counts the methods of all contracts that call somebody.

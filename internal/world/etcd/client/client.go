@@ -1,7 +1,8 @@
 // Package client asks real etcd members over the network: it is the
-// etcd.Inspector of production, and the check behind `pleiad health`.
+// etcd.Inspector and the etcd.Changer of production, and the check behind
+// `pleiad health`.
 //
-// [New] gives the inspector. Each request opens one connection to one member
+// [New] gives the client. Each request opens one connection to one member
 // and closes it: no member answers for another, and nothing is kept
 // between two observations.
 //
@@ -10,7 +11,10 @@
 // list from what it has applied (server/etcdserver/server.go, MemberList).
 // Alarms are taken from Status too and not from the Alarm call, which even for
 // a list goes through raft (server/etcdserver/v3_server.go, Alarm): it needs
-// quorum, and each one writes an entry to the log of every member.
+// quorum, and each one writes an entry to the log of every member. The
+// linearizable read is the member list as well, so that the list of a member
+// that lags never looks like a new one. A learner answers Status alone
+// (server/etcdserver/api/v3rpc/util.go, isRPCSupportedForLearner).
 package client
 
 import (
@@ -45,49 +49,54 @@ const (
 // each connection, so that a renewed certificate is used at once.
 type TLS func() (*tls.Config, error)
 
-// Inspector is an etcd.Inspector.
-type Inspector struct {
+// Client is an etcd.Inspector and an etcd.Changer.
+type Client struct {
 	spec cluster.Spec
 	tls  TLS
 }
 
-var _ etcd.Inspector = (*Inspector)(nil)
+var (
+	_ etcd.Inspector = (*Client)(nil)
+	_ etcd.Changer   = (*Client)(nil)
+)
 
-// New makes an inspector of the members of one cluster. config is not used if
-// the spec turns TLS off.
-func New(spec cluster.Spec, config TLS) *Inspector { return &Inspector{spec: spec, tls: config} }
+// New makes a client of the members of one cluster. config is not used if the
+// spec turns TLS off.
+func New(spec cluster.Spec, config TLS) *Client { return &Client{spec: spec, tls: config} }
 
 // View implements etcd.Inspector. The address is the host's, the name that its
 // certificate must be valid for is the member's, and no DNS is asked.
-func (i *Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, error) {
-	address := netip.AddrPortFrom(h.Address, h.Ports.Client).String()
-	c, err := i.open(h, address)
+func (c *Client) View(ctx context.Context, h cluster.Host) (cluster.View, error) {
+	to, err := c.open(h)
 	if err == nil {
-		defer c.close()
+		defer to.close()
 		var v cluster.View
-		if v, err = c.view(ctx); err == nil {
+		if v, err = to.view(ctx); err == nil {
 			return v, nil
 		}
 	}
-	return cluster.View{}, fmt.Errorf("ask member %s at %s: %w", h.Name, address, err)
+	return cluster.View{}, fmt.Errorf("ask member %s at %s: %w", h.Name, at(h), err)
 }
 
-func (i *Inspector) open(h cluster.Host, address string) (*conn, error) {
+// at is where a member takes the connections of clients.
+func at(h cluster.Host) string { return netip.AddrPortFrom(h.Address, h.Ports.Client).String() }
+
+func (c *Client) open(h cluster.Host) (*conn, error) {
 	var config *tls.Config
-	if i.spec.TLS {
+	if c.spec.TLS {
 		var err error
-		if config, err = i.tls(); err != nil {
+		if config, err = c.tls(); err != nil {
 			return nil, fmt.Errorf("%w: %w", etcd.ErrUnasked, err)
 		}
 	}
-	return open(i.spec.ClientURL(h.Name, h.Ports.Client), config, func(ctx context.Context, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	return open(c.spec.ClientURL(h.Name, h.Ports.Client), config, func(ctx context.Context, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", at(h))
 	})
 }
 
-// view asks all questions at once. The limit of the linearizable read begins
-// when the member has answered the others: one that was just not ready yet is
-// not stalled.
+// view asks all questions at once: the member list twice, as the member has
+// applied it and with a linearizable read. The limit of the latter begins when the
+// member has answered the others: one that was just not ready yet is not stalled.
 func (c *conn) view(ctx context.Context) (cluster.View, error) {
 	local, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
@@ -95,15 +104,19 @@ func (c *conn) view(ctx context.Context) (cluster.View, error) {
 	defer stop()
 
 	var status *pb.StatusResponse
-	var list *pb.MemberListResponse
+	var applied, agreed *pb.MemberListResponse
 	var statusErr, listErr, readErr error
 	var locally, reading sync.WaitGroup
-	reading.Go(func() { readErr = c.read(quorum) })
+	reading.Go(func() { agreed, readErr = c.members(quorum, true) })
 	locally.Go(func() { status, statusErr = c.status(local) })
-	locally.Go(func() { list, listErr = c.members(local) })
+	locally.Go(func() { applied, listErr = c.members(local, false) })
 	locally.Wait()
+	learner := statusErr == nil && status.IsLearner
+	if learner {
+		applied, listErr = nil, nil
+	}
 	err := cmp.Or(statusErr, listErr)
-	if err != nil {
+	if err != nil || learner {
 		stop()
 	}
 	limit := time.AfterFunc(readLimit, stop)
@@ -116,8 +129,11 @@ func (c *conn) view(ctx context.Context) (cluster.View, error) {
 	if err != nil {
 		return cluster.View{}, c.explain(err)
 	}
-	v := view(status, list)
-	if readErr != nil {
+	if readErr == nil && !learner {
+		return view(status, agreed), nil
+	}
+	v := view(status, applied)
+	if !learner {
 		v.Stalled = c.explain(readErr).Error()
 	}
 	return v, nil
@@ -136,7 +152,7 @@ func view(status *pb.StatusResponse, list *pb.MemberListResponse) cluster.View {
 		DBSize:   status.DbSize,
 		Learner:  status.IsLearner,
 	}
-	for _, m := range list.Members {
+	for _, m := range list.GetMembers() {
 		v.Members = append(v.Members, cluster.Member{
 			ID:         cluster.MemberID(m.ID),
 			Name:       cluster.MemberName(m.Name),

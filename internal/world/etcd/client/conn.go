@@ -88,9 +88,10 @@ func (c *conn) status(ctx context.Context) (*pb.StatusResponse, error) {
 	return pb.NewMaintenanceClient(c.grpc).Status(ctx, &pb.StatusRequest{})
 }
 
-// members is the member list as the member has applied it.
-func (c *conn) members(ctx context.Context) (*pb.MemberListResponse, error) {
-	return pb.NewClusterClient(c.grpc).MemberList(ctx, &pb.MemberListRequest{Linearizable: false})
+// members is the member list as the member has applied it; with a linearizable
+// read, when it has applied all that was agreed on before.
+func (c *conn) members(ctx context.Context, linearizable bool) (*pb.MemberListResponse, error) {
+	return pb.NewClusterClient(c.grpc).MemberList(ctx, &pb.MemberListRequest{Linearizable: linearizable})
 }
 
 // read is one linearizable read of the key that etcdctl endpoint health reads.

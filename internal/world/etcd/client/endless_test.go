@@ -20,7 +20,6 @@ import (
 type verbose struct {
 	pb.UnimplementedMaintenanceServer
 	pb.UnimplementedClusterServer
-	pb.UnimplementedKVServer
 	errors  []string
 	members []*pb.Member
 	header  string
@@ -37,10 +36,6 @@ func (v *verbose) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.StatusRe
 
 func (v *verbose) MemberList(context.Context, *pb.MemberListRequest) (*pb.MemberListResponse, error) {
 	return &pb.MemberListResponse{Header: &pb.ResponseHeader{}, Members: v.members}, nil
-}
-
-func (v *verbose) Range(context.Context, *pb.RangeRequest) (*pb.RangeResponse, error) {
-	return &pb.RangeResponse{Header: &pb.ResponseHeader{}}, nil
 }
 
 // An answer that is too long is no answer, and the member unknown.
@@ -65,7 +60,6 @@ func TestAnswersAreBounded(t *testing.T) {
 			s := grpc.NewServer()
 			pb.RegisterMaintenanceServer(s, &c.member)
 			pb.RegisterClusterServer(s, &c.member)
-			pb.RegisterKVServer(s, &c.member)
 			var serving sync.WaitGroup
 			serving.Go(func() { _ = s.Serve(l) }) // ends with Stop
 			defer serving.Wait()

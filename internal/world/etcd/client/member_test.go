@@ -173,7 +173,7 @@ func (b *testbed) write(t testing.TB, name string, data []byte) {
 	}
 }
 
-func (b *testbed) inspector() *client.Inspector {
+func (b *testbed) inspector() *client.Client {
 	return client.New(b.spec, func() (*tls.Config, error) { return b.tls, nil })
 }
 

@@ -17,19 +17,19 @@ import (
 // Shown implements etcd.Inspector. The peer port is asked for its certificate
 // and nothing else: whether peers trust it they alone can say, and we are not
 // one, so that etcd logs a connection that it rejected.
-func (i *Inspector) Shown(ctx context.Context, h cluster.Host) (cluster.Certificate, error) {
+func (c *Client) Shown(ctx context.Context, h cluster.Host) (cluster.Certificate, error) {
 	fail := func(port uint16, err error) (cluster.Certificate, error) {
 		return cluster.Certificate{}, fmt.Errorf("ask member %s for its certificate at %s: %w", h.Name, netip.AddrPortFrom(h.Address, port), err)
 	}
-	if !i.spec.TLS {
+	if !c.spec.TLS {
 		return fail(h.Ports.Client, errors.New("the cluster has no TLS"))
 	}
-	config, err := i.tls()
+	config, err := c.tls()
 	if err != nil {
 		return fail(h.Ports.Client, err)
 	}
 	config = config.Clone()
-	config.ServerName = i.spec.HostName(h.Name)
+	config.ServerName = c.spec.HostName(h.Name)
 	client, err := presented(ctx, netip.AddrPortFrom(h.Address, h.Ports.Client), config)
 	if err != nil {
 		return fail(h.Ports.Client, err)
