@@ -50,7 +50,7 @@ func (n Node) Founds() (cluster.ID, cluster.MemberID, error) {
 func (g Gate) Founds(scheme string, token cluster.Token) cluster.ID {
 	ids := make([]cluster.MemberID, len(g.Peers))
 	for i, p := range g.Peers {
-		ids[i] = cluster.BootstrapMemberID(fmt.Sprintf("%s://%s:%d", scheme, strings.TrimSuffix(p.Target, "."), p.Port), token)
+		ids[i] = cluster.BootstrapMemberID(p.URL(scheme), token)
 	}
 	return cluster.BootstrapID(ids)
 }

@@ -33,8 +33,13 @@ type Node struct {
 	Token   cluster.Token      `json:"token"`
 	Name    cluster.MemberName `json:"name"`
 	// Sealed says that the cluster's bootstrap is over, or given up: a missing
-	// data directory then means lost data, never a first start (rules R1, R6).
+	// data directory then means lost data, never a first start (rules R1, R6),
+	// unless Join is set.
 	Sealed bool `json:"sealed"`
+	// Join says that the member is joining the sealed cluster: without data it may
+	// start for the first time, as the one that etcd lists and that has never
+	// started. Once it serves, its node is delivered without it.
+	Join bool `json:"join,omitempty"`
 	// Generation is the marker's at delivery. It is not part of the digest: no
 	// node is delivered again for it.
 	Generation uint64 `json:"generation,omitempty"`
@@ -49,7 +54,8 @@ type Node struct {
 	// Resolver is host:port of the name server that etcd on this host uses;
 	// empty for the host's own resolver.
 	Resolver string `json:"resolver,omitempty"`
-	// Gate is what DNS must say before the first start.
+	// Gate is what must be seen before the first start: in DNS by a founder, in
+	// etcd's own list by a member that joins.
 	Gate Gate `json:"gate"`
 	// Pins are peers whose addresses need no DNS once the cluster is sealed
 	// (rule R9): host name without trailing dot to IP address.
@@ -77,7 +83,7 @@ type Release struct {
 // Tarball is where the release for an architecture is, as Go names it.
 func (r Release) Tarball(arch string) string { return r.URL + "-linux-" + arch + ".tar.gz" }
 
-// Gate is the exact truth that the host's resolver must show (rule R3).
+// Gate is the exact list of members that must be seen (rule R3).
 type Gate struct {
 	// Service is the SRV owner name, with trailing dot.
 	Service string `json:"service"`
@@ -92,6 +98,17 @@ type Peer struct {
 	Address string `json:"address"`
 }
 
+// Name is the peer's name as a member.
+func (p Peer) Name() cluster.MemberName {
+	name, _, _ := strings.Cut(p.Target, ".")
+	return cluster.MemberName(name)
+}
+
+// URL is the peer's URL, as etcd lists it.
+func (p Peer) URL(scheme string) string {
+	return fmt.Sprintf("%s://%s:%d", scheme, strings.TrimSuffix(p.Target, "."), p.Port)
+}
+
 // Render makes the node of the member on host h. The members of the cluster
 // are exactly the given hosts, h among them; marker names the incarnation and
 // its phase.
@@ -104,6 +121,7 @@ func Render(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h 
 		Token:       marker.Token,
 		Name:        h.Name,
 		Sealed:      marker.Phase != cluster.Bootstrapping,
+		Join:        marker.Phase == cluster.Sealed && marker.Op.Kind == cluster.Add && marker.Op.Member == h.Name,
 		Generation:  marker.Generation,
 		Member:      spec.MemberID(marker, h),
 		ID:          marker.ID,
@@ -192,8 +210,7 @@ func (n Node) Digest() string {
 func (n Node) Made() cluster.Made {
 	m := cluster.Made{Token: n.Token, Member: n.Member, ID: n.ID, Generation: n.Generation}
 	for _, p := range n.Gate.Peers {
-		name, _, _ := strings.Cut(p.Target, ".")
-		m.Members = append(m.Members, cluster.MemberName(name))
+		m.Members = append(m.Members, p.Name())
 		address, _ := netip.ParseAddr(p.Address) // of no use, if somebody has edited it
 		m.At = append(m.At, netip.AddrPortFrom(address, p.Port))
 	}

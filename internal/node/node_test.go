@@ -27,6 +27,7 @@ type story struct {
 	phase      cluster.Phase
 	hosts      []cluster.Host
 	resolver   string
+	joins      cluster.MemberID // of the first host; 0 for a founder
 }
 
 // localHosts are three hosts on loopback addresses of their own.
@@ -64,29 +65,35 @@ func stories() []story {
 	}
 	return []story{
 		{"bootstrapping", "A first boot: the gate compares DNS with the list, and etcd is given that list.",
-			dev(same), cluster.Bootstrapping, localHosts(), embedded},
+			dev(same), cluster.Bootstrapping, localHosts(), embedded, 0},
 		{"sealed", "The same member once the cluster is sealed: it needs no DNS to start, and its peers are pinned.",
-			dev(same), cluster.Sealed, localHosts(), embedded},
+			dev(same), cluster.Sealed, localHosts(), embedded, 0},
+		{"joining", "A member that joins the sealed cluster, for its first start: etcd gets the full list, and takes its ID from the others.",
+			dev(same), cluster.Sealed, localHosts(), embedded, 0xadd},
 		{"destroying", "Destruction has begun: nothing that starts now may found a cluster.",
-			dev(same), cluster.Destroying, localHosts(), embedded},
+			dev(same), cluster.Destroying, localHosts(), embedded, 0},
 		{"tls-off", "Without TLS: plain SRV names, http everywhere, no certificates.",
-			dev(func(s *cluster.Spec) { s.TLS = false }), cluster.Bootstrapping, localHosts(), embedded},
+			dev(func(s *cluster.Spec) { s.TLS = false }), cluster.Bootstrapping, localHosts(), embedded, 0},
 		{"discovery-name", "Several clusters on one domain: the SRV names carry the name.",
-			dev(func(s *cluster.Spec) { s.DiscoveryName = "c2" }), cluster.Bootstrapping, localHosts(), embedded},
+			dev(func(s *cluster.Spec) { s.DiscoveryName = "c2" }), cluster.Bootstrapping, localHosts(), embedded, 0},
 		{"ports", "One address for all: each member has ports of its own, which SRV carries.",
-			dev(same), cluster.Bootstrapping, onePerPort, "127.0.0.1:23853"},
+			dev(same), cluster.Bootstrapping, onePerPort, "127.0.0.1:23853", 0},
 		{"ipv6", "Remote hosts with IPv6: metrics stay on the host, the log goes to whatever runs the member.",
-			dev(same), cluster.Bootstrapping, remote, ""},
+			dev(same), cluster.Bootstrapping, remote, "", 0},
 		{"options", "Options of the user: they win over the defaults, and one more feature gate loses none of ours.",
 			dev(func(s *cluster.Spec) {
 				s.Etcd.Options = map[string]string{"auto-compaction-mode": "revision", "auto-compaction-retention": "1000",
 					"feature-gates": "LeaseCheckpoint=true,CompactHashCheck=0", "quota-backend-bytes": "2147483648", "tls-min-version": "TLS1.3"}
-			}), cluster.Bootstrapping, localHosts(), embedded},
+			}), cluster.Bootstrapping, localHosts(), embedded, 0},
 	}
 }
 
 func (s story) render() Node {
 	marker := cluster.Marker{Cluster: s.spec.Cluster, Owner: "owner", Generation: 3, Token: "t0k3n", Phase: s.phase}
+	if name := s.hosts[0].Name; s.joins != 0 {
+		marker.ID = ClusterID(s.spec, marker.Token, s.hosts[1:])
+		marker.Op, marker.IDs = cluster.Operation{Kind: cluster.Add, Member: name}, map[cluster.MemberName]cluster.MemberID{name: s.joins}
+	}
 	return Render(s.spec, marker, s.hosts, s.hosts[0], s.resolver)
 }
 
@@ -270,11 +277,44 @@ func TestIdentityOfAMemberThatJoined(t *testing.T) {
 	}
 }
 
+// A node lets its member join while the marker says so, and only in a sealed
+// cluster. That alone makes it another node, which restarts nobody.
+func TestJoin(t *testing.T) {
+	s := stories()[0]
+	joining := cluster.Operation{Kind: cluster.Add, Member: s.hosts[0].Name}
+	for _, tt := range []struct {
+		name  string
+		phase cluster.Phase
+		op    cluster.Operation
+		want  bool
+	}{
+		{"joins", cluster.Sealed, joining, true},
+		{"joins in the place of another", cluster.Sealed, cluster.Operation{Kind: cluster.Add, Member: s.hosts[0].Name, For: s.hosts[1].Name}, true},
+		{"another joins", cluster.Sealed, cluster.Operation{Kind: cluster.Add, Member: s.hosts[1].Name}, false},
+		{"it is left by another", cluster.Sealed, cluster.Operation{Kind: cluster.Add, Member: s.hosts[1].Name, For: s.hosts[0].Name}, false},
+		{"leaves", cluster.Sealed, cluster.Operation{Kind: cluster.Remove, Member: s.hosts[0].Name}, false},
+		{"nothing happens", cluster.Sealed, cluster.Operation{}, false},
+		{"the cluster is not sealed", cluster.Bootstrapping, joining, false},
+		{"the cluster goes", cluster.Destroying, joining, false},
+	} {
+		m := cluster.Marker{Token: "t0k3n", Phase: tt.phase, ID: 0xc1, Op: tt.op}
+		got := Render(s.spec, m, s.hosts, s.hosts[0], s.resolver)
+		m.Op = cluster.Operation{}
+		without := Render(s.spec, m, s.hosts, s.hosts[0], s.resolver)
+		if other := got.Digest() != without.Digest(); got.Join != tt.want || other != tt.want || got.Flags() != without.Flags() {
+			t.Errorf("%s: join %t, another digest %t, want %t, and the same flags", tt.name, got.Join, other, tt.want)
+		}
+	}
+}
+
 // The cluster that etcd founds with its flags is the one that the marker names
 // and the gate looks for (rule R3), and etcd is never sent to look for its peers
 // by itself.
 func TestFounds(t *testing.T) {
 	for _, s := range stories() {
+		if s.joins != 0 {
+			continue // it founds nothing
+		}
 		n := s.render()
 		id, self, err := n.Founds()
 		if err != nil || id != n.ID || self != n.Member {

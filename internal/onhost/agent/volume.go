@@ -134,7 +134,8 @@ func (i *installing) neverUsed(uuid string) error {
 
 // used says why a member may have used its file system; empty if none has. Once
 // one has been let go, or the cluster is sealed, the file system with its data is
-// on a device that is missing, and a new one would hide that.
+// on a device that is missing, and a new one would hide that. Only a member that
+// is joining a sealed cluster may still be without one.
 func (i *installing) used() (why string, err error) {
 	for _, path := range []string{i.node.Paths.Born(), i.node.Paths.Mark()} {
 		there, err := exists(path)
@@ -145,7 +146,7 @@ func (i *installing) used() (why string, err error) {
 			return "its member has had data", nil
 		}
 	}
-	if i.node.Sealed {
+	if i.node.Sealed && !i.node.Join {
 		return "the cluster is sealed", nil
 	}
 	return "", nil

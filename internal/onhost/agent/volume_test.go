@@ -191,12 +191,15 @@ func TestVolumeThatIsGoneIsNotMadeAgain(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		sealed bool
+		join   bool
 		file   string
 	}{
-		{"sealed", true, ""},
-		{"born", false, cluster.BornFile},
-		{"marked", false, cluster.MarkFile},
-		{"nothing yet", false, ""},
+		{"sealed", true, false, ""},
+		{"born", false, false, cluster.BornFile},
+		{"born, joins", true, true, cluster.BornFile},
+		{"marked", false, false, cluster.MarkFile},
+		{"nothing yet", false, false, ""},
+		{"nothing yet, joins", true, true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -216,9 +219,9 @@ func TestVolumeThatIsGoneIsNotMadeAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.AddDevice(t, disk, other, blank)
-			n.Sealed = tt.sealed
+			n.Sealed, n.Join = tt.sealed, tt.join
 			_, err := s.agent.Install(t.Context(), s.host, n, nil, binary)
-			if tt.name == "nothing yet" {
+			if strings.HasPrefix(tt.name, "nothing yet") {
 				if err != nil || other.Made != 1 || other.UUID != first {
 					t.Errorf("Install: %v, device %+v, want the delivery to go on", err, other)
 				}

@@ -20,7 +20,8 @@ func walFolder(dataDir string) string    { return datadir.ToWALDir(dataDir) }
 // readData says what a data directory holds and once held. It changes nothing
 // and may run beside a starting member: the born file is read first, because a
 // first start writes the first-start file before it, and so is the mark, because
-// the log is always ahead of it.
+// the log is always ahead of it. Names are read before the first-start file, which
+// is there before whatever it explains.
 //
 // An error means unknown, never absent: a file that cannot be read, a
 // write-ahead log without a readable head, or files without a write-ahead log
@@ -38,11 +39,8 @@ func readData(dataDir string) (cluster.Data, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return found, err
 	}
-	begun, err := firstStartToken(dataDir)
+	begun, err := checkLeftovers(dataDir)
 	if err != nil {
-		return cluster.Data{}, err
-	}
-	if err := checkLeftovers(dataDir, begun != ""); err != nil {
 		// Or has a first start just renamed its log into place?
 		if found, again := readLog(dataDir, born, mark); again == nil {
 			return found, nil
@@ -83,23 +81,26 @@ func firstStartToken(dataDir string) (cluster.Token, error) {
 }
 
 // checkLeftovers finds files that stand where a write-ahead log is missing and
-// that no first start explains. A first start that was killed leaves an empty
+// that no first start explains, and says which one explains the others. A first start that was killed leaves an empty
 // database in member/snap and a half-made log in member/wal.tmp; etcd takes up
 // the first and removes the second. It tries folders by a file .touch (etcd
 // client/pkg/fileutil, IsDirWriteable). A disk of its own brings lost+found.
-func checkLeftovers(dataDir string, begun bool) error {
+func checkLeftovers(dataDir string) (begun cluster.Token, err error) {
 	all := func(string) bool { return true }
 	top, err := names(dataDir, untrusted.Few, all)
 	if err != nil {
-		return err
+		return "", err
 	}
 	inner, err := names(memberFolder(dataDir), untrusted.Few, all)
 	if err != nil {
-		return err
+		return "", err
+	}
+	if begun, err = firstStartToken(dataDir); err != nil {
+		return "", err
 	}
 	explained := []string{"member", "lost+found"}
 	explainedInner := []string{firstStartFile + ".new"} // of a first start that was cut short before etcd
-	if begun {
+	if begun != "" {
 		explained = append(explained, ".touch")
 		explainedInner = append(explainedInner, firstStartFile, "snap", "wal.tmp", ".touch")
 	}
@@ -110,9 +111,9 @@ func checkLeftovers(dataDir string, begun bool) error {
 		}
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("data directory %s holds %s but no write-ahead log; move it away if nobody needs it", dataDir, strings.Join(left, ", "))
+		return "", fmt.Errorf("data directory %s holds %s but no write-ahead log; move it away if nobody needs it", dataDir, strings.Join(left, ", "))
 	}
-	return nil
+	return begun, nil
 }
 
 // names are the sorted names in a folder that keep wants; none if it does not

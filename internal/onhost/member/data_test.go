@@ -338,3 +338,27 @@ func FuzzReadHead(f *testing.F) {
 		}
 	})
 }
+
+// Whoever looks beside a first start sees nothing yet, never leftovers: its file is
+// what explains them, wherever it is in its work.
+func TestReadDataBesideAFirstStart(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		n := testNode(t)
+		begun := make(chan error, 1)
+		go func() { begun <- beginFirstStart(n, time.Now()) }()
+		for going := true; going; {
+			select {
+			case err := <-begun:
+				if err != nil {
+					t.Fatal(err)
+				}
+				going = false
+			default:
+			}
+			if d, err := readData(n.Paths.Data); err != nil || d != (cluster.Data{}) {
+				t.Fatalf("beside a first start: %+v, %v, want nothing", d, err)
+			}
+		}
+	}
+}

@@ -1,20 +1,23 @@
 // Package member is what runs on a host: it checks who the member is, waits
-// until DNS shows the exact truth, and then becomes etcd, in this process. It
-// is at the far end of the data flow: delivery writes a node.Node to a
+// until DNS, or etcd's own list, shows the exact truth, and then becomes etcd, in
+// this process. It is at the far end of the data flow: delivery writes a node.Node to a
 // host and starts `pleiad member` there, which is [Run]; observation reads with
 // [Inspect] what came of it.
 //
 //	lock ─▶ status ─▶ identity ─┬─ own data ───────▶ resolver with pins ─────────────────▶ etcd
 //	                            ├─ never had data ─▶ resolver ─▶ gate ─▶ pins ─▶ begin ─▶ etcd ─▶ born
+//	                            ├─ the same, joins ─▶ ask peers ─▶ gate ─▶ pins ─▶ begin ─▶ etcd ─▶ born
 //	                            └─ else: refused
 //
 // # What it promises
 //
 // A member never starts with an empty or foreign data directory under an ID
-// that once had data (rule R6); never for the first time unless the host's own
+// that once had data (rule R6); never founds a cluster unless the host's own
 // resolver shows all expected peers, exactly, and then with that very list and
-// those addresses, whatever DNS says a moment later (rule R3); and with data of its
-// own and pinned peers it asks no name server at all (rule R9). What it
+// those addresses, whatever DNS says a moment later (rule R3); never joins one
+// whose members do not list it under its ID, as one that has never started; and
+// with data of its own and pinned peers it asks no name server at all (rule R9).
+// Peers that join while it runs are pinned as soon as its new node is there. What it
 // refuses is in its status and its log before the process ends. Two members
 // never run from one configuration folder.
 //

@@ -159,11 +159,17 @@ func Replaced(n node.Node, installed *node.Node) error {
 	return errors.New("another node was delivered while it waited at its start gate; start it again")
 }
 
-// waitAtGate asks until everything is right, the host's node is another, or ctx
-// ends. Each time what is wrong changes, it is told in one line; nothing is told
-// if the first answers are right.
+// waitAtGate asks r until it shows the exact truth; see [waitFor].
 func waitAtGate(ctx context.Context, r *net.Resolver, n node.Node, told func(wrong string) error) error {
-	rival, last := RivalService(n), ""
+	rival := RivalService(n)
+	return waitFor(ctx, n, func(ctx context.Context) ([]string, error) { return Check(n.Gate, rival, ask(ctx, r, n, rival)), nil }, told)
+}
+
+// waitFor looks until nothing is wrong, waiting is of no use, the host's node is
+// another, or ctx ends. Each time what is wrong changes, it is told in one line;
+// nothing is told if all is right at the first look.
+func waitFor(ctx context.Context, n node.Node, look func(context.Context) (wrong []string, err error), told func(wrong string) error) error {
+	last := ""
 	for pause := gateFirstPause; ; pause = min(2*pause, gateLastPause) {
 		// One that cannot be read is no other one.
 		if installed, err := Installed(n.Paths.Config); err == nil {
@@ -171,9 +177,9 @@ func waitAtGate(ctx context.Context, r *net.Resolver, n node.Node, told func(wro
 				return err
 			}
 		}
-		wrong := Check(n.Gate, rival, ask(ctx, r, n, rival))
-		if ctx.Err() == nil && len(wrong) == 0 {
-			return nil
+		wrong, err := look(ctx)
+		if ctx.Err() == nil && (err != nil || len(wrong) == 0) {
+			return err
 		}
 		if text := "R3: " + strings.Join(wrong, "; "); ctx.Err() == nil && text != last {
 			if err := told(text); err != nil {
@@ -185,7 +191,7 @@ func waitAtGate(ctx context.Context, r *net.Resolver, n node.Node, told func(wro
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("ended while the start gate waited for %s: %w", cmp.Or(last, "DNS"), context.Cause(ctx))
+			return fmt.Errorf("ended while the start gate waited for %s: %w", cmp.Or(last, "answers"), context.Cause(ctx))
 		case <-timer.C:
 		}
 	}

@@ -19,6 +19,9 @@ const (
 	Restart
 	// FirstStart: this member never had data; the gate comes first.
 	FirstStart
+	// Join: this member never had data and joins a sealed cluster; its own
+	// gate comes first, which asks the other members.
+	Join
 )
 
 // Refusal is a start that was not made, and why. Its text is one line: rule,
@@ -29,20 +32,24 @@ type Refusal struct {
 	Do   string
 }
 
+// putBackOrReplace is what can be done about a member that has lost its data.
+const putBackOrReplace = "put the data back (is its disk mounted?); if it is lost, remove this member from the cluster and replace it under a fresh name"
+
 // Error implements error.
 func (r *Refusal) Error() string { return r.Rule + ": " + r.Why + "; " + r.Do }
 
 // Identity decides from what the data directory holds, and once held, whether
 // the member may start (rules R1 and R6):
 //
-//	data dir   IDs in it   once had data   sealed   decision
-//	present    ours        any             any      Restart
-//	older      ours        any             any      refused
-//	present    others'     any             any      refused; said to have been founded wrongly if
-//	                                                it once had data and is not sealed
-//	empty      -           yes             any      refused
-//	empty      -           no              yes      refused
-//	empty      -           no              no       FirstStart
+//	data dir   IDs in it   once had data   cluster         decision
+//	present    ours        any             any             Restart
+//	older      ours        any             any             refused
+//	present    others'     any             any             refused; said to have been founded wrongly
+//	                                                       if it once had data and is not sealed
+//	empty      -           yes             any             refused
+//	empty      -           no              sealed          refused
+//	empty      -           no              sealed, joins   Join
+//	empty      -           no              not sealed      FirstStart
 //
 // Empty under an ID that once voted is the case that kills clusters: etcd
 // would start with an empty log, and has then been seen to panic, or worse, to
@@ -72,12 +79,14 @@ func Identity(n node.Node, found cluster.Data) (Decision, error) {
 		}
 	case found.Present:
 		return Restart, nil
+	case !found.Born && n.Sealed && n.Join:
+		return Join, nil
 	case found.Born, n.Sealed:
 		return Refuse, &Refusal{
 			Rule: "R6",
 			Why: fmt.Sprintf("its data directory is empty but the member once had data: %s should hold member %s of cluster %s",
 				n.Paths.Data, n.Member, n.ID),
-			Do: "put the data back (is its disk mounted?); if it is lost, remove this member from the cluster and replace it under a fresh name",
+			Do: putBackOrReplace,
 		}
 	}
 	return FirstStart, nil

@@ -18,6 +18,7 @@ func TestIdentity(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		sealed bool
+		join   bool
 		found  cluster.Data
 		want   Decision
 		says   []string
@@ -35,10 +36,16 @@ func TestIdentity(t *testing.T) {
 		{name: "nothing", found: cluster.Data{}, want: FirstStart},
 		{name: "nothing, born", found: cluster.Data{Born: true}, says: []string{"R6", "its data directory is empty but the member once had data", "/d", "a1", "c1", "mounted"}},
 		{name: "nothing, sealed", sealed: true, found: cluster.Data{}, says: []string{"R6", "its data directory is empty but the member once had data"}},
+		{name: "nothing, joins", sealed: true, join: true, found: cluster.Data{}, want: Join},
+		{name: "nothing, joins what is not sealed", join: true, found: cluster.Data{}, want: FirstStart},
+		{name: "nothing, born, joins", sealed: true, join: true, found: cluster.Data{Born: true}, says: []string{"R6", "its data directory is empty but the member once had data"}},
+		{name: "own data, joins", sealed: true, join: true, found: ours, want: Restart},
+		{name: "own data, older, joins", sealed: true, join: true, found: with(ours, func(d *cluster.Data) { d.Older = true }), says: []string{"R6", "its data is not the newest"}},
+		{name: "another member's data, joins", sealed: true, join: true, found: with(ours, func(d *cluster.Data) { d.Member = 0xa2 }), says: []string{"R6", "member a2 of cluster c1"}},
 		{name: "nothing, born, sealed", sealed: true, found: cluster.Data{Born: true}, says: []string{"R6"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			n := node.Node{Name: "etcd-a", Member: member, ID: id, Sealed: tt.sealed, Paths: cluster.Paths{Data: "/d"}}
+			n := node.Node{Name: "etcd-a", Member: member, ID: id, Sealed: tt.sealed, Join: tt.join, Paths: cluster.Paths{Data: "/d"}}
 			got, err := Identity(n, tt.found)
 			if got != tt.want {
 				t.Errorf("decision %d, want %d", got, tt.want)

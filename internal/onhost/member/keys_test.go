@@ -136,6 +136,7 @@ func post(t *testing.T, config *tls.Config, url, body string, header http.Header
 type secured struct {
 	*running
 	keys
+	host         cluster.Host
 	creds        node.Credentials
 	client, peer string // URLs
 }
@@ -151,7 +152,7 @@ func newSecured(t *testing.T) secured {
 	}
 	dns := newNameServer(t, records...)
 	n := node.Render(s, marker(cluster.Bootstrapping), []cluster.Host{h}, h, dns.addr)
-	out := secured{keys: newKeys(t, s.Cluster),
+	out := secured{keys: newKeys(t, s.Cluster), host: h,
 		client: fmt.Sprintf("https://%s:%d", h.Address, h.Ports.Client), peer: fmt.Sprintf("https://%s:%d", h.Address, h.Ports.Peer)}
 	out.creds = out.issue(t, n)
 	install(t, n)

@@ -137,8 +137,12 @@ func start(ctx context.Context, j *journal, n node.Node, etcd starter, log *logg
 	if err != nil {
 		return err
 	}
-	if decision == FirstStart {
-		if err := passGate(ctx, j, n, log); err != nil {
+	if decision == FirstStart || decision == Join {
+		pass := passGate
+		if decision == Join {
+			pass = passJoinGate
+		}
+		if err := pass(ctx, j, n, log); err != nil {
 			return err
 		}
 		if err := beginFirstStart(n, time.Now()); err != nil {
@@ -150,11 +154,8 @@ func start(ctx context.Context, j *journal, n node.Node, etcd starter, log *logg
 	if !n.Sealed { // it founded its cluster and is not sealed yet
 		pins = verified(n.Gate)
 	}
-	if err := installResolver(n.Resolver, pins); err != nil {
+	if err := pinPeers(ctx, n, pins, log); err != nil {
 		return err
-	}
-	for _, wrong := range misled(ctx, net.DefaultResolver, pins) {
-		log.line("error", "R9: "+wrong+"; remove the line from /etc/hosts")
 	}
 	if err := setBorn(n, time.Now()); err != nil {
 		log.line("error", err.Error()) // no reason to keep good data from serving; awaitBirth tries on
@@ -171,36 +172,55 @@ func passGate(ctx context.Context, j *journal, n node.Node, log *logger) error {
 	if err := checkFounding(n); err != nil {
 		return err
 	}
-	if err := installResolver(n.Resolver, nil); err != nil {
+	if err := installResolver(n.Resolver); err != nil {
 		return err
 	}
-	err := waitAtGate(ctx, net.DefaultResolver, n, func(wrong string) error {
-		log.line("warn", wrong)
-		tellSystemd("waits at its start gate: " + wrong)
-		return j.note(func(s *Status) { s.Gate = wrong })
-	})
-	if err != nil {
+	if err := waitAtGate(ctx, net.DefaultResolver, n, waits(j, log)); err != nil {
 		return err
 	}
-	if err := installResolver(n.Resolver, verified(n.Gate)); err != nil {
+	if err := installPins(n, verified(n.Gate)); err != nil {
 		return err
 	}
 	tellSystemd("the start gate has opened: its resolver shows the exact list of members")
 	return j.note(func(s *Status) { s.Gate = "" })
 }
 
+// waits tells whoever reads the log, asks systemd or inspects the member what its
+// gate waits for.
+func waits(j *journal, log *logger) func(wrong string) error {
+	return func(wrong string) error {
+		log.line("warn", wrong)
+		tellSystemd("waits at its start gate: " + wrong)
+		return j.note(func(s *Status) { s.Gate = wrong })
+	}
+}
+
+// deliverAgain is what can be done about a node that contradicts its cluster.
+const deliverAgain = "run pleiad up, which delivers it again"
+
 // checkFounding refuses to found a cluster other than the one that was computed
 // before any member started: the one that etcd makes of its flags, and the one
 // that the gate is about to see in DNS, must both be it.
 func checkFounding(n node.Node) error {
-	const again = "run pleiad up, which delivers it again"
 	flags, self, err := n.Founds()
 	if err != nil {
-		return &Refusal{Rule: "R3", Why: err.Error(), Do: again}
+		return &Refusal{Rule: "R3", Why: err.Error(), Do: deliverAgain}
 	}
 	if seen := n.Gate.Founds(scheme(n), n.Token); flags != n.ID || seen != n.ID || self != n.Member {
 		return &Refusal{Rule: "R3", Why: fmt.Sprintf("%s would found cluster %s as member %s, and its gate looks for cluster %s, want cluster %s and member %s",
-			node.FileName, flags, self, seen, n.ID, n.Member), Do: again}
+			node.FileName, flags, self, seen, n.ID, n.Member), Do: deliverAgain}
+	}
+	return nil
+}
+
+// pinPeers is all that a member needs to find its peers, and says where the
+// system's hosts file overrules it.
+func pinPeers(ctx context.Context, n node.Node, pins map[string]string, log *logger) error {
+	if err := installPins(n, pins); err != nil {
+		return err
+	}
+	for _, wrong := range misled(ctx, net.DefaultResolver, pins) {
+		log.line("error", "R9: "+wrong+"; remove the line from /etc/hosts")
 	}
 	return nil
 }
@@ -220,10 +240,10 @@ func tellSystemd(word string) {
 	_, _ = daemon.SdNotify(false, "STATUS="+strings.ReplaceAll(word, "\n", " "))
 }
 
-// installResolver replaces the process's resolver. Without a name server of
-// its own a host asks those of its operating system.
-func installResolver(server string, pins map[string]string) error {
-	r, err := newResolver(server, pins)
+// installResolver replaces the process's resolver by one without pins. Without a
+// name server of its own a host asks those of its operating system.
+func installResolver(server string) error {
+	r, err := newResolver(server, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", node.FileName, err)
 	}

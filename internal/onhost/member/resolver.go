@@ -30,28 +30,23 @@ type resolver struct {
 	// server is asked for what is not pinned; the zero value leaves the choice
 	// to Go, which reads resolv.conf.
 	server netip.AddrPort
-	// pins maps names, lower case with final dot, to addresses that need no
-	// DNS (rule R9).
-	pins map[string]netip.Addr
+	// pins are answered without it.
+	pins pins
 }
 
 // newResolver checks server, host:port with an IP address (a name would be
 // looked up through the very resolver) or empty for those of the system, and
 // the pins of a node.
 func newResolver(server string, pins map[string]string) (*resolver, error) {
-	r := &resolver{pins: map[string]netip.Addr{}}
+	r := &resolver{}
 	var err error
 	if server != "" {
 		if r.server, err = netip.ParseAddrPort(server); err != nil {
 			return nil, fmt.Errorf("resolver %q: want IP address and port: %w", server, err)
 		}
 	}
-	for name, text := range pins {
-		addr, err := netip.ParseAddr(text)
-		if err != nil {
-			return nil, fmt.Errorf("pin %s: want an IP address: %w", name, err)
-		}
-		r.pins[dns.CanonicalName(name)] = addr.Unmap()
+	if r.pins.at, err = parsePins(pins); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -116,8 +111,9 @@ func (r *resolver) pinned(query []byte) ([]byte, error) {
 		return nil, nil
 	}
 	name := dns.CanonicalName(question.Name)
-	addr, ok := r.pins[name]
-	if !ok && !r.continuesPin(name) {
+	at := r.pins.now()
+	addr, ok := at[name]
+	if !ok && !continuesPin(at, name) {
 		return nil, nil
 	}
 	var a dns.Msg
@@ -135,8 +131,8 @@ func (r *resolver) pinned(query []byte) ([]byte, error) {
 	return a.Pack()
 }
 
-func (r *resolver) continuesPin(name string) bool {
-	for pin := range r.pins {
+func continuesPin(at map[string]netip.Addr, name string) bool {
+	for pin := range at {
 		if strings.HasPrefix(name, pin) {
 			return true
 		}
