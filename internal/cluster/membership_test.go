@@ -13,16 +13,16 @@ func TestMembership(t *testing.T) {
 		views []View
 		want  []Member // nil for unknown
 	}{
-		"one":                                   {[]View{fresh}, now},
-		"the one that has applied most":         {[]View{{Cluster: 7, Applied: 8, Members: old}, fresh, {Cluster: 7, Applied: 7, Members: old}}, now},
-		"one that lags and stalls never wins":   {[]View{{Cluster: 7, Applied: 99, Members: old, Stalled: "no answer in time"}, fresh}, now},
-		"a learner tells none":                  {[]View{{Cluster: 7, Applied: 99, Learner: true}, fresh}, now},
-		"another cluster's":                     {[]View{{Cluster: 8, Applied: 99, Members: old}, fresh}, now},
-		"no view":                               {nil, nil},
-		"no quorum":                             {[]View{{Cluster: 7, Applied: 9, Members: now, Stalled: "no answer in time"}}, nil},
-		"learners alone":                        {[]View{{Cluster: 7, Learner: true}}, nil},
-		"another cluster alone":                 {[]View{{Cluster: 8, Applied: 9, Members: now}}, nil},
-		"a list without anybody is none": {[]View{{Cluster: 7, Applied: 9}}, nil},
+		"one":                                 {[]View{fresh}, now},
+		"the one that has applied most":       {[]View{{Cluster: 7, Applied: 8, Members: old}, fresh, {Cluster: 7, Applied: 7, Members: old}}, now},
+		"one that lags and stalls never wins": {[]View{{Cluster: 7, Applied: 99, Members: old, Stalled: "no answer in time"}, fresh}, now},
+		"a learner tells none":                {[]View{{Cluster: 7, Applied: 99, Learner: true}, fresh}, now},
+		"another cluster's":                   {[]View{{Cluster: 8, Applied: 99, Members: old}, fresh}, now},
+		"no view":                             {nil, nil},
+		"no quorum":                           {[]View{{Cluster: 7, Applied: 9, Members: now, Stalled: "no answer in time"}}, nil},
+		"learners alone":                      {[]View{{Cluster: 7, Learner: true}}, nil},
+		"another cluster alone":               {[]View{{Cluster: 8, Applied: 9, Members: now}}, nil},
+		"a list without anybody is none":      {[]View{{Cluster: 7, Applied: 9}}, nil},
 	} {
 		have := Membership(c.views, 7)
 		if got, known := have.Get(); known != (c.want != nil) || !cmp.Equal(got, c.want) || !known && have.Why().Text != "no member of cluster 7 serves a linearizable read" {

@@ -60,7 +60,9 @@ func (f *fresh) keep(names *cluster.Fresh) {
 // R6).
 func (f *fresh) spend(p plan.Plan) {
 	for _, s := range p.Steps {
-		if change, ok := s.(plan.ChangeRecords); ok && change.Purpose == plan.Claim {
+		change, ok := s.(plan.ChangeRecords)
+		joins := change.Purpose == plan.Reserve && change.Op == cluster.Add
+		if ok && (change.Purpose == plan.Claim || joins) {
 			*f = fresh{}
 		}
 	}

@@ -32,6 +32,11 @@ const (
 // keep waits as long as is right after a round, and says whether to go on.
 func (p *pace) keep(ctx context.Context, planned plan.Plan, err error) bool {
 	batch := strings.Join(names(planned), "\n")
+	for _, s := range planned.Steps {
+		if plan.Waits(s) { // a member that catches up moves
+			batch += "\n" + s.Because().Why
+		}
+	}
 	p.seen[batch]++
 	if p.seen[batch] == 1 {
 		p.since, p.errors = time.Now(), 0

@@ -313,7 +313,7 @@ func TestInterruptedAtAnyStep(t *testing.T) {
 func TestASpecIsKeptIfItWasObeyed(t *testing.T) {
 	staged(t, func(s *stage) {
 		s.up()
-		s.spec.Members = 5
+		s.spec.Members, s.spec.TLS = 5, false
 		r, err := s.do(Operator.Up, nil)
 		if err != nil || r.Reached() || len(r.Refusals) == 0 || s.members() != 3 {
 			t.Errorf("%v, %+v, %d members are stored", err, r.Refusals, s.members())

@@ -131,7 +131,12 @@ func (w *World) misplace(h *host) {
 	if h.process != nil {
 		w.end(h, "signal: killed")
 	}
-	h.log = &identity{member: h.log.member + 1, cluster: h.log.cluster}
+	w.misplaced(h, *h.log)
+}
+
+// misplaced puts the data of another member of the same cluster on a host.
+func (w *World) misplaced(h *host, own identity) {
+	h.log = &identity{member: own.member + 1, cluster: own.cluster}
 	for _, other := range w.rules.ours() {
 		if other != h && other.log != nil {
 			h.log = &identity{member: other.log.member, cluster: other.log.cluster}

@@ -99,6 +99,9 @@ func (r *rules) forgets(c *Controller, before, after cluster.Records, marked boo
 		if m == nil || m.Token != h.Token || !m.Has(h.Name) || h.strayed > c.listed {
 			continue
 		}
+		if e := r.w.etcds[m.ID]; e != nil && marked && e.named(spec, h.Name) == nil {
+			continue // it is no longer a member
+		}
 		_, was := spec.Peer(before, h.Name)
 		_, is := spec.Peer(after, h.Name)
 		r.must("R1", !was || is || !marked, "%s withdraws the records of %s, whose member runs and whose host was not found", c.Name, h.Name)

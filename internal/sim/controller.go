@@ -64,6 +64,7 @@ func (c *Controller) World(spec cluster.Spec) world.World {
 		Hosts:     Hosts{c, spec.Cluster, nil},
 		Deliver:   Deliverer{c, spec.Cluster},
 		Etcd:      Inspector{c, spec.Cluster},
+		Members:   Changer{c, spec.Cluster},
 		Authority: Authority{c},
 		Fresh:     c.fresh,
 		Clock:     c.w.now,

@@ -22,6 +22,8 @@ type etcd struct {
 	// names that they were made by.
 	links              map[[2]cluster.MemberID]bool
 	electing, retrying bool
+	// removed are processes of members that were removed and do not know it.
+	removed []*process
 	// written is how many writes were acknowledged.
 	written int
 }
@@ -34,7 +36,40 @@ type listed struct {
 	urls    []string
 	client  string
 	host    string // host name
+	learner bool
 	process *process
+}
+
+// entry is the entry of an ID; nil if there is none.
+func (e *etcd) entry(id cluster.MemberID) *listed {
+	for _, l := range e.members {
+		if l.id == id {
+			return l
+		}
+	}
+	return nil
+}
+
+// voters is how many members vote.
+func (e *etcd) voters() int {
+	n := 0
+	for _, l := range e.members {
+		if !l.learner {
+			n++
+		}
+	}
+	return n
+}
+
+// alive is how many voters but one run and are connected with the leader.
+func (e *etcd) alive(but cluster.MemberID) int {
+	n := 0
+	for _, l := range e.members {
+		if l.id != but && !l.learner && l.process != nil && e.linked(e.leader, l.id) {
+			n++
+		}
+	}
+	return n
 }
 
 func (e *etcd) live() []*process {
@@ -62,12 +97,12 @@ func (e *etcd) unlink(id cluster.MemberID) {
 	}
 }
 
-// reaches says how many running members a member is connected with, itself
+// reaches says how many running voters a member is connected with, itself
 // included.
 func (e *etcd) reaches(id cluster.MemberID) int {
 	n := 0
 	for _, p := range e.live() {
-		if e.linked(id, p.self.id) {
+		if !p.self.learner && e.linked(id, p.self.id) {
 			n++
 		}
 	}
@@ -90,11 +125,12 @@ func (w *World) settle(e *etcd) {
 			e.links[k] = !apart && (e.links[k] || w.finds(a, b) || w.finds(b, a))
 		}
 	}
-	quorum := cluster.Quorum(len(e.members))
+	w.expel(e)
+	quorum := cluster.Quorum(e.voters())
 	if e.leader != 0 && e.reaches(e.leader) < quorum {
 		e.leader = 0
 	}
-	able := slices.ContainsFunc(live, func(p *process) bool { return e.reaches(p.self.id) >= quorum })
+	able := slices.ContainsFunc(live, func(p *process) bool { return !p.self.learner && e.reaches(p.self.id) >= quorum })
 	if e.leader == 0 && able && !e.electing {
 		e.electing = true
 		w.after(w.between(100*time.Millisecond, 1200*time.Millisecond), func() { w.elect(e) })
@@ -126,7 +162,7 @@ func (w *World) elect(e *etcd) {
 	e.electing = false
 	var able []*process
 	for _, p := range e.live() {
-		if e.reaches(p.self.id) >= cluster.Quorum(len(e.members)) {
+		if !p.self.learner && e.reaches(p.self.id) >= cluster.Quorum(e.voters()) {
 			able = append(able, p)
 		}
 	}
@@ -154,6 +190,13 @@ func (w *World) replicate(e *etcd) {
 	for _, p := range e.live() {
 		h := p.host
 		if !e.led(p) || p.end == e.written {
+			continue
+		}
+		if p.self.learner && !p.synced { // it gets a snapshot first
+			if !p.syncing {
+				p.syncing = true
+				w.after(w.between(10*time.Millisecond, 4*time.Second), func() { p.synced = true; w.replicate(e) })
+			}
 			continue
 		}
 		p.end = e.written
@@ -231,7 +274,9 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 			w.settle(p.of) // it goes on dialling its peers
 		}
 		i.c.looked[h.Name] = time.Now()
-		out = p.view()
+		if out = p.view(); !out.Learner && out.Stalled == "" {
+			w.rules.reads(i.c, "list of members")
+		}
 		return nil
 	})
 	if err != nil {
@@ -289,14 +334,18 @@ func (w *World) retry(e *etcd) {
 // view is what a ready member says of itself.
 func (p *process) view() cluster.View {
 	e := p.of
-	v := cluster.View{ID: p.self.id, Cluster: e.id, Term: e.term, Applied: e.term + uint64(len(e.members)), Revision: 1, Version: "3.7.3", DBSize: 20480}
+	v := cluster.View{ID: p.self.id, Cluster: e.id, Term: e.term, Applied: uint64(p.end), Revision: 1, Version: "3.7.3", DBSize: 20480, Learner: p.self.learner}
 	if e.led(p) {
 		v.Leader = e.leader
 	} else {
 		v.Errors, v.Stalled = []string{"etcdserver: no leader"}, fmt.Sprintf("linearizable read through %s: etcdserver: request timed out", p.node.Name)
 	}
+	if v.Learner {
+		v.Stalled = "" // it serves none, and no list
+		return v
+	}
 	for _, l := range e.members {
-		m := cluster.Member{ID: l.id, Name: l.name, PeerURLs: l.urls}
+		m := cluster.Member{ID: l.id, Name: l.name, PeerURLs: l.urls, Learner: l.learner}
 		if l.client != "" {
 			m.ClientURLs = []string{l.client}
 		}

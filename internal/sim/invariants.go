@@ -194,7 +194,7 @@ func (r *rules) turns(c *Controller, was, is *cluster.Marker) {
 		r.must("R10", is.Owner == was.Owner, "%s takes the cluster of owner %s for owner %s", c.Name, was.Owner, is.Owner)
 		// Only who was taken off a marker by somebody else is put back.
 		back := r.spoiledMarker() && !slices.ContainsFunc(was.Members, func(name cluster.MemberName) bool { return !is.Has(name) })
-		r.must("R13", is.Phase == cluster.Destroying || back || slices.Equal(is.Members, was.Members), "%s turns the members %v into %v", c.Name, was.Members, is.Members)
+		r.resizes(c, *was, *is, back)
 		r.operates(c, *was, *is)
 		if was.Phase != is.Phase && is.Phase == cluster.Sealed {
 			r.seals(c, *is)
@@ -339,8 +339,11 @@ func (r *rules) installs(c *Controller, h *host, n node.Node) {
 		}
 		r.must("R6", h.log == nil || h.log.member == n.Member && h.log.cluster == n.ID, "%s installs the node of member %s of cluster %s beside data of %v on %s", c.Name, n.Member, n.ID, h.log, h.Name)
 	}
-	if m := r.now(); m != nil && n.Sealed && m.Token == n.Token && m.Phase == cluster.Sealed {
+	if m := r.now(); m != nil && n.Sealed && m.Token == n.Token && m.Phase == cluster.Sealed && r.damaged <= c.listed {
 		for _, name := range m.Members {
+			if resizing(m.Op) && m.Op.Member == name {
+				continue
+			}
 			_, pinned := n.Pins[r.w.opts.Spec.HostName(name)]
 			r.must("R9", pinned, "%s installs a node on %s that does not pin %s", c.Name, n.Name, name)
 		}

@@ -128,6 +128,8 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back")
 	case r.Unknown:
 		return ""
+	case r.Rule == "R14", r.Rule == "R4": // more members are lost than a cluster can lose, or one cannot be replaced
+		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "restore zone", "edit marker", "a life that nobody knows of begins again")
 	case r.Rule == "R2" && advises(r, plan.RemoveHost) && had("lose host") != "": // a machine came back after its cluster was forgotten
 		return "lose host"
 	case strings.Contains(text, "is not the one that the hosts of this cluster know"):

@@ -29,6 +29,8 @@ type process struct {
 	publishing bool
 	stopping   bool // it was told to end
 	ready      bool // etcd has joined a quorum since its start
+	syncing    bool // a learner that is sent a snapshot
+	synced     bool // and has it
 	self       *listed
 	of         *etcd
 	end        int // of its log, in memory
@@ -61,6 +63,10 @@ func (w *World) start(h *host) {
 		return
 	}
 	p.pause = 20 * time.Millisecond
+	if decision == member.Join {
+		w.join(p)
+		return
+	}
 	w.gate(p)
 }
 
@@ -220,12 +226,13 @@ func (w *World) boot(p *process, e *etcd) {
 			w.end(h, "panic: tocommit(7) is out of range [lastIndex(0)]. Was the raft log corrupted, truncated, or lost?")
 			return
 		}
-		p.listening, p.of, p.end = true, e, h.log.end
-		for _, l := range e.members {
-			if l.id == h.log.member {
-				p.self, l.process = l, p
-			}
+		l := e.entry(h.log.member)
+		if l == nil {
+			w.end(h, "the member has been permanently removed from the cluster")
+			return
 		}
+		p.listening, p.of, p.end = true, e, h.log.end
+		p.self, l.process = l, p
 		w.started(p, nil)
 		w.settle(e)
 	})

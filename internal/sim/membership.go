@@ -24,7 +24,8 @@ func (r *rules) launched(c *Controller, h *host) {
 		}
 	}
 	r.must("R6", !r.used[h.Name], "%s launches host %s again", c.Name, h.Name)
-	if m := r.now(); m == nil || m.Phase != cluster.Bootstrapping || m.Token != h.Token {
+	joins := func(m *cluster.Marker) bool { return m.Op.Kind == cluster.Add && m.Op.Member == h.Name }
+	if m := r.now(); m == nil || m.Phase != cluster.Bootstrapping && !joins(m) || m.Token != h.Token {
 		r.w.count("fault: crossing") // with another controller's destroy
 		h.late = true
 	}
@@ -62,6 +63,15 @@ func (r *rules) forget(t cluster.Token) {
 // data only where a person has agreed to that (R14).
 func (r *rules) terminates(c *Controller, h *host, fate hosts.DataFate) {
 	m := r.now()
+	left := m != nil && m.Phase == cluster.Sealed && (m.Op == cluster.Operation{Kind: cluster.Remove, Member: h.Name} || !m.Has(h.Name)) && m.Token == h.Token && fate == hosts.KeepData
+	if left || fate == hosts.KeepData && r.damaged > c.listed {
+		e := (*etcd)(nil)
+		if m != nil {
+			e = r.w.etcds[m.ID]
+		}
+		r.must("R7", e == nil || e.named(r.w.opts.Spec, h.Name) == nil, "%s terminates host %s, whose member is on the list", c.Name, h.Name)
+		return
+	}
 	r.must("R14", c.Consent >= LoseHosts, "%s terminates host %s, and nobody has agreed to that", c.Name, h.Name)
 	r.must("R14", h.process == nil || h.process.began > c.inspected[h.Name], "%s terminates host %s under its running member", c.Name, h.Name)
 	r.must("R14", h.log == nil || fate == hosts.KeepData || c.Consent == LoseData, "%s deletes the data of %s, and nobody has agreed to that", c.Name, h.Name)
@@ -86,15 +96,18 @@ func (r *rules) stops(c *Controller, h *host) {
 	if p.of == nil || r.damaged > c.listed {
 		return
 	}
+	if p.of.entry(p.self.id) == nil && !m.Has(h.Name) || m.Op == (cluster.Operation{Kind: cluster.Remove, Member: h.Name}) && p.of.entry(p.self.id) == nil {
+		return
+	}
 	r.restarts(c, h, *m)
 	rest := 0
 	for _, l := range p.of.members {
 		alive := l.process != nil && l.process.well()
-		if l != p.self && (alive || r.fell(c, l.name)) {
+		if l != p.self && !l.learner && (alive || r.fell(c, l.name)) {
 			rest++
 		}
 	}
-	voters := len(p.of.members)
+	voters := p.of.voters()
 	r.must("R5", rest >= cluster.Quorum(voters), "%s stops %s: %s", c.Name, h.Name, cluster.Arithmetic(rest, voters))
 }
 

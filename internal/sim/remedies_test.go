@@ -522,7 +522,8 @@ var tried = map[plan.Way]remedy{
 		follow: []func(*stage, []string){nothing}, // s.spec is as it was
 	},
 	plan.SetMembersBack: {
-		befall: func(*stage) {}, asked: func(spec *cluster.Spec) { spec.Members = 5 },
+		fresh:  true, // a cluster that is sealed grows
+		befall: func(s *stage) { s.until("up", s.spec, s.mine, "publish") }, asked: func(spec *cluster.Spec) { spec.Members = 5 },
 		follow: []func(*stage, []string){func(s *stage, lines []string) {
 			n, err := strconv.Atoi(strings.TrimPrefix(lines[0], "set members: "))
 			if err != nil {
@@ -577,10 +578,12 @@ var tried = map[plan.Way]remedy{
 		},
 	},
 	plan.PutDataBack: {
+		spec:   func(spec *cluster.Spec) { spec.Members = 1 }, // it cannot be replaced
 		befall: func(s *stage) { s.moveData(s.first()) },
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.putDataBack() }},
 	},
 	plan.PutNewestBack: {
+		spec: func(spec *cluster.Spec) { spec.Members = 1 }, // it cannot be replaced
 		befall: func(s *stage) {
 			h := s.first()
 			s.w.Run(2*time.Second, func() bool { return h.mark.end == h.log.end })
@@ -606,11 +609,14 @@ var tried = map[plan.Way]remedy{
 		}},
 	},
 	plan.LetOthersServe: {
-		befall: func(s *stage) { s.moveData(s.first()) },
+		befall: func(s *stage) { // while it runs
+			h := s.first()
+			h.log, h.fresh = nil, false
+		},
 		follow: []func(*stage, []string){nothing},
 		end: func(s *stage) {
-			if got, want := s.w.Silent(), []cluster.MemberName{s.first().Name}; !slices.Equal(got, want) {
-				s.Errorf("%v do not serve, want only %v", got, want)
+			if got := s.w.Silent(); got != nil {
+				s.Errorf("%v do not serve", got)
 			}
 		},
 	},
@@ -717,11 +723,39 @@ var tried = map[plan.Way]remedy{
 			s.w.tick()
 		}},
 	},
+	plan.RegainQuorum: {
+		befall: func(s *stage) {
+			for _, h := range s.w.rules.ours()[1:] {
+				s.moveData(h)
+			}
+		},
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.putDataBack() }},
+	},
+	plan.AddMachine: {
+		spec: func(spec *cluster.Spec) {
+			spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{Addresses: machines(1, 2, 3)}}
+		},
+		befall: func(*stage) {}, asked: func(spec *cluster.Spec) { spec.Members = 5 },
+		follow: []func(*stage, []string){func(s *stage, _ []string) {
+			s.spec.Members, s.spec.Hosts.SSH.Addresses = 5, machines(1, 2, 3, 4, 5)
+		}},
+	},
 	plan.MendRest: {
 		befall: func(s *stage) {
-			s.moveData(s.first())
+			h := s.first()
+			s.moveData(h)
+			s.w.misplaced(h, s.kept[h])
 			otherOptions(&s.spec)
 		},
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.putDataBack() }},
 	},
+}
+
+// machines are addresses of machines.
+func machines(last ...byte) []netip.Addr {
+	var out []netip.Addr
+	for _, b := range last {
+		out = append(out, netip.AddrFrom4([4]byte{10, 5, 1, b}))
+	}
+	return out
 }

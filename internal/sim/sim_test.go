@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/sim"
 )
@@ -100,10 +101,13 @@ func (c *campaign) add(t *testing.T, seed uint64, r result) {
 func (c *campaign) covers(t *testing.T) {
 	var want []string
 	for _, s := range []plan.Step{plan.StartNameServer{}, plan.CreateAuthority{}, plan.RenewOperator{}, plan.LaunchHost{}, plan.InstallNode{},
-		plan.StartMember{}, plan.AwaitMembers{}, plan.StopMember{}, plan.TerminateHost{}, plan.RemoveNameServer{}, plan.Forget{}} {
+		plan.StartMember{}, plan.AwaitMembers{}, plan.StopMember{}, plan.TerminateHost{}, plan.AddLearner{}, plan.PromoteLearner{}, plan.RemoveMember{}, plan.RemoveNameServer{}, plan.Forget{}} {
 		want = append(want, "step: "+s.Verb())
 	}
-	for _, purpose := range []plan.Purpose{plan.Claim, plan.Publish, plan.Seal, plan.Repair, plan.Reserve, plan.Release, plan.MarkDestroying, plan.Withdraw, plan.DeleteMarker} {
+	for _, op := range []cluster.OperationKind{cluster.Restart, cluster.Add, cluster.Remove} {
+		want = append(want, "step: "+plan.ChangeRecords{Purpose: plan.Reserve, Op: op}.Verb(), "step: "+plan.ChangeRecords{Purpose: plan.Release, Op: op}.Verb())
+	}
+	for _, purpose := range []plan.Purpose{plan.Claim, plan.Publish, plan.Seal, plan.Repair, plan.Expire, plan.MarkDestroying, plan.Withdraw, plan.DeleteMarker} {
 		want = append(want, "step: "+plan.ChangeRecords{Purpose: purpose}.Verb())
 	}
 	for _, f := range slices.Concat(sim.Afflictions(), []string{"failed", "swallowed", "answer lost", "slow", "answered late",
@@ -111,7 +115,7 @@ func (c *campaign) covers(t *testing.T) {
 		"crash", "companion", "another owner", "blackout", "beset"}) {
 		want = append(want, "fault: "+f)
 	}
-	for _, rule := range []int{1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15} {
+	for _, rule := range []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15} {
 		want = append(want, fmt.Sprintf("check: R%d", rule))
 	}
 	for _, w := range want {

@@ -14,7 +14,7 @@ func (w *World) Disagreements(spec cluster.Spec) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	m := w.rules.now()
-	if m == nil || m.Phase != cluster.Sealed || len(m.Members) != spec.Members {
+	if m == nil || m.Phase != cluster.Sealed || len(m.Members) != spec.Members || m.Op != (cluster.Operation{}) {
 		say("the marker is %v", m)
 		return out
 	}

@@ -6,6 +6,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
@@ -46,7 +48,12 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		return w.Authority.Create(ctx, s.Owner, spec.TLS)
 	case plan.RenewOperator:
 		return w.Authority.RenewOperator(ctx)
+	case plan.AddLearner, plan.PromoteLearner, plan.RemoveMember, plan.MoveLeader:
+		return change(ctx, w, s, tell)
 	case plan.ChangeRecords:
+		if err := rest(ctx, s.Rests, tell); err != nil {
+			return err
+		}
 		receipt, err := w.DNS.Apply(ctx, s.Changes)
 		if err != nil {
 			return err
@@ -83,6 +90,68 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		return w.Authority.Forget(ctx)
 	}
 	return fmt.Errorf("unknown step %T", s)
+}
+
+// change changes etcd's member list, if the marker still names that change (rule R4).
+func change(ctx context.Context, w world.World, s plan.Step, tell func(string)) error {
+	var c plan.Change
+	var do func() error
+	switch s := s.(type) {
+	case plan.AddLearner:
+		c, do = s.Change, func() error {
+			_, err := w.Members.AddLearner(ctx, s.Via, s.PeerURL)
+			return err
+		}
+	case plan.PromoteLearner:
+		c, do = s.Change, func() error { return w.Members.Promote(ctx, s.Via, s.ID) }
+	case plan.RemoveMember:
+		c, do = s.Change, func() error { return w.Members.Remove(ctx, s.Via, s.ID) }
+	case plan.MoveLeader:
+		c, do = s.Change, func() error { return w.Members.MoveLeader(ctx, s.Via, s.To) }
+	}
+	if err := stands(ctx, w, c.Marker); err != nil {
+		return err
+	}
+	return untilAllowed(ctx, do, tell)
+}
+
+// refusing is how long etcd may refuse a change: it does for five seconds after
+// members were connected (server/etcdserver/server.go, HealthInterval).
+const refusing = 8 * time.Second
+
+// untilAllowed asks again as long as etcd refuses, or until it is time to look at the
+// rest of the world. What is refused has changed nothing.
+func untilAllowed(ctx context.Context, do func() error, tell func(string)) error {
+	end, told := time.Now().Add(refusing), ""
+	for {
+		err := do()
+		if !errors.Is(err, etcd.ErrRefused) || !time.Now().Before(end) {
+			return err
+		}
+		if err.Error() != told {
+			told = err.Error()
+			tell(told)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pauseDNS):
+		}
+	}
+}
+
+// rest waits until caches have forgotten what a change takes away (rule R8).
+func rest(ctx context.Context, long time.Duration, tell func(string)) error {
+	if long == 0 {
+		return nil
+	}
+	tell(fmt.Sprintf("for %s, as long as a cache may hold a service that names it", long))
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(long):
+		return nil
+	}
 }
 
 // terminate looks once more whether the member runs: not every provider can see

@@ -216,7 +216,7 @@ func mentioned(spec cluster.Spec, kind cluster.RecordType, value string) []clust
 	switch kind {
 	case cluster.TXT:
 		if m, err := cluster.ParseMarker(value); err == nil {
-			return m.Members
+			return slices.Concat(m.Members, m.Left)
 		}
 	case cluster.SRV:
 		if s, err := cluster.ParseService(value); err == nil {

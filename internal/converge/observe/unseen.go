@@ -43,7 +43,8 @@ func missing(spec cluster.Spec, s cluster.State, dark []cluster.Host) []cluster.
 			continue
 		}
 		h, whole := spec.Listed(s.Records.Or(cluster.Records{}), name)
-		if m.Phase != cluster.Sealed && h.Ports.Peer == 0 {
+		joins := m.Op.Kind == cluster.Add && m.Op.Member == name
+		if (m.Phase != cluster.Sealed || joins) && h.Ports.Peer == 0 {
 			continue
 		}
 		h.Token, h.Node = m.Token, cluster.Unknown[cluster.Node]("its host was not found")
@@ -83,10 +84,10 @@ func traced(ctx context.Context, spec cluster.Spec, w world.World, s cluster.Sta
 	return lost, ""
 }
 
-// launches says whether a member of a bootstrap has no host, so that one may be
-// made. A zone from the past does not say that there was one.
+// launches says whether a member of a bootstrap, or one that joins, has no host, so
+// that one may be made. A zone from the past does not say that there was one.
 func launches(m cluster.Marker, s cluster.State) bool {
-	return m.Phase == cluster.Bootstrapping && slices.ContainsFunc(m.Members, func(name cluster.MemberName) bool {
+	return (m.Phase == cluster.Bootstrapping || m.Op.Kind == cluster.Add) && slices.ContainsFunc(m.Members, func(name cluster.MemberName) bool {
 		return !slices.ContainsFunc(s.Hosts.Or(nil), func(h cluster.Host) bool { return h.Name == name && h.Token == m.Token })
 	})
 }

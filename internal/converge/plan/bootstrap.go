@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -99,7 +98,7 @@ func (s situation) prepare(members []cluster.Host) Plan {
 		return refuse(*r)
 	}
 	id := node.ClusterID(s.spec, s.marker.Token, members)
-	changes, conflicts := s.changes(wanted(s.spec, members, false))
+	changes, conflicts := s.changes(s.wanted(false))
 	if conflicts != nil {
 		return refuse(conflict(conflicts))
 	}
@@ -234,7 +233,7 @@ func (s situation) seal(members []cluster.Host) Plan {
 		return refuse(Refusal{Rule: "R2", What: "seal the cluster", Evidence: evidence,
 			Remedy: remedies(StartOver)})
 	}
-	changes, conflicts := s.changes(wanted(s.spec, members, true))
+	changes, conflicts := s.changes(s.wanted(true))
 	if conflicts != nil {
 		return refuse(conflict(conflicts))
 	}
@@ -281,22 +280,15 @@ func (s situation) expected(members []cluster.Host) map[cluster.MemberID]bool {
 	return out
 }
 
-// undo is what to do about a membership that somebody else has changed. What
-// was added can be removed again. A member of ours that was removed cannot be
-// brought back under its name, and is never removed here: it is expected.
-func (s situation) undo(members []cluster.Host) []Remedy {
-	expected, added := s.expected(members), map[cluster.MemberID]bool{}
-	for _, h := range members {
-		v, _ := h.View.Get()
-		for _, m := range v.Members {
-			if v.Cluster == s.marker.ID && !expected[m.ID] {
-				added[m.ID] = true
-			}
-		}
-	}
+// undo is what to do about a membership that somebody else has changed. A member of
+// ours is never removed here: its host says whose the ID is.
+func (s situation) undo() []Remedy {
 	var out []Remedy
-	for _, id := range slices.Sorted(maps.Keys(added)) {
-		out = append(out, UndoMember.Say(id))
+	for _, m := range s.list.Or(nil) {
+		ours := slices.ContainsFunc(s.hosts, func(h cluster.Host) bool { return h.Node.Or(cluster.Node{}).Made.Member == m.ID })
+		if !ours && !slices.ContainsFunc(s.marker.Members, func(name cluster.MemberName) bool { return s.is(m, name) }) {
+			out = append(out, UndoMember.Say(m.ID))
+		}
 	}
 	if out == nil {
 		return remedies(LetOthersServe)

@@ -212,7 +212,7 @@ func (s situation) otherHosts(what string) *Refusal {
 // with the rest.
 func (s situation) unlisted() []cluster.MemberName {
 	out := names(s.roster.Unlisted())
-	if members, found := s.published(); found {
+	if members, found := s.published(); found && !s.changed() {
 		for _, name := range members {
 			if !s.marker.Has(name) && !slices.Contains(out, name) {
 				out = append(out, name)
@@ -357,7 +357,7 @@ func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool)
 		return s.ourService(value)
 	case cluster.A, cluster.AAAA:
 		m, ok := s.spec.MemberOf(k.Name)
-		if !ok || !s.marker.Has(m) {
+		if !ok || !s.marker.Has(m) && !slices.Contains(s.marker.Left, m) {
 			return m, false
 		}
 		h, ok := s.roster.Member(m)

@@ -16,22 +16,52 @@ import (
 const rollGrace = 10 * time.Second
 
 // keep keeps a sealed cluster right: what is not running is started, what is
-// missing in DNS or on a host is put back. One refusal does not stop the
-// repair of the rest, except where members say that they are not this cluster.
+// missing in DNS or on a host is put back; then the members are changed, one at a
+// time, and at last restarted with new options. One refusal does not stop the repair
+// of the rest, except where members say that they are not this cluster.
 func (s situation) keep() Plan {
-	members, missing := s.roster.Members(), s.roster.Missing()
-	if evidence := s.otherCluster(members); evidence != nil && len(missing) == 0 {
+	if evidence := s.foreignMembers(); evidence != nil {
 		return s.refuse(Refusal{Rule: "R8", What: "maintain the cluster", Evidence: evidence,
-			Remedy: s.undo(members)})
+			Remedy: s.undo()})
 	}
-	refusals := append(s.resize(), s.lost(missing)...)
-	refusals = append(refusals, blind(members, "repair member")...)
-	seen := visible(members)
+	changes, refused := s.change()
+	s.replacing = refused == nil
+	repairs, whole, refusals := s.repairs()
+	if len(repairs) == 0 {
+		repairs = s.leftovers()
+	}
+	if len(repairs) > 0 {
+		return Plan{Steps: repairs, Together: true, Refusals: refusals}
+	}
+	refusals = append(refusals, refused...)
+	if len(changes) == 0 {
+		changes = s.await(whole)
+	}
+	if len(changes) > 0 {
+		return Plan{Steps: changes, Refusals: refusals}
+	}
+	steps, r := s.roll(s.roster.Members(), len(refusals) == 0 && !s.changeWanted())
+	if len(steps) == 0 {
+		steps = s.awaitRecords("clients may get an old list")
+	}
+	if len(steps)+len(refusals)+len(r) == 0 {
+		steps = s.expire()
+	}
+	return Plan{Steps: steps, Refusals: append(refusals, r...)}
+}
 
-	repair, conflicts := s.repair(members, missing)
+// repairs are all steps that need no other: records, nodes and certificates, starts.
+// One may fail each time: starts do not wait for the others, but for the installation
+// on their own host. The nodes are whole if it is known where all peers are.
+func (s situation) repairs() (steps []Step, whole bool, refusals []Refusal) {
+	members, missing := s.roster.Members(), s.roster.Missing()
+	refusals = append(s.lost(missing), blind(members, "repair member")...)
+	steps, conflicts := s.repair(missing)
 	refusals = append(refusals, conflicts...)
-	skewed := s.skewed(members)
-	next, unsafe := s.renewal(members)
+
+	standing := slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool { return !s.belongs(h.Name) })
+	skewed := s.skewed(standing)
+	next, unsafe := s.renewal(standing)
 	for _, r := range []*Refusal{skewed, unsafe} {
 		if r != nil {
 			refusals = append(refusals, *r)
@@ -39,31 +69,41 @@ func (s situation) keep() Plan {
 	}
 	peers, whole := s.peers(members, missing)
 	if whole {
-		repair = append(repair, s.install(peers, skewed == nil, next)...)
+		steps = append(steps, s.install(peers, skewed == nil, next)...)
 	}
 	if skewed == nil {
-		repair = append(repair, s.renewOperator()...)
+		steps = append(steps, s.renewOperator()...)
 	}
-	starts, unfits := s.restart(members, seen, whole)
-	refusals = append(refusals, unfits...)
-	// A repair may fail each time: starts do not wait for it, but for the
-	// installation on their own host.
-	if steps := append(repair, starts...); len(steps) > 0 {
-		return Plan{Steps: steps, Together: true, Refusals: refusals}
-	}
-	running := runningOf(seen)
-	waiting := s.waiting(running)
+	starts, unfits := s.restart(members, visible(members), whole)
+	return append(steps, starts...), whole, append(refusals, unfits...)
+}
+
+// await waits for members that run and do not serve, where enough of them run.
+func (s situation) await(whole bool) []Step {
+	running := slices.DeleteFunc(runningOf(visible(s.roster.Members())), func(h cluster.Host) bool { return !s.belongs(h.Name) })
+	waiting := s.lagging(running)
 	if !whole { // a member that is refused a certificate will not serve
 		waiting = slices.DeleteFunc(waiting, s.wanting)
 	}
-	if len(waiting) > 0 && len(running) >= cluster.Quorum(len(s.marker.Members)) {
-		return Plan{Steps: []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "running, not yet serving" + gates(waiting)}}}, Refusals: refusals}
+	if len(waiting) == 0 || !s.mayServe(running) {
+		return nil
 	}
-	steps, r := s.roll(members, len(refusals) == 0)
-	if len(steps) == 0 {
-		steps = s.awaitRecords("clients may get an old list")
+	return []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "running, not yet serving" + gates(waiting)}}}
+}
+
+// mayServe says whether enough voters run for a quorum, as far as the marker knows.
+func (s situation) mayServe(running []cluster.Host) bool {
+	voters, run := 0, 0
+	for _, name := range s.marker.Members {
+		if s.changing(name) {
+			continue
+		}
+		voters++
+		if slices.ContainsFunc(running, func(h cluster.Host) bool { return h.Name == name }) {
+			run++
+		}
 	}
-	return Plan{Steps: steps, Refusals: append(refusals, r...)}
+	return run >= cluster.Quorum(voters)
 }
 
 // peers are the hosts of all members, for a node to pin: one that is gone is
@@ -72,7 +112,11 @@ func (s situation) keep() Plan {
 // would otherwise wait for a host that never comes back.
 func (s situation) peers(members []cluster.Host, missing []cluster.MemberName) (peers []cluster.Host, whole bool) {
 	peers, whole = slices.Clone(members), true
+	peers = slices.DeleteFunc(peers, func(h cluster.Host) bool { return !s.belongs(h.Name) })
 	for _, name := range missing {
+		if !s.belongs(name) {
+			continue
+		}
 		h, known := s.former(members, name)
 		peers, whole = append(peers, h), whole && known
 	}
@@ -132,6 +176,9 @@ func (s situation) lost(missing []cluster.MemberName) []Refusal {
 		}
 	}
 	for _, name := range missing {
+		if s.deadMember(name) || s.changing(name) {
+			continue // see change
+		}
 		out = append(out, Refusal{Rule: "R6", What: "launch host " + string(name),
 			Evidence: []string{"the host of member " + string(name) + " is gone, its data with it"},
 			Remedy:   remedies(LetOthersServe)})
@@ -144,13 +191,14 @@ func (s situation) lost(missing []cluster.MemberName) []Refusal {
 	return out
 }
 
-// repair puts back records that are missing under our marker. With a host
-// missing its address is unknown, and records are left as they are.
-func (s situation) repair(members []cluster.Host, missing []cluster.MemberName) ([]Step, []Refusal) {
-	if len(missing) > 0 {
+// repair puts back records that are missing under our marker. With a host missing
+// its address is unknown, and records are left as they are, unless that is the
+// member that leaves.
+func (s situation) repair(missing []cluster.MemberName) ([]Step, []Refusal) {
+	if slices.ContainsFunc(missing, func(name cluster.MemberName) bool { return !s.changing(name) }) {
 		return nil, nil
 	}
-	changes, conflicts := s.changes(wanted(s.spec, members, true))
+	changes, conflicts := s.changes(s.wanted(true))
 	if conflicts != nil {
 		return nil, []Refusal{conflict(conflicts)}
 	}
@@ -170,6 +218,9 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 	alive := len(runningOf(seen))
 	for _, h := range seen {
 		n := s.render(*s.marker, members, h)
+		if !s.belongs(h.Name) || s.replaced(h.Name) || s.list.Known() && s.listed(h.Name) == nil {
+			continue // see change
+		}
 		if r := unfit(h, n, LetOthersServe); r != nil {
 			if h.Runs() {
 				r.What = "rely on member " + string(h.Name)
@@ -318,9 +369,9 @@ func (s situation) due(members []cluster.Host) (next cluster.Host, found bool) {
 
 // reserve puts an operation on the marker; the zero value ends the one before.
 func (s situation) reserve(op cluster.Operation, why Reason) []Step {
-	step := ChangeRecords{Purpose: Reserve, Of: op.Member, Changes: []cluster.Change{s.advance(func(m *cluster.Marker) { m.Op = op })}, Reason: why}
+	step := ChangeRecords{Purpose: Reserve, Of: op.Member, Op: op.Kind, Changes: []cluster.Change{s.advance(func(m *cluster.Marker) { m.Op = op })}, Reason: why}
 	if op == (cluster.Operation{}) {
-		step.Purpose, step.Of = Release, s.marker.Op.Member
+		step.Purpose, step.Of, step.Op = Release, s.marker.Op.Member, s.marker.Op.Kind
 	}
 	return []Step{step}
 }

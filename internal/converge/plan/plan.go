@@ -36,6 +36,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -110,6 +111,10 @@ type situation struct {
 	stored  *cluster.RecordSet
 	hosts   []cluster.Host
 	roster  cluster.Roster // of the marker; nil without one
+	// list is etcd's own list of members.
+	list cluster.Seen[[]cluster.Member]
+	// replacing says that members that are dead are replaced, and so need no person.
+	replacing bool
 }
 
 // look unwraps what every plan needs to know. Unknown is not absent: without
@@ -126,6 +131,7 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 	// Whoever has the cluster's CA made it, whatever the marker says now.
 	if refusal == nil || m.CA != "" && m.CA == sit.control.CA {
 		sit.marker, sit.roster = &m, spec.Roster(m, sit.hosts, sit.records)
+		sit.list = cluster.Membership(views(slices.Concat(sit.hosts, s.Missing)), m.ID)
 	}
 	if refusal == nil {
 		return sit, nil
@@ -134,6 +140,17 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 		refusal.Remedy = append(sit.putBack(damaged), refusal.Remedy...)
 	}
 	return sit, []Refusal{*refusal}
+}
+
+// views are what the members say that answer.
+func views(hosts []cluster.Host) []cluster.View {
+	var out []cluster.View
+	for _, h := range hosts {
+		if v, known := h.View.Get(); known {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // unread are refusals for what every plan needs to know and could not be read.

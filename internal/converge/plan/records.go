@@ -8,20 +8,30 @@ import (
 )
 
 // wanted are the record sets that the members of a cluster need (rule R8): an
-// address each, the server SRV set with exactly the members and, once the
-// cluster is sealed, the client SRV set.
-func wanted(spec cluster.Spec, members []cluster.Host, sealed bool) []cluster.RecordSet {
+// address each, the server SRV set with exactly the members and, once the cluster is
+// sealed, the client SRV set with those that neither join nor leave. A member whose
+// host was not found stays in the services as it is.
+func (s situation) wanted(sealed bool) []cluster.RecordSet {
 	var sets []cluster.RecordSet
 	var peers, clients []string
-	for _, m := range members {
-		target := spec.HostName(m.Name) + "."
-		sets = append(sets, spec.HostRecord(m.Name, m.Address))
-		peers = append(peers, cluster.Service{Target: target, Port: m.Ports.Peer}.Value())
-		clients = append(clients, cluster.Service{Target: target, Port: m.Ports.Client}.Value())
+	for _, name := range s.marker.Members {
+		m, found := s.roster.Member(name)
+		if found {
+			sets = append(sets, s.spec.HostRecord(name, m.Address))
+		} else {
+			m.Ports = s.spec.Published(s.records, name)
+		}
+		target := s.spec.HostName(name) + "."
+		if s.belongs(name) && m.Ports.Peer != 0 {
+			peers = append(peers, cluster.Service{Target: target, Port: m.Ports.Peer}.Value())
+		}
+		if s.belongs(name) && !s.changing(name) && m.Ports.Client != 0 {
+			clients = append(clients, cluster.Service{Target: target, Port: m.Ports.Client}.Value())
+		}
 	}
-	sets = append(sets, cluster.NewRecordSet(spec.ServerService(), cluster.SRV, peers...))
+	sets = append(sets, cluster.NewRecordSet(s.spec.ServerService(), cluster.SRV, peers...))
 	if sealed {
-		sets = append(sets, cluster.NewRecordSet(spec.ClientService(), cluster.SRV, clients...))
+		sets = append(sets, cluster.NewRecordSet(s.spec.ClientService(), cluster.SRV, clients...))
 	}
 	return sets
 }
@@ -73,7 +83,7 @@ func (s situation) ourService(value string) (cluster.MemberName, bool) {
 		return "", false
 	}
 	m, ok := s.spec.MemberOf(service.Target)
-	return m, ok && s.marker != nil && s.marker.Has(m)
+	return m, ok && s.marker != nil && (s.marker.Has(m) || slices.Contains(s.marker.Left, m))
 }
 
 // rivals are record sets on our names that must not exist beside ours: the SRV

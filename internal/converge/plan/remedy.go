@@ -111,6 +111,8 @@ const (
 	EndMember
 	PutAddressBack
 	PutRecordsBack
+	RegainQuorum
+	AddMachine
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -143,7 +145,7 @@ var texts = [...]string{
 	PutDataBack:     "put its own data directory back, if it was moved",
 	PutNewestBack:   "put its newest data directory back, if it was moved",
 	AcceptLoss:      "only if the newest data is lost and no other member has newer data: rm %s on host %s, then {up}; writes acknowledged after %s are lost for good",
-	LetOthersServe:  "this version cannot replace a member; the cluster serves as long as the others are a quorum",
+	LetOthersServe:  "leave it: the cluster serves as long as the others are a quorum",
 	RemoveForeign:   "remove what does not belong there, then run the command again",
 	RemoveHost:      "see what such a host holds, and remove it by hand if nobody needs it",
 	RemoveByHand:    "%s",
@@ -152,6 +154,8 @@ var texts = [...]string{
 	EndMember:       "%s",
 	PutAddressBack:  "put %s back into hosts.ssh.addresses of the spec, and give that file to destroy with -f",
 	PutRecordsBack:  "%s",
+	RegainQuorum:    "bring back enough of the members that do not serve, with their data, then run the command again; nothing was changed",
+	AddMachine:      "add the address of a free machine to hosts.ssh.addresses, then run the command again",
 	MendRest:        "first fix what else is wrong; see what that is: {status}",
 	KeysSay:         "%s",
 	SaveData:        "%s",

@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/pleiad-etcd/pleiad/internal/cluster"
+import (
+	"slices"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
 
 // revive starts members that need nothing but their own host: sealed, with
 // their own data in place, and not running. It is what goes on where everything
@@ -14,18 +18,25 @@ func (s situation) revive() []Step {
 	var steps []Step
 	for _, h := range s.hosts {
 		found, known := h.Node.Get()
-		if !known || found.Process.Running || found.Installed == "" || !found.Sealed || !found.Data.Born || s.givenUp(h) {
+		if !known || found.Process.Running || found.Installed == "" || !found.Sealed || !found.Data.Born || s.givenUp(h) || s.hasLeft(found.Made) {
 			continue
 		}
-		marker := cluster.Marker{Token: h.Token, ID: found.Data.Cluster, Phase: cluster.Sealed}
-		for _, s.spec.TLS = range []bool{true, false} { // the spec's may be what is refused
-			if n := s.render(marker, s.hosts, h); unfit(h, n, LetOthersServe) == nil {
-				steps = append(steps, StartMember{Host: h, Node: n,
-					Reason: Reason{Why: "it is not running" + died(h) + "; a sealed member needs nothing but its host", Rules: []Rule{"R9", "R13"}}})
-			}
+		// Who its member is, its node says: it may have joined, and the spec's scheme
+		// may be what is refused.
+		marker := cluster.Marker{Token: h.Token, ID: found.Data.Cluster, Phase: cluster.Sealed,
+			IDs: map[cluster.MemberName]cluster.MemberID{h.Name: found.Made.Member}}
+		if n := s.render(marker, s.hosts, h); unfit(h, n, LetOthersServe) == nil {
+			steps = append(steps, StartMember{Host: h, Node: n,
+				Reason: Reason{Why: "it is not running" + died(h) + "; a sealed member needs nothing but its host", Rules: []Rule{"R9", "R13"}}})
 		}
 	}
 	return steps
+}
+
+// hasLeft says whether etcd's list is known, and without the member of a node.
+func (s situation) hasLeft(made cluster.Made) bool {
+	list, known := cluster.Membership(views(s.hosts), made.ID).Get()
+	return known && !slices.ContainsFunc(list, func(m cluster.Member) bool { return m.ID == made.Member })
 }
 
 // givenUp says whether the marker can be read and leaves a host to somebody

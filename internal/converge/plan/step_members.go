@@ -65,19 +65,37 @@ func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
 		m.Token = h.Token
 		return spec.MemberID(m, h)
 	}
-	var list []cluster.Member
+	list := append([]cluster.Member(nil), cluster.Membership(views(s.Hosts.Or(nil)), m.ID).Or(nil)...)
 	for _, h := range s.Hosts.Or(nil) {
+		if i := slices.IndexFunc(list, func(l cluster.Member) bool { return l.ID == id(h) }); i >= 0 {
+			list[i].Name, list[i].ClientURLs = h.Name, []string{spec.ClientURL(h.Name, h.Ports.Client)}
+			continue
+		}
+		if m.Changes > 0 || m.Op.Kind == cluster.Add || m.Op.Kind == cluster.Remove { // the list says who is a member
+			continue
+		}
 		list = append(list, cluster.Member{ID: id(h), Name: h.Name,
 			PeerURLs: []string{spec.PeerURL(h.Name, h.Ports.Peer)}, ClientURLs: []string{spec.ClientURL(h.Name, h.Ports.Client)}})
+	}
+	slices.SortFunc(list, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })
+	applied := uint64(1)
+	for _, v := range views(s.Hosts.Or(nil)) {
+		applied = max(applied, v.Applied)
 	}
 	for _, target := range a.Hosts {
 		s = edit(s, target.Name, func(h *cluster.Host) {
 			n := h.Node.Or(cluster.Node{})
-			of := cmp.Or(n.Data.Cluster, n.Made.ID)
-			h.View = cluster.Known(cluster.View{ID: id(*h), Cluster: of, Leader: list[0].ID, Members: list})
+			v := cluster.View{ID: id(*h), Cluster: cmp.Or(n.Data.Cluster, n.Made.ID), Members: list, Applied: applied}
+			if len(list) > 0 {
+				v.Leader = list[0].ID
+			}
+			if i := slices.IndexFunc(list, func(l cluster.Member) bool { return l.ID == v.ID }); i >= 0 && list[i].Learner {
+				v.Learner, v.Members = true, nil // it serves no list
+			}
+			h.View = cluster.Known(v)
 		})
 	}
-	return s
+	return withList(s, func([]cluster.Member) []cluster.Member { return list })
 }
 
 // StopMember stops the member of a host, if the process is still the one that

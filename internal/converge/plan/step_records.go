@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
@@ -12,12 +13,16 @@ import (
 type ChangeRecords struct {
 	Reason
 	Purpose Purpose
-	// Of is the member of a Reserve or Release, otherwise empty.
+	// Of is the member of a Reserve or Release, and Op what is done to it; otherwise
+	// empty.
 	Of      cluster.MemberName
+	Op      cluster.OperationKind
 	Changes []cluster.Change
+	// Rests is how long nothing is changed at first, so that caches forget.
+	Rests time.Duration
 }
 
-func (s ChangeRecords) Verb() string   { return s.Purpose.verb() }
+func (s ChangeRecords) Verb() string   { return s.Purpose.verb(s.Op) }
 func (s ChangeRecords) Object() string { return cmp.Or(string(s.Of), "of "+s.subject()) }
 
 // Members implements Step.
@@ -64,13 +69,15 @@ const (
 	Release
 	// MarkDestroying says on the marker that the cluster is being destroyed.
 	MarkDestroying
+	// Expire takes the addresses of members that left out of DNS.
+	Expire
 	// Withdraw takes all but the marker off our names, DeleteMarker the rest.
 	Withdraw
 	DeleteMarker
 )
 
 // verb is the verb of the step.
-func (p Purpose) verb() string {
+func (p Purpose) verb(op cluster.OperationKind) string {
 	switch p {
 	case Claim:
 		return "claim records"
@@ -81,9 +88,11 @@ func (p Purpose) verb() string {
 	case Repair:
 		return "repair records"
 	case Reserve:
-		return "reserve restart"
+		return "reserve " + string(op)
 	case Release:
-		return "release restart"
+		return "release " + string(op)
+	case Expire:
+		return "expire addresses"
 	case MarkDestroying:
 		return "mark destroying"
 	case Withdraw:

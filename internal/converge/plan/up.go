@@ -212,23 +212,16 @@ func onOff(b bool) string {
 	return "off"
 }
 
-// resize refuses a change of size: membership changes are not part of this
-// version.
+// resize refuses another size in the middle of a bootstrap (rule R2).
 func (s situation) resize() []Refusal {
 	have := len(s.marker.Members)
 	if have == s.spec.Members {
 		return nil
 	}
-	r := Refusal{Rule: "R4", What: fmt.Sprintf("change the cluster from %d to %d members", have, s.spec.Members), Asked: true,
+	return []Refusal{{Rule: "R2", What: fmt.Sprintf("change the cluster from %d to %d members", have, s.spec.Members), Asked: true,
 		Evidence: []string{fmt.Sprintf("the cluster has %d: %s", have, cluster.JoinMembers(s.marker.Members)),
-			"this version of pleiad does not change membership"},
-		Remedy: []Remedy{SetMembersBack.Say(have)}}
-	if s.marker.Phase == cluster.Bootstrapping {
-		r.Rule = "R2"
-		r.Evidence[1] = "the members of a bootstrap are chosen once"
-		r.Remedy = append(r.Remedy, StartOver.Say())
-	}
-	return []Refusal{r}
+			"the members of a bootstrap are chosen once"},
+		Remedy: []Remedy{SetMembersBack.Say(have), StartOver.Say()}}}
 }
 
 // blind are refusals for hosts that could not be inspected. Whoever tried to
@@ -302,7 +295,7 @@ func unfit(h cluster.Host, n node.Node, otherwise Way) *Refusal {
 		r.Evidence = []string{fmt.Sprintf("%s holds an older state of member %s: its log ends at %s, but the member had got to %s", h.Paths.Data, n.Member, d.Ends, d.Reached),
 			"what it acknowledged and voted since is missing: if started, it could make the cluster lose writes"}
 		r.Remedy = append(remedies(PutNewestBack, otherwise), AcceptLoss.Say(shell.Quote(h.Paths.Mark()), h.Name, d.Ends))
-	case !d.Present && (d.Born || n.Sealed):
+	case !d.Present && (d.Born || n.Sealed && !n.Join):
 		r.Evidence = []string{fmt.Sprintf("%s is empty, but member %s once had data: if started, it could corrupt the others", h.Paths.Data, n.Member)}
 		r.Remedy = remedies(PutDataBack, otherwise)
 	default:

@@ -52,7 +52,7 @@ func (s situation) mutilated() []string {
 	if len(s.marker.Members) == 0 {
 		out = append(out, "it lists no members")
 	}
-	if len(s.witnesses()) > 0 {
+	if len(s.witnesses()) > 0 || s.changed() {
 		return out
 	}
 	members, found := s.published()
@@ -140,7 +140,12 @@ func (s situation) contradictions() []string {
 			out = append(out, fmt.Sprintf("host %s at %s %s", h.Name, h.Address, strings.Join(wrong, ", ")))
 		}
 	}
-	if id, all := s.computedID(); all && s.marker.ID != 0 && s.marker.ID != id {
+	for _, h := range s.roster.Unlisted() {
+		if m := s.listedHost(h); m != nil && s.changed() {
+			out = append(out, fmt.Sprintf("host %s at %s is that of member %s, which etcd lists", h.Name, h.Address, m.ID))
+		}
+	}
+	if id, all := s.computedID(); all && !s.changed() && s.marker.ID != 0 && s.marker.ID != id {
 		out = append(out, fmt.Sprintf("the cluster ID computed from this marker and its hosts is %s", id))
 	}
 	return out
@@ -151,7 +156,7 @@ func (s situation) knowsBetter(h cluster.Host) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	m, n := s.marker, h.Node.Or(cluster.Node{})
-	if !m.Has(h.Name) {
+	if !m.Has(h.Name) && !s.changed() {
 		say("is of this incarnation, but not on the list")
 	}
 	if n.Sealed && m.Phase == cluster.Bootstrapping {
@@ -174,10 +179,36 @@ func (s situation) knowsBetter(h cluster.Host) []string {
 	if m.ID != 0 && n.Made.ID != m.ID && (n.Sealed || n.Data.Present || n.Data.Born) {
 		say("holds a node of cluster %s", n.Made.ID)
 	}
-	if !slices.Equal(n.Made.Members, m.Members) {
+	if !slices.Equal(n.Made.Members, m.Members) && !s.changed() || m.Has(h.Name) && slices.ContainsFunc(n.Made.Members, s.unaccounted) {
 		say("holds a node of members %s", cluster.JoinMembers(n.Made.Members))
 	}
 	return out
+}
+
+// unaccounted says whether the marker does not know a member, nor that it has left.
+// Before it forgets one that left, all nodes have.
+func (s situation) unaccounted(name cluster.MemberName) bool {
+	return !s.marker.Has(name) && !slices.Contains(s.marker.Left, name)
+}
+
+// changed says whether members have joined or left since the cluster was founded, or
+// are about to: its ID, and what nodes say of its members, then need not be those of
+// the marker's list. That a marker is from before a change is seen by its generation.
+func (s situation) changed() bool {
+	op := s.marker.Op.Kind
+	return s.marker.Changes > 0 || op == cluster.Add || op == cluster.Remove
+}
+
+// listedHost is the entry that etcd has of a host's member: under the ID of its node,
+// or under its URL; nil if it has none.
+func (s situation) listedHost(h cluster.Host) *cluster.Member {
+	url := s.spec.PeerURL(h.Name, h.Ports.Peer)
+	for _, m := range s.list.Or(nil) {
+		if m.ID == h.Node.Or(cluster.Node{}).Made.Member || slices.Contains(m.PeerURLs, url) {
+			return &m
+		}
+	}
+	return nil
 }
 
 // computedID is the cluster ID that follows from the hosts on the list, if all
@@ -226,6 +257,8 @@ func (s situation) rightMarker() (record string, whole bool) {
 		m.CA = s.control.CA
 	}
 	m.Members, m.ID = made.Members, made.ID
+	m.IDs, m.Changes = s.joined(hosts, made)
+	s.amend(&m, hosts)
 	if m.ID == 0 {
 		m.Members, m.ID = names(hosts), s.idOf(hosts, m.Token, tls)
 	}
@@ -236,6 +269,72 @@ func (s situation) rightMarker() (record string, whole bool) {
 		m.Op = cluster.Operation{}
 	}
 	return s.entry(m), whole && m.Owner != "" && (m.CA != "") == tls
+}
+
+// amend adds to a marker what etcd's list says: the IDs of those that joined, and the
+// host of one that was about to join.
+func (s situation) amend(m *cluster.Marker, hosts []cluster.Host) {
+	list := cluster.Membership(views(slices.Concat(s.hosts, s.state.Missing)), m.ID)
+	for _, l := range list.Or(nil) {
+		name, url := s.urlOf(l)
+		here := slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name })
+		if name == "" || !here && !m.Has(name) {
+			continue
+		}
+		if l.ID != cluster.BootstrapMemberID(url, m.Token) {
+			if m.IDs == nil {
+				m.IDs = map[cluster.MemberName]cluster.MemberID{}
+			}
+			m.IDs[name], m.Changes = l.ID, max(m.Changes, 1)
+		}
+		if !m.Has(name) {
+			m.Members = slices.Sorted(slices.Values(append(slices.Clone(m.Members), name)))
+		}
+		if l.Learner {
+			m.Op = cluster.Operation{Kind: cluster.Add, Member: name}
+		}
+	}
+}
+
+// urlOf is the peer URL of an entry, and the member whose host name is in it; empty if
+// that is none of this domain.
+func (s situation) urlOf(m cluster.Member) (name cluster.MemberName, url string) {
+	if len(m.PeerURLs) != 1 {
+		return "", ""
+	}
+	_, rest, _ := strings.Cut(m.PeerURLs[0], "://")
+	host, _, _ := strings.Cut(rest, ":")
+	name, _ = s.spec.MemberOf(host + ".")
+	return name, m.PeerURLs[0]
+}
+
+// joined are the IDs of members that do not follow from their URLs, and whether there
+// are any, or the cluster's own does not follow from its members any more.
+func (s situation) joined(hosts []cluster.Host, made cluster.Made) (ids map[cluster.MemberName]cluster.MemberID, changes uint64) {
+	spec := s.spec
+	spec.TLS = s.speaksTLS(hosts)
+	for _, h := range hosts {
+		n := h.Node.Or(cluster.Node{}).Made
+		if n.Member != 0 && n.Member != spec.MemberID(cluster.Marker{Token: h.Token}, h) && slices.Contains(made.Members, h.Name) {
+			if ids == nil {
+				ids = map[cluster.MemberName]cluster.MemberID{}
+			}
+			ids[h.Name], changes = n.Member, 1
+		}
+	}
+	if s.marker != nil && s.marker.Token == made.Token {
+		changes = max(changes, s.marker.Changes)
+	}
+	var founders []cluster.Host
+	for i, name := range made.Members {
+		if i < len(made.At) {
+			founders = append(founders, cluster.Host{Name: name, Ports: cluster.Ports{Peer: made.At[i].Port()}})
+		}
+	}
+	if made.ID != 0 && node.ClusterID(spec, made.Token, founders) != made.ID {
+		changes = max(changes, 1)
+	}
+	return ids, changes
 }
 
 // marked is the right marker where no host is left: the one that stands there, with

@@ -79,6 +79,12 @@ func (c *checker) marker(spec cluster.Spec, r cluster.Records, s cluster.State) 
 	if control, known := s.Control.Get(); known && m.Owner != control.Owner {
 		c.say(spec.MarkerName(), "the cluster belongs to owner %s", m.Owner)
 	}
+	if m.Op != (cluster.Operation{}) {
+		c.say(spec.MarkerName(), "an operation is in flight: %s", m.Op)
+	}
+	for _, name := range m.Left {
+		c.say(spec.HostName(name), "its member has left, and its address is still in DNS")
+	}
 	if len(m.Members) != spec.Members {
 		c.say(string(spec.Cluster), "has %d members, the spec says %d", len(m.Members), spec.Members)
 	}
@@ -193,6 +199,9 @@ func (c *checker) member(m cluster.Marker, h cluster.Host) {
 	}
 	for _, e := range append(slices.Clone(v.Errors), v.Alarms...) {
 		c.say(name, "reports %s", e)
+	}
+	if v.Learner {
+		return // it serves no list
 	}
 	for _, other := range m.Members {
 		if !slices.ContainsFunc(v.Members, func(l cluster.Member) bool { return l.Name == other }) {

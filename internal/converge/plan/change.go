@@ -1,0 +1,182 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// A membership change of a sealed cluster: one at a time, named on the marker from
+// its beginning to its end (rule R4), so that it is completed or undone whoever
+// goes on with it. Each row is planned from a fresh observation:
+//
+//	remove   on the marker        client service without it, and the operation
+//	         leads the cluster    make another member the leader
+//	         in etcd's list       remove it by its ID
+//	         in the services      server service without it (a repair)
+//	         its host is there    stop it, and terminate the host, its data kept
+//	         nothing is left      off the marker; its address outlives the services
+//
+//	add      on the marker        a fresh name, and the operation
+//	         no host              launch it
+//	         no address           publish it (a repair)
+//	         not in etcd's list   add it as a learner
+//	         no ID on the marker  its ID, and server service with it
+//	         not running          its node, those of its peers; start it
+//	         learner              promote it once it has caught up
+//	         voter, and serves    client service with it; the operation ends, or goes
+//	                              on with the removal of the member that it replaces
+//
+// What is wanted: dead members leave before others join (rule R7), and a new one
+// joins only where the members that serve bear it (rule R5).
+
+// change plans the next step of the membership change in flight, or begins one.
+func (s situation) change() ([]Step, []Refusal) {
+	op, why := s.marker.Op, Reason{}
+	if op == (cluster.Operation{}) {
+		op, why = s.wantedChange()
+	}
+	switch {
+	case op.Kind == cluster.Restart:
+		return s.endRestart(op.Member), nil
+	case op.Kind == "":
+		return nil, nil
+	case op.Kind == cluster.Remove && s.marker.Op != op:
+		return s.beginRemove(op.Member, why)
+	case op.Kind == cluster.Remove:
+		return s.remove(op.Member)
+	case s.marker.Op != op:
+		return s.beginAdd(op.Member, why)
+	}
+	return s.join(op)
+}
+
+// endRestart makes room for a change of the members, once the member that was to be
+// restarted serves, or will not return either.
+func (s situation) endRestart(name cluster.MemberName) []Step {
+	h, _ := s.roster.Member(name)
+	if !s.changeWanted() || !h.View.Or(cluster.View{}).Healthy() && !s.deadMember(name) {
+		return nil
+	}
+	return s.reserve(cluster.Operation{}, Reason{Why: "the members are to change first", Rules: []Rule{"R4"}})
+}
+
+// changeWanted says whether the members are to change.
+func (s situation) changeWanted() bool {
+	op, _ := s.wantedChange()
+	return op != (cluster.Operation{})
+}
+
+// wantedChange is the change that is to be begun next, if any.
+func (s situation) wantedChange() (cluster.Operation, Reason) {
+	for _, row := range s.roster {
+		if why, dead := s.dead(row); row.Listed && dead {
+			return cluster.Operation{Kind: cluster.Remove, Member: row.Name}, Reason{Why: why + ": a dead member leaves before a new one joins", Rules: []Rule{"R4", "R6", "R7"}}
+		}
+	}
+	for _, row := range s.roster {
+		if row.Listed && s.list.Known() && s.listed(row.Name) == nil {
+			return cluster.Operation{Kind: cluster.Remove, Member: row.Name}, Reason{Why: "somebody has removed it from etcd's list of members", Rules: []Rule{"R4", "R8"}}
+		}
+	}
+	for _, row := range s.roster {
+		if l := s.listed(row.Name); row.Listed && l != nil && l.Learner {
+			return cluster.Operation{Kind: cluster.Add, Member: row.Name}, Reason{Why: "etcd lists it as a learner, which must vote or leave", Rules: []Rule{"R4"}}
+		}
+	}
+	have, want := len(s.marker.Members), s.spec.Members
+	size := fmt.Sprintf("the spec wants %d members, and there are %d", want, have)
+	switch {
+	case have > want:
+		return cluster.Operation{Kind: cluster.Remove, Member: s.leastNeeded()}, Reason{Why: size, Rules: []Rule{"R4", "R13"}}
+	case have < want:
+		return cluster.Operation{Kind: cluster.Add, Member: s.freshName()}, Reason{Why: size, Rules: []Rule{"R4", "R13"}}
+	}
+	return cluster.Operation{}, Reason{}
+}
+
+// freshName is a name that no member of this cluster has had, as far as can be seen
+// (rule R6).
+func (s situation) freshName() cluster.MemberName {
+	i := slices.IndexFunc(s.state.Fresh.Members, func(name cluster.MemberName) bool {
+		used := func(row cluster.Row) bool { return row.Name == name }
+		return !slices.ContainsFunc(s.roster, used) && !slices.Contains(s.marker.Left, name)
+	})
+	if i < 0 {
+		return ""
+	}
+	return s.state.Fresh.Members[i]
+}
+
+// leastNeeded is the member that leaves first where the cluster is to be smaller:
+// one that does not serve, one whose machine is no longer in the spec, not the
+// leader; the last of several.
+func (s situation) leastNeeded() cluster.MemberName {
+	c := s.census().Or(census{})
+	need := func(row cluster.Row) int {
+		serves := slices.ContainsFunc(c.alive, func(h cluster.Host) bool { return h.Name == row.Name })
+		switch {
+		case !serves:
+			return 0
+		case row.Host == nil, s.spec.Machines() != nil && !slices.Contains(s.spec.Machines(), row.Host.Address):
+			return 1
+		case row.Host.View.Or(cluster.View{}).ID != c.leader:
+			return 2
+		}
+		return 3
+	}
+	listed := slices.DeleteFunc(slices.Clone(s.roster), func(row cluster.Row) bool { return !row.Listed })
+	slices.Reverse(listed)
+	return slices.MinFunc(listed, func(a, b cluster.Row) int { return need(a) - need(b) }).Name
+}
+
+// rewrite changes the marker, and with it all records that follow from it.
+func (s situation) rewrite(purpose Purpose, of cluster.MemberName, why Reason, edit func(*cluster.Marker)) ([]Step, []Refusal) {
+	next := s
+	m := s.marker.Next(edit)
+	next.marker = &m
+	next.roster = s.spec.Roster(m, s.hosts, s.records)
+	op := m.Op.Kind
+	if purpose == Release {
+		op = s.marker.Op.Kind
+	}
+	changes, conflicts := next.changes(next.wanted(true))
+	if conflicts != nil {
+		return nil, []Refusal{conflict(conflicts)}
+	}
+	return []Step{ChangeRecords{Purpose: purpose, Of: of, Op: op, Reason: why, Changes: append(changes, s.advance(edit))}}, nil
+}
+
+// expire takes the addresses of members that have left out of DNS, when no cache
+// can hold a service any more that names them (rule R8).
+func (s situation) expire() []Step {
+	if len(s.marker.Left) == 0 {
+		return nil
+	}
+	var changes []cluster.Change
+	for _, name := range s.marker.Left {
+		for _, kind := range []cluster.RecordType{cluster.A, cluster.AAAA} {
+			if set, found := s.records.Get(cluster.Key{Name: s.spec.HostName(name) + ".", Type: kind}); found {
+				changes = append(changes, cluster.Change{Key: set.Key, Old: &set})
+			}
+		}
+	}
+	gone := make([]string, len(s.marker.Left))
+	for i, name := range s.marker.Left {
+		gone[i] = string(name)
+	}
+	return []Step{ChangeRecords{Purpose: Expire, Rests: caches(s.spec), Changes: append(changes, s.advance(func(m *cluster.Marker) { m.Left = nil })),
+		Reason: Reason{Why: "no service names " + strings.Join(gone, ", ") + " any more", Rules: []Rule{"R8"}}}}
+}
+
+// caches is how long others may hold what DNS said before: nobody asks pleiad's own
+// name server through a cache.
+func caches(spec cluster.Spec) time.Duration {
+	if spec.ServesZone() {
+		return 0
+	}
+	return time.Duration(cluster.TTL) * time.Second
+}
