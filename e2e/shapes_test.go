@@ -28,7 +28,12 @@ func TestSizes(t *testing.T) {
 			if r := b.must("health", "--cluster", "size"); strings.Count(r.out, " is healthy:") != n {
 				t.Errorf("health: %s", r)
 			}
-			b.refuses(5, []string{"R4"}, "up", "--cluster", "size", "--members", fmt.Sprint(n+2))
+			b.put("size", "a", "b")
+			b.must("up", "--cluster", "size", "--members", fmt.Sprint(n+2))
+			if r := b.must("health", "--cluster", "size"); strings.Count(r.out, " is healthy:") != n+2 {
+				t.Errorf("larger: %s", r)
+			}
+			b.wantValue("size", "a", "b")
 		})
 	}
 }
