@@ -128,6 +128,8 @@ func (s situation) dead(row cluster.Row) (why string, dead bool) {
 		return "", false
 	case n.Data.Older:
 		return fmt.Sprintf("its data is not the newest: it ends at %s, the member had got to %s", n.Data.Ends, n.Data.Reached), true
+	case !n.Data.Present && s.spec.DataDevice() != "" && !joins:
+		return "", false // a volume that is not mounted, or not attached yet, looks the same
 	case !n.Data.Present && (n.Data.Born || n.Sealed && !joins):
 		return "its data is gone", true
 	}

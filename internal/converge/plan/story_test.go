@@ -126,6 +126,8 @@ func (w *story) change(args []datadriven.CmdArg) error {
 			w.spec.TLS = a.Vals[0] == "auto"
 		case "hosts": // machines over SSH
 			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
+		case "dataDevice":
+			w.spec.Hosts.SSH.DataDevice = a.Vals[0]
 		case "user":
 			w.spec.Hosts.SSH.User = a.Vals[0]
 		case "port":
