@@ -148,7 +148,10 @@ func TestAuthority(t *testing.T) {
 
 func TestEtcd(t *testing.T) {
 	etcdtest.Run(t, etcdtest.Harness{
-		Open: openEtcd,
+		Open: func(t *testing.T, members int) etcdtest.World {
+			_, w := openEtcd(t, members)
+			return w
+		},
 		Within: func(t *testing.T, clause func(*testing.T)) {
 			synctest.Test(t, clause)
 		},
@@ -156,37 +159,60 @@ func TestEtcd(t *testing.T) {
 }
 
 // openEtcd makes hosts that hold their nodes, and publishes their list.
-func openEtcd(t *testing.T, members int) etcdtest.World {
+func openEtcd(t *testing.T, members int) (*World, etcdtest.World) {
 	spec := cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: members}
 	w := served(t, Options{Seed: 1, Spec: spec, Idle: synctest.Wait})
 	c := w.hand()
-	list := make([]cluster.Host, members)
+	all := make([]cluster.Host, members+1)
+	list := all[:members]
+	joiner := &all[members]
+	marker := cluster.Marker{Cluster: "dev", Owner: "us", Token: "8f2c6a0e8f2c6a0e", Phase: cluster.Bootstrapping}
+	deliver := func(h cluster.Host, m cluster.Marker, members []cluster.Host) {
+		n := node.Render(spec, m, members, h, "")
+		w.host("dev", h.Name).node, w.host("dev", h.Name).digest = &n, n.Digest()
+	}
 	c.Do(func() {
-		marker := cluster.Marker{Cluster: "dev", Owner: "us", Token: "8f2c6a0e8f2c6a0e", Phase: cluster.Bootstrapping}
-		services := make([]string, members)
-		for i := range list {
-			list[i] = w.newHost("dev", cluster.MemberName("etcd-aaaaaa"+string(rune('1'+i))), marker.Token, w.vacant()).Host
-			services[i] = cluster.Service{Target: spec.HostName(list[i].Name) + ".", Port: list[i].Ports.Peer}.Value()
-			set := spec.HostRecord(list[i].Name, list[i].Address)
+		var services []string
+		for i := range all {
+			h := w.newHost("dev", cluster.MemberName("etcd-aaaaaa"+string(rune('1'+i))), marker.Token, w.vacant()).Host
+			all[i] = h
+			set := spec.HostRecord(h.Name, h.Address)
 			w.zone.put(set.Key, &set)
-			marker.Members = append(marker.Members, list[i].Name)
+		}
+		for _, h := range list {
+			services = append(services, cluster.Service{Target: spec.HostName(h.Name) + ".", Port: h.Ports.Peer}.Value())
+			marker.Members = append(marker.Members, h.Name)
 		}
 		set := cluster.NewRecordSet(spec.ServerService(), cluster.SRV, services...)
 		w.zone.put(set.Key, &set)
-		for i, h := range list {
-			n := node.Render(spec, marker, list, h, "")
-			w.host("dev", list[i].Name).node, w.host("dev", list[i].Name).digest = &n, n.Digest()
+		for _, h := range list {
+			deliver(h, marker, list)
 		}
 	})
-	return etcdtest.World{
-		Inspector: Inspector{c, "dev"}, Hosts: list,
-		Start: func(t *testing.T, i int) {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			if err := (Deliverer{c, "dev"}).Start(ctx, list[i]); err != nil {
-				t.Fatalf("Start: %v", err)
-			}
+	start := func(t *testing.T, i int) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := (Deliverer{c, "dev"}).Start(ctx, all[i]); err != nil {
+			t.Fatalf("Start: %v", err)
+		}
+	}
+	url := spec.PeerURL(joiner.Name, joiner.Ports.Peer)
+	return w, etcdtest.World{
+		Inspector: Inspector{c, "dev"}, Changer: Changer{c, "dev"}, Hosts: all, PeerURL: url, Start: start,
+		Join: func(t *testing.T, entries []cluster.Member) {
+			m := marker.Next(func(m *cluster.Marker) {
+				m.Op = cluster.Operation{Kind: cluster.Add, Member: joiner.Name}
+				m.Phase, m.ID, m.IDs = cluster.Sealed, node.ClusterID(spec, marker.Token, list), map[cluster.MemberName]cluster.MemberID{}
+				for _, entry := range entries {
+					if slices.Contains(entry.PeerURLs, url) {
+						m.IDs[joiner.Name] = entry.ID
+					}
+				}
+			})
+			c.Do(func() { deliver(*joiner, m, all) })
+			start(t, members)
 		},
-		Stop: func(t *testing.T, i int) { c.Do(func() { w.end(w.host("dev", list[i].Name), "signal: killed") }) },
+		Stop: func(t *testing.T, i int) { c.Do(func() { w.end(w.host("dev", all[i].Name), "signal: killed") }) },
 	}
 }

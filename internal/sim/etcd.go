@@ -18,14 +18,19 @@ type etcd struct {
 	members []*listed // by ID
 	term    uint64
 	leader  cluster.MemberID // 0: none
-	// links are the connections between running members; they outlive the
-	// names that they were made by.
-	links              map[[2]cluster.MemberID]bool
+	// links are the connections between running members, and since when; they
+	// outlive the names that they were made by.
+	links              map[[2]cluster.MemberID]time.Time
 	electing, retrying bool
-	// removed are processes of members that were removed and do not know it.
-	removed []*process
-	// written is how many writes were acknowledged.
+	// written is how many writes were acknowledged, flowed when the last one was.
 	written int
+	flowed  time.Time
+	// list is the member list as it is told; a new one with each change.
+	list []cluster.Member
+	// removed are the IDs that were removed, expelled the processes of such members
+	// that do not know it yet.
+	removed  map[cluster.MemberID]bool
+	expelled []*process
 }
 
 // listed is an entry of the member list. Its name is empty until it has
@@ -38,38 +43,6 @@ type listed struct {
 	host    string // host name
 	learner bool
 	process *process
-}
-
-// entry is the entry of an ID; nil if there is none.
-func (e *etcd) entry(id cluster.MemberID) *listed {
-	for _, l := range e.members {
-		if l.id == id {
-			return l
-		}
-	}
-	return nil
-}
-
-// voters is how many members vote.
-func (e *etcd) voters() int {
-	n := 0
-	for _, l := range e.members {
-		if !l.learner {
-			n++
-		}
-	}
-	return n
-}
-
-// alive is how many voters but one run and are connected with the leader.
-func (e *etcd) alive(but cluster.MemberID) int {
-	n := 0
-	for _, l := range e.members {
-		if l.id != but && !l.learner && l.process != nil && e.linked(e.leader, l.id) {
-			n++
-		}
-	}
-	return n
 }
 
 func (e *etcd) live() []*process {
@@ -86,7 +59,9 @@ func pair(a, b cluster.MemberID) [2]cluster.MemberID {
 	return [2]cluster.MemberID{min(a, b), max(a, b)}
 }
 
-func (e *etcd) linked(a, b cluster.MemberID) bool { return a == b || e.links[pair(a, b)] }
+func (e *etcd) linked(a, b cluster.MemberID) bool {
+	return a == b || !e.links[pair(a, b)].IsZero()
+}
 
 func (e *etcd) unlink(id cluster.MemberID) {
 	for _, l := range e.members {
@@ -97,16 +72,35 @@ func (e *etcd) unlink(id cluster.MemberID) {
 	}
 }
 
-// reaches says how many running voters a member is connected with, itself
-// included.
-func (e *etcd) reaches(id cluster.MemberID) int {
+// voting are the running voters that a member is connected with, itself included.
+func (e *etcd) voting(id cluster.MemberID) []*process {
+	return slices.DeleteFunc(e.live(), func(p *process) bool { return p.self.learner || !e.linked(id, p.self.id) })
+}
+
+// voters is how many members vote, running or not.
+func (e *etcd) voters() int {
 	n := 0
-	for _, p := range e.live() {
-		if !p.self.learner && e.linked(id, p.self.id) {
+	for _, l := range e.members {
+		if !l.learner {
 			n++
 		}
 	}
 	return n
+}
+
+// alive is how many voters but one run and are connected with the leader.
+func (e *etcd) alive(but cluster.MemberID) int {
+	return len(slices.DeleteFunc(e.voting(e.leader), func(p *process) bool { return p.self.id == but }))
+}
+
+// majority says whether so many voters are a quorum.
+func (e *etcd) majority(n int) bool { return n >= cluster.Quorum(e.voters()) }
+
+// electable says whether a majority votes for a member: it is connected with them,
+// and they have nothing that it lacks.
+func (e *etcd) electable(p *process) bool {
+	votes := slices.DeleteFunc(e.voting(p.self.id), func(o *process) bool { return o.end > p.end })
+	return !p.self.learner && e.majority(len(votes))
 }
 
 // led says whether a member knows a leader that has a quorum.
@@ -117,29 +111,41 @@ func (e *etcd) led(p *process) bool { return e.leader != 0 && e.linked(e.leader,
 // while somebody waits for a member to become ready; that members dial every
 // 100 ms in between, nobody can see.
 func (w *World) settle(e *etcd) {
+	w.flow(e)
 	live := e.live()
-	for i, a := range live {
-		for _, b := range live[i+1:] {
-			k := pair(a.self.id, b.self.id)
-			apart := a.host.isolated || b.host.isolated || !w.trusts(a.host, b.host)
-			e.links[k] = !apart && (e.links[k] || w.finds(a, b) || w.finds(b, a))
-		}
-	}
-	w.expel(e)
-	quorum := cluster.Quorum(e.voters())
-	if e.leader != 0 && e.reaches(e.leader) < quorum {
+	w.connect(e, live)
+	w.expel(e, live)
+	if e.leader != 0 && !e.majority(len(e.voting(e.leader))) {
 		e.leader = 0
 	}
-	able := slices.ContainsFunc(live, func(p *process) bool { return !p.self.learner && e.reaches(p.self.id) >= quorum })
-	if e.leader == 0 && able && !e.electing {
+	w.rules.keeps(e, live)
+	if e.leader == 0 && !e.electing && slices.ContainsFunc(live, e.electable) {
 		e.electing = true
 		w.after(w.between(100*time.Millisecond, 1200*time.Millisecond), func() { w.elect(e) })
 	}
-	w.replicate(e)
 	for _, p := range live {
-		if !p.ready && !p.publishing && e.led(p) {
+		if p.self.learner && !p.synced && !p.syncing && e.led(p) {
+			p.syncing = true
+			w.after(w.between(10*time.Millisecond, 4*time.Second), func() { w.sync(p) })
+		}
+		if !p.ready && !p.publishing && e.led(p) && (p.synced || !p.self.learner) {
 			p.publishing = true
 			w.after(w.between(5*time.Millisecond, 40*time.Millisecond), func() { w.publish(p) })
+		}
+	}
+}
+
+// connect brings the connections between running members up to date.
+func (w *World) connect(e *etcd, live []*process) {
+	for i, a := range live {
+		for _, b := range live[i+1:] {
+			k := pair(a.self.id, b.self.id)
+			switch {
+			case a.host.isolated || b.host.isolated || !w.trusts(a.host, b.host):
+				delete(e.links, k)
+			case e.links[k].IsZero() && (w.finds(a, b) || w.finds(b, a)):
+				e.links[k] = time.Now()
+			}
 		}
 	}
 }
@@ -157,58 +163,91 @@ func (w *World) finds(p, peer *process) bool {
 	return slices.Contains(w.addresses(p.host, p.node.Resolver, peer.self.host+".").Or(nil), want)
 }
 
-// elect makes one of the members a leader that is connected with a quorum.
+// elect makes one of the members the leader that a majority votes for.
 func (w *World) elect(e *etcd) {
 	e.electing = false
-	var able []*process
-	for _, p := range e.live() {
-		if !p.self.learner && e.reaches(p.self.id) >= cluster.Quorum(e.voters()) {
-			able = append(able, p)
-		}
-	}
+	able := slices.DeleteFunc(e.live(), func(p *process) bool { return !e.electable(p) })
 	if e.leader != 0 || len(able) == 0 {
 		return
 	}
-	newest := slices.MaxFunc(able, func(a, b *process) int { return a.end - b.end }).end
-	able = slices.DeleteFunc(able, func(p *process) bool { return p.end < newest })
-	e.term++
-	e.leader = able[w.chance.IntN(len(able))].self.id
-	w.rules.elects(e, newest)
-	w.write(e)
+	w.lead(e, able[w.chance.IntN(len(able))])
 	w.settle(e)
 }
 
-// write is something that the leader of a cluster acknowledges: it is then in
-// the logs of all members that the leader is connected with, a quorum.
-func (w *World) write(e *etcd) {
-	e.written++
-	w.replicate(e)
+// lead makes a member the leader. It begins with a write of its own.
+func (w *World) lead(e *etcd, p *process) {
+	e.term++
+	e.leader = p.self.id
+	w.write(e)
 }
 
-// replicate brings the logs of members up to their leader's.
-func (w *World) replicate(e *etcd) {
+// flow lets the clients of a cluster have written until now. They write all the
+// time, and one write stands for all since somebody last looked: what matters is
+// only that there was one before anything that happens to a member.
+func (w *World) flow(e *etcd) {
+	if e.leader == 0 || !time.Now().After(e.flowed) {
+		return
+	}
 	for _, p := range e.live() {
-		h := p.host
-		if !e.led(p) || p.end == e.written {
-			continue
+		if e.led(p) && (p.synced || !p.self.learner) {
+			w.hold(p) // what was written before has arrived by now
 		}
-		if p.self.learner && !p.synced { // it gets a snapshot first
-			if !p.syncing {
-				p.syncing = true
-				w.after(w.between(10*time.Millisecond, 4*time.Second), func() { p.synced = true; w.replicate(e) })
-			}
-			continue
+	}
+	w.write(e)
+}
+
+// write is something that the leader of a cluster acknowledges: it is then in the
+// logs of a quorum. Other members that the leader is connected with may lag.
+func (w *World) write(e *etcd) {
+	acks := e.voting(e.leader)
+	if !e.majority(len(acks)) {
+		return // until it is settled who leads
+	}
+	e.written++
+	e.flowed = time.Now()
+	first := slices.IndexFunc(acks, func(p *process) bool { return p.self.id == e.leader })
+	w.hold(acks[first])
+	acks = slices.Delete(acks, first, first+1)
+	for need := cluster.Quorum(e.voters()) - 1; need > 0; need-- {
+		i := w.chance.IntN(len(acks))
+		w.hold(acks[i])
+		acks = slices.Delete(acks, i, i+1)
+	}
+	for _, p := range acks {
+		if w.chance.IntN(2) == 0 {
+			w.hold(p)
 		}
-		p.end = e.written
-		if h.log == nil || h.log.member != p.self.id { // it writes to files that are gone
-			continue
+	}
+}
+
+// hold brings a member up to date: it has on its disk all that was acknowledged, and
+// has applied the member list. Its mark follows.
+func (w *World) hold(p *process) {
+	h := p.host
+	p.end, p.list = p.of.written, p.of.list
+	if h.log == nil || h.log.member != p.self.id { // it writes to files that are gone
+		return
+	}
+	h.log.end = p.end
+	if p.marking {
+		return
+	}
+	p.marking = true
+	w.after(w.between(0, time.Second), func() {
+		p.marking = false
+		if h.process == p && h.log != nil && h.log.member == p.self.id {
+			h.mark.member, h.mark.end = p.self.id, h.log.end
 		}
-		h.log.end = p.end
-		w.after(w.between(0, time.Second), func() {
-			if h.process == p && h.log != nil && h.log.member == p.self.id {
-				h.mark.member, h.mark.end = p.self.id, h.log.end
-			}
-		})
+	})
+}
+
+// sync gives a learner all that the leader has, as a snapshot.
+func (w *World) sync(p *process) {
+	p.syncing = false
+	if p.host.process == p && p.of.led(p) {
+		p.synced = true
+		w.hold(p)
+		w.settle(p.of)
 	}
 }
 
@@ -226,7 +265,9 @@ func (w *World) publish(p *process) {
 		}
 	}
 	w.rules.serves(p)
+	p.of.relist()
 	w.write(p.of)
+	w.hold(p)
 	for _, o := range p.viewers {
 		w.act(o)
 		w.answer(o, o.err, w.between(100*time.Microsecond, 2*time.Millisecond))
@@ -270,12 +311,14 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 			w.answer(o, fmt.Errorf("%s: no answer within %s", object, unready), unready)
 			return errParked
 		}
-		if !p.of.led(p) {
+		if w.flow(p.of); p.of.led(p) {
+			w.hold(p) // for a linearizable read
+		} else {
 			w.settle(p.of) // it goes on dialling its peers
 		}
 		i.c.looked[h.Name] = time.Now()
-		if out = p.view(); !out.Learner && out.Stalled == "" {
-			w.rules.reads(i.c, "list of members")
+		if out = p.view(); out.Stalled == "" && !out.Learner {
+			w.rules.readsAll(i.c, listOf(i.of))
 		}
 		return nil
 	})
@@ -338,18 +381,14 @@ func (p *process) view() cluster.View {
 	if e.led(p) {
 		v.Leader = e.leader
 	} else {
-		v.Errors, v.Stalled = []string{"etcdserver: no leader"}, fmt.Sprintf("linearizable read through %s: etcdserver: request timed out", p.node.Name)
+		v.Errors = []string{"etcdserver: no leader"}
 	}
 	if v.Learner {
-		v.Stalled = "" // it serves none, and no list
 		return v
 	}
-	for _, l := range e.members {
-		m := cluster.Member{ID: l.id, Name: l.name, PeerURLs: l.urls, Learner: l.learner}
-		if l.client != "" {
-			m.ClientURLs = []string{l.client}
-		}
-		v.Members = append(v.Members, m)
+	if v.Leader == 0 {
+		v.Stalled = fmt.Sprintf("linearizable read through %s: etcdserver: request timed out", p.node.Name)
 	}
+	v.Members = slices.Clone(p.list)
 	return v
 }

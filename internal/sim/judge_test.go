@@ -221,7 +221,7 @@ func (s *scenario) heed(refusals []plan.Refusal) {
 		case r.Rule == "R10" && strings.Contains(text, "there is no marker"):
 			s.w.Clear(s.spec)
 			return
-		case r.Rule == "R10":
+		case r.Rule == "R10" && !advises(r, plan.AddMachine):
 			return // tidied
 		}
 	}

@@ -98,8 +98,9 @@ func (w *World) darken() bool {
 // reboot ends all that runs on a machine and, after a while, starts again what
 // its init system knows.
 func (w *World) reboot(h *host) {
-	if h.process != nil {
+	if p := h.process; p != nil {
 		w.end(h, "signal: killed")
+		h.powerLost(p)
 	}
 	clear(h.resolver)
 	h.unreachable = true
@@ -107,6 +108,19 @@ func (w *World) reboot(h *host) {
 		h.unreachable = false
 		w.revive(h)
 	})
+}
+
+// powerLost takes from a log what was not on the disk when the power went: nothing,
+// unless the member was told not to wait for that.
+func (h *host) powerLost(p *process) {
+	if h.log == nil || !slices.Contains(p.node.Args, "--unsafe-no-fsync=true") {
+		return
+	}
+	synced := 0 // before a mark names it, the log is synced
+	if h.mark.member == h.log.member {
+		synced = h.mark.end
+	}
+	h.log.end = min(h.log.end, synced)
 }
 
 // revive starts a member whose init system has been told to keep it running.

@@ -29,11 +29,13 @@ type process struct {
 	publishing bool
 	stopping   bool // it was told to end
 	ready      bool // etcd has joined a quorum since its start
-	syncing    bool // a learner that is sent a snapshot
-	synced     bool // and has it
 	self       *listed
 	of         *etcd
-	end        int // of its log, in memory
+	syncing    bool             // a learner that is being sent what the leader has
+	synced     bool             // and has it
+	end        int              // of its log, in memory
+	list       []cluster.Member // as it has applied it
+	marking    bool             // its mark is about to follow its log
 
 	starters, viewers []*op // calls that wait for it
 }
@@ -204,7 +206,8 @@ func (w *World) found(p *process, list []*listed, self *listed) {
 		w.log(string(h.Name), "founds", fmt.Sprintf("member %s of %d", self.id, len(ids)), "cluster "+id.String())
 		w.after(w.between(time.Millisecond, 10*time.Millisecond), func() { h.born = h.born || h.log != nil })
 		if w.etcds[id] == nil {
-			w.etcds[id] = &etcd{id: id, members: list, links: map[[2]cluster.MemberID]bool{}}
+			w.etcds[id] = &etcd{id: id, members: list, links: map[[2]cluster.MemberID]time.Time{}, removed: map[cluster.MemberID]bool{}}
+			w.etcds[id].relist()
 		}
 		h.log = &identity{member: self.id, cluster: id}
 		w.boot(p, w.etcds[id])
@@ -226,13 +229,12 @@ func (w *World) boot(p *process, e *etcd) {
 			w.end(h, "panic: tocommit(7) is out of range [lastIndex(0)]. Was the raft log corrupted, truncated, or lost?")
 			return
 		}
-		l := e.entry(h.log.member)
-		if l == nil {
-			w.end(h, "the member has been permanently removed from the cluster")
-			return
-		}
 		p.listening, p.of, p.end = true, e, h.log.end
-		p.self, l.process = l, p
+		if p.self = e.entry(h.log.member); p.self != nil {
+			p.self.process = p
+		} else if p.self = (&listed{id: h.log.member}); e.removed[p.self.id] {
+			e.expelled = append(e.expelled, p)
+		}
 		w.started(p, nil)
 		w.settle(e)
 	})
@@ -259,6 +261,7 @@ func (w *World) end(h *host, why string) {
 		w.remove(h)
 	}
 	if p.self != nil {
+		w.flow(p.of)
 		p.self.process = nil
 		p.of.unlink(p.self.id)
 		w.settle(p.of)

@@ -63,8 +63,9 @@ func (r *rules) forget(t cluster.Token) {
 // data only where a person has agreed to that (R14).
 func (r *rules) terminates(c *Controller, h *host, fate hosts.DataFate) {
 	m := r.now()
-	left := m != nil && m.Phase == cluster.Sealed && (m.Op == cluster.Operation{Kind: cluster.Remove, Member: h.Name} || !m.Has(h.Name)) && m.Token == h.Token && fate == hosts.KeepData
-	if left || fate == hosts.KeepData && r.damaged > c.listed {
+	// A destroy that has begun meanwhile would terminate it anyway.
+	left := m != nil && m.Phase != cluster.Bootstrapping && (m.Phase == cluster.Destroying || m.Op == cluster.Operation{Kind: cluster.Remove, Member: h.Name} || !m.Has(h.Name)) && m.Token == h.Token && fate == hosts.KeepData
+	if c.Consent == LoseNothing && (left || fate == hosts.KeepData && r.damaged > c.listed) {
 		e := (*etcd)(nil)
 		if m != nil {
 			e = r.w.etcds[m.ID]
@@ -146,10 +147,20 @@ func (r *rules) boots(p *process, id cluster.MemberID) {
 	r.must("R6", id == p.node.Member || r.hollow[id] || r.broken(p), "%s starts with the data of member %s, not %s", p.node.Name, id, p.node.Member)
 }
 
-// elects: whoever leads has every write that was acknowledged (rule R6).
-func (r *rules) elects(e *etcd, newest int) {
-	r.must("R6", newest >= e.written, "cluster %s elects a leader whose log ends at %d: writes up to %d were acknowledged and are lost", e.id, newest, e.written)
-	e.written = newest // reported once
+// keeps: no write that was acknowledged is lost (rule R6). It is if the voters that
+// lack it are a majority of those that vote: they can elect a leader without it.
+func (r *rules) keeps(e *etcd, live []*process) {
+	lacking, newest := 0, 0
+	for _, p := range live {
+		if !p.self.learner && p.end < e.written {
+			lacking, newest = lacking+1, max(newest, p.end)
+		}
+	}
+	lost := lacking > 0 && e.majority(lacking)
+	r.must("R6", !lost, "%d of %d voters of cluster %s have no more than %d acknowledged writes of %d: the rest is lost", lacking, e.voters(), e.id, newest, e.written)
+	if lost {
+		e.written = newest // reported once
+	}
 }
 
 // broken says that a member already founded another cluster than it should

@@ -587,6 +587,7 @@ var tried = map[plan.Way]remedy{
 		befall: func(s *stage) {
 			h := s.first()
 			s.w.Run(2*time.Second, func() bool { return h.mark.end == h.log.end })
+			s.w.end(h, "signal: killed") // it writes no more
 			s.kept[h] = *h.log
 			s.w.rollBack(h)
 		},
@@ -652,14 +653,15 @@ var tried = map[plan.Way]remedy{
 	},
 	plan.UndoMember: {
 		befall: func(s *stage) {
-			e := s.first().process.of
-			e.members = append(e.members, &listed{id: 0xbad, name: "stranger", urls: []string{"https://stranger.c1.test:2380"}})
+			s.first().process.of.add(&listed{id: 0xbad, name: "stranger", urls: []string{"https://stranger.c1.test:2380"}})
 		},
 		follow: []func(*stage, []string){func(s *stage, lines []string) {
 			e := s.first().process.of
-			e.members = slices.DeleteFunc(e.members, func(l *listed) bool {
-				return slices.Contains(lines, "remove it again: pleiad etcdctl -- member remove "+l.id.String())
-			})
+			for _, l := range slices.Clone(e.members) {
+				if slices.Contains(lines, "remove it again: pleiad etcdctl -- member remove "+l.id.String()) {
+					e.remove(l)
+				}
+			}
 		}},
 	},
 	plan.RestartByHand: {

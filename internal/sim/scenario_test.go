@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"testing/synctest"
@@ -22,7 +23,8 @@ type broken struct {
 	noGate, noIdentity bool
 	askTwice           bool
 	noMark             bool
-	befalls            string // an affliction that every seed has in its mix
+	befalls            string            // an affliction that every seed has in its mix
+	options            map[string]string // of etcd
 }
 
 // scenario is the life of a world, from a seed: a sequence of runs under
@@ -63,6 +65,7 @@ func play(seed uint64, b broken) result {
 	s := &scenario{broken: b, chance: rand.New(rand.NewPCG(seed, 0)), mine: &sim.Store{}}
 	s.stores = []*sim.Store{s.mine, {}}
 	s.spec = s.drawSpec()
+	s.spec.Etcd.Options = maps.Clone(b.options)
 	s.w = sim.New(sim.Options{Seed: seed, Spec: s.spec, Idle: synctest.Wait, NoGate: b.noGate, NoIdentity: b.noIdentity, AskTwice: b.askTwice, NoMark: b.noMark,
 		Negative: time.Duration(5+s.chance.IntN(35)) * time.Second})
 	s.mix = s.drawMix()

@@ -24,8 +24,8 @@
 //     that moment or never. Nothing acts from beyond the grave.
 //
 // What the model holds of etcd, and where each fact was seen, stands in
-// member.go and etcd.go. It leaves out: what is written (only how much,
-// and that all connected members have it), learners and any change of members,
+// member.go, etcd.go and changer.go. It leaves out: what is written (only how
+// much, and who has it), voters that still count by a list from before a change,
 // the milliseconds between a passed gate and etcd's own lookups, record sets
 // that reach some authoritative servers late, and real cryptography.
 //

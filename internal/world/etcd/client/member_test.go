@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ type testbed struct {
 	tls     *tls.Config // the operator's; nil without TLS
 	dir     string
 	running []*member
+	joiner  cluster.Host
 }
 
 type member struct {
@@ -59,10 +61,11 @@ type member struct {
 
 func newTestbed(t testing.TB, members int, useTLS bool) *testbed {
 	t.Helper()
-	b := &testbed{spec: cluster.Spec{Cluster: "test", Domain: "dev.test", Members: members, TLS: useTLS}, dir: t.TempDir(), running: make([]*member, members)}
+	b := &testbed{spec: cluster.Spec{Cluster: "test", Domain: "dev.test", Members: members, TLS: useTLS}, dir: t.TempDir(), running: make([]*member, members+1)}
 	for i := range members {
 		b.hosts = append(b.hosts, newHost(t, fmt.Sprintf("etcd-000000%d", i)))
 	}
+	b.joiner = newHost(t, fmt.Sprintf("etcd-000000%d", members))
 	if useTLS {
 		b.makePKI(t)
 	}
@@ -71,7 +74,7 @@ func newTestbed(t testing.TB, members int, useTLS bool) *testbed {
 			b.stop(t, i)
 		}
 		if t.Failed() {
-			for _, h := range b.hosts {
+			for _, h := range b.all() {
 				log, _ := os.ReadFile(filepath.Join(b.dir, string(h.Name)+".log"))
 				t.Logf("last of %s's log:\n%s", h.Name, log[max(0, len(log)-2000):])
 			}
@@ -108,6 +111,9 @@ func newHost(t testing.TB, name string) cluster.Host {
 	return h
 }
 
+// all are the hosts of the founding members and of the joiner.
+func (b *testbed) all() []cluster.Host { return append(slices.Clone(b.hosts), b.joiner) }
+
 func (b *testbed) makePKI(t testing.TB) {
 	t.Helper()
 	peers, err := pki.NewPeerCA(rand.Reader, time.Now(), b.spec.Cluster)
@@ -120,7 +126,7 @@ func (b *testbed) makePKI(t testing.TB) {
 	b.write(t, "peer-ca.crt", peers.PEM())
 	b.write(t, "client-ca.crt", b.ca.PEM())
 	b.peers = peers
-	for _, h := range b.hosts {
+	for _, h := range b.all() {
 		b.issue(t, h, "peer", time.Now())
 		b.issue(t, h, "server", time.Now())
 	}
@@ -181,19 +187,37 @@ func (b *testbed) url(h cluster.Host, port uint16) string {
 	return b.spec.Scheme() + "://" + netip.AddrPortFrom(h.Address, port).String()
 }
 
-// args let members find each other by address, without DNS. Time runs four
-// times as fast as by default.
-func (b *testbed) args(h cluster.Host) []string {
+// founds are the flags of founding members.
+func (b *testbed) founds() []string {
 	var peers []string
 	for _, p := range b.hosts {
 		peers = append(peers, string(p.Name)+"="+b.url(p, p.Ports.Peer))
 	}
+	return []string{"--initial-cluster=" + strings.Join(peers, ",")}
+}
+
+// joins are the flags of a member that joins those of a list.
+func (b *testbed) joins(list []cluster.Member) []string {
+	var peers []string
+	for _, m := range list {
+		name := m.Name
+		if name == "" {
+			name = b.joiner.Name
+		}
+		peers = append(peers, string(name)+"="+m.PeerURLs[0])
+	}
+	return []string{"--initial-cluster=" + strings.Join(peers, ","), "--initial-cluster-state=existing"}
+}
+
+// args let members find each other by address, without DNS. Time runs four
+// times as fast as by default.
+func (b *testbed) args(h cluster.Host) []string {
 	file := func(name string) string { return filepath.Join(b.dir, name) }
 	a := []string{
 		"--name=" + string(h.Name), "--data-dir=" + file(string(h.Name)),
 		"--listen-peer-urls=" + b.url(h, h.Ports.Peer), "--listen-client-urls=" + b.url(h, h.Ports.Client),
 		"--initial-advertise-peer-urls=" + b.url(h, h.Ports.Peer), "--advertise-client-urls=" + b.url(h, h.Ports.Client),
-		"--initial-cluster=" + strings.Join(peers, ","), "--initial-cluster-token=" + b.dir,
+		"--initial-cluster-token=" + b.dir,
 		"--heartbeat-interval=25", "--election-timeout=250", "--unsafe-no-fsync", "--log-outputs=stderr",
 	}
 	if b.spec.TLS {
@@ -205,15 +229,21 @@ func (b *testbed) args(h cluster.Host) []string {
 	return a
 }
 
-// start returns as soon as the client port accepts connections.
+// start starts a founding member.
 func (b *testbed) start(t testing.TB, i int) {
+	t.Helper()
+	b.run(t, i, b.founds()...)
+}
+
+// run returns as soon as the client port accepts connections.
+func (b *testbed) run(t testing.TB, i int, flags ...string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := b.hosts[i]
-	m := &member{cmd: exec.Command(self, b.args(h)...), exited: make(chan struct{})}
+	h := b.all()[i]
+	m := &member{cmd: exec.Command(self, append(b.args(h), flags...)...), exited: make(chan struct{})}
 	m.cmd.Env = []string{"PLEIAD_TEST_MEMBER=1"}
 	if m.stdin, err = m.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -264,9 +294,11 @@ func (b *testbed) stop(t testing.TB, i int) {
 
 // world is the testbed as the conformance suite wants it.
 func (b *testbed) world() etcdtest.World {
+	c := b.inspector()
 	return etcdtest.World{
-		Inspector: b.inspector(), Hosts: b.hosts,
+		Inspector: c, Changer: c, Hosts: b.all(), PeerURL: b.url(b.joiner, b.joiner.Ports.Peer),
 		Start: func(t *testing.T, i int) { b.start(t, i) },
 		Stop:  func(t *testing.T, i int) { b.stop(t, i) },
+		Join:  func(t *testing.T, list []cluster.Member) { b.run(t, len(b.hosts), b.joins(list)...) },
 	}
 }

@@ -1,6 +1,6 @@
-// Package etcdtest holds the clauses of the etcd.Inspector contract as tests.
-// The real client runs them against real members in processes of their own,
-// the simulator against its own members; each calls [Run] from a test.
+// Package etcdtest holds the clauses of the etcd.Inspector and etcd.Changer
+// contracts as tests. The real client runs them against real members in processes
+// of their own, the simulator against its own members; each calls [Run] from a test.
 package etcdtest
 
 import (
@@ -21,7 +21,8 @@ import (
 // Harness runs the clauses somewhere.
 type Harness struct {
 	// Open makes the hosts of a new cluster with this many members, to be
-	// bootstrapped together. None of them has been started.
+	// bootstrapped together, and one more that may join later. None of them has
+	// been started.
 	Open func(t *testing.T, members int) World
 	// Within runs one clause, for instance in a bubble of testing/synctest;
 	// nil to call it.
@@ -31,11 +32,18 @@ type Harness struct {
 // World is one cluster, and what can be done to it.
 type World struct {
 	Inspector etcd.Inspector
-	// Hosts are the hosts of all members, in the order of the indexes below.
+	Changer   etcd.Changer
+	// Hosts are the hosts of all founding members, and last that of the joiner, in
+	// the order of the indexes below.
 	Hosts []cluster.Host
-	// Start starts a member, with its data if it ran before. It returns as
+	// PeerURL is where its peers find the joiner.
+	PeerURL string
+	// Start starts a founding member, with its data if it ran before. It returns as
 	// soon as the member accepts connections, ready or not.
 	Start func(t *testing.T, i int)
+	// Join starts the joiner for the first time, with etcd's list of members. It
+	// returns like Start.
+	Join func(t *testing.T, list []cluster.Member)
 	// Stop ends a member at once, as kill -9 does.
 	Stop func(t *testing.T, i int)
 }
@@ -43,10 +51,10 @@ type World struct {
 // patience is how long anything may take that must happen in the end.
 const patience = 30 * time.Second
 
-// few is "a few seconds at most" of the contract.
+// few is "a few seconds" of the contract.
 const few = 5 * time.Second
 
-// Run holds an inspector to the contract.
+// Run holds an inspector and a changer to their contracts.
 func Run(t *testing.T, h Harness) {
 	for _, c := range []struct {
 		name    string
@@ -58,6 +66,10 @@ func Run(t *testing.T, h Harness) {
 		{"a member that is not ready", 3, unready},
 		{"a member that never started", 1, unstarted},
 		{"a done context", 1, done},
+		{"a member joins and leaves", 3, joins},
+		{"the leader moves and leaves", 3, leads},
+		{"a voter is down", 3, strict},
+		{"nobody takes a change", 3, nobody},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -127,18 +139,26 @@ func (w World) healthy(indexes ...int) func([]answer) string {
 	}
 }
 
-// agreed wants all members to be healthy and to list the same members, each of
-// which has published its client URLs. A member does that when it is ready, and
-// the others learn of it in their own time: health does not imply it.
-func (w World) agreed(answers []answer) string {
+// founders are the indexes of the founding members.
+func (w World) founders() []int {
 	var all []int
-	for i := range w.Hosts {
+	for i := range w.Hosts[:w.joiner()] {
 		all = append(all, i)
 	}
-	if lacking := w.healthy(all...)(answers); lacking != "" {
+	return all
+}
+
+// joiner is the index of the joiner.
+func (w World) joiner() int { return len(w.Hosts) - 1 }
+
+// agreed wants all founding members to be healthy and to list the same members, each
+// of which has published its client URLs. A member does that when it is ready, and
+// the others learn of it in their own time: health does not imply it.
+func (w World) agreed(answers []answer) string {
+	if lacking := w.healthy(w.founders()...)(answers); lacking != "" {
 		return lacking
 	}
-	for i, a := range answers {
+	for i, a := range answers[:w.joiner()] {
 		if !cmp.Equal(a.view.Members, answers[0].view.Members) {
 			return "agreement on the members at " + string(w.Hosts[i].Name)
 		}
@@ -153,10 +173,7 @@ func (w World) agreed(answers []answer) string {
 
 // life goes through the life of a cluster of three.
 func life(t *testing.T, w World) {
-	for i := range w.Hosts {
-		w.Start(t, i)
-	}
-	born := w.eventually(t, w.agreed)
+	born := w.begin(t)
 	w.checkAgreement(t, born)
 
 	// One follower fails: it is unknown, the others serve on. What they say of
@@ -196,11 +213,20 @@ func life(t *testing.T, w World) {
 	w.Start(t, first)
 	back := w.eventually(t, w.agreed)
 	w.checkAgreement(t, back)
-	for i := range back {
+	for _, i := range w.founders() {
 		if b, a := born[i].view, back[i].view; b.ID != a.ID || b.Cluster != a.Cluster || a.Term < b.Term || a.Applied < b.Applied {
 			t.Errorf("%s came back as another: before %+v, after %+v", w.Hosts[i].Name, b, a)
 		}
 	}
+}
+
+// begin starts all founding members.
+func (w World) begin(t *testing.T) []answer {
+	t.Helper()
+	for _, i := range w.founders() {
+		w.Start(t, i)
+	}
+	return w.eventually(t, w.agreed)
 }
 
 // checkAgreement wants agreed views to be of one cluster whose members are
@@ -217,8 +243,8 @@ func (w World) checkAgreement(t *testing.T, answers []answer) {
 	}
 	slices.Sort(names)
 	var want []cluster.MemberName
-	for _, h := range w.Hosts {
-		want = append(want, h.Name)
+	for _, i := range w.founders() {
+		want = append(want, w.Hosts[i].Name)
 	}
 	slices.Sort(want)
 	if !slices.Equal(names, want) {
@@ -227,21 +253,21 @@ func (w World) checkAgreement(t *testing.T, answers []answer) {
 	if !slices.IsSortedFunc(one.Members, func(a, b cluster.Member) int { return order.Compare(a.ID, b.ID) }) {
 		t.Errorf("members are not sorted by ID: %v", one.Members)
 	}
-	for i, a := range answers {
+	for i, a := range answers[:w.joiner()] {
 		v := a.view
 		if v.Cluster == 0 || v.Cluster != one.Cluster || v.Term == 0 || v.Revision == 0 || v.Applied == 0 || v.DBSize == 0 || v.Version == "" || v.Learner {
 			t.Errorf("%s: %+v", w.Hosts[i].Name, v)
 		}
-		if m, ok := w.member(v, v.ID); !ok || m.Name != w.Hosts[i].Name {
+		if m, ok := member(v, v.ID); !ok || m.Name != w.Hosts[i].Name {
 			t.Errorf("the member on host %s is %s %q", w.Hosts[i].Name, v.ID, m.Name)
 		}
-		if _, ok := w.member(v, v.Leader); !ok {
+		if _, ok := member(v, v.Leader); !ok {
 			t.Errorf("the leader %s is not listed by %s", v.Leader, w.Hosts[i].Name)
 		}
 	}
 }
 
-func (w World) member(v cluster.View, id cluster.MemberID) (cluster.Member, bool) {
+func member(v cluster.View, id cluster.MemberID) (cluster.Member, bool) {
 	for _, m := range v.Members {
 		if m.ID == id {
 			return m, true
