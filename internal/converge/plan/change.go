@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -156,20 +155,9 @@ func (s situation) expire() []Step {
 	if len(s.marker.Left) == 0 {
 		return nil
 	}
-	var changes []cluster.Change
-	for _, name := range s.marker.Left {
-		for _, kind := range []cluster.RecordType{cluster.A, cluster.AAAA} {
-			if set, found := s.records.Get(cluster.Key{Name: s.spec.HostName(name) + ".", Type: kind}); found {
-				changes = append(changes, cluster.Change{Key: set.Key, Old: &set})
-			}
-		}
-	}
-	gone := make([]string, len(s.marker.Left))
-	for i, name := range s.marker.Left {
-		gone[i] = string(name)
-	}
+	changes := s.withdrawn(func(m cluster.MemberName) bool { return slices.Contains(s.marker.Left, m) })
 	return []Step{ChangeRecords{Purpose: Expire, Rests: caches(s.spec), Changes: append(changes, s.advance(func(m *cluster.Marker) { m.Left = nil })),
-		Reason: Reason{Why: "no service names " + strings.Join(gone, ", ") + " any more", Rules: []Rule{"R8"}}}}
+		Reason: Reason{Why: "no service names " + cluster.JoinMembers(s.marker.Left) + " any more", Rules: []Rule{"R8"}}}}
 }
 
 // caches is how long others may hold what DNS said before: nobody asks pleiad's own

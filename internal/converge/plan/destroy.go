@@ -350,7 +350,8 @@ func (s situation) without(set cluster.RecordSet, whose func(cluster.MemberName)
 
 // wrote says whether a value on our names is one that pleiad writes, and for
 // which member: its service, or the address of a member's host. The address of a host that
-// is gone cannot be compared; its name on the marker must do.
+// is gone cannot be compared; its name on the marker must do, and the family of
+// addresses that the other members have.
 func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool) {
 	switch k.Type {
 	case cluster.SRV:
@@ -360,10 +361,19 @@ func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool)
 		if !ok || !s.marker.Has(m) && !slices.Contains(s.marker.Left, m) {
 			return m, false
 		}
-		h, ok := s.roster.Member(m)
-		return m, !ok || h.Address.String() == value
+		if h, found := s.roster.Member(m); found {
+			return m, h.Address.String() == value
+		}
+		return m, s.uses(k.Type)
 	}
 	return "", false
+}
+
+// uses says whether the members that were found have addresses of a family; true if
+// there are none.
+func (s situation) uses(family cluster.RecordType) bool {
+	members := s.roster.Members()
+	return len(members) == 0 || slices.ContainsFunc(members, func(h cluster.Host) bool { return h.Address.Is6() == (family == cluster.AAAA) })
 }
 
 // leave removes what pleiad itself needed for the cluster.
