@@ -63,6 +63,7 @@ func (a Authority) Inspect(ctx context.Context) (cluster.Control, error) {
 		out = *c
 		return nil
 	})
+	a.c.unread = err != nil
 	if err != nil {
 		return cluster.Control{}, err
 	}

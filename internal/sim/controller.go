@@ -26,6 +26,7 @@ type Controller struct {
 	begun   bool
 	ended   bool
 	denied  bool            // the name server refuses its credentials
+	unread  bool            // its state directory could not be read the last time
 	unsure  map[string]bool // what an unknown outcome left unknown (rule R12)
 	epoch   int             // orders what the loop tells; see hear
 	// owed are the members that it must name as left.

@@ -20,6 +20,9 @@ func (s *scenario) end() {
 		switch {
 		case s.stop():
 			return
+		case r.err != nil && s.removed(r.out.State):
+			s.takeDown(s.mine)
+			continue
 		case r.err != nil:
 			s.fail("%s ends with an error although nothing fails any more: %v", r.Name, r.err)
 			return
@@ -50,6 +53,15 @@ func (s *scenario) end() {
 		}
 		s.heed(r.out.Refusals)
 	}
+}
+
+// removed says whether up goes on starting a member that is no longer on etcd's list,
+// because the zone of before its removal was put back and nobody is left who serves
+// that list. It tells why the member ends.
+func (s *scenario) removed(state cluster.State) bool {
+	return s.w.Counts()["fault: restore zone"] > 0 && slices.ContainsFunc(state.Hosts.Or(nil), func(h cluster.Host) bool {
+		return strings.Contains(h.Node.Or(cluster.Node{}).Process.Exit, "permanently removed")
+	})
 }
 
 // agree checks that all lists are equal: what the loop verified by asking is
@@ -125,11 +137,11 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	damage := had("delete marker", "restore zone", "edit marker")
 	switch {
 	case r.Rule == "R5" && strings.HasPrefix(r.What, "change the certificate"): // what must be mended first is refused beside it
-		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back")
+		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "delete marker", "restore zone", "edit marker")
 	case r.Unknown:
 		return ""
 	case r.Rule == "R14", r.Rule == "R4": // more members are lost than a cluster can lose, or one cannot be replaced
-		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "restore zone", "edit marker", "a life that nobody knows of begins again")
+		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "delete marker", "restore zone", "edit marker", "a life that nobody knows of begins again")
 	case r.Rule == "R2" && advises(r, plan.RemoveHost) && had("lose host") != "": // a machine came back after its cluster was forgotten
 		return "lose host"
 	case strings.Contains(text, "is not the one that the hosts of this cluster know"):
@@ -146,6 +158,8 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("vanish", "lose host", "host dies while starting")
 	case r.Rule == "R9": // a lost host's address is in no node that is made now
 		return had("vanish", "lose host", "host dies while starting", "restore zone", "edit marker")
+	case advises(r, plan.UndoMember): // nothing that is left knows that it was added
+		return had("restore zone", "edit marker", "delete marker")
 	case strings.Contains(text, "belongs to owner"):
 		return had("another owner", "companion")
 	case r.Rule == "R10" && strings.Contains(text, "did not write") && had("companion") != "":
@@ -179,6 +193,14 @@ func (s *scenario) excuse(r plan.Refusal) string {
 // heed does what refusals advise.
 func (s *scenario) heed(refusals []plan.Refusal) {
 	s.w.Tidy()
+	if slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return advises(r, plan.UndoMember) }) {
+		for _, r := range refusals {
+			for _, m := range r.Remedy {
+				s.w.Unlist(m.String())
+			}
+		}
+		return
+	}
 	for _, r := range refusals {
 		if r.Rule == "R2" && advises(r, plan.RemoveHost) && s.chance.IntN(2) == 0 {
 			s.w.Dispose(r.String())

@@ -49,8 +49,12 @@ func (r *rules) forget(t cluster.Token) {
 		delete(r.used, n)
 	}
 	for id := range r.life(t).ids {
-		if e := r.w.etcds[id]; e != nil && len(e.live()) == 0 {
+		switch e := r.w.etcds[id]; {
+		case e == nil:
+		case len(e.live()) == 0:
 			delete(r.w.etcds, id) // what it wrote is nowhere any more
+		default:
+			e.written = 0 // or where nobody could know of it
 		}
 	}
 	delete(r.lives, t)

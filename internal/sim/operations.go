@@ -23,7 +23,7 @@ func (r *rules) operates(c *Controller, was, is cluster.Marker) {
 	for _, l := range e.members {
 		known := l.process != nil && l.process.well() || r.fell(c, l.name)
 		if was.Op.Member == l.name {
-			r.must("R4", known, "%s takes %s off the marker before that member serves", c.Name, was.Op)
+			r.must("R4", known || r.perished(l.name), "%s takes %s off the marker before that member serves", c.Name, was.Op)
 		}
 		if is.Op.Member != "" {
 			r.must("R4", known, "%s begins %s although %s does not serve", c.Name, is.Op, l.name)
@@ -46,6 +46,12 @@ func (p *process) well() bool { return p.ready && !p.stopping && !p.host.isolate
 func (r *rules) fell(c *Controller, name cluster.MemberName) bool {
 	at, struck := r.struck[name]
 	return struck && !at.Before(c.looked[name])
+}
+
+// perished says whether a member cannot return: its host or its data is gone.
+func (r *rules) perished(name cluster.MemberName) bool {
+	h := r.w.host(r.w.opts.Spec.Cluster, name)
+	return h == nil || h.process == nil && (h.log == nil || h.older())
 }
 
 func resizing(op cluster.Operation) bool { return op.Kind == cluster.Add || op.Kind == cluster.Remove }

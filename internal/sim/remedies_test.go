@@ -656,11 +656,8 @@ var tried = map[plan.Way]remedy{
 			s.first().process.of.add(&listed{id: 0xbad, name: "stranger", urls: []string{"https://stranger.c1.test:2380"}})
 		},
 		follow: []func(*stage, []string){func(s *stage, lines []string) {
-			e := s.first().process.of
-			for _, l := range slices.Clone(e.members) {
-				if slices.Contains(lines, "remove it again: pleiad etcdctl -- member remove "+l.id.String()) {
-					e.remove(l)
-				}
+			for _, line := range lines {
+				s.w.Unlist(line)
 			}
 		}},
 	},

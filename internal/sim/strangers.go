@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -140,6 +141,18 @@ func (w *World) Tidy() {
 			set = nil
 		}
 		w.zone.put(k, set)
+	}
+}
+
+// Unlist is a person who takes the members off etcd's list that a refusal names.
+func (w *World) Unlist(remedy string) {
+	for _, id := range slices.Sorted(maps.Keys(w.etcds)) {
+		for _, l := range slices.Clone(w.etcds[id].members) {
+			if strings.HasSuffix(remedy, " member remove "+l.id.String()) {
+				w.log("person", "removes", "member "+l.id.String(), "")
+				w.etcds[id].remove(l)
+			}
+		}
 	}
 }
 
