@@ -247,6 +247,8 @@ type Made struct {
 	// Generation is the marker's at delivery: a marker with a lower one is
 	// older than the host.
 	Generation uint64 `json:"generation,omitempty"`
+	// Joins says that the member was about to join the sealed cluster.
+	Joins bool `json:"joins,omitempty"`
 }
 
 // Data is what a data directory holds, and what it once held (rule R6).

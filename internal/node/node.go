@@ -208,7 +208,7 @@ func (n Node) Digest() string {
 
 // Made is what the node was made from.
 func (n Node) Made() cluster.Made {
-	m := cluster.Made{Token: n.Token, Member: n.Member, ID: n.ID, Generation: n.Generation}
+	m := cluster.Made{Token: n.Token, Member: n.Member, ID: n.ID, Generation: n.Generation, Joins: n.Join}
 	for _, p := range n.Gate.Peers {
 		m.Members = append(m.Members, p.Name())
 		address, _ := netip.ParseAddr(p.Address) // of no use, if somebody has edited it

@@ -68,7 +68,7 @@ func (s situation) repairs() (steps []Step, whole bool, refusals []Refusal) {
 		}
 	}
 	peers, whole := s.peers(members, missing)
-	if whole {
+	if whole && !s.departing() {
 		steps = append(steps, s.install(peers, skewed == nil, next)...)
 	}
 	if skewed == nil {
@@ -76,6 +76,15 @@ func (s situation) repairs() (steps []Step, whole bool, refusals []Refusal) {
 	}
 	starts, unfits := s.restart(members, visible(members), whole)
 	return append(steps, starts...), whole, append(refusals, unfits...)
+}
+
+// departing says whether the service of the peers still has the member that is no
+// longer on etcd's list. The nodes of the others name it until it has not: if the
+// marker is deleted meanwhile, they know that its records are ours.
+func (s situation) departing() bool {
+	op := s.marker.Op
+	_, published := s.spec.Peer(s.records, op.Member)
+	return op.Kind == cluster.Remove && published && !s.belongs(op.Member)
 }
 
 // await waits for members that run and do not serve, where enough of them run.
@@ -91,8 +100,12 @@ func (s situation) await(whole bool) []Step {
 	return []Step{AwaitMembers{Hosts: waiting, Reason: Reason{Why: "running, not yet serving" + gates(waiting)}}}
 }
 
-// mayServe says whether enough voters run for a quorum, as far as the marker knows.
+// mayServe says whether there is a quorum, as a linearizable read shows, or enough
+// voters run for one, as far as the marker knows.
 func (s situation) mayServe(running []cluster.Host) bool {
+	if s.list.Known() {
+		return true
+	}
 	voters, run := 0, 0
 	for _, name := range s.marker.Members {
 		if s.changing(name) {

@@ -268,6 +268,11 @@ func (s situation) rightMarker() (record string, whole bool) {
 	if !m.Has(m.Op.Member) {
 		m.Op = cluster.Operation{}
 	}
+	for _, h := range hosts { // the marker may be of before it joined
+		if h.Node.Or(cluster.Node{}).Made.Joins && m.Has(h.Name) && m.Op == (cluster.Operation{}) {
+			m.Op = cluster.Operation{Kind: cluster.Add, Member: h.Name}
+		}
+	}
 	return s.entry(m), whole && m.Owner != "" && (m.CA != "") == tls
 }
 
