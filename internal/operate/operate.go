@@ -3,7 +3,8 @@
 // verify the result. Its callers, such as package cli, speak for a person; below it
 // is package converge, which knows no lock and asks nobody.
 //
-// Make an [Operator] with [New] and call [Operator.Up] or [Operator.Destroy].
+// Make an [Operator] with [New] and call [Operator.Up], [Operator.Replace] or
+// [Operator.Destroy].
 // What differs from caller to caller is in its fields: which cluster it is, how
 // its world is reached, who is told, and who is asked. Nobody agrees to a
 // [Question] by default.

@@ -14,6 +14,8 @@ type Question struct {
 	// State is what was seen: the hosts that there are, and the members that are
 	// missing.
 	State cluster.State
+	// Replaced is the member that somebody wants to be replaced; empty for none.
+	Replaced cluster.MemberName
 	// Road is what would be done from there.
 	Road []plan.Plan
 }

@@ -20,12 +20,27 @@ import (
 // Up makes the cluster what the spec says, and looks at it as a client would. It
 // asks if hosts or data are to be destroyed. The home is made if there is none;
 // if nothing came of it, there is none again.
-func (o Operator) Up(ctx context.Context) (Result, error) {
+func (o Operator) Up(ctx context.Context) (Result, error) { return o.converge(ctx, nil) }
+
+// Replace is Up, and has one member replaced that somebody names. It asks first. Pick
+// chooses the member from what was seen. There must be a home.
+func (o Operator) Replace(ctx context.Context, pick func(cluster.State) (cluster.MemberName, error)) (Result, error) {
+	t, err := o.Find(ctx)
+	if err == nil && t.Home == nil {
+		err = fmt.Errorf("cluster %s: %w", t.Spec.Cluster, statedir.ErrNone)
+	}
+	if err != nil {
+		return Result{Target: t}, err
+	}
+	return o.converge(ctx, pick)
+}
+
+func (o Operator) converge(ctx context.Context, pick func(cluster.State) (cluster.MemberName, error)) (Result, error) {
 	t, lock, err := o.begin(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := o.up(ctx, t)
+	r, err := o.up(ctx, t, pick)
 	if r.Steps == 0 && t.Stored == nil && (err != nil || !r.Reached()) {
 		// Nothing came of it: leave no trace. Remove gives the lock back, and
 		// refuses where there is more than a trace; what came before it is
@@ -71,14 +86,14 @@ func (o Operator) begin(ctx context.Context) (Target, *statedir.Lock, error) {
 }
 
 // up looks, shows, asks, does, and looks at the result as a client.
-func (o Operator) up(ctx context.Context, t Target) (Result, error) {
+func (o Operator) up(ctx context.Context, t Target, pick func(cluster.State) (cluster.MemberName, error)) (Result, error) {
 	r := Result{Target: t}
 	w, err := o.Open(ctx, t)
 	if err != nil {
 		return r, err
 	}
 	loop := converge.Up(t.Spec, w.World)
-	state, road, err := o.prepare(ctx, t, loop)
+	state, road, err := o.prepare(ctx, t, &loop, pick)
 	if err != nil {
 		return r, err
 	}
@@ -98,21 +113,28 @@ func (o Operator) up(ctx context.Context, t Target) (Result, error) {
 	return r, err
 }
 
-// prepare is all that comes before the first step: a look, the road from there,
-// and consent to it.
-func (o Operator) prepare(ctx context.Context, t Target, loop converge.Loop) (cluster.State, []plan.Plan, error) {
-	state, err := look(ctx, t, loop)
+// prepare is all that comes before the first step: a look, the member that is to be
+// replaced if there is one, the road from there, and consent to it.
+func (o Operator) prepare(ctx context.Context, t Target, loop *converge.Loop, pick func(cluster.State) (cluster.MemberName, error)) (cluster.State, []plan.Plan, error) {
+	state, err := look(ctx, t, *loop)
 	if err == nil {
 		err = o.SameZone(ctx, t, state, false)
 	}
 	if err != nil {
 		return state, nil, err
 	}
-	q := Question{Target: t, State: state, Road: plan.Road(loop.Next, t.Spec, state)}
+	q := Question{Target: t, State: state}
+	if pick != nil {
+		if q.Replaced, err = pick(state); err != nil {
+			return state, nil, err
+		}
+		loop.Next = plan.Replace(q.Replaced)
+	}
+	q.Road = plan.Road(loop.Next, t.Spec, state)
 	if err := o.Show(t, q.Road); err != nil {
 		return state, nil, err
 	}
-	if len(q.Destroys()) > 0 {
+	if len(q.Destroys()) > 0 || q.Replaced != "" && len(q.Road[0].Steps) > 0 {
 		err = o.consent(ctx, q)
 	}
 	return state, q.Road, err

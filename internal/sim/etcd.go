@@ -354,6 +354,36 @@ func (i Inspector) Shown(ctx context.Context, h cluster.Host) (cluster.Certifica
 	return out, nil
 }
 
+// Connected implements etcd.Inspector.
+func (i Inspector) Connected(ctx context.Context, h cluster.Host) ([]cluster.MemberID, error) {
+	var out []cluster.MemberID
+	object := "member " + string(h.Name)
+	e := errs{failed: errors.New(object + ": connection refused"), lost: errors.New(object + ": connection reset by peer")}
+	err := i.c.call(ctx, &op{kind: read, verb: "peers of", object: object, errs: e}, func(*op) error {
+		w, h := i.c.w, i.c.w.host(i.of, h.Name)
+		switch {
+		case h == nil || h.process == nil || !h.process.ready:
+			return e.failed
+		case h.unreachable || w.dark[h.Address]:
+			return errParked
+		}
+		if err := i.c.handshake(h); err != nil {
+			return fmt.Errorf("%s: %w", object, err)
+		}
+		p := h.process
+		for _, o := range p.of.live() {
+			if o != p && p.of.linked(p.self.id, o.self.id) {
+				out = append(out, o.self.id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // retry lets members that somebody waits for look for each other again.
 func (w *World) retry(e *etcd) {
 	if e.retrying {

@@ -134,7 +134,7 @@ func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 		p.c.listed = p.c.w.moment()
 		if p.places != nil {
 			var dark bool
-			if given, dark = p.c.w.survey(p.of, p.places); dark && p.c.w.chance.IntN(2) == 0 {
+			if given, dark = p.c.w.survey(p.of, p.places, false); dark && p.c.w.chance.IntN(2) == 0 {
 				p.c.w.answer(o, nil, slowDark)
 				return errParked
 			}
@@ -165,14 +165,34 @@ func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 	return hosts.Listing{Hosts: out, Places: given.Places}, nil
 }
 
+// At implements hosts.Provider.
+func (p Hosts) At(ctx context.Context, addresses []netip.Addr) (l hosts.Listing, err error) {
+	if p.places == nil {
+		return l, nil
+	}
+	err = p.c.call(ctx, &op{kind: read, verb: "look at", object: fmt.Sprint(addresses), errs: hostErrs()}, func(o *op) error {
+		p.c.w.rules.readsAll(p.c, "host ")
+		var dark bool
+		if l, dark = p.c.w.survey(p.of, addresses, true); dark && p.c.w.chance.IntN(2) == 0 {
+			p.c.w.answer(o, nil, slowDark)
+			return errParked
+		}
+		return nil
+	})
+	if err != nil {
+		return hosts.Listing{}, err
+	}
+	return l, nil
+}
+
 // Launch implements hosts.Provider.
-func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token) error {
+func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token, others ...netip.Addr) error {
 	return p.c.call(ctx, &op{kind: write, verb: "launch", object: hostName(name), errs: hostErrs()}, func(*op) error {
 		w := p.c.w
 		if h := w.host(p.of, name); h != nil {
 			if h.astray && !p.c.w.given() && h.process == nil {
 				p.c.w.remove(h) // nothing is left of it
-				return p.make(name, token)
+				return p.make(name, token, others)
 			}
 			if h.astray { // a second host of this name is not modeled; see proven
 				p.c.w.rules.besides(p.c, h)
@@ -183,17 +203,17 @@ func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluste
 			}
 			return nil
 		}
-		return p.make(name, token)
+		return p.make(name, token, others)
 	})
 }
 
 // make makes a host on a free place.
-func (p Hosts) make(name cluster.MemberName, token cluster.Token) error {
+func (p Hosts) make(name cluster.MemberName, token cluster.Token, others []netip.Addr) error {
 	w := p.c.w
 	addr := w.vacant()
 	if p.places != nil {
 		var err error
-		if addr, err = w.free(p.places); err != nil {
+		if addr, err = w.free(p.places, others); err != nil {
 			return fmt.Errorf("launch host %s: %w", name, err)
 		}
 	}
@@ -230,12 +250,13 @@ func (w *World) newHost(of cluster.Name, name cluster.MemberName, token cluster.
 }
 
 // Terminate implements hosts.Provider.
-func (p Hosts) Terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) error {
+func (p Hosts) Terminate(ctx context.Context, host cluster.Host, fate hosts.DataFate) error {
+	name := host.Name
 	return p.c.call(ctx, &op{kind: write, verb: "terminate", object: hostName(name), errs: hostErrs()}, func(*op) error {
 		w := p.c.w
 		h := w.host(p.of, name)
 		switch {
-		case h == nil || h.astray:
+		case h == nil || h.astray && (p.places == nil || h.Address != host.Address):
 			return nil
 		case h.unclaimed:
 			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrForeign)

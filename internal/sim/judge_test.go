@@ -20,7 +20,7 @@ func (s *scenario) end() {
 		switch {
 		case s.stop():
 			return
-		case r.err != nil && s.removed(r.out.State):
+		case r.err != nil && (s.removed(r.out.State) || s.lost(r.out.Refusals)):
 			s.takeDown(s.mine)
 			continue
 		case r.err != nil:
@@ -62,6 +62,11 @@ func (s *scenario) removed(state cluster.State) bool {
 	return s.w.Counts()["fault: restore zone"] > 0 && slices.ContainsFunc(state.Hosts.Or(nil), func(h cluster.Host) bool {
 		return strings.Contains(h.Node.Or(cluster.Node{}).Process.Exit, "permanently removed")
 	})
+}
+
+// lost says whether up waits in vain beside a refusal that says why: a quorum is lost.
+func (s *scenario) lost(refusals []plan.Refusal) bool {
+	return slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return r.Rule == "R14" })
 }
 
 // agree checks that all lists are equal: what the loop verified by asking is

@@ -34,11 +34,12 @@ func (w *World) unseen(addr netip.Addr) bool {
 // slowDark is how long it takes to find out that a machine does not answer.
 const slowDark = 2500 * time.Millisecond
 
-// survey is what a controller sees of machines.
-func (w *World) survey(of cluster.Name, places []netip.Addr) (l hosts.Listing, dark bool) {
+// survey is what a controller sees of machines; strays says whether also of those
+// whose address has left the spec.
+func (w *World) survey(of cluster.Name, places []netip.Addr, strays bool) (l hosts.Listing, dark bool) {
 	for _, addr := range places {
 		h, place := w.at(addr), cluster.Place{Address: addr}
-		if h != nil && h.astray {
+		if h != nil && h.astray && !strays {
 			continue // its address is not in the spec
 		}
 		switch {
@@ -64,15 +65,19 @@ func (w *World) survey(of cluster.Name, places []netip.Addr) (l hosts.Listing, d
 	return l, dark
 }
 
-// free is the first free machine.
-func (w *World) free(places []netip.Addr) (netip.Addr, error) {
+// free is the first free machine. What is not seen where others are is not the host
+// in question.
+func (w *World) free(places, others []netip.Addr) (netip.Addr, error) {
 	for _, addr := range places {
+		if slices.Contains(others, addr) {
+			continue
+		}
 		if h := w.at(addr); (w.unseen(addr) || h != nil && h.unclaimed) && (h == nil || !h.astray) {
 			return addr, fmt.Errorf("it may be on %s, which could not be inspected", addr)
 		}
 	}
 	for _, addr := range places {
-		if w.at(addr) == nil {
+		if w.at(addr) == nil && !w.unseen(addr) {
 			return addr, nil
 		}
 	}

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -51,8 +52,13 @@ func (s *scenario) act() {
 		return
 	}
 	verb := "up"
-	if s.runs > 0 && s.chance.IntN(4) == 0 {
-		verb = "destroy"
+	if s.runs > 0 {
+		switch s.chance.IntN(8) {
+		case 0, 1:
+			verb = "destroy"
+		case 2:
+			verb = "replace"
+		}
 	}
 	runs := []*run{s.begin(verb, s.spec, s.mine)}
 	incidents := s.drawIncidents(&runs)
@@ -132,7 +138,20 @@ func (s *scenario) between() bool {
 	if s.runs == 0 {
 		return false
 	}
-	switch s.chance.IntN(12) {
+	switch s.chance.IntN(13) {
+	case 3:
+		// A host that no record names is nowhere once its address has left the spec;
+		// see lose.
+		if s.spec.Machines() == nil || !s.w.Published() || slices.ContainsFunc([]string{"delete address", "foreign value", "restore zone", "edit marker", "delete marker", "lose host"},
+			func(a string) bool { return slices.Contains(s.mix.afflictions, a) }) {
+			return false
+		}
+		s.w.Note("an address leaves the spec")
+		s.moved++
+		hosts := *s.spec.Hosts.SSH
+		hosts.Addresses = slices.Clone(hosts.Addresses)
+		hosts.Addresses[s.chance.IntN(len(hosts.Addresses))] = netip.AddrFrom4([4]byte{10, 5, 2, byte(s.moved)})
+		s.spec.Hosts.SSH = &hosts
 	case 0:
 		if s.w.AtGate() {
 			return false

@@ -98,7 +98,11 @@ func (r *rules) resizes(c *Controller, was, is cluster.Marker, back bool) {
 	r.must("R13", added || left, "%s turns the members %v into %v with %s", c.Name, was.Members, is.Members, is.Op)
 	if added {
 		r.must("R6", !r.used[is.Op.Member], "%s adds a member under the used name %s", c.Name, is.Op.Member)
-		r.must("R13", len(is.Members) <= c.size, "%s adds a member to %d, its spec wants %d", c.Name, len(was.Members), c.size)
+		size := c.size
+		if is.Op.For != "" { // which leaves once this one has joined
+			size++
+		}
+		r.must("R13", len(is.Members) <= size, "%s adds a member to %d, its spec wants %d", c.Name, len(was.Members), c.size)
 	}
 }
 

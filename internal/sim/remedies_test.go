@@ -125,6 +125,7 @@ type stage struct {
 	runs     int
 	kept     map[*host]identity // data that was moved away
 	gone     *host              // that vanished
+	lost     *host              // that nobody reaches
 	// denied says that the name server shows us nothing.
 	denied bool
 	// untraced says that nobody can look for what runs of removed hosts, careless
@@ -181,6 +182,9 @@ func (s *stage) until(verb string, spec cluster.Spec, store *Store, step string)
 	loop := converge.Up(spec, world)
 	if verb == "destroy" {
 		loop, c.Consent = converge.Destroy(spec, world), LoseData
+	}
+	if name, named := strings.CutPrefix(verb, "replace "); named {
+		loop.Next = plan.Replace(cluster.MemberName(name))
 	}
 	if s.careless {
 		next := loop.Next
@@ -688,24 +692,6 @@ var tried = map[plan.Way]remedy{
 			s.destroyed()
 		},
 	},
-	plan.PutAddressBack: {
-		spec: onMachines(3),
-		befall: func(s *stage) {
-			s.spec.Hosts.SSH.Addresses = slices.DeleteFunc(slices.Clone(s.spec.Hosts.SSH.Addresses), func(a netip.Addr) bool { return a == s.first().Address })
-		},
-		verb: "destroy",
-		follow: []func(*stage, []string){func(s *stage, lines []string) {
-			at := s.first().Address
-			if !strings.HasPrefix(lines[0], fmt.Sprintf("put %s back ", at)) {
-				s.Errorf("%q does not name %s", lines, at)
-			}
-			s.spec.Hosts.SSH.Addresses = append(s.spec.Hosts.SSH.Addresses, at)
-		}},
-		end: func(s *stage) {
-			s.reach("destroy")
-			s.destroyed()
-		},
-	},
 	plan.SetClocks: {
 		spec: func(spec *cluster.Spec) { spec.Hosts.Local = nil },
 		befall: func(s *stage) {
@@ -737,6 +723,18 @@ var tried = map[plan.Way]remedy{
 		befall: func(*stage) {}, asked: func(spec *cluster.Spec) { spec.Members = 5 },
 		follow: []func(*stage, []string){func(s *stage, _ []string) {
 			s.spec.Members, s.spec.Hosts.SSH.Addresses = 5, machines(1, 2, 3, 4, 5)
+		}},
+	},
+	plan.ReplaceLost: {
+		spec:   onMachines(4),
+		befall: func(s *stage) { s.lost = s.first(); s.w.end(s.lost, "power cut"); s.w.dark[s.lost.Address] = true },
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			want := "if it is gone for good, say so: pleiad replace " + string(s.lost.Name)
+			if !slices.Contains(lines, want) {
+				s.Fatalf("%q does not have %q", lines, want)
+			}
+			s.reach("replace " + string(s.lost.Name))
+			s.w.dark = map[netip.Addr]bool{} // it comes back
 		}},
 	},
 	plan.MendRest: {

@@ -43,6 +43,7 @@ type scenario struct {
 	runs      int
 	destroyed bool // a destroy was begun
 	mistaken  bool // a run had another spec
+	moved     int  // how many addresses left the spec
 	failures  []string
 }
 
@@ -122,7 +123,12 @@ func (s *scenario) begin(verb string, spec cluster.Spec, store *sim.Store) *run 
 		w = s.broken.world(w)
 	}
 	loop := converge.Up(spec, w)
-	if verb == "destroy" {
+	switch verb {
+	case "replace":
+		if names := s.w.Members(); names != nil {
+			loop.Next = plan.Replace(names[s.chance.IntN(len(names))])
+		}
+	case "destroy":
 		loop, r.Consent = converge.Destroy(spec, w), sim.LoseData
 		if s.runs%3 == 0 {
 			loop.Next, r.Consent = plan.DestroyButData, sim.LoseHosts

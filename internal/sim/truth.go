@@ -78,6 +78,27 @@ func (w *World) damagedMarker() bool {
 	return c["fault: delete marker"]+c["fault: restore zone"]+c["fault: edit marker"] > 0
 }
 
+// Published says whether the cluster is sealed and the records say of each host where
+// it is.
+func (w *World) Published() bool {
+	records := w.zone.snapshot()
+	m := w.rules.marker(records)
+	return m != nil && m.Phase == cluster.Sealed && !slices.ContainsFunc(w.rules.ours(), func(h *host) bool {
+		want := w.opts.Spec.HostRecord(h.Name, h.Address)
+		have, found := records.Get(want.Key)
+		return !found || !have.Equal(want)
+	})
+}
+
+// Members are the members that have a host.
+func (w *World) Members() []cluster.MemberName {
+	var out []cluster.MemberName
+	for _, h := range w.rules.ours() {
+		out = append(out, h.Name)
+	}
+	return out
+}
+
 // Silent are the members that do not serve.
 func (w *World) Silent() []cluster.MemberName {
 	var out []cluster.MemberName

@@ -63,7 +63,7 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		if err := stands(ctx, w, s.Marker); err != nil {
 			return err
 		}
-		return w.Hosts.Launch(ctx, s.Member, s.Token)
+		return w.Hosts.Launch(ctx, s.Member, s.Token, s.Others...)
 	case plan.InstallNode:
 		return install(ctx, w, s)
 	case plan.StartMember:
@@ -167,7 +167,7 @@ func terminate(ctx context.Context, w world.World, s plan.TerminateHost) error {
 	if found.Process.Running {
 		return hosts.ErrBusy
 	}
-	return w.Hosts.Terminate(ctx, s.Host.Name, hosts.DataFate(s.KeepData))
+	return w.Hosts.Terminate(ctx, s.Host, hosts.DataFate(s.KeepData))
 }
 
 // removeServer stops the name server before it looks: from then on nobody can

@@ -88,10 +88,10 @@ func (a authoritatives) Compare(context.Context, []cluster.Key, cluster.Records)
 	return a.s.servers(), a.s.call("compare")
 }
 
-func (p provider) Launch(context.Context, cluster.MemberName, cluster.Token) error {
+func (p provider) Launch(context.Context, cluster.MemberName, cluster.Token, ...netip.Addr) error {
 	return p.s.call("launch")
 }
-func (p provider) Terminate(_ context.Context, _ cluster.MemberName, fate hosts.DataFate) error {
+func (p provider) Terminate(_ context.Context, _ cluster.Host, fate hosts.DataFate) error {
 	p.s.fate = fate
 	return p.s.call("terminate")
 }

@@ -95,6 +95,9 @@ func once(ctx context.Context, spec cluster.Spec, w world.World, patience Patien
 	names(ctx, spec, w, &s)
 	<-found
 	addresses(ctx, spec, w, &s)
+	outside := removed(ctx, spec, w, &s, find)
+	inspecting.Add(len(outside))
+	all.Go(func() { lookAt(ctx, w, outside, inspect-time.Since(began), inspecting.Done) })
 	dark, places := unseen(spec, s)
 	lost, untraced := traced(ctx, spec, w, s, missing(spec, s, dark))
 	all.Go(func() { ask(ctx, w, dark, askUnseen) })
@@ -106,9 +109,12 @@ func once(ctx context.Context, spec cluster.Spec, w world.World, patience Patien
 	all.Wait()
 	s.Control, s.Places, s.Missing, s.Untraced = store, places, lost, untraced
 	if s.Hosts.Known() {
-		looked = append(looked, dark...)
+		looked = slices.Concat(looked, outside, dark)
 		slices.SortFunc(looked, byName)
 		proof(ctx, spec, w, looked, s.At)
+		if m, marked := markerOf(spec, s); marked && m.Phase == cluster.Sealed {
+			connected(ctx, w, looked, s.Missing)
+		}
 		s.Hosts = cluster.Known(looked)
 	}
 	return s, changed

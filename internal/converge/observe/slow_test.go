@@ -132,6 +132,10 @@ func (fleetEtcd) Shown(context.Context, cluster.Host) (cluster.Certificate, erro
 	return cluster.Certificate{}, errors.New("nobody asks")
 }
 
+func (fleetEtcd) Connected(context.Context, cluster.Host) ([]cluster.MemberID, error) {
+	return nil, errors.New("nobody asks")
+}
+
 func (e fleetEtcd) View(ctx context.Context, h cluster.Host) (cluster.View, error) {
 	if e.f.keyless {
 		return cluster.View{}, fmt.Errorf("ask member %s: %w", h.Name, etcd.ErrUnasked)

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -9,6 +10,46 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world"
 )
+
+// removed finds hosts where the records have a member whose address is not one of the
+// spec any more: it stays ours until it has left, and where it cannot be inspected
+// that is unknown, like the address of any other. The hosts that are found are added
+// to a state, and returned, for somebody to look at them.
+func removed(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State, limit time.Duration) []cluster.Host {
+	m, marked := markerOf(spec, *s)
+	found, known := s.Hosts.Get()
+	if !marked || !known || spec.Machines() == nil {
+		return nil
+	}
+	var outside []netip.Addr
+	for _, name := range slices.Concat(m.Members, m.Left) {
+		h, _ := spec.Listed(s.Records.Or(cluster.Records{}), name)
+		here := slices.ContainsFunc(found, func(f cluster.Host) bool { return f.Name == name || f.Address == h.Address })
+		if h.Address.IsValid() && !here && !slices.Contains(slices.Concat(spec.Machines(), outside), h.Address) {
+			outside = append(outside, h.Address)
+		}
+	}
+	if outside == nil {
+		return nil
+	}
+	looking, cancel := bound(ctx, limit)
+	defer cancel()
+	l, err := w.Hosts.At(looking, outside)
+	if err != nil {
+		s.Hosts = cluster.Unknown[[]cluster.Host](reason(looking, err))
+		return nil
+	}
+	more := slices.DeleteFunc(l.Hosts, func(h cluster.Host) bool {
+		return slices.ContainsFunc(found, func(f cluster.Host) bool { return f.Name == h.Name })
+	})
+	s.Hosts = cluster.Known(slices.SortedFunc(slices.Values(slices.Concat(found, more)), byName))
+	for _, p := range l.Places {
+		if p.Unknown != "" { // no other place outside of the spec is ours to use
+			s.Places = append(s.Places, p)
+		}
+	}
+	return slices.Clone(more)
+}
 
 // unseen are the hosts on places that could not be inspected, and the places
 // that are left: the one list in DNS says whose address one is. Such a host is
@@ -112,8 +153,38 @@ func ask(ctx context.Context, w world.World, all []cluster.Host, limit time.Dura
 	asking.Wait()
 }
 
+// connected asks the members that answer with whom they are connected, while one
+// that should run does not: whether it is dead is not for this controller alone to say.
+func connected(ctx context.Context, w world.World, hosts []cluster.Host, missing []cluster.Host) {
+	silent := func(h cluster.Host) bool {
+		n, known := h.Node.Get()
+		return !h.View.Known() && (!known || n.Process.Running)
+	}
+	if !slices.ContainsFunc(hosts, silent) && !slices.ContainsFunc(missing, silent) {
+		return
+	}
+	var asking sync.WaitGroup
+	for i := range hosts {
+		h := &hosts[i]
+		if !h.View.Known() {
+			continue
+		}
+		asking.Go(func() {
+			limited, cancel := bound(ctx, askUnseen)
+			defer cancel()
+			if peers, err := w.Etcd.Connected(limited, *h); err != nil {
+				h.Connected = cluster.Unknown[[]cluster.MemberID](reason(limited, err))
+			} else {
+				h.Connected = cluster.Known(peers)
+			}
+		})
+	}
+	asking.Wait()
+}
+
 // listed is the host of the member whose address record names an unseen place,
-// or whose name the place has, unless that member's host was seen elsewhere.
+// or whose name the place has, unless that member's host was seen elsewhere. A member
+// that has left may still be where it was.
 func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, bool) {
 	marker, ok := markerOf(spec, s)
 	if !ok || p.Unknown == "" {
@@ -127,7 +198,7 @@ func listed(spec cluster.Spec, s cluster.State, p cluster.Place) (cluster.Host, 
 		h.Token, h.Node = marker.Token, cluster.UnknownFor[cluster.Node](p.Why())
 		return h, ok && marker.Has(p.Member) && !seen(p.Member)
 	}
-	for _, name := range marker.Members {
+	for _, name := range slices.Concat(marker.Members, marker.Left) {
 		want := spec.HostRecord(name, p.Address)
 		have, ok := s.Records.Or(cluster.Records{}).Get(want.Key)
 		if ok && have.Equal(want) && !seen(name) {

@@ -149,7 +149,7 @@ func (s situation) deadMember(name cluster.MemberName) bool {
 // replaced says whether a member is about to leave, or to be given up, without a
 // person.
 func (s situation) replaced(name cluster.MemberName) bool {
-	return s.replacing && (s.deadMember(name) || s.marker.Op.Kind == cluster.Remove && s.marker.Op.Member == name)
+	return s.replacing && (s.deadMember(name) || s.saidDead(name) || s.marker.Op.Kind == cluster.Remove && s.marker.Op.Member == name)
 }
 
 // foreignMembers are what members say that is not this cluster: another ID, or an

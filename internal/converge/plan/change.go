@@ -29,7 +29,8 @@ import (
 //	         voter, and serves    client service with it; the operation ends, or goes
 //	                              on with the removal of the member that it replaces
 //
-// What is wanted: dead members leave before others join (rule R7), and a new one
+// An exchange is both: the marker names the new member, and the one that leaves when
+// it has joined. What is wanted: dead members leave before others join (rule R7), and a new one
 // joins only where the members that serve bear it (rule R5).
 
 // change plans the next step of the membership change in flight, or begins one.
@@ -48,7 +49,7 @@ func (s situation) change() ([]Step, []Refusal) {
 	case op.Kind == cluster.Remove:
 		return s.remove(op.Member)
 	case s.marker.Op != op:
-		return s.beginAdd(op.Member, why)
+		return s.beginAdd(op, why)
 	}
 	return s.join(op)
 }
@@ -57,7 +58,7 @@ func (s situation) change() ([]Step, []Refusal) {
 // restarted serves, or will not return either.
 func (s situation) endRestart(name cluster.MemberName) []Step {
 	h, _ := s.roster.Member(name)
-	if !s.changeWanted() || !h.View.Or(cluster.View{}).Healthy() && !s.deadMember(name) {
+	if !s.changeWanted() || !h.View.Or(cluster.View{}).Healthy() && !s.deadMember(name) && !s.saidDead(name) {
 		return nil
 	}
 	return s.reserve(cluster.Operation{}, Reason{Why: "the members are to change first", Rules: []Rule{"R4"}})
@@ -69,32 +70,63 @@ func (s situation) changeWanted() bool {
 	return op != (cluster.Operation{})
 }
 
-// wantedChange is the change that is to be begun next, if any.
+// wantedChange is the change that is to be begun next, if any: the first of these.
 func (s situation) wantedChange() (cluster.Operation, Reason) {
+	for _, want := range []func() (cluster.Operation, Reason){s.bury, s.followList, s.settleLearner, s.shrink, s.exchange, s.grow} {
+		if op, why := want(); op != (cluster.Operation{}) {
+			return op, why
+		}
+	}
+	return cluster.Operation{}, Reason{}
+}
+
+// bury removes a member that is dead.
+func (s situation) bury() (cluster.Operation, Reason) {
 	for _, row := range s.roster {
 		if why, dead := s.dead(row); row.Listed && dead {
 			return cluster.Operation{Kind: cluster.Remove, Member: row.Name}, Reason{Why: why + ": a dead member leaves before a new one joins", Rules: []Rule{"R4", "R6", "R7"}}
 		}
 	}
+	return cluster.Operation{}, Reason{}
+}
+
+// followList removes a member that somebody else has removed from etcd's list.
+func (s situation) followList() (cluster.Operation, Reason) {
 	for _, row := range s.roster {
 		if row.Listed && s.list.Known() && s.listed(row.Name) == nil {
 			return cluster.Operation{Kind: cluster.Remove, Member: row.Name}, Reason{Why: "somebody has removed it from etcd's list of members", Rules: []Rule{"R4", "R8"}}
 		}
 	}
+	return cluster.Operation{}, Reason{}
+}
+
+// settleLearner goes on with a learner that the marker has as a member.
+func (s situation) settleLearner() (cluster.Operation, Reason) {
 	for _, row := range s.roster {
 		if l := s.listed(row.Name); row.Listed && l != nil && l.Learner {
 			return cluster.Operation{Kind: cluster.Add, Member: row.Name}, Reason{Why: "etcd lists it as a learner, which must vote or leave", Rules: []Rule{"R4"}}
 		}
 	}
-	have, want := len(s.marker.Members), s.spec.Members
-	size := fmt.Sprintf("the spec wants %d members, and there are %d", want, have)
-	switch {
-	case have > want:
-		return cluster.Operation{Kind: cluster.Remove, Member: s.leastNeeded()}, Reason{Why: size, Rules: []Rule{"R4", "R13"}}
-	case have < want:
-		return cluster.Operation{Kind: cluster.Add, Member: s.freshName()}, Reason{Why: size, Rules: []Rule{"R4", "R13"}}
-	}
 	return cluster.Operation{}, Reason{}
+}
+
+// shrink and grow follow the size in the spec.
+func (s situation) shrink() (cluster.Operation, Reason) {
+	if len(s.marker.Members) <= s.spec.Members {
+		return cluster.Operation{}, Reason{}
+	}
+	return cluster.Operation{Kind: cluster.Remove, Member: s.leastNeeded()}, s.size()
+}
+
+func (s situation) grow() (cluster.Operation, Reason) {
+	if len(s.marker.Members) >= s.spec.Members {
+		return cluster.Operation{}, Reason{}
+	}
+	return cluster.Operation{Kind: cluster.Add, Member: s.freshName()}, s.size()
+}
+
+func (s situation) size() Reason {
+	return Reason{Why: fmt.Sprintf("the spec wants %d members, and there are %d", s.spec.Members, len(s.marker.Members)), Rules: []Rule{"R4", "R13"}}
 }
 
 // freshName is a name that no member of this cluster has had, as far as can be seen
@@ -120,7 +152,7 @@ func (s situation) leastNeeded() cluster.MemberName {
 		switch {
 		case !serves:
 			return 0
-		case row.Host == nil, s.spec.Machines() != nil && !slices.Contains(s.spec.Machines(), row.Host.Address):
+		case row.Host == nil, s.unwanted(row.Name) != "":
 			return 1
 		case row.Host.View.Or(cluster.View{}).ID != c.leader:
 			return 2

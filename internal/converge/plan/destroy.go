@@ -161,13 +161,10 @@ func (s situation) isMember(h cluster.Host) bool {
 
 // reclaim is how a member whose host was not found comes to its end.
 func (s situation) reclaim(h cluster.Host) Remedy {
-	switch {
-	case !s.spec.OnMachines():
+	if !s.spec.OnMachines() {
 		return EndMember.Say("its folder was removed while it ran; stop its process, then run the command again: " + endLocal(h.Name))
-	case slices.Contains(s.spec.Machines(), h.Address):
-		return EndMember.Say(fmt.Sprintf("stop it on %s, then run the command again: systemctl disable --now %s", h.Address, node.UnitName))
 	}
-	return PutAddressBack.Say(h.Address)
+	return EndMember.Say(fmt.Sprintf("stop it on %s, then run the command again: systemctl disable --now %s", h.Address, node.UnitName))
 }
 
 // endLocal is the command that ends a member on this machine whose folder is
@@ -304,7 +301,13 @@ func (s situation) terminateAll(keepData bool) Plan {
 // tell the next one that there was such a member, and where.
 func (s situation) withdraw() Plan {
 	changes := s.withdrawn(func(m cluster.MemberName) bool { return !s.missing(m) })
-	if changes == nil {
+	// Nothing else says where a host is whose address has left the spec.
+	changes = slices.DeleteFunc(changes, func(c cluster.Change) bool {
+		m, _ := s.spec.MemberOf(c.Name)
+		h, found := s.roster.Member(m)
+		return found && c.Type != cluster.SRV && s.outside(h)
+	})
+	if len(changes) == 0 {
 		return Plan{}
 	}
 	changes = append(changes, s.advance(func(*cluster.Marker) {}))

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -9,13 +10,13 @@ import (
 
 // beginAdd puts a new member on the marker, if there is a machine for it and all
 // voters serve: etcd adds nobody while one of them is down.
-func (s situation) beginAdd(name cluster.MemberName, why Reason) ([]Step, []Refusal) {
-	what := "add a member"
+func (s situation) beginAdd(op cluster.Operation, why Reason) ([]Step, []Refusal) {
+	name, what := op.Member, "add a member"
 	switch {
 	case name == "":
 		return nil, nil // nobody was asked for names
 	case s.marker.Has(name):
-		return s.rewrite(Reserve, name, why, func(m *cluster.Marker) { m.Op = cluster.Operation{Kind: cluster.Add, Member: name} })
+		return s.rewrite(Reserve, name, why, func(m *cluster.Marker) { m.Op = op })
 	}
 	if r := slices.Concat(s.unseen(what), s.untraced(what)); r != nil {
 		return nil, r
@@ -34,8 +35,8 @@ func (s situation) beginAdd(name cluster.MemberName, why Reason) ([]Step, []Refu
 	}
 	why.Quorum = cluster.Arithmetic(len(c.alive), c.voters)
 	return s.rewrite(Reserve, name, why, func(m *cluster.Marker) {
-		m.Op = cluster.Operation{Kind: cluster.Add, Member: name}
-		m.Members = append(m.Members, name)
+		m.Op = op
+		m.Members = append(m.Members, op.Member)
 	})
 }
 
@@ -132,7 +133,11 @@ func (s situation) launchJoiner(name cluster.MemberName) ([]Step, []Refusal) {
 	if r := slices.Concat(s.unseen(what), s.untraced(what)); r != nil {
 		return nil, r
 	}
-	return []Step{LaunchHost{Member: name, Token: s.marker.Token, Marker: *s.stored,
+	var others []netip.Addr
+	for _, h := range s.hosts {
+		others = append(others, h.Address)
+	}
+	return []Step{LaunchHost{Member: name, Token: s.marker.Token, Marker: *s.stored, Others: others,
 		Reason: Reason{Why: "a member is to join, and there is no such host", Rules: []Rule{"R4", "R11"}}}}, nil
 }
 

@@ -55,7 +55,7 @@ func (s situation) keep() Plan {
 // on their own host. The nodes are whole if it is known where all peers are.
 func (s situation) repairs() (steps []Step, whole bool, refusals []Refusal) {
 	members, missing := s.roster.Members(), s.roster.Missing()
-	refusals = append(s.lost(missing), blind(members, "repair member")...)
+	refusals = append(s.lost(missing), s.unreached(members)...)
 	steps, conflicts := s.repair(missing)
 	refusals = append(refusals, conflicts...)
 
@@ -85,6 +85,24 @@ func (s situation) departing() bool {
 	op := s.marker.Op
 	_, published := s.spec.Peer(s.records, op.Member)
 	return op.Kind == cluster.Remove && published && !s.belongs(op.Member)
+}
+
+// unreached are refusals for members whose hosts could not be inspected, but for one
+// that is given up.
+func (s situation) unreached(members []cluster.Host) []Refusal {
+	var out []Refusal
+	for _, h := range members {
+		if s.replaced(h.Name) {
+			continue
+		}
+		for _, r := range blind([]cluster.Host{h}, "repair member") {
+			if !h.View.Known() {
+				r.Remedy = append(r.Remedy, ReplaceLost.Say(h.Name))
+			}
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // await waits for members that run and do not serve, where enough of them run.

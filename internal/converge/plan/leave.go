@@ -11,6 +11,9 @@ import (
 // beginRemove puts a removal on the marker, if the rest can bear it.
 func (s situation) beginRemove(name cluster.MemberName, why Reason) ([]Step, []Refusal) {
 	quorum, r := s.bearsRemoval(name)
+	if r == nil {
+		r = s.sighted(name)
+	}
 	if r != nil {
 		r.Evidence = append([]string{why.Why}, r.Evidence...)
 		return nil, []Refusal{*r}
@@ -102,7 +105,7 @@ func (s situation) stayer(name cluster.MemberName) string {
 		return "" // it does not serve
 	case s.otherDead(name):
 		return "it serves, and another member has died, which leaves first"
-	case len(s.marker.Members) <= s.spec.Members:
+	case len(s.marker.Members) <= s.spec.Members && s.unwanted(name) == "":
 		return fmt.Sprintf("it serves, and the spec wants it again: members: %d", s.spec.Members)
 	}
 	return ""

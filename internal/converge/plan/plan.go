@@ -2,8 +2,8 @@
 // and a state it makes the next steps towards the spec, or refusals that say
 // which rule forbids a step, on what evidence, and what a person can do.
 //
-// [Up] plans towards the spec, [Destroy] towards nothing; [Road] walks either
-// of them over predicted states, for people who want to see all steps ahead.
+// [Up] plans towards the spec, [Replace] too, with members that a person names
+// replaced, [Destroy] towards nothing; [Road] walks any of them over predicted states, for people who want to see all steps ahead.
 //
 // It is pure: no I/O, clock, randomness or log; the same spec and state give the
 // same plan, byte for byte. The rules it follows are the numbered ones in
@@ -113,6 +113,8 @@ type situation struct {
 	roster  cluster.Roster // of the marker; nil without one
 	// list is etcd's own list of members.
 	list cluster.Seen[[]cluster.Member]
+	// named are the members that a person wants to be replaced.
+	named []cluster.MemberName
 	// replacing says that members that are dead are replaced, and so need no person.
 	replacing bool
 }

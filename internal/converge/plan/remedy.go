@@ -49,7 +49,7 @@ func commands(command func(arguments string) string) *strings.Replacer {
 	}
 	var pairs []string
 	for _, c := range []struct{ mark, arguments string }{{"{up}", "up"}, {"{destroy}", "destroy"}, {"{status}", "status"},
-		{"{doctor}", "doctor"}, {"{take-over}", "take-over"}, {"{remove}", "etcdctl -- member remove"}, {"{etcdctl}", "etcdctl -- "}, {"{start-over}", Again}} {
+		{"{doctor}", "doctor"}, {"{take-over}", "take-over"}, {"{replace}", "replace"}, {"{remove}", "etcdctl -- member remove"}, {"{etcdctl}", "etcdctl -- "}, {"{start-over}", Again}} {
 		pairs = append(pairs, c.mark, strings.ReplaceAll(command(c.arguments), "%", "%%"))
 	}
 	return strings.NewReplacer(pairs...)
@@ -109,10 +109,10 @@ const (
 	KeysSay
 	SaveData
 	EndMember
-	PutAddressBack
 	PutRecordsBack
 	RegainQuorum
 	AddMachine
+	ReplaceLost
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -152,10 +152,10 @@ var texts = [...]string{
 	UndoMember:      "remove it again: {remove} %s",
 	RestartByHand:   "%s",
 	EndMember:       "%s",
-	PutAddressBack:  "put %s back into hosts.ssh.addresses of the spec, and give that file to destroy with -f",
 	PutRecordsBack:  "%s",
 	RegainQuorum:    "bring back enough of the members that do not serve, with their data, then run the command again; nothing was changed",
 	AddMachine:      "add the address of a free machine to hosts.ssh.addresses, then run the command again",
+	ReplaceLost:     "if it is gone for good, say so: {replace} %s",
 	MendRest:        "first fix what else is wrong; see what that is: {status}",
 	KeysSay:         "%s",
 	SaveData:        "%s",

@@ -14,6 +14,9 @@ type LaunchHost struct {
 	Member cluster.MemberName
 	Token  cluster.Token
 	Marker cluster.RecordSet
+	// Others are the addresses of other members: what cannot be inspected there is
+	// not this host.
+	Others []netip.Addr
 }
 
 func (LaunchHost) Verb() string     { return "launch host" }

@@ -92,6 +92,14 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 		return road(Road(Destroy, w.spec, w.state)), nil
 	case "walk-up":
 		return "", w.walk(Up, arg(0))
+	case "replace": // members that a person names
+		return print(Replace(letters(d.CmdArgs)...)(w.spec, w.state)), nil
+	case "road-replace":
+		return road(Road(Replace(letters(d.CmdArgs)...), w.spec, w.state)), nil
+	case "walk-replace":
+		return "", w.walk(Replace(letters(d.CmdArgs)...), "")
+	case "walk-replace-until": // a member, and a verb
+		return "", w.walk(Replace(member(arg(0))), arg(1))
 	case "walk-destroy":
 		return "", w.walk(Destroy, arg(0))
 	case "nodes":
@@ -111,6 +119,14 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 		return "", w.see(strings.Split(d.Input, "\n"))
 	}
 	return "", fmt.Errorf("no command %q", d.Cmd)
+}
+
+func letters(args []datadriven.CmdArg) []cluster.MemberName {
+	var out []cluster.MemberName
+	for _, a := range args {
+		out = append(out, member(a.Key))
+	}
+	return out
 }
 
 func (w *story) change(args []datadriven.CmdArg) error {
@@ -370,6 +386,10 @@ func (w *story) event(line string, f []string) error {
 			h.Node.Edit(func(n *cluster.Node) { n.Process.Gate = rest(2) })
 			h.View = cluster.Unknown[cluster.View]("at its gate")
 		})
+	case f[1] == "returns": // after it was unreachable
+		host(func(h *cluster.Host) {
+			h.Node, h.View = cluster.Known(cluster.Node{Installed: "x", Sealed: true, Process: cluster.Process{Running: true}}), cluster.Unknown[cluster.View]("no answer within 2s")
+		})
 	case f[1] == "silent":
 		host(func(h *cluster.Host) { h.View = cluster.Unknown[cluster.View]("no answer within 2s") })
 	case f[1] == "in-cluster":
@@ -393,6 +413,18 @@ func (w *story) event(line string, f []string) error {
 				}
 			}
 		})
+	case f[1] == "connected-with":
+		var peers []cluster.MemberID
+		for _, letter := range f[2:] {
+			for _, h := range w.state.Hosts.Or(nil) {
+				if h.Name == member(letter) {
+					peers = append(peers, h.Node.Or(cluster.Node{}).Made.Member, cluster.BootstrapMemberID(w.spec.PeerURL(h.Name, h.Ports.Peer), h.Token))
+				}
+			}
+		}
+		host(func(h *cluster.Host) { h.Connected = cluster.Known(peers) })
+	case f[1] == "knows-not-with-whom":
+		host(func(h *cluster.Host) { h.Connected = cluster.Unknown[[]cluster.MemberID](rest(2)) })
 	case f[1] == "leaderless":
 		view(func(v *cluster.View) { v.Leader = 0 })
 	case f[1] == "learns":

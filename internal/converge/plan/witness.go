@@ -52,6 +52,12 @@ func (s situation) mutilated() []string {
 	if len(s.marker.Members) == 0 {
 		out = append(out, "it lists no members")
 	}
+	switch op := s.marker.Op; {
+	case op.Member != "" && !s.marker.Has(op.Member):
+		out = append(out, fmt.Sprintf("its operation %s is about a member that it does not list", op))
+	case op.Kind == cluster.Add && len(s.marker.Members) == 1:
+		out = append(out, "it lists no members but the one that is to join them")
+	}
 	if len(s.witnesses()) > 0 || s.changed() {
 		return out
 	}

@@ -155,7 +155,7 @@ func newRoot(s *System, g *globals) *cobra.Command {
 	})
 	g.register(root, s)
 	root.AddCommand(
-		newUp(s, g, nil), newPlan(s, g, nil), newStatus(s, g, nil), newHealth(s, g, nil), newDestroy(s, g, nil),
+		newUp(s, g, nil), newPlan(s, g, nil), newStatus(s, g, nil), newHealth(s, g, nil), newReplace(s, g, nil), newDestroy(s, g, nil),
 		newDiscover(s, g, nil), newEtcdctl(s, g, nil), newEnv(s, g, nil), newCertificate(s, g, nil), newLogs(s, g, nil), newDoctor(s, g, nil), newTakeOver(s, g, nil),
 		newInit(s, g, nil), newSchema(s), newVersion(s, g),
 		newMember(s), newAgent(s), newNameServer(s), helpExitCodes(), helpJSON(),

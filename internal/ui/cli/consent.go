@@ -20,8 +20,11 @@ func consent(ctx context.Context, s *System, g *globals, command string, endange
 	act := "run pleiad " + command
 	if !s.Interactive || g.format() == render.JSON {
 		why := "it destroys hosts or data"
-		if command == "take-over" {
+		switch verb, _, _ := strings.Cut(command, " "); verb {
+		case "take-over":
 			why = "it is safe only if the original is no longer used"
+		case "replace":
+			why = "the member leaves the cluster for good"
 		}
 		return &failure{act: act, err: errors.New(why + ", and there is no terminal to ask on"), exit: Usage, hints: []string{"confirm it: " + g.again(command) + " --yes"}}
 	}

@@ -28,6 +28,7 @@ func parse(t *testing.T, args ...string) (options any, exit Exit, stderr string)
 		newUp(s, g, func(_ context.Context, o *upOptions) error { return note(o) }),
 		newPlan(s, g, func(_ context.Context, o *planOptions) error { return note(o) }),
 		newStatus(s, g, func(_ context.Context, o *statusOptions) error { return note(o) }),
+		newReplace(s, g, func(_ context.Context, o *replaceOptions) error { return note(o) }),
 		newDestroy(s, g, func(_ context.Context, o *destroyOptions) error { return note(o) }),
 		newDiscover(s, g, func(_ context.Context, o *discoverOptions) error { return note(o) }),
 		newEtcdctl(s, g, func(_ context.Context, o *etcdctlOptions) error { return note(o) }),
@@ -55,6 +56,10 @@ func TestFlags(t *testing.T) {
 			return o.(*upOptions).yes && global(o.(*upOptions).globals, func(g *globals) {
 				g.verbose, g.timeout, g.output, g.stateDir = true, 5*time.Second, "json", "/s"
 			})
+		},
+		"replace abc --yes": func(o any) bool {
+			r, ok := o.(*replaceOptions)
+			return ok && r.member == "abc" && r.yes
 		},
 		"--cluster blue up --domain b.test --members 5 --tls off": func(o any) bool {
 			return global(o.(*upOptions).globals, func(g *globals) {

@@ -61,10 +61,15 @@ func (o *logsOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	h, err := choose(list.Hosts, o.member)
+	var names []cluster.MemberName
+	for _, h := range list.Hosts {
+		names = append(names, h.Name)
+	}
+	name, err := choose(names, o.member)
 	if err != nil {
 		return cannot(act, err)
 	}
+	h := list.Hosts[slices.Index(names, name)]
 	err = sur.Logs(ctx, h, o.follow, o.system.Out)
 	if o.follow && err == nil && ctx.Err() != nil {
 		return nil // the way to end it
@@ -72,27 +77,26 @@ func (o *logsOptions) run(ctx context.Context) error {
 	return cannot(act, err)
 }
 
-// choose is the one host whose name begins so.
-func choose(list []cluster.Host, name string) (cluster.Host, error) {
+// choose is the one member whose name begins so.
+func choose(members []cluster.MemberName, name string) (cluster.MemberName, error) {
 	var all, found []string
-	var h cluster.Host
-	for _, one := range list {
-		all = append(all, string(one.Name))
-		if string(one.Name) == name {
+	for _, one := range members {
+		all = append(all, string(one))
+		if string(one) == name {
 			return one, nil
 		}
-		if strings.HasPrefix(string(one.Name), name) || strings.HasPrefix(string(one.Name), "etcd-"+name) {
-			h, found = one, append(found, string(one.Name))
+		if strings.HasPrefix(string(one), name) || strings.HasPrefix(string(one), "etcd-"+name) {
+			found = append(found, string(one))
 		}
 	}
 	slices.Sort(all)
 	switch len(found) {
 	case 1:
-		return h, nil
+		return cluster.MemberName(found[0]), nil
 	case 0:
-		return h, &failure{act: "find member " + name, err: errors.New("there is no such member"), exit: NoCluster, hints: []string{"there are: " + strings.Join(all, ", ")}}
+		return "", &failure{act: "find member " + name, err: errors.New("there is no such member"), exit: NoCluster, hints: []string{"there are: " + strings.Join(all, ", ")}}
 	}
-	return h, &failure{act: "find member " + name, err: errors.New("several match"), exit: Usage, hints: []string{"say which: " + strings.Join(found, ", ")}}
+	return "", &failure{act: "find member " + name, err: errors.New("several match"), exit: Usage, hints: []string{"say which: " + strings.Join(found, ", ")}}
 }
 
 // members are the names of all members, for completion; none if they cannot be

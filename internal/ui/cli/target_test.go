@@ -148,11 +148,11 @@ func TestEndangered(t *testing.T) {
 }
 
 func TestChooseMember(t *testing.T) {
-	list := []cluster.Host{{Name: "etcd-abc"}, {Name: "etcd-abd"}, {Name: "etcd-xyz"}, {Name: "etcd-ab"}}
+	list := []cluster.MemberName{"etcd-abc", "etcd-abd", "etcd-xyz", "etcd-ab"}
 	for name, want := range map[string]string{"etcd-xyz": "etcd-xyz", "etcd-x": "etcd-xyz", "xyz": "etcd-xyz", "x": "etcd-xyz", "etcd-ab": "etcd-ab", "ab": "", "q": "", "": ""} {
-		h, err := choose(list, name)
-		if err == nil && string(h.Name) != want || err != nil && want != "" {
-			t.Errorf("%q is %s, %v; want %s", name, h.Name, err, want)
+		got, err := choose(list, name)
+		if err == nil && string(got) != want || err != nil && want != "" {
+			t.Errorf("%q is %s, %v; want %s", name, got, err, want)
 		}
 	}
 	var f *failure

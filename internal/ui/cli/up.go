@@ -47,14 +47,18 @@ func (o *upOptions) run(ctx context.Context) error {
 	op := o.operator(o.system, o.find)
 	op.Agreed, op.Show, op.Ask = o.yes, o.show, o.ask
 	result, err := op.Up(ctx)
-	t := result.Target
-	if t.Home == nil {
+	if result.Target.Home == nil {
 		return cannot("bring up the cluster", err)
 	}
-	outcome := render.NewOutcome("up", t.Spec)
+	return o.report("up", fmt.Sprintf("bring up cluster %s", result.Target.Spec.Cluster), result, err, begun)
+}
+
+// report prints what came of a command that converges.
+func (o *upOptions) report(command, act string, result operate.Result, err error, begun time.Time) error {
+	t := result.Target
+	outcome := render.NewOutcome(command, t.Spec)
 	outcome.Take(result, o.spelled(t))
 	outcome.Took = time.Since(begun)
-	act := fmt.Sprintf("bring up cluster %s", t.Spec.Cluster)
 	if err != nil && len(outcome.Refusals) > 0 { // what was refused may be the reason
 		err = errors.Join(err, o.printer(o.system).Show(outcome))
 	}

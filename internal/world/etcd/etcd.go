@@ -37,4 +37,9 @@ type Inspector interface {
 	// presents to whoever connects now: on its client port, where it must be one
 	// that we accept, and on its peer port. An error means unknown.
 	Shown(ctx context.Context, h cluster.Host) (cluster.Certificate, error)
+
+	// Connected are the members with which the member on one host has a connection
+	// as their peer, in no order. One that has just died or was cut off is among
+	// them for a few seconds more. An error means unknown.
+	Connected(ctx context.Context, h cluster.Host) ([]cluster.MemberID, error)
 }

@@ -5,6 +5,7 @@ package hosts
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
@@ -22,16 +23,26 @@ type Provider interface {
 	// not answered by ctx's deadline, where the others have.
 	List(ctx context.Context) (Listing, error)
 
+	// At returns what is at addresses where hosts of this cluster are said to be
+	// and at which List does not look: a machine that left the spec is the cluster's
+	// for as long as it carries the claim. What has not answered is an unknown
+	// place, as for List. A provider that finds all its hosts by itself returns
+	// nothing.
+	At(ctx context.Context, addresses []netip.Addr) (Listing, error)
+
 	// Launch makes a host of this name exist for this incarnation. It is
 	// idempotent by name: after an error of any kind, calling it again never
-	// makes a second host. It returns when the host is in List.
-	Launch(ctx context.Context, name cluster.MemberName, token cluster.Token) error
+	// makes a second host. It returns when the host is in List. Others are the
+	// addresses of other members of the cluster: a place there that cannot be
+	// inspected does not hold this host.
+	Launch(ctx context.Context, name cluster.MemberName, token cluster.Token, others ...netip.Addr) error
 
-	// Terminate removes a host and all that is on it; its data is deleted or
-	// moved aside, as fate says. A host that does not exist is no error. Where
-	// the provider can see that a member runs on it, it refuses (ErrBusy):
-	// stopping is a step of its own. A cloud cannot, so the caller looks first.
-	Terminate(ctx context.Context, name cluster.MemberName, fate DataFate) error
+	// Terminate removes a host, by its name and its address, and all that is on
+	// it; its data is deleted or moved aside, as fate says. A host that does not
+	// exist is no error. Where the provider can see that a member runs on it, it
+	// refuses (ErrBusy): stopping is a step of its own. A cloud cannot, so the
+	// caller looks first.
+	Terminate(ctx context.Context, h cluster.Host, fate DataFate) error
 
 	// Trace returns what still runs of hosts that were removed by other means
 	// than Terminate: Name and Paths as they were, and in Node the process. Each

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -166,31 +167,38 @@ type provider struct {
 }
 
 func (p provider) List(ctx context.Context) (l hosts.Listing, err error) {
-	defer p.done(time.Now(), "hosts", "list", func() string {
-		var seen []string
-		for _, h := range l.Hosts {
-			seen = append(seen, fmt.Sprintf("%s at %s", h.Name, h.Address))
-		}
-		for _, place := range l.Places {
-			seen = append(seen, fmt.Sprintf("place %s: %s", place, cmp.Or(place.Unknown, place.Taken, "free")))
-		}
-		return fmt.Sprintf("%d: %s", len(l.Hosts), strings.Join(seen, ", "))
-	}, &err)
+	defer p.done(time.Now(), "hosts", "list", func() string { return listed(l) }, &err)
 	return p.Provider.List(ctx)
 }
 
-func (p provider) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token) (err error) {
-	defer p.done(time.Now(), "hosts", fmt.Sprintf("launch %s for incarnation %s", name, token), ok, &err)
-	return p.Provider.Launch(ctx, name, token)
+func (p provider) At(ctx context.Context, addresses []netip.Addr) (l hosts.Listing, err error) {
+	defer p.done(time.Now(), "hosts", fmt.Sprintf("look at %v, outside the spec", addresses), func() string { return listed(l) }, &err)
+	return p.Provider.At(ctx, addresses)
 }
 
-func (p provider) Terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) (err error) {
-	what := "terminate " + string(name)
+func listed(l hosts.Listing) string {
+	var seen []string
+	for _, h := range l.Hosts {
+		seen = append(seen, fmt.Sprintf("%s at %s", h.Name, h.Address))
+	}
+	for _, place := range l.Places {
+		seen = append(seen, fmt.Sprintf("place %s: %s", place, cmp.Or(place.Unknown, place.Taken, "free")))
+	}
+	return fmt.Sprintf("%d: %s", len(l.Hosts), strings.Join(seen, ", "))
+}
+
+func (p provider) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token, others ...netip.Addr) (err error) {
+	defer p.done(time.Now(), "hosts", fmt.Sprintf("launch %s for incarnation %s", name, token), ok, &err)
+	return p.Provider.Launch(ctx, name, token, others...)
+}
+
+func (p provider) Terminate(ctx context.Context, h cluster.Host, fate hosts.DataFate) (err error) {
+	what := "terminate " + string(h.Name)
 	if fate == hosts.KeepData {
 		what += " and keep its data"
 	}
 	defer p.done(time.Now(), "hosts", what, ok, &err)
-	return p.Provider.Terminate(ctx, name, fate)
+	return p.Provider.Terminate(ctx, h, fate)
 }
 
 func (p provider) Trace(ctx context.Context) (found []cluster.Host, err error) {
@@ -240,6 +248,11 @@ func (i inspector) Shown(ctx context.Context, h cluster.Host) (c cluster.Certifi
 		return "certificate until " + c.NotAfter.UTC().Format(time.DateOnly)
 	}, &err)
 	return i.Inspector.Shown(ctx, h)
+}
+
+func (i inspector) Connected(ctx context.Context, h cluster.Host) (peers []cluster.MemberID, err error) {
+	defer i.done(time.Now(), "member "+string(h.Name), "connected peers", func() string { return fmt.Sprint(peers) }, &err)
+	return i.Inspector.Connected(ctx, h)
 }
 
 func (i inspector) View(ctx context.Context, h cluster.Host) (v cluster.View, err error) {

@@ -42,9 +42,15 @@ func (e echo) List(context.Context) (hosts.Listing, error) {
 func (e echo) Compare(context.Context, []cluster.Key, cluster.Records) (cluster.Visibility, error) {
 	return cluster.Visibility{Servers: []cluster.AuthoritativeServer{{Name: "ns1.test."}}}, e.err
 }
-func (e echo) Launch(context.Context, cluster.MemberName, cluster.Token) error     { return e.err }
-func (e echo) Terminate(context.Context, cluster.MemberName, hosts.DataFate) error { return e.err }
-func (e echo) Trace(context.Context) ([]cluster.Host, error)                       { return []cluster.Host{host()}, e.err }
+func (e echo) At(context.Context, []netip.Addr) (hosts.Listing, error) { return hosts.Listing{}, e.err }
+func (e echo) Launch(context.Context, cluster.MemberName, cluster.Token, ...netip.Addr) error {
+	return e.err
+}
+func (e echo) Terminate(context.Context, cluster.Host, hosts.DataFate) error { return e.err }
+func (e echo) Trace(context.Context) ([]cluster.Host, error)                 { return []cluster.Host{host()}, e.err }
+func (e echo) Connected(context.Context, cluster.Host) ([]cluster.MemberID, error) {
+	return nil, e.err
+}
 func (e echo) View(context.Context, cluster.Host) (cluster.View, error) {
 	return cluster.View{ID: 0xa1}, e.err
 }
@@ -114,12 +120,14 @@ func everything(w world.World) []any {
 	two(w.Server.Status(ctx))
 	add(w.Server.Start(ctx), w.Server.Stop(ctx), w.Server.Remove(ctx))
 	two(w.Hosts.List(ctx))
-	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Terminate(ctx, "etcd-a", hosts.DeleteData))
+	two(w.Hosts.At(ctx, []netip.Addr{netip.MustParseAddr("192.0.2.1")}))
+	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Terminate(ctx, host(), hosts.DeleteData))
 	two(w.Hosts.Trace(ctx))
 	two(w.Deliver.Inspect(ctx, host()))
 	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
 	two(w.Etcd.View(ctx, host()))
 	two(w.Etcd.Shown(ctx, host()))
+	two(w.Etcd.Connected(ctx, host()))
 	via := []cluster.Host{host()}
 	two(w.Members.AddLearner(ctx, via, "https://etcd-b.test:2380"))
 	add(w.Members.Promote(ctx, via, 0xa2), w.Members.Remove(ctx, via, 0xa1), w.Members.MoveLeader(ctx, via, 0xa2))

@@ -212,7 +212,7 @@ func TestInstallOnTerminatedHost(t *testing.T) {
 	h := newHost(t, root, "etcd-k3v9qd2")
 	p, err := hostslocal.New(root, "dev")
 	if err == nil {
-		err = p.Terminate(t.Context(), h.Name, hosts.DeleteData)
+		err = p.Terminate(t.Context(), h, hosts.DeleteData)
 	}
 	if err != nil {
 		t.Fatal(err)

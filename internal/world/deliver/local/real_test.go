@@ -176,7 +176,7 @@ func TestRealMembers(t *testing.T) {
 	resolver, closeServer := nameServer(t, c.records())
 	c.install(cluster.Bootstrapping, resolver)
 	c.start()
-	if err := c.provider.Terminate(t.Context(), c.hosts[0].Name, hosts.DeleteData); !errors.Is(err, hosts.ErrBusy) {
+	if err := c.provider.Terminate(t.Context(), c.hosts[0], hosts.DeleteData); !errors.Is(err, hosts.ErrBusy) {
 		t.Errorf("Terminate under a running member: %v, want ErrBusy", err)
 	}
 	closeServer()
@@ -195,7 +195,7 @@ func TestRealMembers(t *testing.T) {
 	}
 	c.stop()
 	for _, h := range c.hosts {
-		if err := c.provider.Terminate(t.Context(), h.Name, hosts.DeleteData); err != nil {
+		if err := c.provider.Terminate(t.Context(), h, hosts.DeleteData); err != nil {
 			t.Error(err)
 		}
 	}

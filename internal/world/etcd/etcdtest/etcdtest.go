@@ -7,6 +7,7 @@ import (
 	order "cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -176,11 +177,14 @@ func life(t *testing.T, w World) {
 	born := w.begin(t)
 	w.checkAgreement(t, born)
 
+	w.checkPeers(t, born, w.founders()...)
+
 	// One follower fails: it is unknown, the others serve on. What they say of
 	// the member list has not changed.
 	leader, first, second := w.roles(t, born)
 	w.Stop(t, first)
 	two := w.eventually(t, w.healthy(leader, second))
+	w.checkPeers(t, born, leader, second)
 	for _, i := range []int{leader, second} {
 		if d := cmp.Diff(born[i].view.Members, two[i].view.Members); d != "" {
 			t.Errorf("%s lists other members after a failure (-before +after):\n%s", w.Hosts[i].Name, d)
@@ -217,6 +221,29 @@ func life(t *testing.T, w World) {
 		if b, a := born[i].view, back[i].view; b.ID != a.ID || b.Cluster != a.Cluster || a.Term < b.Term || a.Applied < b.Applied {
 			t.Errorf("%s came back as another: before %+v, after %+v", w.Hosts[i].Name, b, a)
 		}
+	}
+}
+
+// checkPeers waits until the members at these indexes are connected with each other
+// and with nobody else.
+func (w World) checkPeers(t *testing.T, born []answer, indexes ...int) {
+	t.Helper()
+	for _, i := range indexes {
+		var want []cluster.MemberID
+		for _, other := range indexes {
+			if other != i {
+				want = append(want, born[other].view.ID)
+			}
+		}
+		slices.Sort(want)
+		w.eventually(t, func([]answer) string {
+			peers, err := w.Inspector.Connected(t.Context(), w.Hosts[i])
+			slices.Sort(peers)
+			if err != nil || !slices.Equal(peers, want) {
+				return fmt.Sprintf("peers of %s: %v, %v; want %v", w.Hosts[i].Name, peers, err, want)
+			}
+			return ""
+		})
 	}
 }
 

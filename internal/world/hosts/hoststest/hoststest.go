@@ -225,7 +225,7 @@ func testTwoClusters(t *testing.T, w World) {
 		t.Errorf("Lists = %v and %v, want each cluster's own host", names(inA), names(inB))
 	}
 	wantApart(t, slices.Concat(inA, inB))
-	if err := b.Terminate(t.Context(), member(2), hosts.DeleteData); err != nil {
+	if err := b.Terminate(t.Context(), cluster.Host{Name: member(2)}, hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
 	wantSame(t, list(t, a), inA)
@@ -234,7 +234,7 @@ func testTwoClusters(t *testing.T, w World) {
 func testTerminate(t *testing.T, w World) {
 	p := w.Provider(ours)
 	before := launch(t, p, member(1), member(2), member(3))
-	if err := p.Terminate(t.Context(), member(2), hosts.DeleteData); err != nil {
+	if err := p.Terminate(t.Context(), cluster.Host{Name: member(2)}, hosts.DeleteData); err != nil {
 		t.Fatalf("Terminate: %v", err)
 	}
 	want := slices.DeleteFunc(slices.Clone(before), func(h cluster.Host) bool { return h.Name == member(2) })
@@ -248,12 +248,12 @@ func testTerminate(t *testing.T, w World) {
 
 func testTerminateAbsent(t *testing.T, w World) {
 	p := w.Provider(ours)
-	if err := p.Terminate(t.Context(), member(1), hosts.DeleteData); err != nil {
+	if err := p.Terminate(t.Context(), cluster.Host{Name: member(1)}, hosts.DeleteData); err != nil {
 		t.Errorf("Terminate of a host that never was: %v", err)
 	}
 	launch(t, p, member(1))
 	for range 2 {
-		if err := p.Terminate(t.Context(), member(1), hosts.DeleteData); err != nil {
+		if err := p.Terminate(t.Context(), cluster.Host{Name: member(1)}, hosts.DeleteData); err != nil {
 			t.Errorf("Terminate: %v", err)
 		}
 	}
@@ -279,7 +279,7 @@ func testData(t *testing.T, w World) {
 		{member(1), hosts.KeepData, Kept},   // as after a lost answer
 		{member(1), hosts.DeleteData, Kept}, // it is no host's any more
 	} {
-		if err := p.Terminate(t.Context(), step.name, step.fate); err != nil {
+		if err := p.Terminate(t.Context(), cluster.Host{Name: step.name}, step.fate); err != nil {
 			t.Fatalf("Terminate: %v", err)
 		}
 		want[string(step.name)] = step.then
@@ -304,12 +304,12 @@ func testBusy(t *testing.T, w World) {
 	p := w.Provider(ours)
 	l := launch(t, p, member(1))
 	stop := w.Member(ours, l[0])
-	if err := p.Terminate(t.Context(), member(1), hosts.DeleteData); !errors.Is(err, hosts.ErrBusy) {
+	if err := p.Terminate(t.Context(), cluster.Host{Name: member(1)}, hosts.DeleteData); !errors.Is(err, hosts.ErrBusy) {
 		t.Errorf("Terminate under a running member: %v, want ErrBusy", err)
 	}
 	wantSame(t, list(t, p), l)
 	stop()
-	if err := p.Terminate(t.Context(), member(1), hosts.DeleteData); err != nil {
+	if err := p.Terminate(t.Context(), cluster.Host{Name: member(1)}, hosts.DeleteData); err != nil {
 		t.Errorf("Terminate after the member stopped: %v", err)
 	}
 }
@@ -341,7 +341,7 @@ func testCancelled(t *testing.T, w World) {
 	if err := p.Launch(ctx, member(2), token); !errors.Is(err, context.Canceled) {
 		t.Errorf("Launch: %v, want context.Canceled", err)
 	}
-	if err := p.Terminate(ctx, member(1), hosts.DeleteData); !errors.Is(err, context.Canceled) {
+	if err := p.Terminate(ctx, cluster.Host{Name: member(1)}, hosts.DeleteData); !errors.Is(err, context.Canceled) {
 		t.Errorf("Terminate: %v, want context.Canceled", err)
 	}
 	wantSame(t, list(t, p), before)

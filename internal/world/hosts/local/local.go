@@ -38,6 +38,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -143,10 +144,15 @@ func (p *Provider) host(c claim) cluster.Host {
 	}
 }
 
+// At implements hosts.Provider. All hosts are in their folder, for List.
+func (p *Provider) At(context.Context, []netip.Addr) (hosts.Listing, error) {
+	return hosts.Listing{}, nil
+}
+
 // Launch implements hosts.Provider. A folder of this name that holds another
 // cluster's or another incarnation's host, or data that no host.json vouches
 // for, is hosts.ErrForeign and stays as it is.
-func (p *Provider) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token) error {
+func (p *Provider) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token, _ ...netip.Addr) error {
 	if err := p.launch(ctx, name, token); err != nil {
 		return fmt.Errorf("launch host %s: %w", name, err)
 	}

@@ -228,7 +228,7 @@ func TestLaunchCutShort(t *testing.T) {
 		})
 		t.Run(c.after+", then Terminate", func(t *testing.T) {
 			folder, p := half(t)
-			if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
+			if err := p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
@@ -268,8 +268,10 @@ func TestTerminateCutShort(t *testing.T) {
 			return filepath.Join(root, "hosts"), p
 		}
 		finish := map[string]func(*testing.T, *local.Provider) error{
-			"Terminate": func(t *testing.T, p *local.Provider) error { return p.Terminate(t.Context(), name, hosts.DeleteData) },
-			"Sweep":     func(t *testing.T, p *local.Provider) error { return p.Sweep(t.Context()) },
+			"Terminate": func(t *testing.T, p *local.Provider) error {
+				return p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData)
+			},
+			"Sweep": func(t *testing.T, p *local.Provider) error { return p.Sweep(t.Context()) },
 		}
 		for by, f := range finish {
 			t.Run(remains+" remains, then "+by, func(t *testing.T) {
@@ -300,7 +302,7 @@ func TestTerminateIsOneInstant(t *testing.T) {
 		write(t, filepath.Join(h.Paths.Data, fmt.Sprint(i)), nil)
 	}
 	done := make(chan error, 1)
-	go func() { done <- p.Terminate(t.Context(), name, hosts.DeleteData) }()
+	go func() { done <- p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData) }()
 	for listed := true; listed; {
 		files, err := os.ReadDir(h.Paths.Data)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -325,7 +327,7 @@ func TestTerminateIsOneInstant(t *testing.T) {
 func TestTerminateOverAnUnfinishedOne(t *testing.T) {
 	root, p, h := launched(t)
 	write(t, filepath.Join(root, "hosts", ".terminated-"+string(name), "data", "old"), nil)
-	if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
+	if err := p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Dir(h.Paths.Data), filepath.Join(root, "hosts", ".terminated-"+string(name))} {
@@ -351,7 +353,7 @@ func TestDataWithoutClaimIsKept(t *testing.T) {
 		if err := p.Launch(t.Context(), name, token); !errors.Is(err, hosts.ErrForeign) {
 			t.Errorf("%s: Launch: %v, want ErrForeign", file, err)
 		}
-		if err := p.Terminate(t.Context(), name, hosts.DeleteData); !errors.Is(err, hosts.ErrForeign) {
+		if err := p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData); !errors.Is(err, hosts.ErrForeign) {
 			t.Errorf("%s: Terminate: %v, want ErrForeign", file, err)
 		}
 		if err := p.Sweep(t.Context()); err != nil {
@@ -389,7 +391,7 @@ func TestForeignClaim(t *testing.T) {
 				t.Errorf("List: %+v, %v, want one place of %s that is unknown", l, listErr, name)
 			}
 			for act, err := range map[string]error{
-				"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData),
+				"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData),
 			} {
 				if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, hosts.ErrForeign) != c.foreign {
 					t.Errorf("%s: %v, want %q, ErrForeign %v", act, err, c.want, c.foreign)
@@ -414,7 +416,7 @@ func TestStrayFilesAreLeftAlone(t *testing.T) {
 	if err := p.Sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := p.Terminate(t.Context(), "etcd-zzzzzzz", hosts.DeleteData); err != nil {
+	if err := p.Terminate(t.Context(), cluster.Host{Name: "etcd-zzzzzzz"}, hosts.DeleteData); err != nil {
 		t.Error(err)
 	}
 	if err := p.Launch(t.Context(), "etcd-zzzzzzz", token); err == nil {
@@ -438,7 +440,7 @@ func TestNamesStayInsideTheFolder(t *testing.T) {
 		if err := p.Launch(t.Context(), bad, token); err == nil {
 			t.Errorf("Launch %q: nil, want an error", bad)
 		}
-		if err := p.Terminate(t.Context(), bad, hosts.DeleteData); err == nil {
+		if err := p.Terminate(t.Context(), cluster.Host{Name: bad}, hosts.DeleteData); err == nil {
 			t.Errorf("Terminate %q: nil, want an error", bad)
 		}
 	}
@@ -522,7 +524,7 @@ func TestTerminateWithoutConfigFolder(t *testing.T) {
 	if err := os.RemoveAll(h.Paths.Config); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
+	if err := p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
 	if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 0 {
@@ -560,7 +562,7 @@ func TestSweepBesideLaunch(t *testing.T) {
 		swept <- err
 	}()
 	for len(swept) == 0 {
-		if err := errors.Join(p.Launch(t.Context(), name, token), p.Terminate(t.Context(), name, hosts.DeleteData)); err != nil {
+		if err := errors.Join(p.Launch(t.Context(), name, token), p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData)); err != nil {
 			t.Error(err)
 			break
 		}

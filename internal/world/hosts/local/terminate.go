@@ -17,9 +17,9 @@ import (
 
 // Terminate implements hosts.Provider. Where an earlier Terminate of this host
 // was cut short, it finishes it. Data that is kept goes to [KeptFolder].
-func (p *Provider) Terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) error {
-	if err := p.terminate(ctx, name, fate); err != nil {
-		return fmt.Errorf("terminate host %s: %w", name, err)
+func (p *Provider) Terminate(ctx context.Context, h cluster.Host, fate hosts.DataFate) error {
+	if err := p.terminate(ctx, h.Name, fate); err != nil {
+		return fmt.Errorf("terminate host %s: %w", h.Name, err)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@
 package ssh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,14 +73,28 @@ func New(c Config) *Provider {
 // deadline is unknown, and the others are as they were seen. A name that is claimed on two machines makes
 // it fail.
 func (p *Provider) List(ctx context.Context) (hosts.Listing, error) {
-	l, err := listing(p.look(ctx))
-	if err == nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = ctx.Err()
-	}
+	l, err := p.list(ctx, p.places)
 	if err != nil {
 		return hosts.Listing{}, fmt.Errorf("list hosts of cluster %s: %w", p.Spec.Cluster, err)
 	}
 	return l, nil
+}
+
+// At implements hosts.Provider.
+func (p *Provider) At(ctx context.Context, addresses []netip.Addr) (hosts.Listing, error) {
+	l, err := p.list(ctx, addresses)
+	if err != nil {
+		return hosts.Listing{}, fmt.Errorf("look for hosts of cluster %s outside its spec: %w", p.Spec.Cluster, err)
+	}
+	return l, nil
+}
+
+func (p *Provider) list(ctx context.Context, places []netip.Addr) (hosts.Listing, error) {
+	l, err := listing(p.look(ctx, places))
+	if err == nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = ctx.Err()
+	}
+	return l, err
 }
 
 func listing(seen []sight) (hosts.Listing, error) {
@@ -100,11 +115,11 @@ func listing(seen []sight) (hosts.Listing, error) {
 	return l, nil
 }
 
-// look looks at all places at once.
-func (p *Provider) look(ctx context.Context) []sight {
-	seen := make([]sight, len(p.places))
+// look looks at places at once.
+func (p *Provider) look(ctx context.Context, places []netip.Addr) []sight {
+	seen := make([]sight, len(places))
 	var all sync.WaitGroup
-	for i, addr := range p.places {
+	for i, addr := range places {
 		all.Go(func() { seen[i] = p.lookAt(ctx, addr) })
 	}
 	all.Wait()
@@ -116,26 +131,26 @@ func (p *Provider) look(ctx context.Context) []sight {
 // while hosts are launched. So a controller that claims a name on a place has
 // seen every earlier place taken by another name, which stays so: nobody else
 // can claim the same name there, nor, once this claim stands, further on.
-func (p *Provider) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token) error {
-	if err := p.launch(ctx, name, token); err != nil {
+func (p *Provider) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token, others ...netip.Addr) error {
+	if err := p.launch(ctx, name, token, others); err != nil {
 		return fmt.Errorf("launch host %s: %w", name, err)
 	}
 	return nil
 }
 
-func (p *Provider) launch(ctx context.Context, name cluster.MemberName, token cluster.Token) error {
+func (p *Provider) launch(ctx context.Context, name cluster.MemberName, token cluster.Token, others []netip.Addr) error {
 	asked := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.seenAt.After(asked) { // else another Launch has just looked, since this one was called
 		p.seenAt = time.Now()
-		p.seen = p.look(ctx)
+		p.seen = p.look(ctx, p.places)
 	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		i, err := choose(p.seen, name, token)
+		i, err := choose(p.seen, name, token, others)
 		if err != nil || i < 0 {
 			return err
 		}
@@ -152,7 +167,7 @@ func (p *Provider) launch(ctx context.Context, name cluster.MemberName, token cl
 }
 
 // choose is the place for a new host: an index, or -1 if the host is there.
-func choose(seen []sight, name cluster.MemberName, token cluster.Token) (int, error) {
+func choose(seen []sight, name cluster.MemberName, token cluster.Token, others []netip.Addr) (int, error) {
 	free := -1
 	for i, s := range seen {
 		switch {
@@ -160,6 +175,7 @@ func choose(seen []sight, name cluster.MemberName, token cluster.Token) (int, er
 			return -1, fmt.Errorf("%s holds incarnation %s of it, want %s: %w", s.host.Address, s.host.Token, token, hosts.ErrForeign)
 		case s.host != nil && s.host.Name == name:
 			return -1, nil
+		case s.host == nil && s.place.Unknown != "" && slices.Contains(others, s.place.Address):
 		case s.host == nil && s.place.Unknown != "":
 			return -1, fmt.Errorf("it may be on %s, which could not be inspected: %s", s.place.Address, s.place.Unknown)
 		case s.host == nil && s.place.Free() && free < 0:
@@ -179,7 +195,7 @@ func tally(seen []sight) string {
 		if s.host != nil {
 			parts = append(parts, fmt.Sprintf("%s is host %s", s.host.Address, s.host.Name))
 		} else {
-			parts = append(parts, fmt.Sprintf("%s: %s", s.place.Address, s.place.Taken))
+			parts = append(parts, fmt.Sprintf("%s: %s", s.place.Address, cmp.Or(s.place.Taken, s.place.Unknown)))
 		}
 	}
 	return strings.Join(parts, "; ")
@@ -191,22 +207,26 @@ func (p *Provider) Trace(context.Context) ([]cluster.Host, error) { return nil, 
 
 // Terminate implements hosts.Provider. The claim goes last: as long as
 // anything is left, the machine is the cluster's.
-func (p *Provider) Terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) error {
-	if err := p.terminate(ctx, name, fate); err != nil {
-		return fmt.Errorf("terminate host %s: %w", name, err)
+func (p *Provider) Terminate(ctx context.Context, h cluster.Host, fate hosts.DataFate) error {
+	if err := p.terminate(ctx, h, fate); err != nil {
+		return fmt.Errorf("terminate host %s: %w", h.Name, err)
 	}
 	return nil
 }
 
-func (p *Provider) terminate(ctx context.Context, name cluster.MemberName, fate hosts.DataFate) error {
-	l, err := listing(p.look(ctx))
+func (p *Provider) terminate(ctx context.Context, h cluster.Host, fate hosts.DataFate) error {
+	places := p.places
+	if h.Address.IsValid() && !slices.Contains(places, h.Address) { // it left the spec
+		places = append(slices.Clone(places), h.Address)
+	}
+	l, err := listing(p.look(ctx, places))
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(l.Hosts, func(h cluster.Host) bool { return h.Name == name })
+	i := slices.IndexFunc(l.Hosts, func(found cluster.Host) bool { return found.Name == h.Name })
 	if i >= 0 {
 		if err := p.Clear(ctx, l.Hosts[i], fate); err != nil {
 			return err

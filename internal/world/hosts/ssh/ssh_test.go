@@ -239,7 +239,7 @@ func TestClaimUnreadable(t *testing.T) {
 			if place.Taken != "" || !strings.Contains(place.Unknown, c.why) || !place.Lasting {
 				t.Errorf("place is %+v, want unknown until somebody mends it: %s", place, c.why)
 			}
-			for what, err := range map[string]error{"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData)} {
+			for what, err := range map[string]error{"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData)} {
 				if err == nil || errors.Is(err, hosts.ErrNoPlace) || !strings.Contains(err.Error(), "10.5.1.1") {
 					t.Errorf("%s: %v, want that the host may be there", what, err)
 				}
@@ -252,7 +252,7 @@ func TestClaimUnreadable(t *testing.T) {
 			if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 1 || l.Hosts[0].Name != name || l.Hosts[0].Token != token {
 				t.Errorf("after the remedy List = %+v, %v, want host %s", l, err, name)
 			}
-			if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
+			if err := p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData); err != nil {
 				t.Errorf("after the remedy: %v", err)
 			}
 			// The other one, where there is no member.
@@ -289,7 +289,7 @@ func TestClaimUnreadable(t *testing.T) {
 func TestLostRace(t *testing.T) {
 	f := newFleet(t)
 	p := f.provider("dev", 2)
-	p.seen, p.seenAt = p.look(t.Context()), time.Now().Add(time.Hour) // from before the rival
+	p.seen, p.seenAt = p.look(t.Context(), p.places), time.Now().Add(time.Hour) // from before the rival
 	if err := f.provider("dev", 1).Launch(t.Context(), "etcd-rival22", token); err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func TestUnseen(t *testing.T) {
 		t.Errorf("places are %+v, want one to ask again, one to mend, one free", l.Places)
 	}
 	// There may be a host of this name in the dark.
-	for what, err := range map[string]error{"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), name, hosts.DeleteData)} {
+	for what, err := range map[string]error{"Launch": p.Launch(t.Context(), name, token), "Terminate": p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData)} {
 		if err == nil || !strings.Contains(err.Error(), "10.5.1.1") {
 			t.Errorf("%s: %v, want the place that could not be inspected", what, err)
 		}
@@ -412,7 +412,7 @@ func TestTerminateLeavesNothing(t *testing.T) {
 	}
 	f.put(address(1), "/usr/local/lib/pleiad/0123/pleiad", "")
 	f.put(address(1), "/etc/pleiad/.claim.99", "") // of a Launch that was cut short
-	if err := p.Terminate(t.Context(), name, hosts.DeleteData); err != nil {
+	if err := p.Terminate(t.Context(), cluster.Host{Name: name}, hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/etc/pleiad", "/usr/local/lib/pleiad", "/var/lib/pleiad"} {
@@ -422,5 +422,60 @@ func TestTerminateLeavesNothing(t *testing.T) {
 	}
 	if l, err := p.List(t.Context()); err != nil || len(l.Places) != 1 || !l.Places[0].Free() {
 		t.Errorf("List = %+v, %v, want a free place", l, err)
+	}
+}
+
+// A machine that left the spec is the cluster's as long as it carries the claim.
+func TestOutsideTheSpec(t *testing.T) {
+	f := newFleet(t)
+	for i, p := 1, f.provider("dev", 2); i <= 2; i++ {
+		if err := p.Launch(t.Context(), cluster.MemberName(fmt.Sprintf("etcd-aaaaaa%d", i)), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := f.provider("dev", 1)
+	if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 1 || len(l.Places) != 0 {
+		t.Fatalf("List = %+v, %v; want the host of the spec alone", l, err)
+	}
+	l, err := p.At(t.Context(), []netip.Addr{address(2), address(3)})
+	if err != nil || len(l.Hosts) != 1 || l.Hosts[0].Name != "etcd-aaaaaa2" || len(l.Places) != 1 || !l.Places[0].Free() {
+		t.Fatalf("At = %+v, %v; want the host on 10.5.1.2, and nothing on 10.5.1.3", l, err)
+	}
+	f.dark[address(2)] = errSilent
+	if l, err := p.At(t.Context(), []netip.Addr{address(2)}); err != nil || len(l.Places) != 1 || l.Places[0].Unknown == "" {
+		t.Errorf("At a machine that does not answer = %+v, %v; want an unknown place", l, err)
+	}
+	if err := p.Terminate(t.Context(), l.Hosts[0], hosts.DeleteData); err == nil {
+		t.Error("Terminate of a host that cannot be reached succeeds")
+	}
+	delete(f.dark, address(2))
+	if err := p.Terminate(t.Context(), l.Hosts[0], hosts.DeleteData); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := p.At(t.Context(), []netip.Addr{address(2)}); err != nil || len(l.Hosts) != 0 {
+		t.Errorf("after Terminate At = %+v, %v", l, err)
+	}
+}
+
+// A machine that cannot be reached does not hold a new host if it is another member's.
+func TestLaunchBesideTheUnreachable(t *testing.T) {
+	f := newFleet(t)
+	p := f.provider("dev", 3)
+	if err := p.Launch(t.Context(), "etcd-aaaaaa1", token); err != nil {
+		t.Fatal(err)
+	}
+	f.dark[address(1)] = errSilent
+	if err := p.Launch(t.Context(), name, token); err == nil || !strings.Contains(err.Error(), "10.5.1.1") {
+		t.Errorf("Launch = %v; want that the host may be on 10.5.1.1", err)
+	}
+	if err := p.Launch(t.Context(), name, token, address(1)); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 1 || l.Hosts[0].Address != address(2) {
+		t.Errorf("List = %+v, %v; want the host on 10.5.1.2", l, err)
+	}
+	f.dark[address(3)] = errSilent
+	if err := p.Launch(t.Context(), "etcd-zzzzzzz", token, address(1)); err == nil || !strings.Contains(err.Error(), "10.5.1.3") {
+		t.Errorf("Launch = %v; want that the host may be on 10.5.1.3", err)
 	}
 }

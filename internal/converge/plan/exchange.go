@@ -1,0 +1,89 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+)
+
+// Replace plans as [Up] does, and has members replaced that a person names. One that
+// serves leaves when another one has joined in its place. One that does not is given
+// up on that person's word, unless other members are connected with it: that this
+// controller cannot reach a member says nothing of it.
+func Replace(members ...cluster.MemberName) Planner {
+	return func(spec cluster.Spec, state cluster.State) Plan { return up(spec, state, members) }
+}
+
+// exchange begins to replace a member that is to make room for another one.
+func (s situation) exchange() (cluster.Operation, Reason) {
+	for _, row := range s.roster {
+		switch why := s.unwanted(row.Name); {
+		case why == "":
+		case s.serves(row.Name):
+			return cluster.Operation{Kind: cluster.Add, Member: s.freshName(), For: row.Name},
+				Reason{Why: string(row.Name) + " serves, and is to be replaced: " + why, Rules: []Rule{"R4", "R7"}}
+		case s.saidDead(row.Name):
+			return cluster.Operation{Kind: cluster.Remove, Member: row.Name},
+				Reason{Why: "it does not serve, and is replaced because you said so", Rules: []Rule{"R4", "R7"}}
+		}
+	}
+	return cluster.Operation{}, Reason{}
+}
+
+// unwanted says why a member is to make room for another one; empty if it is not.
+func (s situation) unwanted(name cluster.MemberName) string {
+	h, found := s.roster.Member(name)
+	switch {
+	case !s.marker.Has(name):
+		return ""
+	case slices.Contains(s.named, name):
+		return "you said so"
+	case found && s.outside(h):
+		return fmt.Sprintf("its address %s is no longer in the spec", h.Address)
+	}
+	return ""
+}
+
+// outside says whether the address of a host has left the spec.
+func (s situation) outside(h cluster.Host) bool {
+	machines := s.spec.Machines()
+	return machines != nil && !slices.Contains(machines, h.Address)
+}
+
+// serves says whether a member serves, as far as this controller sees.
+func (s situation) serves(name cluster.MemberName) bool {
+	return slices.ContainsFunc(s.census().Or(census{}).alive, func(h cluster.Host) bool { return h.Name == name })
+}
+
+// saidDead says whether a person gives up a member that does not serve.
+func (s situation) saidDead(name cluster.MemberName) bool {
+	return slices.Contains(s.named, name) && s.marker.Has(name) && !s.serves(name)
+}
+
+// sighted refuses to give up a member that does not answer here while others are
+// connected with it, or do not say whether they are.
+func (s situation) sighted(name cluster.MemberName) *Refusal {
+	h, _ := s.roster.Member(name)
+	if !s.saidDead(name) || h.View.Known() || h.Node.Known() && !h.Runs() {
+		return nil // it says itself that it does not serve, or its host does
+	}
+	id := s.spec.MemberID(*s.marker, h)
+	if entry := s.listed(name); entry != nil {
+		id = entry.ID
+	}
+	r := &Refusal{Rule: "R14", What: "replace member " + string(name), Remedy: remedies(ReachHost)}
+	for _, other := range s.census().Or(census{}).others(name) {
+		switch peers, known := other.Connected.Get(); {
+		case !known:
+			r.Unknown = true
+			r.Evidence = append(r.Evidence, fmt.Sprintf("%s does not say whether it is connected with %s: %s", other.Name, name, other.Connected.Why().Text))
+		case slices.Contains(peers, id):
+			r.Evidence = append(r.Evidence, fmt.Sprintf("%s is connected with %s: it runs, and cannot be reached from here", other.Name, name))
+		}
+	}
+	if r.Evidence == nil {
+		return nil
+	}
+	return r
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
+)
+
+type replaceOptions struct {
+	*upOptions
+	member string
+}
+
+func newReplace(s *System, g *globals, run func(context.Context, *replaceOptions) error) *cobra.Command {
+	o := &replaceOptions{upOptions: &upOptions{globals: g, system: s}}
+	if run == nil {
+		run = func(ctx context.Context, o *replaceOptions) error { return o.run(ctx) }
+	}
+	cmd := &cobra.Command{
+		Use:   "replace MEMBER",
+		Short: "Exchange a member for a new one, dead or alive",
+		Long: `replace has another member take the place of one, and does all that up does. The
+beginning of a member's name will do. It shows what it is about to do, and asks.
+
+A member that serves leaves only when the new one has joined: that takes a host
+more for a while. A member that cannot be reached is given up because you say so:
+it is removed first. replace refuses that while other members are connected with
+it, or if the rest is not a quorum. If its machine comes back, pleiad stops the
+member there and moves its data aside.
+
+A member whose host or data is known to be gone needs no replace: up does it.`,
+		Example: "  pleiad replace etcd-k3v9qd2\n  pleiad replace k3v --yes",
+		Args:    exactly(1, "one argument, the member (see pleiad status)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.member = args[0]
+			return run(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (o *replaceOptions) run(ctx context.Context) error {
+	begun, act := time.Now(), "replace member "+o.member
+	op := o.operator(o.system, o.known)
+	op.Agreed, op.Show, op.Ask = o.yes, o.show, o.ask
+	result, err := op.Replace(ctx, o.pick(ctx))
+	if result.Target.Home == nil {
+		return cannot(act, err)
+	}
+	return o.report("replace", act, result, err, begun)
+}
+
+// pick chooses the member among those of the marker. Where that cannot be read,
+// nothing will be done, and the planner says why.
+func (o *replaceOptions) pick(ctx context.Context) func(cluster.State) (cluster.MemberName, error) {
+	return func(state cluster.State) (cluster.MemberName, error) {
+		t, err := o.known(ctx, o.system)
+		if err != nil {
+			return "", err
+		}
+		records, known := state.Records.Get()
+		m, found, err := t.Spec.Marker(records)
+		if !known || err != nil || !found {
+			return cluster.MemberName(o.member), nil
+		}
+		return choose(m.Members, o.member)
+	}
+}
+
+// ask says what is known of the member, and asks.
+func (o *replaceOptions) ask(ctx context.Context, q operate.Question) error {
+	return consent(ctx, o.system, o.globals, "replace "+o.member, append(standing(q), endangered(q)...))
+}
+
+// standing is who sees the member that is to be replaced, and who does not.
+func standing(q operate.Question) []string {
+	hosts := append(q.State.Hosts.Or(nil), q.State.Missing...)
+	out := []string{fmt.Sprintf("this replaces member %s of cluster %s:", q.Replaced, q.Target.Spec.Cluster)}
+	for _, h := range hosts {
+		if h.Name != q.Replaced {
+			continue
+		}
+		switch v, answers := h.View.Get(); {
+		case answers && v.Healthy():
+			return append(out, fmt.Sprintf("  it serves at %s; another member joins first, then it leaves, and its data is kept aside", h.Address))
+		case answers:
+			out = append(out, fmt.Sprintf("  it answers at %s, and does not serve: it %s", h.Address, v.Complaint()))
+		case !h.Node.Known():
+			out = append(out, fmt.Sprintf("  its host at %s could not be inspected: %s", h.Address, h.Node.Why()))
+		default:
+			out = append(out, fmt.Sprintf("  it does not serve at %s: %s", h.Address, h.View.Why()))
+		}
+	}
+	if without := unconnected(q); len(without) > 0 {
+		out = append(out, "  not connected with it: "+strings.Join(without, ", "))
+	}
+	return append(out, "  it is removed from the cluster for good; then another member joins")
+}
+
+// unconnected are the members that serve and were asked with whom they are connected.
+// With one that says that it is connected the member is not given up.
+func unconnected(q operate.Question) []string {
+	var out []string
+	for _, h := range q.State.Hosts.Or(nil) {
+		if v, answers := h.View.Get(); h.Name != q.Replaced && answers && v.Healthy() && h.Connected.Known() {
+			out = append(out, string(h.Name))
+		}
+	}
+	return out
+}
