@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Spec is what is wanted: one cluster, as the user wrote it in pleiad.yaml or
@@ -56,6 +57,16 @@ type EtcdRelease struct {
 	// SHA256 is the digest of the tarball, in hexadecimal, by architecture as
 	// Go names it.
 	SHA256 map[string]string
+}
+
+// ElectionTimeout is that of the members: how long one waits for a leader before it
+// wants to be one (etcd server/embed/config.go, ElectionMs).
+func (s Spec) ElectionTimeout() time.Duration {
+	ms, err := strconv.Atoi(s.Etcd.Options["election-timeout"])
+	if err != nil {
+		ms = 1000
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 // HostsSpec names the one provider of hosts; exactly one field is set.

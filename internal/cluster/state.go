@@ -174,9 +174,9 @@ type Host struct {
 	// Skew is how far the host's clock is ahead of this machine's, as far as it
 	// can be told; negative if it is behind.
 	Skew time.Duration `json:"skew,omitempty"`
-	// Connected are the members with which the member has a connection as their peer,
-	// asked only while one of them does not answer.
-	Connected Seen[[]MemberID] `json:"connected,omitzero"`
+	// Heard are the members from which the member gets anything as their peer, asked
+	// only before one that does not answer is given up.
+	Heard Seen[[]MemberID] `json:"heard,omitzero"`
 	// Shown is how long the certificates are valid that the member presents on
 	// its ports now. It is looked at only where it matters: while it runs, and a
 	// certificate of some member is due for renewal.

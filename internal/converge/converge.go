@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/verify"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
@@ -38,6 +39,8 @@ type Loop struct {
 	World world.World
 	// Next plans towards the goal.
 	Next plan.Planner
+	// Named are members that a person wants to be replaced; see [Loop.Replace].
+	Named []cluster.MemberName
 	// Check verifies that the goal is reached, once nothing is left to do.
 	Check func(cluster.Spec, cluster.State) []verify.Difference
 	// Seen is an observation that somebody made, which spares the next round its
@@ -58,6 +61,19 @@ type Loop struct {
 func Up(spec cluster.Spec, w world.World) Loop {
 	return Loop{Spec: spec, World: w, Next: plan.Up, Check: verify.Check, Report: progress.Discard{},
 		Patience: time.Minute, Boundary: func(context.Context, string, string) {}, memory: newMemory()}
+}
+
+// Replace has members replaced beside what the loop does, and asks the others about one
+// that does not answer.
+func (l *Loop) Replace(members ...cluster.MemberName) {
+	l.Named, l.Next = members, plan.Replace(members...)
+}
+
+// Observe looks at the world, as a round does.
+func (l *Loop) Observe(ctx context.Context) cluster.State {
+	s := observe.Observe(ctx, l.Spec, l.World, observe.Steady)
+	observe.Hear(ctx, l.Spec, l.World, &s, l.Named)
+	return s
 }
 
 // Destroy makes the loop that takes down all that is ours.

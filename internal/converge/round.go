@@ -9,7 +9,6 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge/apply"
-	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/progress"
 )
@@ -62,7 +61,7 @@ func (l *Loop) look(ctx context.Context) cluster.State {
 	if recent(seen, l.World.Now()) {
 		return *seen
 	}
-	return observe.Observe(ctx, l.Spec, l.World, observe.Steady)
+	return l.Observe(ctx)
 }
 
 // recent says whether a plan may be made from an observation. Its maker may have

@@ -128,7 +128,9 @@ func (o Operator) prepare(ctx context.Context, t Target, loop *converge.Loop, pi
 		if q.Replaced, err = pick(state); err != nil {
 			return state, nil, err
 		}
-		loop.Next = plan.Replace(q.Replaced)
+		loop.Replace(q.Replaced)
+		observe.Hear(ctx, t.Spec, loop.World, &q.State, loop.Named)
+		state = q.State
 	}
 	q.Road = plan.Road(loop.Next, t.Spec, state)
 	if err := o.Show(t, q.Road); err != nil {

@@ -354,12 +354,12 @@ func (i Inspector) Shown(ctx context.Context, h cluster.Host) (cluster.Certifica
 	return out, nil
 }
 
-// Connected implements etcd.Inspector.
-func (i Inspector) Connected(ctx context.Context, h cluster.Host) ([]cluster.MemberID, error) {
+// Heard implements etcd.Inspector.
+func (i Inspector) Heard(ctx context.Context, h cluster.Host) ([]cluster.MemberID, error) {
 	var out []cluster.MemberID
 	object := "member " + string(h.Name)
 	e := errs{failed: errors.New(object + ": connection refused"), lost: errors.New(object + ": connection reset by peer")}
-	err := i.c.call(ctx, &op{kind: read, verb: "peers of", object: object, errs: e}, func(*op) error {
+	err := i.c.call(ctx, &op{kind: read, verb: "heard by", object: object, errs: e}, func(*op) error {
 		w, h := i.c.w, i.c.w.host(i.of, h.Name)
 		switch {
 		case h == nil || h.process == nil || !h.process.ready:

@@ -184,7 +184,7 @@ func (s *stage) until(verb string, spec cluster.Spec, store *Store, step string)
 		loop, c.Consent = converge.Destroy(spec, world), LoseData
 	}
 	if name, named := strings.CutPrefix(verb, "replace "); named {
-		loop.Next = plan.Replace(cluster.MemberName(name))
+		loop.Replace(cluster.MemberName(name))
 	}
 	if s.careless {
 		next := loop.Next

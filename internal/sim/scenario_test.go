@@ -43,6 +43,7 @@ type scenario struct {
 	runs      int
 	destroyed bool // a destroy was begun
 	mistaken  bool // a run had another spec
+	tidied    int  // how often a person has removed what was foreign
 	moved     int  // how many addresses left the spec
 	failures  []string
 }
@@ -126,7 +127,7 @@ func (s *scenario) begin(verb string, spec cluster.Spec, store *sim.Store) *run 
 	switch verb {
 	case "replace":
 		if names := s.w.Members(); names != nil {
-			loop.Next = plan.Replace(names[s.chance.IntN(len(names))])
+			loop.Replace(names[s.chance.IntN(len(names))])
 		}
 	case "destroy":
 		loop, r.Consent = converge.Destroy(spec, w), sim.LoseData

@@ -112,9 +112,6 @@ func once(ctx context.Context, spec cluster.Spec, w world.World, patience Patien
 		looked = slices.Concat(looked, outside, dark)
 		slices.SortFunc(looked, byName)
 		proof(ctx, spec, w, looked, s.At)
-		if m, marked := markerOf(spec, s); marked && m.Phase == cluster.Sealed {
-			connected(ctx, w, looked, s.Missing)
-		}
 		s.Hosts = cluster.Known(looked)
 	}
 	return s, changed

@@ -132,7 +132,7 @@ func (fleetEtcd) Shown(context.Context, cluster.Host) (cluster.Certificate, erro
 	return cluster.Certificate{}, errors.New("nobody asks")
 }
 
-func (fleetEtcd) Connected(context.Context, cluster.Host) ([]cluster.MemberID, error) {
+func (fleetEtcd) Heard(context.Context, cluster.Host) ([]cluster.MemberID, error) {
 	return nil, errors.New("nobody asks")
 }
 

@@ -153,35 +153,6 @@ func ask(ctx context.Context, w world.World, all []cluster.Host, limit time.Dura
 	asking.Wait()
 }
 
-// connected asks the members that answer with whom they are connected, while one
-// that should run does not: whether it is dead is not for this controller alone to say.
-func connected(ctx context.Context, w world.World, hosts []cluster.Host, missing []cluster.Host) {
-	silent := func(h cluster.Host) bool {
-		n, known := h.Node.Get()
-		return !h.View.Known() && (!known || n.Process.Running)
-	}
-	if !slices.ContainsFunc(hosts, silent) && !slices.ContainsFunc(missing, silent) {
-		return
-	}
-	var asking sync.WaitGroup
-	for i := range hosts {
-		h := &hosts[i]
-		if !h.View.Known() {
-			continue
-		}
-		asking.Go(func() {
-			limited, cancel := bound(ctx, askUnseen)
-			defer cancel()
-			if peers, err := w.Etcd.Connected(limited, *h); err != nil {
-				h.Connected = cluster.Unknown[[]cluster.MemberID](reason(limited, err))
-			} else {
-				h.Connected = cluster.Known(peers)
-			}
-		})
-	}
-	asking.Wait()
-}
-
 // listed is the host of the member whose address record names an unseen place,
 // or whose name the place has, unless that member's host was seen elsewhere. A member
 // that has left may still be where it was.

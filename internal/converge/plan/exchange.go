@@ -9,8 +9,8 @@ import (
 
 // Replace plans as [Up] does, and has members replaced that a person names. One that
 // serves leaves when another one has joined in its place. One that does not is given
-// up on that person's word, unless other members are connected with it: that this
-// controller cannot reach a member says nothing of it.
+// up on that person's word, unless other members hear from it: that this controller
+// cannot reach a member says nothing of it.
 func Replace(members ...cluster.MemberName) Planner {
 	return func(spec cluster.Spec, state cluster.State) Plan { return up(spec, state, members) }
 }
@@ -61,8 +61,8 @@ func (s situation) saidDead(name cluster.MemberName) bool {
 	return slices.Contains(s.named, name) && s.marker.Has(name) && !s.serves(name)
 }
 
-// sighted refuses to give up a member that does not answer here while others are
-// connected with it, or do not say whether they are.
+// sighted refuses to give up a member that does not answer here while others
+// hear from it, or do not say whether they do.
 func (s situation) sighted(name cluster.MemberName) *Refusal {
 	h, _ := s.roster.Member(name)
 	if !s.saidDead(name) || h.View.Known() || h.Node.Known() && !h.Runs() {
@@ -74,12 +74,12 @@ func (s situation) sighted(name cluster.MemberName) *Refusal {
 	}
 	r := &Refusal{Rule: "R14", What: "replace member " + string(name), Remedy: remedies(ReachHost)}
 	for _, other := range s.census().Or(census{}).others(name) {
-		switch peers, known := other.Connected.Get(); {
+		switch peers, known := other.Heard.Get(); {
 		case !known:
 			r.Unknown = true
-			r.Evidence = append(r.Evidence, fmt.Sprintf("%s does not say whether it is connected with %s: %s", other.Name, name, other.Connected.Why().Text))
+			r.Evidence = append(r.Evidence, fmt.Sprintf("%s does not say whether it hears from %s: %s", other.Name, name, other.Heard.Why().Text))
 		case slices.Contains(peers, id):
-			r.Evidence = append(r.Evidence, fmt.Sprintf("%s is connected with %s: it runs, and cannot be reached from here", other.Name, name))
+			r.Evidence = append(r.Evidence, fmt.Sprintf("%s hears from %s: it runs, and cannot be reached from here", other.Name, name))
 		}
 	}
 	if r.Evidence == nil {

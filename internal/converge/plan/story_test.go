@@ -413,7 +413,7 @@ func (w *story) event(line string, f []string) error {
 				}
 			}
 		})
-	case f[1] == "connected-with":
+	case f[1] == "hears":
 		var peers []cluster.MemberID
 		for _, letter := range f[2:] {
 			for _, h := range w.state.Hosts.Or(nil) {
@@ -422,9 +422,9 @@ func (w *story) event(line string, f []string) error {
 				}
 			}
 		}
-		host(func(h *cluster.Host) { h.Connected = cluster.Known(peers) })
-	case f[1] == "knows-not-with-whom":
-		host(func(h *cluster.Host) { h.Connected = cluster.Unknown[[]cluster.MemberID](rest(2)) })
+		host(func(h *cluster.Host) { h.Heard = cluster.Known(peers) })
+	case f[1] == "knows-not-whom-it-hears":
+		host(func(h *cluster.Host) { h.Heard = cluster.Unknown[[]cluster.MemberID](rest(2)) })
 	case f[1] == "leaderless":
 		view(func(v *cluster.View) { v.Leader = 0 })
 	case f[1] == "learns":

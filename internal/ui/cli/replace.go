@@ -30,8 +30,8 @@ beginning of a member's name will do. It shows what it is about to do, and asks.
 
 A member that serves leaves only when the new one has joined: that takes a host
 more for a while. A member that cannot be reached is given up because you say so:
-it is removed first. replace refuses that while other members are connected with
-it, or if the rest is not a quorum. If its machine comes back, pleiad stops the
+it is removed first. replace refuses that while other members hear from it, or if
+the rest is not a quorum. If its machine comes back, pleiad stops the
 member there and moves its data aside.
 
 A member whose host or data is known to be gone needs no replace: up does it.`,
@@ -98,18 +98,18 @@ func standing(q operate.Question) []string {
 			out = append(out, fmt.Sprintf("  it does not serve at %s: %s", h.Address, h.View.Why()))
 		}
 	}
-	if without := unconnected(q); len(without) > 0 {
-		out = append(out, "  not connected with it: "+strings.Join(without, ", "))
+	if without := deaf(q); len(without) > 0 {
+		out = append(out, "  do not hear from it either: "+strings.Join(without, ", "))
 	}
 	return append(out, "  it is removed from the cluster for good; then another member joins")
 }
 
-// unconnected are the members that serve and were asked with whom they are connected.
-// With one that says that it is connected the member is not given up.
-func unconnected(q operate.Question) []string {
+// deaf are the members that serve and were asked whether they hear from it. If one
+// does, the member is not given up.
+func deaf(q operate.Question) []string {
 	var out []string
 	for _, h := range q.State.Hosts.Or(nil) {
-		if v, answers := h.View.Get(); h.Name != q.Replaced && answers && v.Healthy() && h.Connected.Known() {
+		if v, answers := h.View.Get(); h.Name != q.Replaced && answers && v.Healthy() && h.Heard.Known() {
 			out = append(out, string(h.Name))
 		}
 	}

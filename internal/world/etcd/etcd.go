@@ -38,8 +38,9 @@ type Inspector interface {
 	// that we accept, and on its peer port. An error means unknown.
 	Shown(ctx context.Context, h cluster.Host) (cluster.Certificate, error)
 
-	// Connected are the members with which the member on one host has a connection
-	// as their peer, in no order. One that has just died or was cut off is among
-	// them for a few seconds more. An error means unknown.
-	Connected(ctx context.Context, h cluster.Host) ([]cluster.MemberID, error)
+	// Heard are the members from which the member on one host gets anything as
+	// their peer while it is asked, in no order. It listens for more than two
+	// election timeouts, in which each member that runs and reaches it sends
+	// something. An error means unknown.
+	Heard(ctx context.Context, h cluster.Host) ([]cluster.MemberID, error)
 }

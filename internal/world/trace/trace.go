@@ -250,9 +250,9 @@ func (i inspector) Shown(ctx context.Context, h cluster.Host) (c cluster.Certifi
 	return i.Inspector.Shown(ctx, h)
 }
 
-func (i inspector) Connected(ctx context.Context, h cluster.Host) (peers []cluster.MemberID, err error) {
-	defer i.done(time.Now(), "member "+string(h.Name), "connected peers", func() string { return fmt.Sprint(peers) }, &err)
-	return i.Inspector.Connected(ctx, h)
+func (i inspector) Heard(ctx context.Context, h cluster.Host) (peers []cluster.MemberID, err error) {
+	defer i.done(time.Now(), "member "+string(h.Name), "peers it hears", func() string { return fmt.Sprint(peers) }, &err)
+	return i.Inspector.Heard(ctx, h)
 }
 
 func (i inspector) View(ctx context.Context, h cluster.Host) (v cluster.View, err error) {

@@ -48,7 +48,7 @@ func (e echo) Launch(context.Context, cluster.MemberName, cluster.Token, ...neti
 }
 func (e echo) Terminate(context.Context, cluster.Host, hosts.DataFate) error { return e.err }
 func (e echo) Trace(context.Context) ([]cluster.Host, error)                 { return []cluster.Host{host()}, e.err }
-func (e echo) Connected(context.Context, cluster.Host) ([]cluster.MemberID, error) {
+func (e echo) Heard(context.Context, cluster.Host) ([]cluster.MemberID, error) {
 	return nil, e.err
 }
 func (e echo) View(context.Context, cluster.Host) (cluster.View, error) {
@@ -127,7 +127,7 @@ func everything(w world.World) []any {
 	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
 	two(w.Etcd.View(ctx, host()))
 	two(w.Etcd.Shown(ctx, host()))
-	two(w.Etcd.Connected(ctx, host()))
+	two(w.Etcd.Heard(ctx, host()))
 	via := []cluster.Host{host()}
 	two(w.Members.AddLearner(ctx, via, "https://etcd-b.test:2380"))
 	add(w.Members.Promote(ctx, via, 0xa2), w.Members.Remove(ctx, via, 0xa1), w.Members.MoveLeader(ctx, via, 0xa2))

@@ -177,14 +177,14 @@ func life(t *testing.T, w World) {
 	born := w.begin(t)
 	w.checkAgreement(t, born)
 
-	w.checkPeers(t, born, w.founders()...)
+	w.checkHeard(t, born, w.founders()...)
 
 	// One follower fails: it is unknown, the others serve on. What they say of
 	// the member list has not changed.
 	leader, first, second := w.roles(t, born)
 	w.Stop(t, first)
 	two := w.eventually(t, w.healthy(leader, second))
-	w.checkPeers(t, born, leader, second)
+	w.checkHeard(t, born, leader, second)
 	for _, i := range []int{leader, second} {
 		if d := cmp.Diff(born[i].view.Members, two[i].view.Members); d != "" {
 			t.Errorf("%s lists other members after a failure (-before +after):\n%s", w.Hosts[i].Name, d)
@@ -224,27 +224,29 @@ func life(t *testing.T, w World) {
 	}
 }
 
-// checkPeers waits until the members at these indexes are connected with each other
-// and with nobody else.
-func (w World) checkPeers(t *testing.T, born []answer, indexes ...int) {
+// checkHeard waits until of all founding members those at these indexes are heard by
+// another one of them, and nobody else is.
+func (w World) checkHeard(t *testing.T, born []answer, indexes ...int) {
 	t.Helper()
-	for _, i := range indexes {
-		var want []cluster.MemberID
-		for _, other := range indexes {
-			if other != i {
-				want = append(want, born[other].view.ID)
+	w.eventually(t, func([]answer) string {
+		heard, errs := make([][]cluster.MemberID, len(indexes)), make([]error, len(indexes))
+		var all sync.WaitGroup
+		for n, i := range indexes {
+			all.Go(func() { heard[n], errs[n] = w.Inspector.Heard(t.Context(), w.Hosts[i]) })
+		}
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err.Error()
+		}
+		for _, i := range w.founders() {
+			id := born[i].view.ID
+			by := slices.ContainsFunc(heard, func(peers []cluster.MemberID) bool { return slices.Contains(peers, id) })
+			if by != slices.Contains(indexes, i) {
+				return fmt.Sprintf("whether %s is heard: %t; want that it is one of %v", w.Hosts[i].Name, by, indexes)
 			}
 		}
-		slices.Sort(want)
-		w.eventually(t, func([]answer) string {
-			peers, err := w.Inspector.Connected(t.Context(), w.Hosts[i])
-			slices.Sort(peers)
-			if err != nil || !slices.Equal(peers, want) {
-				return fmt.Sprintf("peers of %s: %v, %v; want %v", w.Hosts[i].Name, peers, err, want)
-			}
-			return ""
-		})
-	}
+		return ""
+	})
 }
 
 // begin starts all founding members.

@@ -1,0 +1,47 @@
+package observe
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world"
+)
+
+// Hear adds to a state which members are heard by those that answer, if one that is
+// about to be given up does not: whether it is dead is not for this controller alone to
+// say. It takes more than two election timeouts; see [etcd.Inspector].
+func Hear(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State, members []cluster.MemberName) {
+	m, marked := markerOf(spec, *s)
+	if !marked || m.Op.Kind == cluster.Add || m.Op.Kind == cluster.Remove {
+		return
+	}
+	hosts := slices.Clone(s.Hosts.Or(nil))
+	answers := func(name cluster.MemberName) bool {
+		return slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name && h.View.Known() })
+	}
+	if !slices.ContainsFunc(members, func(name cluster.MemberName) bool { return m.Has(name) && !answers(name) }) {
+		return
+	}
+	var asking sync.WaitGroup
+	for i := range hosts {
+		h := &hosts[i]
+		if h.View.Known() {
+			asking.Go(func() { h.Heard = heard(ctx, w, *h, 3*spec.ElectionTimeout()+2*askEtcd) })
+		}
+	}
+	asking.Wait()
+	s.Hosts = cluster.Known(hosts)
+}
+
+func heard(ctx context.Context, w world.World, h cluster.Host, limit time.Duration) cluster.Seen[[]cluster.MemberID] {
+	asking, cancel := bound(ctx, limit)
+	defer cancel()
+	peers, err := w.Etcd.Heard(asking, h)
+	if err != nil {
+		return cluster.Unknown[[]cluster.MemberID](reason(asking, err))
+	}
+	return cluster.Known(peers)
+}
