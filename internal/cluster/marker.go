@@ -59,11 +59,11 @@ type Marker struct {
 // cluster. As long as it stands on the marker, no controller begins another
 // (rules R4, R5). The zero value is no operation.
 type Operation struct {
-	Kind   OperationKind
-	Member MemberName
+	Kind   OperationKind `json:"kind"`
+	Member MemberName    `json:"member"`
 	// For is the member that leaves once Member has joined in its place; empty for
 	// none, and unless Kind is Add.
-	For MemberName
+	For MemberName `json:"for,omitempty"`
 }
 
 // OperationKind is what is done to the member.

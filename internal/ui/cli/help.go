@@ -46,7 +46,7 @@ func kinds() []kind {
 		{"converged", "up, destroy: nothing is left to do", []string{"at"}},
 		{"outcome", "up, destroy: the last line", []string{"command", "cluster", "domain", "members", "reached", "steps", "took", "refusals", "differences [{where, what}]", "left", "health", "next"}},
 		{"health", "health", []string{"domain", "verdict (healthy, degraded, unhealthy)", "members [{id, name, url, healthy, detail}]", "problems"}},
-		{"status", "status", []string{"at", "cluster", "domain", "phase", "id", "tls", "members", "nameServer", "hosts", "hostsUnknown", "places [{address, member, taken, unknown, remedy, lasting}]", "drift [{where, what}]", "expiry {of, notBefore, notAfter, renewAt}"}},
+		{"status", "status", []string{"at", "cluster", "domain", "phase", "id", "tls", "members", "tolerates", "operation {kind, member, for}", "nameServer", "hosts", "hostsUnknown", "places [{address, member, taken, unknown, remedy, lasting}]", "drift [{where, what}]", "expiry {of, notBefore, notAfter, renewAt}"}},
 		{"endpoints", "discover", []string{"domain", "service", "endpoints [{url, host, port, tls, addresses, error}]"}},
 		{"environment", "env", []string{"variables [{name, value}]; an empty value is to be unset"}},
 		{"certificate", "certificate", []string{"cluster", "name", "user", "notAfter", "files {ca, cert, key}", "settings [{client, lines}]"}},

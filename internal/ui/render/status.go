@@ -23,9 +23,14 @@ type Status struct {
 	ID  string `json:"id,omitempty"`
 	TLS bool   `json:"tls"`
 	// Members is how many the spec wants.
-	Members    int          `json:"members"`
-	NameServer NameServer   `json:"nameServer"`
-	Hosts      []HostStatus `json:"hosts"`
+	Members int `json:"members"`
+	// Tolerates is how many more voters may fail before the quorum is lost; negative
+	// if it is. Absent while no member tells who the members are.
+	Tolerates *int `json:"tolerates,omitempty"`
+	// Operation is the change in flight as the marker has it; absent if there is none.
+	Operation  *cluster.Operation `json:"operation,omitempty"`
+	NameServer NameServer         `json:"nameServer"`
+	Hosts      []HostStatus       `json:"hosts"`
 	// HostsUnknown is why the hosts could not be listed; Hosts are then those
 	// that the marker names.
 	HostsUnknown string `json:"hostsUnknown,omitempty"`
@@ -96,6 +101,10 @@ func NewStatus(spec cluster.Spec, s cluster.State, command func(arguments string
 	if marker.ID != 0 {
 		out.ID = marker.ID.String()
 	}
+	if marker.Op != (cluster.Operation{}) {
+		out.Operation = &marker.Op
+	}
+	out.Tolerates = tolerates(marker, hosts)
 	for _, row := range spec.Roster(marker, hosts, s.Records.Or(cluster.Records{})) {
 		of := HostStatus{Name: row.Name, Health: "gone"}
 		switch {
@@ -111,6 +120,32 @@ func NewStatus(spec cluster.Spec, s cluster.State, command func(arguments string
 	}
 	out.Expiry = earliest(s)
 	return out
+}
+
+// tolerates is how many more voters may fail, by etcd's own list.
+func tolerates(m cluster.Marker, hosts []cluster.Host) *int {
+	var views []cluster.View
+	for _, h := range hosts {
+		if v, answered := h.View.Get(); answered {
+			views = append(views, v)
+		}
+	}
+	list, known := cluster.Membership(views, m.ID).Get()
+	if !known {
+		return nil
+	}
+	voters, alive := 0, 0
+	for _, l := range list {
+		if l.Learner {
+			continue
+		}
+		voters++
+		if slices.ContainsFunc(views, func(v cluster.View) bool { return v.ID == l.ID && v.Cluster == m.ID && v.Healthy() }) {
+			alive++
+		}
+	}
+	more := alive - cluster.Quorum(voters)
+	return &more
 }
 
 func hostStatus(h cluster.Host) HostStatus {
@@ -234,6 +269,9 @@ func (s Status) heading(p *paper) {
 	if s.ID != "" {
 		p.line("cluster ID %s", s.ID)
 	}
+	if s.Operation != nil {
+		p.tinted(yellow, "in flight: %s", underway(*s.Operation))
+	}
 	switch {
 	case s.NameServer.Managed && s.NameServer.Running:
 		p.line("name server %s", s.NameServer.Address)
@@ -242,6 +280,30 @@ func (s Status) heading(p *paper) {
 	case s.NameServer.Managed:
 		p.tinted(yellow, "name server is not running: %s", s.Up)
 	}
+}
+
+// underway is an operation in words.
+func underway(o cluster.Operation) string {
+	switch {
+	case o.For != "":
+		return fmt.Sprintf("%s joins in the place of %s", o.Member, o.For)
+	case o.Kind == cluster.Add:
+		return fmt.Sprintf("%s joins", o.Member)
+	case o.Kind == cluster.Remove:
+		return fmt.Sprintf("%s leaves", o.Member)
+	}
+	return fmt.Sprintf("%s is restarted", o.Member)
+}
+
+// tolerance is what the cluster can bear, in words.
+func (s Status) tolerance() string {
+	switch {
+	case s.Tolerates == nil || *s.Tolerates < 0:
+		return ""
+	case *s.Tolerates == 0:
+		return ", tolerates no failure"
+	}
+	return ", tolerates " + count(*s.Tolerates, "failure")
 }
 
 // tally is how many members are healthy, which says nothing of those that could
@@ -254,7 +316,7 @@ func (s Status) tally() string {
 			unseen++
 		}
 	}
-	text := fmt.Sprintf("%d of %s healthy", s.count("healthy"), count(s.Members, "member"))
+	text := fmt.Sprintf("%d of %s healthy%s", s.count("healthy"), count(s.Members, "member"), s.tolerance())
 	switch {
 	case s.HostsUnknown != "" || unseen > 0 && seen == 0:
 		return "members unknown"
