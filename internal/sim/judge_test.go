@@ -248,8 +248,9 @@ func (s *scenario) heed(refusals []plan.Refusal) {
 		case r.Rule == "R10" && strings.Contains(text, "there is no marker"):
 			s.w.Clear(s.spec)
 			return
-		case r.Rule == "R10" && !advises(r, plan.AddMachine):
-			return // tidied
+		case r.Rule == "R10" && !advises(r, plan.AddMachine) && s.tidied < 3: // else it is of two lives
+			s.tidied++
+			return
 		}
 	}
 	s.takeDown(s.mine)

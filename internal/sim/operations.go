@@ -114,8 +114,9 @@ func (r *rules) adds(c *Controller, e *etcd, l *listed) {
 		return
 	}
 	r.must("R4", m != nil && m.Op.Kind == cluster.Add && spec.HostName(m.Op.Member) == l.host, "%s adds %s, but the operation on the marker is %v", c.Name, l.host, m)
-	_, has := r.w.zone.snapshot().Get(cluster.Key{Name: l.host + ".", Type: cluster.A})
-	r.must("R8", has, "%s adds %s, which has no address", c.Name, l.host)
+	k := cluster.Key{Name: l.host + ".", Type: cluster.A}
+	_, has := r.w.zone.snapshot().Get(k)
+	r.must("R8", has || r.w.zone.spoiled[k], "%s adds %s, which has no address", c.Name, l.host)
 }
 
 // promotes: what votes is counted before (rule R5).

@@ -112,6 +112,9 @@ func change(ctx context.Context, w world.World, s plan.Step, tell func(string)) 
 	if err := stands(ctx, w, c.Marker); err != nil {
 		return err
 	}
+	if _, moves := s.(plan.MoveLeader); moves { // it may have moved already
+		return do()
+	}
 	return untilAllowed(ctx, do, tell)
 }
 

@@ -42,6 +42,15 @@ func (s situation) census() cluster.Seen[census] {
 	return cluster.Known(c)
 }
 
+// voters is how many members vote; where etcd's list is unknown, all that the marker
+// lists.
+func (s situation) voters() int {
+	if c, known := s.census().Get(); known {
+		return c.voters
+	}
+	return len(s.marker.Members)
+}
+
 // newest is the index that the members have applied that serve.
 func (c census) newest() uint64 {
 	var index uint64

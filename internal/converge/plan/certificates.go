@@ -96,7 +96,7 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 	if !found {
 		return "", nil
 	}
-	voters := len(s.marker.Members)
+	voters := s.voters()
 	lasts := voters > 1 && certificate(next).Valid(s.state.At, urgent)
 	r := Refusal{Rule: "R5", What: "change the certificate of member " + string(next.Name), Unknown: true}
 	for _, h := range members {
@@ -115,7 +115,7 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 	}
 	serving := 0
 	for _, h := range running {
-		if v, known := h.View.Get(); known && v.Healthy() && h.Name != next.Name {
+		if v, known := h.View.Get(); known && v.Healthy() && !v.Learner && h.Name != next.Name {
 			serving++
 		}
 	}

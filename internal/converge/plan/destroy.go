@@ -353,8 +353,8 @@ func (s situation) without(set cluster.RecordSet, whose func(cluster.MemberName)
 
 // wrote says whether a value on our names is one that pleiad writes, and for
 // which member: its service, or the address of a member's host. The address of a host that
-// is gone cannot be compared; its name on the marker must do, and the family of
-// addresses that the other members have.
+// is gone cannot be compared: that it stands alone on a name of the marker must do, and
+// that other members have addresses of that family.
 func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool) {
 	switch k.Type {
 	case cluster.SRV:
@@ -367,7 +367,8 @@ func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool)
 		if h, found := s.roster.Member(m); found {
 			return m, h.Address.String() == value
 		}
-		return m, s.uses(k.Type)
+		set, _ := s.records.Get(k)
+		return m, len(set.Values) == 1 && s.uses(k.Type)
 	}
 	return "", false
 }

@@ -268,7 +268,7 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 		}
 		alive++
 		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it is not running" + died(h), Rules: []Rule{"R9", "R13"},
-			Quorum: cluster.Arithmetic(alive, len(s.marker.Members))}})
+			Quorum: cluster.Arithmetic(alive, max(alive, s.voters()))}})
 	}
 	return steps, refusals
 }
@@ -347,7 +347,7 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 		}
 		return s.reserve(cluster.Operation{}, Reason{Why: "all members serve with the options of the spec", Rules: []Rule{"R5"}}), nil
 	}
-	voters := len(s.marker.Members)
+	voters := s.voters()
 	arithmetic := cluster.Arithmetic(voters-1, voters)
 	restart := cluster.Operation{Kind: cluster.Restart, Member: h.Name}
 	r := Refusal{Rule: "R5", What: "restart member " + string(h.Name)}
@@ -363,6 +363,9 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 	case h.Node.Or(cluster.Node{}).Installed != s.render(*s.marker, members, h).Digest():
 		return []Step{InstallNode{Host: h, Node: s.render(*s.marker, members, h), Reason: Reason{Why: "it is next to be restarted, with new etcd options", Rules: []Rule{"R5"}}}}, nil
 	default:
+		if move := s.handOver(h.Name, Reason{Why: "it leads the cluster, and is about to be restarted", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}); move != nil {
+			return move, nil
+		}
 		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "its etcd options differ from the spec; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
 	}
 	return nil, []Refusal{r}
@@ -384,18 +387,24 @@ func (s situation) loginAsRoot(h cluster.Host) string {
 }
 
 // due is the member to restart next: the one on the marker, as long as it runs
-// with old flags, for somebody may be about to stop it.
+// with old flags, for somebody may be about to stop it; else one that follows, so that
+// the leader is the last.
 func (s situation) due(members []cluster.Host) (next cluster.Host, found bool) {
 	for _, h := range members {
 		p, n := h.Node.Or(cluster.Node{}).Process, s.render(*s.marker, members, h)
 		if !p.Running || p.Flags == n.Flags() {
 			continue
 		}
-		if !found || s.marker.Op.Member == h.Name {
+		if !found || s.marker.Op.Member == h.Name || s.marker.Op.Member != next.Name && leads(next) && !leads(h) {
 			next, found = h, true
 		}
 	}
 	return next, found
+}
+
+func leads(h cluster.Host) bool {
+	v := h.View.Or(cluster.View{})
+	return v.Leader != 0 && v.Leader == v.ID
 }
 
 // reserve puts an operation on the marker; the zero value ends the one before.

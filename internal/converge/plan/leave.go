@@ -117,15 +117,22 @@ func (s situation) removeFromList(name cluster.MemberName) ([]Step, []Refusal) {
 	if r != nil {
 		return nil, []Refusal{*r}
 	}
+	if move := s.handOver(name, Reason{Why: "it leads the cluster, and is about to leave", Rules: []Rule{"R4", "R5", "R8"}, Quorum: quorum}); move != nil {
+		return move, nil
+	}
+	change := Change{Member: name, Marker: *s.stored, Via: s.census().Or(census{}).others(name), Reason: Reason{Rules: []Rule{"R4", "R5", "R8"}, Quorum: quorum,
+		Why: "clients no longer find it"}}
+	return []Step{RemoveMember{Change: change, ID: s.listed(name).ID}}, nil
+}
+
+// handOver makes the most advanced of the others the leader, if a member leads.
+func (s situation) handOver(name cluster.MemberName, why Reason) []Step {
 	c, entry := s.census().Or(census{}), s.listed(name)
 	others := c.others(name)
-	change := Change{Member: name, Marker: *s.stored, Via: others, Reason: Reason{Rules: []Rule{"R4", "R5", "R8"}, Quorum: quorum,
-		Why: "clients no longer find it"}}
-	if len(others) > 0 && c.alive[0].Name == name && entry.ID == c.leader {
-		change.Why, change.Via = "it leads the cluster, and is about to leave", c.alive
-		return []Step{MoveLeader{Change: change, To: mostAdvanced(others)}}, nil
+	if len(others) == 0 || len(others) == len(c.alive) || entry == nil || entry.ID != c.leader {
+		return nil
 	}
-	return []Step{RemoveMember{Change: change, ID: entry.ID}}, nil
+	return []Step{MoveLeader{Change: Change{Reason: why, Member: name, Marker: *s.stored, Via: c.alive}, To: mostAdvanced(others)}}
 }
 
 // mostAdvanced is the ID of the member that has applied most.

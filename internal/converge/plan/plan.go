@@ -25,8 +25,9 @@
 //	all serve, one ID, full list          seal the marker, publish client SRV
 //	sealed, nodes or records not right    repair them, and
 //	sealed, members not running           start them (together)
-//	sealed, running with old flags        announce one on the marker, then stop it,
-//	                                      if the others are a quorum
+//	sealed, running with old flags        announce one on the marker, the leader last, make
+//	                                      another one lead if it does, then stop it, if the
+//	                                      others are a quorum
 //	none left with old flags              take that off the marker
 //	agreement                             nothing
 //

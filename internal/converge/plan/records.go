@@ -29,8 +29,12 @@ func (s situation) wanted(sealed bool) []cluster.RecordSet {
 			clients = append(clients, cluster.Service{Target: target, Port: m.Ports.Client}.Value())
 		}
 	}
-	sets = append(sets, cluster.NewRecordSet(s.spec.ServerService(), cluster.SRV, peers...))
-	if sealed {
+	// A list of nobody is never published: where nothing says where the members are,
+	// what stands there stays.
+	if len(peers) > 0 {
+		sets = append(sets, cluster.NewRecordSet(s.spec.ServerService(), cluster.SRV, peers...))
+	}
+	if sealed && len(clients) > 0 {
 		sets = append(sets, cluster.NewRecordSet(s.spec.ClientService(), cluster.SRV, clients...))
 	}
 	return sets

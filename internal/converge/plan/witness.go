@@ -35,10 +35,7 @@ func (s situation) behind(what string) *Refusal {
 	if claimed {
 		damage = "if the marker was restored from a backup, or edited, put this record in its place:"
 	}
-	remedy := s.putBack(damage)
-	if remedy == nil || claimed || otherwise == DestroyUnwanted {
-		remedy = append(remedy, otherwise.Say())
-	}
+	remedy := append(s.putBack(damage), otherwise.Say())
 	return &Refusal{Rule: "R2", What: what, Remedy: remedy,
 		Evidence: append([]string{fmt.Sprintf("the marker on %s is not the one that %s; it says: %s", s.spec.MarkerName(), by, s.marker)}, evidence...)}
 }
