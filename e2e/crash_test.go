@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -54,6 +55,70 @@ func TestKillAtEveryBoundaryOfDestroy(t *testing.T) {
 		}
 		b.wantNothingLeft()
 	}
+}
+
+// A kill at any boundary of an exchange, of the leader first, and of a shrink: a plain up
+// ends what was begun, and nothing is lost.
+func TestKillAtEveryBoundaryOfAChange(t *testing.T) {
+	b := newBed(t)
+	b.must("up")
+	b.must("etcdctl", "--", "put", "greeting", "hello")
+	for n := 1; ; n++ {
+		leader := b.leader()
+		killed, at, r := b.killAt(n, "replace", leader, "--yes")
+		b.whole(at, "up", 3)
+		if status := b.must("status").out; strings.Contains(status, leader) && n > 1 {
+			// Before the marker names it, nothing was asked for.
+			t.Errorf("killed %q, and the leader of then is still there:\n%s", at, status)
+		}
+		if !killed {
+			if r.code != 0 || n < 40 {
+				t.Fatalf("replace without a kill after %d boundaries: %s", n-1, r)
+			}
+			break
+		}
+	}
+	for n := 1; ; n++ {
+		killed, at, r := b.killAt(n, "up", "--members", "1", "--yes")
+		b.whole(at, "up", 1)
+		if !killed {
+			if r.code != 0 || n < 20 {
+				t.Fatalf("shrinking without a kill after %d boundaries: %s", n-1, r)
+			}
+			break
+		}
+		b.must("up", "--members", "3", "--yes")
+	}
+	b.must("destroy", "--yes")
+	b.wantNothingLeft()
+}
+
+// whole runs a command after a kill, and wants a cluster of this size with its data.
+func (b *bed) whole(at, command string, members int) {
+	b.Helper()
+	if r := b.run(command, "--members", fmt.Sprint(members), "--yes"); r.code != 0 {
+		b.Fatalf("%s after a kill %q: %s", command, at, r)
+	}
+	b.must("health")
+	if r := b.must("etcdctl", "--", "get", "greeting"); !strings.Contains(r.out, "hello") {
+		b.Fatalf("after a kill %q the data is %q", at, r.out)
+	}
+	if r := b.must("plan"); !strings.Contains(r.out, "nothing to do") {
+		b.Fatalf("after a kill %q and %s: %s", at, command, r)
+	}
+}
+
+// leader is the member that leads.
+func (b *bed) leader() string {
+	b.Helper()
+	r := b.must("status")
+	for line := range strings.Lines(r.out) {
+		if fields := strings.Fields(line); strings.Contains(line, " leader ") {
+			return fields[0]
+		}
+	}
+	b.Fatalf("nobody leads: %s", r)
+	return ""
 }
 
 // A kill at a random moment, and up again.
