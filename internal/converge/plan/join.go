@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
@@ -110,6 +111,10 @@ func (s situation) hopeless(name cluster.MemberName) string {
 		return "its host was removed while its member ran"
 	case entry != nil && !entry.Learner:
 		return ""
+	case slices.Contains(s.named, name):
+		return "you said that it is to be replaced"
+	case entry != nil && row.Host != nil && s.late(*row.Host) != "":
+		return "it has not caught up within an hour: " + s.late(*row.Host)
 	case s.list.Known() && entry == nil && s.marker.IDs[name] != 0:
 		return "somebody has removed it from etcd's list of members"
 	case s.marker.Op.For == "" && len(s.marker.Members) > s.spec.Members:
@@ -119,6 +124,28 @@ func (s situation) hopeless(name cluster.MemberName) string {
 	}
 	return ""
 }
+
+// catchUp is how long a learner may take to get what the others have. A snapshot of
+// etcd's largest database (8 GB) takes 11 minutes at 100 Mbit/s.
+const catchUp = time.Hour
+
+// late says where a learner is that has run for longer than that, and has not caught up.
+func (s situation) late(h cluster.Host) string {
+	p, newest := h.Node.Or(cluster.Node{}).Process, s.census().Or(census{}).newest()
+	switch v, answers := h.View.Get(); {
+	case !p.Running || p.Since.IsZero() || s.state.At.Sub(p.Since) <= catchUp:
+		return ""
+	case !answers:
+		return h.View.Why().Text
+	case v.Applied < readyFor(newest):
+		return fmt.Sprintf("it is at index %d, the leader at %d", v.Applied, newest)
+	}
+	return ""
+}
+
+// readyFor is the index at which a learner has caught up with a leader: etcd's own
+// measure (server/etcdserver/server.go, readyPercentThreshold).
+func readyFor(newest uint64) uint64 { return newest * 9 / 10 }
 
 // begun says whether a member that is about to join has been given a host: etcd lists
 // it, or did when the node of another one was made, or its address is in DNS.
@@ -159,7 +186,7 @@ func (s situation) promote(h cluster.Host, id cluster.MemberID) ([]Step, []Refus
 	}
 	c := s.census().Or(census{})
 	quorum := cluster.Arithmetic(len(c.alive)+1, c.voters+1)
-	if newest := c.newest(); v.Applied < newest*9/10 { // etcd's own measure (server/etcdserver/server.go, readyPercentThreshold)
+	if newest := c.newest(); v.Applied < readyFor(newest) {
 		return []Step{AwaitMembers{Hosts: []cluster.Host{h}, Reason: Reason{Why: fmt.Sprintf("it catches up: it is at index %d, the leader at %d", v.Applied, newest), Rules: []Rule{"R7"}}}}, nil
 	}
 	if len(c.alive)+1 < cluster.Quorum(c.voters+1) {

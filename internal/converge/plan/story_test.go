@@ -427,6 +427,14 @@ func (w *story) event(line string, f []string) error {
 		host(func(h *cluster.Host) { h.Heard = cluster.Unknown[[]cluster.MemberID](rest(2)) })
 	case f[1] == "leaderless":
 		view(func(v *cluster.View) { v.Leader = 0 })
+	case f[1] == "has-run-for":
+		d, err := time.ParseDuration(f[2])
+		node(func(n *cluster.Node) { n.Process.Since = w.state.At.Add(-d) })
+		return err
+	case f[1] == "has-applied":
+		index, err := strconv.ParseUint(f[2], 10, 64)
+		view(func(v *cluster.View) { v.Applied = index })
+		return err
 	case f[1] == "learns":
 		view(func(v *cluster.View) { v.Learner = true })
 	case f[1] == "alarms":
