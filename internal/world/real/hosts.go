@@ -45,6 +45,7 @@ func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 	w.World.Hosts = sshhosts.New(sshhosts.Config{
 		Spec:    spec,
 		Machine: func(a netip.Addr) sshhosts.Machine { return machine{pool.Machine(a)} },
+		Fits:    deliverer.Fits,
 		Clear:   deliverer.Clear,
 	})
 	w.Logs, w.Probe = deliverer.Logs, deliverer.Probe

@@ -125,7 +125,9 @@ func (b *Builds) path(arch string) string {
 	return filepath.Join(filepath.Dir(b.self), "pleiad-linux-"+arch)
 }
 
-// fits makes sure that a program is for an architecture.
+// fits makes sure that a program is for an architecture, and needs nothing but a
+// kernel there. One that was linked with a C library starts where it was built, and
+// ends at once on a machine with an older one.
 func fits(program []byte, arch string) error {
 	f, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
@@ -134,6 +136,9 @@ func fits(program []byte, arch string) error {
 	want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]
 	if f.Machine != want {
 		return fmt.Errorf("it is for %s", f.Machine)
+	}
+	if slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		return errors.New("it needs the C library that it was built with")
 	}
 	return nil
 }

@@ -289,6 +289,19 @@ func writeBuild(t *testing.T, path string, kind byte) {
 	}
 }
 
+// writeLinked writes a program that names a loader, for amd64.
+func writeLinked(t *testing.T, path string) {
+	t.Helper()
+	const loader = "/lib64/ld-linux-x86-64.so.2\x00"
+	head := make([]byte, 64+56)
+	copy(head, "\x7fELF\x02\x01\x01")
+	head[16], head[18], head[20], head[32], head[52], head[54], head[56] = 2, amd64, 1, 64, 64, 56, 1
+	head[64], head[64+8], head[64+32], head[64+40] = 3, byte(len(head)), byte(len(loader)), byte(len(loader)) // PT_INTERP
+	if err := os.WriteFile(path, append(head, loader...), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What elf(5) calls the architectures.
 const (
 	amd64 = 62

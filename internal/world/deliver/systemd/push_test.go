@@ -175,6 +175,8 @@ func TestUnsupportedMachines(t *testing.T) {
 	wrong := filepath.Join(t.TempDir(), "pleiad")
 	writeBuild(t, wrong, arm64)
 	none := filepath.Join(t.TempDir(), "none")
+	linked := filepath.Join(t.TempDir(), "pleiad")
+	writeLinked(t, linked)
 	for _, tt := range []struct {
 		name, uname string
 		builds      *systemd.Builds
@@ -189,6 +191,8 @@ func TestUnsupportedMachines(t *testing.T) {
 		{"no build beside", "Linux aarch64", systemd.NewBuilds("/opt/bin/pleiad", nil), runtime.GOARCH != "arm64", []string{"/opt/bin/pleiad-linux-arm64", "then put it beside this program"}},
 		{"a build for another architecture", "Linux x86_64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"amd64": wrong}), true,
 			[]string{wrong, "linux/amd64", "EM_AARCH64"}},
+		{"a build that is linked with a C library", "Linux x86_64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"amd64": linked}), true,
+			[]string{linked, "needs the C library", "CGO_ENABLED=0"}},
 		{"a build that is none", "Linux x86_64", systemd.NewBuilds("/opt/bin/pleiad", map[string]string{"amd64": "/etc/hosts"}), true,
 			[]string{"/etc/hosts", "is not a pleiad for linux/amd64"}},
 	} {
@@ -208,6 +212,9 @@ func TestUnsupportedMachines(t *testing.T) {
 			err := d.Install(t.Context(), h, rendered(h), nil)
 			if !errors.Is(err, deliver.ErrUnsupported) {
 				t.Errorf("Install: %v, want ErrUnsupported", err)
+			}
+			if err := d.Fits(t.Context(), h.Address); !errors.Is(err, deliver.ErrUnsupported) {
+				t.Errorf("Fits: %v, want ErrUnsupported", err)
 			}
 			said := fmt.Sprint(err)
 			var r interface{ Remedy() []string }

@@ -100,6 +100,13 @@ func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, 
 	return a.Inspect(ctx, h)
 }
 
+// Fits says whether there is a pleiad for a machine, before anything is made on it: an
+// error is lasting where there is none.
+func (d *Deliverer) Fits(ctx context.Context, addr netip.Addr) error {
+	_, _, err := d.line(addr).build(ctx)
+	return err
+}
+
 // Install implements deliver.Deliverer.
 func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
 	l := d.line(h.Address)

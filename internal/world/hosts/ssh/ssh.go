@@ -44,6 +44,8 @@ type Config struct {
 	Spec cluster.Spec
 	// Machine is the machine at an address of the spec.
 	Machine func(netip.Addr) Machine
+	// Fits says why no member can run on a machine; it is asked before one is claimed.
+	Fits func(ctx context.Context, addr netip.Addr) error
 	// Clear takes everything of a member off a machine but the claim and
 	// pleiad's own binaries. It refuses with hosts.ErrBusy while the member
 	// runs. What is not there is no error.
@@ -153,6 +155,9 @@ func (p *Provider) launch(ctx context.Context, name cluster.MemberName, token cl
 		i, err := choose(p.seen, name, token, others)
 		if err != nil || i < 0 {
 			return err
+		}
+		if err := p.Fits(ctx, p.places[i]); err != nil {
+			return fmt.Errorf("%s: %w", p.places[i], err)
 		}
 		switch host, err := p.claim(ctx, p.places[i], name, token); {
 		case err == nil:

@@ -31,14 +31,15 @@ type fleet struct {
 	*testing.T
 	root string
 
-	mu   sync.Mutex
-	dark map[netip.Addr]error // machines that cannot be reached
-	slow map[netip.Addr]bool  // machines that do not answer in time
-	busy map[netip.Addr]bool  // machines on which a member runs
+	mu    sync.Mutex
+	dark  map[netip.Addr]error // machines that cannot be reached
+	slow  map[netip.Addr]bool  // machines that do not answer in time
+	busy  map[netip.Addr]bool  // machines on which a member runs
+	unfit map[netip.Addr]bool  // machines on which none can run
 }
 
 func newFleet(t *testing.T) *fleet {
-	return &fleet{T: t, root: t.TempDir(), dark: map[netip.Addr]error{}, slow: map[netip.Addr]bool{}, busy: map[netip.Addr]bool{}}
+	return &fleet{T: t, root: t.TempDir(), dark: map[netip.Addr]error{}, slow: map[netip.Addr]bool{}, busy: map[netip.Addr]bool{}, unfit: map[netip.Addr]bool{}}
 }
 
 func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 5, 1, byte(i)}) }
@@ -101,6 +102,8 @@ func (m machine) Look(ctx context.Context, command string) ([]byte, error) {
 // absolute are the paths in a command.
 var absolute = regexp.MustCompile(`(^|[ =>\n])/(etc|usr/local|var/lib|proc)\b`)
 
+var errUnfit = errors.New("no program for it")
+
 var errSilent = errors.New("no answer within 2.5s")
 
 // provider is one controller's, of a cluster with so many machines.
@@ -112,6 +115,12 @@ func (f *fleet) provider(name cluster.Name, machines int) *Provider {
 	return New(Config{
 		Spec:    spec,
 		Machine: func(a netip.Addr) Machine { return machine{f, a} },
+		Fits: func(_ context.Context, a netip.Addr) error {
+			if f.unfit[a] {
+				return errUnfit
+			}
+			return nil
+		},
 		Clear: func(_ context.Context, h cluster.Host, fate hosts.DataFate) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -477,5 +486,18 @@ func TestLaunchBesideTheUnreachable(t *testing.T) {
 	f.dark[address(3)] = errSilent
 	if err := p.Launch(t.Context(), "etcd-zzzzzzz", token, address(1)); err == nil || !strings.Contains(err.Error(), "10.5.1.3") {
 		t.Errorf("Launch = %v; want that the host may be on 10.5.1.3", err)
+	}
+}
+
+// A machine on which no member can run is not claimed.
+func TestLaunchWhereNothingRuns(t *testing.T) {
+	f := newFleet(t)
+	p := f.provider("dev", 1)
+	f.unfit[address(1)] = true
+	if err := p.Launch(t.Context(), name, token); !errors.Is(err, errUnfit) || !strings.Contains(err.Error(), "10.5.1.1") {
+		t.Errorf("Launch = %v, want why not, and where", err)
+	}
+	if l, err := p.List(t.Context()); err != nil || len(l.Hosts) != 0 {
+		t.Errorf("List = %+v, %v, want no host", l, err)
 	}
 }
