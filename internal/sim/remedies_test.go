@@ -665,6 +665,22 @@ var tried = map[plan.Way]remedy{
 			}
 		}},
 	},
+	plan.UpdateMember: {
+		befall: func(s *stage) {
+			p := s.first().process
+			p.self.urls = []string{"https://elsewhere.c1.test:2380"}
+			p.of.relist()
+		},
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			p := s.first().process
+			url := s.spec.PeerURL(s.first().Name, s.first().Ports.Peer)
+			if want := fmt.Sprintf("put its peer URL back: pleiad etcdctl -- member update %s --peer-urls=%s", p.self.id, url); !slices.Contains(lines, want) {
+				s.Fatalf("%q does not have %q", lines, want)
+			}
+			p.self.urls = []string{url}
+			p.of.relist()
+		}},
+	},
 	plan.RestartByHand: {
 		spec:   func(spec *cluster.Spec) { spec.Members = 1 },
 		befall: func(s *stage) { otherOptions(&s.spec) },

@@ -290,6 +290,11 @@ func (s situation) undo() []Remedy {
 			out = append(out, UndoMember.Say(m.ID))
 		}
 	}
+	for _, h := range s.roster.Members() {
+		if m, url := s.listed(h.Name), s.spec.PeerURL(h.Name, h.Ports.Peer); m != nil && !slices.Equal(m.PeerURLs, []string{url}) {
+			out = append(out, UpdateMember.Say(m.ID, url))
+		}
+	}
 	if out == nil {
 		return remedies(LetOthersServe)
 	}

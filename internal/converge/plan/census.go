@@ -176,7 +176,7 @@ func (s situation) foreignMembers() []string {
 			out = append(out, fmt.Sprintf("etcd lists member %s %q, which pleiad did not add", m.ID, m.Name))
 			continue
 		}
-		if h, found := s.roster.Member(s.marker.Members[i]); found && !slices.Contains(m.PeerURLs, s.spec.PeerURL(h.Name, h.Ports.Peer)) {
+		if h, found := s.roster.Member(s.marker.Members[i]); found && !slices.Equal(m.PeerURLs, []string{s.spec.PeerURL(h.Name, h.Ports.Peer)}) {
 			out = append(out, fmt.Sprintf("etcd lists member %s at %s, want %s", h.Name, strings.Join(m.PeerURLs, ", "), s.spec.PeerURL(h.Name, h.Ports.Peer)))
 		}
 	}

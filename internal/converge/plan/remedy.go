@@ -113,6 +113,7 @@ const (
 	RegainQuorum
 	AddMachine
 	ReplaceLost
+	UpdateMember
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -150,6 +151,7 @@ var texts = [...]string{
 	RemoveHost:      "see what such a host holds, and remove it by hand if nobody needs it",
 	RemoveByHand:    "%s",
 	UndoMember:      "remove it again: {remove} %s",
+	UpdateMember:    "put its peer URL back: {etcdctl}member update %s --peer-urls=%s",
 	RestartByHand:   "%s",
 	EndMember:       "%s",
 	PutRecordsBack:  "%s",

@@ -404,6 +404,19 @@ func (w *story) event(line string, f []string) error {
 		view(func(v *cluster.View) {
 			v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m cluster.Member) bool { return m.Name == member(f[2]) })
 		})
+	case f[1] == "lists-elsewhere": // a member, and its peer URL
+		for _, h := range w.state.Hosts.Or(nil) {
+			w.state = edit(w.state, h.Name, func(h *cluster.Host) {
+				h.View.Edit(func(v *cluster.View) {
+					v.Members = slices.Clone(v.Members)
+					for i, m := range v.Members {
+						if m.Name == member(f[2]) {
+							v.Members[i].PeerURLs = []string{f[3]}
+						}
+					}
+				})
+			})
+		}
 	case f[1] == "lists-unnamed":
 		view(func(v *cluster.View) {
 			v.Members = slices.Clone(v.Members)

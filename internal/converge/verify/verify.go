@@ -53,6 +53,9 @@ func Check(spec cluster.Spec, s cluster.State) []Difference {
 	for _, h := range hosts {
 		c.member(marker, h)
 	}
+	for _, h := range roster.Members() {
+		c.peerURL(spec, marker, h)
+	}
 	return c.differences
 }
 
@@ -168,6 +171,16 @@ func (c *checker) set(have cluster.Records, want cluster.RecordSet) {
 		c.say(where, "is missing; want %s", strings.Join(want.Values, ", "))
 	case !got.Equal(want):
 		c.say(where, "is %s; want %s", strings.Join(got.Values, ", "), strings.Join(want.Values, ", "))
+	}
+}
+
+// peerURL checks where its peers look for a member, as it tells itself.
+func (c *checker) peerURL(spec cluster.Spec, m cluster.Marker, h cluster.Host) {
+	want := spec.PeerURL(h.Name, h.Ports.Peer)
+	for _, l := range h.View.Or(cluster.View{}).Members {
+		if l.ID == spec.MemberID(m, h) && !slices.Equal(l.PeerURLs, []string{want}) {
+			c.say(string(h.Name), "is listed with the peer URL %s, want %s", strings.Join(l.PeerURLs, ", "), want)
+		}
 	}
 }
 
