@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "lose host", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker"}
+	return []string{"kill", "vanish", "wipe", "misplace", "lose host", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker", "etcdctl"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -99,6 +99,8 @@ func (w *World) Afflict(what string) bool {
 		done = w.foreignValue()
 	case "foreign marker":
 		done = w.intrude(cluster.NewRecordSet(w.opts.Spec.MarkerName(), cluster.TXT, "v=spf1 -all"))
+	case "etcdctl":
+		done = w.etcdctl()
 	default:
 		panic("no such affliction: " + what)
 	}

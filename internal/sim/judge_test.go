@@ -20,7 +20,7 @@ func (s *scenario) end() {
 		switch {
 		case s.stop():
 			return
-		case r.err != nil && (s.removed(r.out.State) || s.lost(r.out.Refusals)):
+		case r.err != nil && (s.removed() || s.lost(r.out.Refusals)):
 			s.takeDown(s.mine)
 			continue
 		case r.err != nil:
@@ -56,12 +56,10 @@ func (s *scenario) end() {
 }
 
 // removed says whether up goes on starting a member that is no longer on etcd's list,
-// because the zone of before its removal was put back and nobody is left who serves
-// that list. It tells why the member ends.
-func (s *scenario) removed(state cluster.State) bool {
-	return s.w.Counts()["fault: restore zone"] > 0 && slices.ContainsFunc(state.Hosts.Or(nil), func(h cluster.Host) bool {
-		return strings.Contains(h.Node.Or(cluster.Node{}).Process.Exit, "permanently removed")
-	})
+// because somebody else removed it, or the zone of before its removal was put back, and
+// nobody is left who serves that list. It tells why the member ends.
+func (s *scenario) removed() bool {
+	return s.w.Counts()["fault: restore zone"]+s.w.Counts()["fault: etcdctl"] > 0 && s.w.Expelled()
 }
 
 // lost says whether up waits in vain beside a refusal that says why: a quorum is lost.
@@ -163,8 +161,8 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("vanish", "lose host", "host dies while starting")
 	case r.Rule == "R9": // a lost host's address is in no node that is made now
 		return had("vanish", "lose host", "host dies while starting", "restore zone", "edit marker")
-	case advises(r, plan.UndoMember): // nothing that is left knows that it was added
-		return had("restore zone", "edit marker", "delete marker")
+	case advises(r, plan.UndoMember) || advises(r, plan.UpdateMember): // or nothing that is left knows that it was added
+		return had("etcdctl", "restore zone", "edit marker", "delete marker")
 	case strings.Contains(text, "belongs to owner"):
 		return had("another owner", "companion")
 	case r.Rule == "R10" && strings.Contains(text, "did not write") && had("companion") != "":
@@ -198,10 +196,11 @@ func (s *scenario) excuse(r plan.Refusal) string {
 // heed does what refusals advise.
 func (s *scenario) heed(refusals []plan.Refusal) {
 	s.w.Tidy()
-	if slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return advises(r, plan.UndoMember) }) {
+	if slices.ContainsFunc(refusals, func(r plan.Refusal) bool { return advises(r, plan.UndoMember) || advises(r, plan.UpdateMember) }) {
 		for _, r := range refusals {
 			for _, m := range r.Remedy {
 				s.w.Unlist(m.String())
+				s.w.Readdress(m.String())
 			}
 		}
 		return

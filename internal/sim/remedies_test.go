@@ -677,8 +677,9 @@ var tried = map[plan.Way]remedy{
 			if want := fmt.Sprintf("put its peer URL back: pleiad etcdctl -- member update %s --peer-urls=%s", p.self.id, url); !slices.Contains(lines, want) {
 				s.Fatalf("%q does not have %q", lines, want)
 			}
-			p.self.urls = []string{url}
-			p.of.relist()
+			for _, line := range lines {
+				s.w.Readdress(line)
+			}
 		}},
 	},
 	plan.RestartByHand: {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
@@ -141,6 +142,59 @@ func (w *World) Tidy() {
 			set = nil
 		}
 		w.zone.put(k, set)
+	}
+}
+
+// etcdctl is somebody who changes the members of a sealed cluster behind pleiad's back,
+// as far as etcd allows it: one of ours is removed, or found elsewhere, or a stranger is
+// added.
+func (w *World) etcdctl() bool {
+	m := w.rules.now()
+	if m == nil || m.Phase != cluster.Sealed || w.etcds[m.ID] == nil || w.etcds[m.ID].leader == 0 {
+		return false
+	}
+	e := w.etcds[m.ID]
+	leader := e.entry(e.leader).process
+	l := e.members[w.chance.IntN(len(e.members))]
+	switch w.chance.IntN(3) {
+	case 0:
+		if len(e.members) == 1 || leader.mayRemove(l) != nil {
+			return false
+		}
+		w.log("stranger", "removes", "member "+l.id.String(), "")
+		e.remove(l)
+	case 1:
+		name := "stranger." + w.opts.Spec.Domain
+		l = &listed{id: cluster.MemberID(w.chance.Uint64()), urls: []string{w.opts.Spec.Scheme() + "://" + name + ":2380"}, host: name, learner: true}
+		if leader.mayAdd(l) != nil {
+			return false
+		}
+		w.log("stranger", "adds", "member "+l.id.String(), "")
+		e.add(l)
+	default:
+		w.log("stranger", "moves", "member "+l.id.String(), "")
+		l.urls = []string{w.opts.Spec.Scheme() + "://elsewhere." + w.opts.Spec.Domain + ":2380"}
+		e.relist()
+	}
+	if name, ours := w.opts.Spec.MemberOf(l.host + "."); ours {
+		w.rules.struck[name] = time.Now()
+	}
+	w.rules.damaged = w.moment()
+	w.write(e)
+	w.settle(e)
+	return true
+}
+
+// Readdress is a person who puts a peer URL back as a refusal says.
+func (w *World) Readdress(remedy string) {
+	for _, id := range slices.Sorted(maps.Keys(w.etcds)) {
+		for _, l := range w.etcds[id].members {
+			if _, url, ok := strings.Cut(remedy, " member update "+l.id.String()+" --peer-urls="); ok {
+				w.log("person", "moves", "member "+l.id.String(), url)
+				l.urls = []string{url}
+				w.etcds[id].relist()
+			}
+		}
 	}
 }
 

@@ -99,6 +99,13 @@ func (w *World) Members() []cluster.MemberName {
 	return out
 }
 
+// Expelled says whether a host has the data of a member that is off etcd's list.
+func (w *World) Expelled() bool {
+	return slices.ContainsFunc(w.rules.ours(), func(h *host) bool {
+		return h.log != nil && w.etcds[h.log.cluster] != nil && w.etcds[h.log.cluster].removed[h.log.member]
+	})
+}
+
 // Silent are the members that do not serve.
 func (w *World) Silent() []cluster.MemberName {
 	var out []cluster.MemberName

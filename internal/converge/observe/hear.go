@@ -14,11 +14,12 @@ import (
 // about to be given up does not: whether it is dead is not for this controller alone to
 // say. It takes more than two election timeouts; see [etcd.Inspector].
 func Hear(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State, members []cluster.MemberName) {
+	found, known := s.Hosts.Get()
 	m, marked := markerOf(spec, *s)
-	if !marked || m.Op.Kind == cluster.Add || m.Op.Kind == cluster.Remove {
+	if !known || !marked || m.Op.Kind == cluster.Add || m.Op.Kind == cluster.Remove {
 		return
 	}
-	hosts := slices.Clone(s.Hosts.Or(nil))
+	hosts := slices.Clone(found)
 	answers := func(name cluster.MemberName) bool {
 		return slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name && h.View.Known() })
 	}

@@ -182,14 +182,38 @@ func (s situation) rewrite(purpose Purpose, of cluster.MemberName, why Reason, e
 }
 
 // expire takes the addresses of members that have left out of DNS, when no cache
-// can hold a service any more that names them (rule R8).
-func (s situation) expire() []Step {
-	if len(s.marker.Left) == 0 {
-		return nil
+// can hold a service any more that names them (rule R8). A name that has more than one
+// address, of which one is ours, is for a person.
+func (s situation) expire() ([]Step, []Refusal) {
+	var gone []cluster.MemberName
+	var refusals []Refusal
+	for _, name := range s.marker.Left {
+		if r := s.mixed(name); r != nil {
+			refusals = append(refusals, *r)
+		} else {
+			gone = append(gone, name)
+		}
 	}
-	changes := s.withdrawn(func(m cluster.MemberName) bool { return slices.Contains(s.marker.Left, m) })
-	return []Step{ChangeRecords{Purpose: Expire, Rests: caches(s.spec), Changes: append(changes, s.advance(func(m *cluster.Marker) { m.Left = nil })),
-		Reason: Reason{Why: "no service names " + cluster.JoinMembers(s.marker.Left) + " any more", Rules: []Rule{"R8"}}}}
+	if gone == nil {
+		return nil, refusals
+	}
+	left := func(m cluster.MemberName) bool { return slices.Contains(gone, m) }
+	forget := s.advance(func(m *cluster.Marker) { m.Left = slices.DeleteFunc(m.Left, left) })
+	return []Step{ChangeRecords{Purpose: Expire, Rests: caches(s.spec), Changes: append(s.withdrawn(left), forget),
+		Reason: Reason{Why: "no service names " + cluster.JoinMembers(gone) + " any more", Rules: []Rule{"R8"}}}}, refusals
+}
+
+// mixed refuses to take an address of a member that has left for ours where several
+// stand on its name.
+func (s situation) mixed(name cluster.MemberName) *Refusal {
+	for _, kind := range []cluster.RecordType{cluster.A, cluster.AAAA} {
+		set, _ := s.records.Get(cluster.Key{Name: s.spec.HostName(name) + ".", Type: kind})
+		if _, found := s.roster.Member(name); len(set.Values) > 1 && !found && s.uses(kind) {
+			return &Refusal{Rule: "R10", What: "expire the address of " + string(name), Remedy: remedies(RemoveForeign),
+				Evidence: []string{set.String() + " holds what pleiad did not write, and the host that could tell which is gone"}}
+		}
+	}
+	return nil
 }
 
 // caches is how long others may hold what DNS said before: nobody asks pleiad's own

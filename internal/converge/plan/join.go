@@ -117,12 +117,22 @@ func (s situation) hopeless(name cluster.MemberName) string {
 		return "it has not caught up within an hour: " + s.late(*row.Host)
 	case s.list.Known() && entry == nil && s.marker.IDs[name] != 0:
 		return "somebody has removed it from etcd's list of members"
+	case entry != nil && entry.Name == "" && s.otherUnlisted(name):
+		return "somebody has removed another member from etcd's list, which leaves first"
 	case s.marker.Op.For == "" && len(s.marker.Members) > s.spec.Members:
 		return fmt.Sprintf("the spec no longer wants it: members: %d", s.spec.Members)
 	case s.list.Known() && entry == nil && s.otherDead(name):
 		return "another member has died, and etcd adds nobody before that one has left"
 	}
 	return ""
+}
+
+// otherUnlisted says whether etcd's list is without another member of the marker. The
+// node of one that joins names all members, and its gate wants that very list.
+func (s situation) otherUnlisted(name cluster.MemberName) bool {
+	return slices.ContainsFunc(s.marker.Members, func(other cluster.MemberName) bool {
+		return other != name && s.belongs(other) && s.listed(other) == nil
+	})
 }
 
 // catchUp is how long a learner may take to get what the others have. A snapshot of

@@ -45,7 +45,9 @@ func (s situation) keep() Plan {
 		steps = s.awaitRecords("clients may get an old list")
 	}
 	if len(steps)+len(refusals)+len(r) == 0 {
-		steps = s.expire()
+		var mixed []Refusal
+		steps, mixed = s.expire()
+		r = append(r, mixed...)
 	}
 	return Plan{Steps: steps, Refusals: append(refusals, r...)}
 }

@@ -84,6 +84,11 @@ func (s situation) remove(name cluster.MemberName) ([]Step, []Refusal) {
 		return []Step{StopMember{Host: *s.orphan(name), Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it is no longer a member, and its host was removed while it ran", Rules: []Rule{"R1", "R7"}}}}, nil
 	case found && n.Process.Running:
 		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it is no longer a member", Rules: []Rule{"R7"}}}}, nil
+	case found && !inspected && s.outside(h) && !slices.Contains(s.named, name):
+		// Once its record is gone nobody would find it again.
+		r := blind([]cluster.Host{h}, "terminate host")
+		r[0].Remedy = append(r[0].Remedy, ReplaceLost.Say(name))
+		return nil, r
 	case found && inspected: // else it is stopped when it comes back
 		return []Step{TerminateHost{Host: h, Marker: *s.stored, KeepData: true, Reason: Reason{Why: "its member has left; the data is kept", Rules: []Rule{"R7", "R14"}}}}, nil
 	}
