@@ -4,7 +4,8 @@
 // in what a record set is.
 //
 // [Pack] and [Unpack] are pure and inverse to each other for every canonical
-// record set.
+// record set, and so are [Quote] and [Unquote] for every text; providers that
+// take records as text use those alone.
 package rr
 
 import (

@@ -128,3 +128,39 @@ func TestNonsenseIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestAnyTextIsQuotedAndBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := string(rapid.SliceOfN(rapid.Byte(), 0, 600).Draw(t, "text"))
+		quoted := Quote(text)
+		for _, r := range quoted {
+			if r < ' ' || r > '~' {
+				t.Fatalf("%q holds %q", quoted, r)
+			}
+		}
+		if got, err := Unquote(quoted); err != nil || got != text {
+			t.Fatalf("%q became %q, %v", text, got, err)
+		}
+	})
+}
+
+// What people type into a form is read as it would be served.
+func TestForeignQuoting(t *testing.T) {
+	for content, want := range map[string]string{
+		"v=spf1 -all":       "v=spf1 -all",
+		`"a" "b"`:           "ab",
+		`"a""b" `:           "ab",
+		`"say \"hi\" \065"`: `say "hi" A`,
+		"":                  "",
+		`""`:                "",
+	} {
+		if got, err := Unquote(content); err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", content, got, err, want)
+		}
+	}
+	for _, content := range []string{`"`, `"a`, `"a\"`, `"a" b`, `"a"b"`} {
+		if got, err := Unquote(content); err == nil {
+			t.Errorf("%s: %q, want an error", content, got)
+		}
+	}
+}

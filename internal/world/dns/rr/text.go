@@ -67,3 +67,44 @@ func unescape(b *strings.Builder, s string) {
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// Quote is a text as a zone file has it (RFC 1035, section 5.1): quoted
+// character-strings of ASCII, a space between them.
+func Quote(text string) string {
+	return `"` + strings.Join(split(text), `" "`) + `"`
+}
+
+// Unquote is the text of what [Quote] or somebody else wrote: quoted strings
+// are joined, and what does not begin with a quote is the text itself.
+func Unquote(content string) (string, error) {
+	if !strings.HasPrefix(content, `"`) {
+		return content, nil
+	}
+	var b strings.Builder
+	for rest := strings.TrimRight(content, " \t"); rest != ""; {
+		if rest[0] != '"' {
+			return "", fmt.Errorf("text %.40q: want a quote after a quoted string", content)
+		}
+		end := closing(rest)
+		if end < 0 {
+			return "", fmt.Errorf("text %.40q: a quoted string without its end", content)
+		}
+		unescape(&b, rest[1:end])
+		rest = strings.TrimLeft(rest[end+1:], " \t")
+	}
+	return b.String(), nil
+}
+
+// closing is where the quote stands that ends the quoted string at the
+// beginning of s; -1 if none does.
+func closing(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return -1
+}
