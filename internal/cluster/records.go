@@ -70,6 +70,12 @@ func (r RecordSet) String() string {
 	return fmt.Sprintf("%s %s [%s]", r.Name, r.Type, strings.Join(r.Values, ", "))
 }
 
+// Proxied is the value of an address record that answers with addresses of the
+// provider's own proxy in place of its content, as a switch in some providers'
+// dashboards has it. It is no address, so nobody takes it for one; a record like
+// this is ours if its content is, and is repaired.
+func Proxied(address string) string { return address + " proxied" }
+
 // Service is one SRV value (RFC 2782). Priority and weight are always 0:
 // etcd ignores both.
 type Service struct {

@@ -67,10 +67,11 @@ func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []string
 }
 
 // foreign says what in an observed set pleiad never wrote: an address other
-// than the host's, or a service that is not a member of this incarnation.
+// than the host's, or a service that is not a member of this incarnation. The
+// host's address behind a proxy is ours, switched by somebody.
 func (s situation) foreign(have, want cluster.RecordSet) string {
 	for _, v := range have.Values {
-		if slices.Contains(want.Values, v) {
+		if slices.Contains(want.Values, v) || slices.ContainsFunc(want.Values, func(w string) bool { return v == cluster.Proxied(w) }) {
 			continue
 		}
 		if _, ours := s.ourService(v); ours && have.Type == cluster.SRV {
