@@ -76,6 +76,7 @@ var inWorld = map[string][]string{
 
 	"internal/world/dns/authoritative": {"internal/world/dns/rr"},
 	"internal/world/dns/rfc2136":       {"internal/world/dns/rr", "internal/world/dns/tsig"},
+	"internal/world/dns/cloudflare":    {"internal/world/dns/rr"},
 	// Its server is asked like any other that takes updates.
 	"internal/world/dns/embedded": {"internal/world/dns/rr", "internal/world/dns/tsig", "internal/world/dns/rfc2136"},
 	// It clears the machines that package hosts/ssh provides.

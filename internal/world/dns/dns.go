@@ -1,8 +1,8 @@
 // Package dns is the contract of DNS providers: read the record sets on our
 // names, and change several of them under a guard. Observe reads through it,
 // apply writes through it, and [Authoritatives] tells how far a change has
-// spread. The providers are in folders of their own (embedded, rfc2136);
-// package dnstest holds the suite that each of them and the simulator pass.
+// spread. The providers are in folders of their own (embedded, rfc2136,
+// cloudflare); package dnstest holds the suite that each of them and the simulator pass.
 //
 // Words. A *zone* is what a provider serves and may be larger than our
 // *domain*. *Our names* are those that [Owns] accepts; nothing else is ever
@@ -38,8 +38,9 @@ type Zone interface {
 	// is refused before anything is sent. After nil all later reads see the
 	// changes. After an error of type [ErrUnknownOutcome] the changes may have
 	// been made or not; after any other error none was. That the check and the
-	// changes are one act is what rule R11 stands on: who cannot do that is no
-	// provider.
+	// changes are one act is what rule R11 stands on: who cannot do that for the
+	// marker, which every change moves, is no provider. One that compares some
+	// other sets a moment before says so.
 	Apply(ctx context.Context, changes []cluster.Change) (Receipt, error)
 
 	// Settled waits until the provider says that every authoritative server

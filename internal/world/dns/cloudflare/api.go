@@ -1,0 +1,267 @@
+package cloudflare
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/system/bound"
+)
+
+const (
+	official = "https://api.cloudflare.com/client/v4"
+	// maxAnswer is more than a page of [perPage] records takes.
+	maxAnswer = 32 << 20
+	// block is how long calls are refused after too many of them; what the
+	// answer says comes first.
+	block    = 5 * time.Minute
+	maxBlock = time.Hour
+)
+
+// api makes calls and tells how they ended; what an end means is its caller's.
+type api struct {
+	base    string
+	token   Token
+	timeout time.Duration
+	client  *http.Client
+}
+
+func newAPI(c Config) (api, error) {
+	base := strings.TrimSuffix(cmp.Or(c.Endpoint, official), "/")
+	if err := CheckEndpoint(base); err != nil {
+		return api{}, err
+	}
+	transport := c.Transport
+	if transport == nil {
+		own := http.DefaultTransport.(*http.Transport).Clone()
+		own.MaxResponseHeaderBytes = 64 << 10
+		transport = own
+	}
+	return api{base: base, token: c.Token, timeout: cmp.Or(c.Timeout, 10*time.Second), client: &http.Client{
+		Transport: transport,
+		// Where else it leads, the token has no business.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// CheckEndpoint says why a URL must not be sent a token: it is encrypted, or it
+// does not leave this machine.
+func CheckEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("an endpoint that is no plain URL; want https://HOST/PATH")
+	}
+	if u.Scheme == "https" {
+		return nil
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); u.Scheme == "http" && err == nil && addr.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("endpoint %s: want https, or http to a loopback address: the token would be readable on the way", u.Redacted())
+}
+
+// answer is the envelope of every answer.
+type answer struct {
+	Success    bool            `json:"success"`
+	Errors     []problem       `json:"errors"`
+	Result     json.RawMessage `json:"result"`
+	ResultInfo struct {
+		TotalCount int `json:"total_count"`
+	} `json:"result_info"`
+}
+
+// problem is what Cloudflare finds wrong. The chain says it better than its head.
+type problem struct {
+	Code    int       `json:"code"`
+	Message string    `json:"message"`
+	Chain   []problem `json:"error_chain"`
+}
+
+// lost is the error of a call without an answer that can be read.
+type lost struct {
+	sent bool // Cloudflare may have got it
+	err  error
+}
+
+func (l *lost) Error() string { return l.err.Error() }
+func (l *lost) Unwrap() error { return l.err }
+
+// refusal is the error of a call that Cloudflare did not carry out.
+type refusal struct {
+	status   int
+	problems []problem // heads and chains, in order
+	after    time.Duration
+}
+
+// Error implements error.
+func (r *refusal) Error() string {
+	var parts []string
+	for _, p := range r.problems {
+		parts = append(parts, fmt.Sprintf("%d %s", p.Code, p.Message))
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("HTTP status %d", r.status)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// has says whether one of its problems has one of the codes.
+func (r *refusal) has(codes ...int) bool {
+	for _, p := range r.problems {
+		for _, c := range codes {
+			if p.Code == c {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// call makes one call, once. Its error is a [*lost] or a [*refusal].
+func (a *api) call(ctx context.Context, method, path string, query url.Values, body any) (answer, error) {
+	if ctx.Err() != nil {
+		return answer{}, &lost{err: context.Cause(ctx)}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer within %s", a.timeout))
+	defer cancel()
+	var sent atomic.Bool
+	request, err := a.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	}), method, path, query, body)
+	if err != nil {
+		return answer{}, &lost{err: err}
+	}
+	response, err := a.client.Do(request)
+	if err != nil {
+		return answer{}, &lost{sent.Load(), a.clean(reason(ctx, err))}
+	}
+	defer response.Body.Close()
+	raw, err := bound.ReadAll(response.Body, maxAnswer)
+	if err != nil {
+		return answer{}, &lost{true, a.clean(reason(ctx, err))}
+	}
+	return a.understand(response, raw)
+}
+
+func (a *api) request(ctx context.Context, method, path string, query url.Values, body any) (*http.Request, error) {
+	var raw []byte
+	if body != nil {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	target := a.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+*a.token.secret)
+	request.Header.Set("Accept", "application/json")
+	if body != nil { // without one it would be an error to Cloudflare
+		request.Header.Set("Content-Type", "application/json")
+	}
+	request.Header.Set("User-Agent", "pleiad")
+	return request, nil
+}
+
+// understand reads an answer. Some that say no come from a proxy on the way, and
+// are not in Cloudflare's form.
+func (a *api) understand(response *http.Response, raw []byte) (answer, error) {
+	var out answer
+	broken := json.Unmarshal(raw, &out)
+	status := response.StatusCode
+	switch {
+	case status == http.StatusOK && broken != nil:
+		return answer{}, &lost{true, errors.New("the answer is not JSON of the API's form")}
+	case status == http.StatusOK && out.Success:
+		return out, nil
+	case status >= 500 || status == http.StatusRequestTimeout:
+		return answer{}, &lost{true, fmt.Errorf("it answered with HTTP status %d", status)}
+	}
+	r := &refusal{status: status}
+	if broken == nil {
+		r.problems = a.flat(out.Errors)
+	}
+	if status == http.StatusTooManyRequests {
+		r.after = pause(response.Header.Get("Retry-After"), time.Now())
+	}
+	return answer{}, r
+}
+
+// flat are problems with their chains behind them, few and short: they are the
+// words of others.
+func (a *api) flat(problems []problem) (out []problem) {
+	const few, short = 6, 300
+	for _, p := range problems {
+		if len(out) == few {
+			break
+		}
+		out = append(out, problem{Code: p.Code, Message: cut(a.redact(p.Message), short)})
+		for _, c := range p.Chain[:min(len(p.Chain), few-len(out))] {
+			out = append(out, problem{Code: c.Code, Message: cut(a.redact(c.Message), short)})
+		}
+	}
+	return out
+}
+
+// redact takes the token out of a text, whoever put it there.
+func (a *api) redact(text string) string {
+	return strings.ReplaceAll(text, *a.token.secret, a.token.String())
+}
+
+// clean is an error of the transport without the token, which a proxy may have
+// sent back to us.
+func (a *api) clean(err error) error {
+	if strings.Contains(err.Error(), *a.token.secret) {
+		return errors.New(a.redact(err.Error()))
+	}
+	return err
+}
+
+// reason is why a call ended: its context, if that is over, else err.
+func reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var wrapped *url.Error // says the whole URL again
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}
+
+// pause is how long Cloudflare wants to be left alone: a number of seconds or a
+// date (RFC 9110, section 10.2.3).
+func pause(header string, now time.Time) time.Duration {
+	wanted := block
+	if seconds, err := strconv.Atoi(strings.TrimSpace(header)); err == nil {
+		wanted = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(header); err == nil {
+		wanted = date.Sub(now)
+	}
+	return min(max(wanted, time.Second), maxBlock)
+}
+
+// host is whom calls go to.
+func (a *api) host() string {
+	u, err := url.Parse(a.base)
+	if err != nil {
+		return a.base
+	}
+	return u.Host
+}
