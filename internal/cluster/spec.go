@@ -103,8 +103,9 @@ type LocalHosts struct{}
 
 // DNSSpec names the one DNS provider; exactly one field is set.
 type DNSSpec struct {
-	Embedded *EmbeddedDNS
-	RFC2136  *RFC2136DNS
+	Embedded   *EmbeddedDNS
+	RFC2136    *RFC2136DNS
+	Cloudflare *CloudflareDNS
 }
 
 // EmbeddedDNS is pleiad's own name server, a process on this machine that is
@@ -119,6 +120,18 @@ type RFC2136DNS struct {
 	Zone string
 	// KeyFile holds the TSIG key in the format of BIND's tsig-keygen.
 	KeyFile string
+}
+
+// CloudflareDNS is a zone at Cloudflare.
+type CloudflareDNS struct {
+	// Zone is the zone that holds the domain, without trailing dot; empty for the
+	// nearest one at or above it.
+	Zone string
+	// TokenFile holds an API token that may edit the zone's records; empty for
+	// that of the environment.
+	TokenFile string
+	// Endpoint is where the API is; empty for Cloudflare's own.
+	Endpoint string
 }
 
 // Address is host:port of the server, with DNS's own port unless it names one.
@@ -258,8 +271,11 @@ func (s Spec) HostsKind() string {
 
 // DNSKind is the kind of name server, as a spec names it.
 func (s Spec) DNSKind() string {
-	if s.DNS.RFC2136 != nil {
+	switch {
+	case s.DNS.RFC2136 != nil:
 		return "rfc2136"
+	case s.DNS.Cloudflare != nil:
+		return "cloudflare"
 	}
 	return "embedded"
 }
@@ -270,25 +286,32 @@ func (s Spec) ServesZone() bool { return s.DNS.Embedded != nil }
 // Primary is the name server that takes updates, as the user names it; empty for
 // pleiad's own.
 func (s Spec) Primary() string {
-	if s.DNS.RFC2136 == nil {
-		return ""
+	switch {
+	case s.DNS.RFC2136 != nil:
+		return s.DNS.RFC2136.Server
+	case s.DNS.Cloudflare != nil:
+		return "Cloudflare"
 	}
-	return s.DNS.RFC2136.Server
+	return ""
 }
 
-// ZoneKeyFile holds the key that may update the zone; empty where none is needed.
+// ZoneKeyFile holds the key or token that may update the zone; empty where none is
+// needed, or where it is in the environment.
 func (s Spec) ZoneKeyFile() string {
-	if s.DNS.RFC2136 == nil {
-		return ""
+	switch {
+	case s.DNS.RFC2136 != nil:
+		return s.DNS.RFC2136.KeyFile
+	case s.DNS.Cloudflare != nil:
+		return s.DNS.Cloudflare.TokenFile
 	}
-	return s.DNS.RFC2136.KeyFile
+	return ""
 }
 
 // Resolver is host:port of the name server that members are given, own being
 // pleiad's; empty where they use the resolver of their machine.
 func (s Spec) Resolver(own NameServer) string {
 	switch {
-	case s.OnMachines():
+	case s.OnMachines(), s.DNS.Cloudflare != nil:
 		return ""
 	case s.DNS.RFC2136 != nil:
 		return s.DNS.RFC2136.Address()
@@ -296,12 +319,38 @@ func (s Spec) Resolver(own NameServer) string {
 	return own.Address
 }
 
-// Zone is the zone that holds the records, without trailing dot.
+// Zone is the zone that holds the records, without trailing dot; the domain where
+// the zone is left to be found (see [Spec.FindsZone]).
 func (s Spec) Zone() string {
-	if s.DNS.RFC2136 != nil {
+	switch {
+	case s.DNS.RFC2136 != nil:
 		return s.DNS.RFC2136.Zone
+	case s.DNS.Cloudflare != nil && s.DNS.Cloudflare.Zone != "":
+		return s.DNS.Cloudflare.Zone
 	}
 	return s.Domain
+}
+
+// FindsZone says that nobody but the provider knows which zone holds the domain.
+func (s Spec) FindsZone() bool { return s.DNS.Cloudflare != nil && s.DNS.Cloudflare.Zone == "" }
+
+// InZone is the spec with a zone that was found.
+func (s Spec) InZone(zone string) Spec {
+	if s.FindsZone() {
+		c := *s.DNS.Cloudflare
+		c.Zone = zone
+		s.DNS.Cloudflare = &c
+	}
+	return s
+}
+
+// SeatZone is the zone as it belongs to where a cluster lives: where it may be left
+// out, to name it later changes nothing.
+func (s Spec) SeatZone() string {
+	if s.DNS.Cloudflare != nil {
+		return s.Domain
+	}
+	return s.Zone()
 }
 
 // PeerURL is the peer URL of a member as etcd derives it from an SRV record;

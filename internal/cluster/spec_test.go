@@ -14,27 +14,43 @@ func TestFactsFollowFromProviders(t *testing.T) {
 	ssh := HostsSpec{SSH: &SSHHosts{Addresses: []netip.Addr{machine}, DataDevice: "/dev/vdb"}}
 	embedded := DNSSpec{Embedded: &EmbeddedDNS{}}
 	rfc2136 := DNSSpec{RFC2136: &RFC2136DNS{Server: "ns1.test", Zone: "test", KeyFile: "/etc/key"}}
+	found := DNSSpec{Cloudflare: &CloudflareDNS{}}
+	cloudflare := DNSSpec{Cloudflare: &CloudflareDNS{Zone: "test", TokenFile: "/etc/token"}}
 	type facts struct {
-		hosts, dns, device, primary, key, resolver, zone string
-		machines, serves                                 bool
+		hosts, dns, device, primary, key, resolver, zone, seat string
+		machines, serves                                       bool
 	}
 	for _, tt := range []struct {
 		hosts HostsSpec
 		dns   DNSSpec
 		want  facts
 	}{
-		{local, embedded, facts{hosts: "local", dns: "embedded", resolver: "127.0.0.9:53", zone: "dev.test", serves: true}},
-		{local, rfc2136, facts{hosts: "local", dns: "rfc2136", primary: "ns1.test", key: "/etc/key", resolver: "ns1.test:53", zone: "test"}},
-		{ssh, rfc2136, facts{hosts: "ssh", dns: "rfc2136", device: "/dev/vdb", primary: "ns1.test", key: "/etc/key", zone: "test", machines: true}},
+		{local, embedded, facts{hosts: "local", dns: "embedded", resolver: "127.0.0.9:53", zone: "dev.test", seat: "dev.test", serves: true}},
+		{local, rfc2136, facts{hosts: "local", dns: "rfc2136", primary: "ns1.test", key: "/etc/key", resolver: "ns1.test:53", zone: "test", seat: "test"}},
+		{ssh, rfc2136, facts{hosts: "ssh", dns: "rfc2136", device: "/dev/vdb", primary: "ns1.test", key: "/etc/key", zone: "test", seat: "test", machines: true}},
+		{local, found, facts{hosts: "local", dns: "cloudflare", primary: "Cloudflare", zone: "dev.test", seat: "dev.test"}},
+		{ssh, cloudflare, facts{hosts: "ssh", dns: "cloudflare", device: "/dev/vdb", primary: "Cloudflare", key: "/etc/token", zone: "test", seat: "dev.test", machines: true}},
 	} {
 		s := Spec{Domain: "dev.test", Hosts: tt.hosts, DNS: tt.dns}
-		got := facts{s.HostsKind(), s.DNSKind(), s.DataDevice(), s.Primary(), s.ZoneKeyFile(), s.Resolver(NameServer{Address: "127.0.0.9:53"}), s.Zone(), s.OnMachines(), s.ServesZone()}
+		got := facts{s.HostsKind(), s.DNSKind(), s.DataDevice(), s.Primary(), s.ZoneKeyFile(), s.Resolver(NameServer{Address: "127.0.0.9:53"}), s.Zone(), s.SeatZone(), s.OnMachines(), s.ServesZone()}
 		if got != tt.want {
 			t.Errorf("got %+v\nwant %+v", got, tt.want)
 		}
 		if has := slices.Contains(s.Machines(), machine); has != tt.want.machines {
 			t.Errorf("%s hosts: the machine is among %v: %v", s.HostsKind(), s.Machines(), has)
 		}
+	}
+}
+
+// A zone that is found is filled in where none was given, in a copy.
+func TestZoneIsFound(t *testing.T) {
+	s := Spec{Domain: "dev.test", DNS: DNSSpec{Cloudflare: &CloudflareDNS{TokenFile: "/t"}}}
+	in := s.InZone("test")
+	if !s.FindsZone() || in.FindsZone() || in.Zone() != "test" || in.InZone("other").Zone() != "test" || in.DNS.Cloudflare.TokenFile != "/t" || s.DNS.Cloudflare.Zone != "" {
+		t.Errorf("%+v became %+v", s.DNS.Cloudflare, in.DNS.Cloudflare)
+	}
+	if e := (Spec{Domain: "dev.test", DNS: DNSSpec{Embedded: &EmbeddedDNS{}}}); e.FindsZone() || e.InZone("test").Zone() != "dev.test" {
+		t.Error("the embedded name server finds zones")
 	}
 }
 

@@ -43,6 +43,8 @@ type key struct {
 	// example stands in templates, as a comment where it is not the value; of
 	// a list it is one item.
 	example string
+	// hidden says that no template shows it: it is for tests.
+	hidden bool
 	// isFile says that the word is the path of a file.
 	isFile bool
 
@@ -117,7 +119,7 @@ func keys() []key {
 			set: func(s *cluster.Spec, v string) error { s.TLS = v == "auto"; return nil }},
 		{name: "etcd", kind: group, doc: "The etcd that runs.", keys: etcdKeys()},
 		{name: "hosts", kind: choice, doc: "Where members run: one kind of host.", later: []string{"ec2"}, keys: hostsKeys()},
-		{name: "dns", kind: choice, doc: "Where records are written: one provider.", later: []string{"cloudflare", "route53"}, keys: dnsKeys()},
+		{name: "dns", kind: choice, doc: "Where records are written: one provider.", later: []string{"route53"}, keys: dnsKeys()},
 		{name: "deliver", values: []string{"local", "systemd"}, later: []string{"chef", "cloud-init"}, derived: true, example: "local",
 			doc: "How a host gets what its member needs: local for hosts of kind local, systemd for machines. It follows from the hosts and need not be given.",
 			get: func(s cluster.Spec) string { return s.Deliver },
@@ -181,14 +183,39 @@ func dnsKeys() []key {
 					get: func(s cluster.Spec) string { return s.DNS.RFC2136.KeyFile },
 					set: func(s *cluster.Spec, v string) error { s.DNS.RFC2136.KeyFile = v; return checkPath(v) }},
 			}},
+		{name: "cloudflare", kind: group, doc: "A zone at Cloudflare.", keys: cloudflareKeys(),
+			pick:   func(s *cluster.Spec) { s.DNS = cluster.DNSSpec{Cloudflare: &cluster.CloudflareDNS{}} },
+			picked: func(s cluster.Spec) bool { return s.DNS.Cloudflare != nil }},
 	}
 }
 
-// names of keys, in order.
+func cloudflareKeys() []key {
+	return []key{
+		{name: "zone", pattern: zonePattern, most: maxName + 1, example: exampleCloudflare().Zone,
+			doc: "The zone that holds the domain; if it is not given, the nearest one at or above the domain that the token sees.",
+			get: func(s cluster.Spec) string { return s.DNS.Cloudflare.Zone },
+			set: func(s *cluster.Spec, v string) (err error) {
+				s.DNS.Cloudflare.Zone, err = checkDomain(v)
+				return err
+			}},
+		{name: "tokenFile", isFile: true, example: exampleCloudflare().TokenFile,
+			doc: "File with an API token that may edit the zone's records, and nothing else. A relative path starts at the folder of this file. If it is not given, the token is in the environment, in CLOUDFLARE_API_TOKEN.",
+			get: func(s cluster.Spec) string { return s.DNS.Cloudflare.TokenFile },
+			set: func(s *cluster.Spec, v string) error { s.DNS.Cloudflare.TokenFile = v; return checkPath(v) }},
+		{name: "endpoint", hidden: true, pattern: `^https?://`, example: "https://api.cloudflare.com/client/v4",
+			doc: "For tests: where the API is.",
+			get: func(s cluster.Spec) string { return s.DNS.Cloudflare.Endpoint },
+			set: func(s *cluster.Spec, v string) error { s.DNS.Cloudflare.Endpoint = v; return checkEndpoint(v) }},
+	}
+}
+
+// names of keys that are not hidden, in order.
 func names(keys []key) []string {
-	out := make([]string, len(keys))
-	for i, k := range keys {
-		out[i] = k.name
+	var out []string
+	for _, k := range keys {
+		if !k.hidden {
+			out = append(out, k.name)
+		}
 	}
 	return out
 }

@@ -44,6 +44,10 @@ func exampleDNS() cluster.RFC2136DNS {
 	return cluster.RFC2136DNS{Server: "192.0.2.53:53", Zone: "example.com", KeyFile: "/etc/pleiad/tsig.key"}
 }
 
+func exampleCloudflare() cluster.CloudflareDNS {
+	return cluster.CloudflareDNS{Zone: "example.com", TokenFile: "/etc/pleiad/cloudflare.token"}
+}
+
 // Parse reads a spec file. The file is the whole spec: cluster and domain must be in
 // it, and what it leaves out is as [Default] says. filename is for messages,
 // and relative paths in the file start at its folder.

@@ -33,11 +33,20 @@ func ofNames(s cluster.Spec) []clash {
 		found = append(found, clash{path: "domain", value: s.Domain, err: fmt.Errorf(
 			"too long by %d characters for record names such as %s; expected names of at most %d", len(name)-maxName, display(name), maxName)})
 	}
-	if r := s.DNS.RFC2136; r != nil && r.Zone != "" && s.Domain != r.Zone && !strings.HasSuffix(s.Domain, "."+r.Zone) {
-		found = append(found, clash{path: "dns.rfc2136.zone", value: r.Zone, err: fmt.Errorf(
-			"does not hold the domain %s; expected %s or a zone above it", s.Domain, s.Domain)})
+	if r := s.DNS.RFC2136; r != nil {
+		found = append(found, ofZone(s, "dns.rfc2136.zone", r.Zone)...)
+	}
+	if c := s.DNS.Cloudflare; c != nil {
+		found = append(found, ofZone(s, "dns.cloudflare.zone", c.Zone)...)
 	}
 	return found
+}
+
+func ofZone(s cluster.Spec, path, zone string) []clash {
+	if zone == "" || s.Domain == zone || strings.HasSuffix(s.Domain, "."+zone) {
+		return nil
+	}
+	return []clash{{path: path, value: zone, err: fmt.Errorf("does not hold the domain %s; expected %s or a zone above it", s.Domain, s.Domain)}}
 }
 
 // ofHosts finds what does not go with the kind of hosts.
@@ -51,7 +60,7 @@ func ofHosts(s cluster.Spec) []clash {
 			add("hosts.ssh.addresses", "", "%d for %d members, and a member needs a machine of its own; expected at least %d", n, s.Members, s.Members)
 		}
 		if s.DNS.Embedded != nil {
-			add("dns.embedded", "", "a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136")
+			add("dns.embedded", "", "a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136 or cloudflare")
 		}
 	}
 	if want := delivery(s.Hosts); want != "" && s.Deliver != "" && s.Deliver != want {

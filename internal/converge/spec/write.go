@@ -58,6 +58,10 @@ func exemplify(s *cluster.Spec) {
 		s.Cluster, s.Domain = "etcd-1", "etcd.example.com"
 		*r = exampleDNS()
 	}
+	if c := s.DNS.Cloudflare; c != nil {
+		s.Cluster, s.Domain = "etcd-1", "etcd.example.com"
+		c.Zone = exampleCloudflare().Zone // the token is in the environment, or its file named by whoever has one
+	}
 	if ssh := s.Hosts.SSH; ssh != nil {
 		for a := netip.AddrFrom4([4]byte{192, 0, 2, 11}); len(ssh.Addresses) < s.Members; a = a.Next() {
 			ssh.Addresses = append(ssh.Addresses, a)
@@ -78,6 +82,9 @@ type writer struct {
 func (w *writer) group(g key, depth int) {
 	for _, k := range g.keys {
 		picked := k.picked == nil || k.picked(w.spec)
+		if k.hidden && w.explain {
+			continue
+		}
 		if !picked && (g.kind == choice || !w.explain || k.fits != nil && !k.fits(w.spec)) {
 			continue
 		}

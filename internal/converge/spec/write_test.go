@@ -54,7 +54,7 @@ func TestTemplatesAreValidAndExplainEveryKey(t *testing.T) {
 			}
 			for _, k := range slices.Concat(keys(), etcdKeys(), h.keys, d.keys) {
 				shown := regexp.MustCompile(`(?m)^ *(# )?` + k.name + `:( |$)`).Match(text)
-				if fits := k.fits == nil || k.fits(s); fits != shown {
+				if fits := !k.hidden && (k.fits == nil || k.fits(s)); fits != shown {
 					t.Errorf("the template for %s and %s shows %s: %t", h.name, d.name, k.name, shown)
 				}
 			}
@@ -111,7 +111,7 @@ func TestTemplateFitsTheHosts(t *testing.T) {
 	for _, tt := range []struct{ hosts, dns, want string }{
 		{"local", "", "embedded"},
 		{"ssh", "", "rfc2136"},
-		{"ssh", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136"},
+		{"ssh", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136 or cloudflare"},
 		{"moon", "", "--hosts moon: unknown; expected local or ssh"},
 	} {
 		text, err := Template(tt.hosts, tt.dns)
@@ -129,7 +129,7 @@ func TestTemplateFitsTheHosts(t *testing.T) {
 
 func TestTemplateNamesWhatThereIs(t *testing.T) {
 	_, err := Template("ec2", "bind")
-	want := "--hosts ec2: not in this version yet; expected local or ssh\n--dns bind: unknown; expected embedded or rfc2136"
+	want := "--hosts ec2: not in this version yet; expected local or ssh\n--dns bind: unknown; expected embedded or rfc2136 or cloudflare"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -147,6 +147,11 @@ func TestSchemaHasTheKeysOfTheParser(t *testing.T) {
 		}
 		properties, _ := s["properties"].(map[string]any)
 		known := names(k.keys)
+		for _, sub := range k.keys {
+			if sub.hidden {
+				known = append(known, sub.name)
+			}
+		}
 		if k.kind == options {
 			known = node.Options()
 		}
@@ -181,7 +186,14 @@ func drawSpec(t *rapid.T) cluster.Spec {
 			KeyFile: "/" + rapid.StringMatching(`[ -~äß日:#'"\\{}]{0,20}`).Draw(t, "keyFile"),
 		}}
 	}
-	if s.DNS.RFC2136 != nil && rapid.Bool().Draw(t, "ssh") {
+	if s.DNS.RFC2136 == nil && rapid.Bool().Draw(t, "cloudflare") {
+		s.DNS = cluster.DNSSpec{Cloudflare: &cluster.CloudflareDNS{
+			Zone:      rapid.SampledFrom([]string{"", s.Domain}).Draw(t, "zone"),
+			TokenFile: rapid.SampledFrom([]string{"", "/run/secrets/cloudflare", "/a file"}).Draw(t, "tokenFile"),
+			Endpoint:  rapid.SampledFrom([]string{"", "http://127.0.0.1:8080/client/v4", "https://api.test"}).Draw(t, "endpoint"),
+		}}
+	}
+	if s.DNS.Embedded == nil && rapid.Bool().Draw(t, "ssh") {
 		s.Hosts, s.Deliver = cluster.HostsSpec{SSH: drawSSH(t, s.Members)}, "systemd"
 		if rapid.Bool().Draw(t, "release") {
 			s.Etcd.Source, s.Etcd.Release = "release", drawRelease(t)

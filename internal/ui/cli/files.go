@@ -33,7 +33,7 @@ it writes it to that file, which must not exist.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.hosts, "hosts", "local", "where members run: local or ssh")
-	cmd.Flags().StringVar(&o.dns, "dns", "", "where records are written: embedded or rfc2136 (default embedded, with ssh rfc2136)")
+	cmd.Flags().StringVar(&o.dns, "dns", "", "where records are written: embedded, rfc2136 or cloudflare (default embedded, with ssh rfc2136)")
 	return cmd
 }
 

@@ -222,8 +222,11 @@ func provider(s cluster.Spec) string {
 
 // records says whose records they are among.
 func records(s statedir.Seat) string {
-	if s.DNS == "rfc2136" {
+	switch s.DNS {
+	case "rfc2136":
 		return "zone " + s.Zone + " (rfc2136)"
+	case "cloudflare":
+		return "the zone of " + s.Zone + " (cloudflare)"
 	}
 	return "the embedded name server"
 }

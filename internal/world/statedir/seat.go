@@ -12,13 +12,13 @@ type Seat struct {
 	DiscoveryName string `json:"discoveryName,omitempty"`
 	// Hosts is the kind of hosts: "local" or "ssh".
 	Hosts string `json:"hosts"`
-	// DNS is the kind of name server: "embedded" or "rfc2136", and Zone what it
-	// serves. Where the server answers may change.
+	// DNS is the kind of name server: "embedded", "rfc2136" or "cloudflare", and
+	// Zone what it serves. Where the server answers may change.
 	DNS  string `json:"dns"`
 	Zone string `json:"zone"`
 }
 
 // SeatOf is where a spec has its cluster live.
 func SeatOf(s cluster.Spec) Seat {
-	return Seat{Domain: s.Domain, DiscoveryName: s.DiscoveryName, Hosts: s.HostsKind(), DNS: s.DNSKind(), Zone: s.Zone()}
+	return Seat{Domain: s.Domain, DiscoveryName: s.DiscoveryName, Hosts: s.HostsKind(), DNS: s.DNSKind(), Zone: s.SeatZone()}
 }
