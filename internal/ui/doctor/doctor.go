@@ -47,6 +47,10 @@ type Subject struct {
 	Resolver string
 	// Probe measures a machine; nil for hosts on this one.
 	Probe func(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error)
+	// Grants says what the token for the zone allows; nil where there is a key
+	// instead, about which Try asks. FindZone names the zone; nil where the spec does.
+	Grants   func(ctx context.Context) (dns.Grants, error)
+	FindZone func(ctx context.Context) (string, error)
 	// Authoritatives are the zone's name servers, and Try is [dns.Try] with the
 	// one that takes updates; nil where pleiad runs the name server itself.
 	Authoritatives dns.Authoritatives
@@ -76,6 +80,7 @@ func Examine(ctx context.Context, s Subject) render.Findings {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	s = located(ctx, s)
 	found := []render.Finding{stateDirectory(ctx, s)}
 	if !s.Spec.OnMachines() {
 		// The disk is measured first and alone: nothing else of ours disturbs it.
@@ -98,12 +103,16 @@ func concerning(s Subject) []check {
 	if !s.Spec.OnMachines() {
 		checks = append(checks, one(openFiles), one(addresses))
 	}
-	if s.Spec.ServesZone() {
+	switch {
+	case s.Spec.ServesZone():
 		checks = append(checks, one(embeddedAddress))
-	} else {
+	case s.Grants != nil:
+		checks = append(checks, one(nameServerAnswers), one(tokenFile), tokenRights, nameServers)
+	default:
 		checks = append(checks, one(nameServerAnswers), one(keyFile), rights, nameServers)
 	}
-	if !s.Spec.ServesZone() && !s.Spec.OnMachines() {
+	// Where members ask the system's resolver, that must not be asked too early.
+	if !s.Spec.ServesZone() && !s.Spec.OnMachines() && s.Resolver != "" {
 		checks = append(checks, one(resolverAnswers))
 	}
 	if s.Spec.OnMachines() {

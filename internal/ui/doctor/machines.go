@@ -38,7 +38,7 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 	for i, addr := range addresses {
 		reached, free := reach(s, list.Hosts, list.Places, addr, usable < s.Spec.Members)
 		found[i] = []render.Finding{reached}
-		q := agent.Question{Zone: s.Spec.Zone() + ".", Ports: cluster.StandardPorts()}
+		q := agent.Question{Zone: asked(s), Ports: cluster.StandardPorts()}
 		hosts := slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Address == addr })
 		if hosts {
 			q.Address = addr
@@ -64,6 +64,16 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 		}
 	}
 	return out
+}
+
+// asked is the zone that a machine's resolver is asked about: never a name of
+// ours, which it would remember as missing, and the root where the zone's name is
+// not known.
+func asked(s Subject) string {
+	if s.Spec.FindsZone() {
+		return "."
+	}
+	return s.Spec.Zone() + "."
 }
 
 // reach says what is at an address, and whether it is free for a host. scarce

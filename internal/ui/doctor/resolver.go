@@ -21,6 +21,10 @@ func judgeResolver(s Subject, m agent.Machine) render.Finding {
 	out := render.Finding{Check: "resolver", Grade: render.Fine, Found: fmt.Sprintf("%s knows zone %s, over UDP and TCP", who, zone)}
 	udp, answered := m.UDP.Get()
 	tcp, _ := m.TCP.Get()
+	if s.Spec.FindsZone() {
+		out.Grade, out.Found, out.Remedy = render.Warning, "unknown: which zone holds the domain is not known", "make the name server reachable first"
+		return out
+	}
 	switch size := dns.AnswerSize(predicted(s.Spec)); {
 	case !answered:
 		out.Grade, out.Found = render.Broken, fmt.Sprintf("%s gives no usable answer over UDP: %s", who, m.UDP.Why())

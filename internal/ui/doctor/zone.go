@@ -16,14 +16,17 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
-// keyFile looks who may read the key: whoever can may change the zone. A group
-// may, since name servers read theirs that way.
 func keyFile(_ context.Context, s Subject) render.Finding {
-	path := s.Spec.ZoneKeyFile()
-	out := render.Finding{Check: "key file", Grade: render.Fine}
+	return secretFile("key file", s.Spec.ZoneKeyFile(), "put the TSIG key there, or name another dns.rfc2136.keyFile")
+}
+
+// secretFile looks who may read a key or token: whoever can may change the zone. A
+// group may, since name servers read theirs that way.
+func secretFile(check, path, otherwise string) render.Finding {
+	out := render.Finding{Check: check, Grade: render.Fine}
 	info, err := os.Stat(path)
 	if err != nil {
-		return broken("key file", err, "put the TSIG key there, or name another dns.rfc2136.keyFile")
+		return broken(check, err, otherwise)
 	}
 	mode := info.Mode().Perm()
 	out.Found = fmt.Sprintf("%s has mode %04o", path, mode)
@@ -180,6 +183,9 @@ func list(keys []cluster.Key) string {
 // nameServers asks every authoritative server of the zone whether it shows what
 // the primary shows. These questions plant nothing in a resolver.
 func nameServers(ctx context.Context, s Subject) []render.Finding {
+	if s.Authoritatives == nil { // there is no way to them, which another finding says
+		return nil
+	}
 	keys := []cluster.Key{marker(s), {Name: s.Spec.ServerService(), Type: cluster.SRV}, {Name: s.Spec.ClientService(), Type: cluster.SRV}}
 	want, err := s.World.DNS.Read(ctx, keys)
 	if err != nil {

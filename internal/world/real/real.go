@@ -40,9 +40,16 @@ type World struct {
 	Probe func(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error)
 	// NameServers are the zone's name servers, and Try asks the one that takes
 	// updates whether the key may change a record set, ours or not (dns.Try);
-	// both nil where pleiad runs the name server itself.
+	// both nil where pleiad runs the name server itself, and Try where Grants says
+	// more.
 	NameServers dns.Authoritatives
 	Try         func(ctx context.Context, k cluster.Key) error
+	// Grants says what the token for the zone allows, and is an error if that is not
+	// enough; nil where rights are granted by name, which Try asks about.
+	Grants func(ctx context.Context) (dns.Grants, error)
+	// FindZone is the zone that holds the domain, without trailing dot; nil where
+	// the spec names it.
+	FindZone func(ctx context.Context) (string, error)
 	// Living says what runs on this machine from folders of which those of the
 	// state directory are copies, by pid; TakeOver makes the copies the folders
 	// they stand for. Both are nil where nothing is kept on this machine.
@@ -74,8 +81,11 @@ func Open(ctx context.Context, spec cluster.Spec, h *statedir.Home, trace Trace)
 			return w, err
 		}
 	}
-	if spec.DNS.RFC2136 != nil {
+	switch {
+	case spec.DNS.RFC2136 != nil:
 		return withRFC2136(ctx, spec, w)
+	case spec.DNS.Cloudflare != nil:
+		return withCloudflare(ctx, spec, w)
 	}
 	return withEmbedded(ctx, spec, h, self, w)
 }
