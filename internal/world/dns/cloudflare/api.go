@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,10 +24,10 @@ const (
 	official = "https://api.cloudflare.com/client/v4"
 	// maxAnswer is more than a page of [perPage] records takes.
 	maxAnswer = 32 << 20
-	// block is how long calls are refused after too many of them; what the
+	// usualBlock is how long calls are refused after too many of them; what the
 	// answer says comes first.
-	block    = 5 * time.Minute
-	maxBlock = time.Hour
+	usualBlock = 5 * time.Minute
+	maxBlock   = time.Hour
 )
 
 // api makes calls and tells how they ended; what an end means is its caller's.
@@ -35,6 +36,27 @@ type api struct {
 	token   Token
 	timeout time.Duration
 	client  *http.Client
+	blocked *block
+}
+
+// block is until when Cloudflare wants to be left alone. Whoever asks meanwhile is
+// not only refused: that may count too.
+type block struct {
+	mu    sync.Mutex
+	until time.Time
+}
+
+// left is how long it lasts.
+func (b *block) left(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.until.Sub(now)
+}
+
+func (b *block) begin(until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until = until
 }
 
 func newAPI(c Config) (api, error) {
@@ -48,7 +70,7 @@ func newAPI(c Config) (api, error) {
 		own.MaxResponseHeaderBytes = 64 << 10
 		transport = own
 	}
-	return api{base: base, token: c.Token, timeout: cmp.Or(c.Timeout, 10*time.Second), client: &http.Client{
+	return api{base: base, token: c.Token, timeout: cmp.Or(c.Timeout, 10*time.Second), blocked: new(block), client: &http.Client{
 		Transport: transport,
 		// Where else it leads, the token has no business.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -133,6 +155,9 @@ func (a *api) call(ctx context.Context, method, path string, query url.Values, b
 	if ctx.Err() != nil {
 		return answer{}, &lost{err: context.Cause(ctx)}
 	}
+	if left := a.blocked.left(time.Now()); left > 0 {
+		return answer{}, &refusal{status: http.StatusTooManyRequests, after: left}
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer within %s", a.timeout))
 	defer cancel()
 	var sent atomic.Bool
@@ -198,7 +223,9 @@ func (a *api) understand(response *http.Response, raw []byte) (answer, error) {
 		r.problems = a.flat(out.Errors)
 	}
 	if status == http.StatusTooManyRequests {
-		r.after = pause(response.Header.Get("Retry-After"), time.Now())
+		now := time.Now()
+		r.after = pause(response.Header.Get("Retry-After"), now)
+		a.blocked.begin(now.Add(r.after))
 	}
 	return answer{}, r
 }
@@ -248,7 +275,7 @@ func reason(ctx context.Context, err error) error {
 // pause is how long Cloudflare wants to be left alone: a number of seconds or a
 // date (RFC 9110, section 10.2.3).
 func pause(header string, now time.Time) time.Duration {
-	wanted := block
+	wanted := usualBlock
 	if seconds, err := strconv.Atoi(strings.TrimSpace(header)); err == nil {
 		wanted = time.Duration(seconds) * time.Second
 	} else if date, err := http.ParseTime(header); err == nil {

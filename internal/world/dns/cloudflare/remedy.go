@@ -15,6 +15,7 @@ import (
 // Codes of the API, as it was seen to answer.
 const (
 	codeThrottled    = 971   // please wait
+	codeLimited      = 10429 // too many requests
 	codeInvalidToken = 1000  // invalid API token
 	codeHeaders      = 6003  // invalid request headers, the token's form among them
 	codeTokenForm    = 6111  // invalid format for Authorization header
@@ -89,8 +90,8 @@ func (p plainly) Is(target error) bool {
 // refused says what a refusal means: nothing was done, and why.
 func (p *Provider) refused(r *refusal, z Zone, operations int) error {
 	switch {
-	case r.status == http.StatusTooManyRequests || r.has(codeThrottled):
-		return &fault.Limited{After: cmp.Or(r.after, block), Err: fmt.Errorf("%w: too many calls of this token's owner: %w", dns.ErrUnreachable, r)}
+	case r.status == http.StatusTooManyRequests || r.has(codeThrottled, codeLimited):
+		return &fault.Limited{After: cmp.Or(r.after, usualBlock), Err: fmt.Errorf("%w: too many calls of this token's owner: %w", dns.ErrUnreachable, r)}
 	case r.has(codeGone, codeExists, codeIdentical, codeHostTaken, codeAliasTaken) || r.status == http.StatusConflict:
 		return fault.WithRemedy(fmt.Errorf("%w: %w", dns.ErrConflict, r), again)
 	}
@@ -167,7 +168,7 @@ func (p *Provider) rightToEdit(z Zone) string {
 }
 
 func (p *Provider) moreRoom() string {
-	return "remove records that nobody needs, or take another plan: a Free zone holds 200 records; a cluster takes up to 4 for each member, and one"
+	return "remove records that nobody needs, or take another plan: a Free zone holds 200 records; a cluster takes 3 for each member, and one more"
 }
 
 func (p *Provider) smallerBatch() string {

@@ -49,7 +49,11 @@ func (d *description) input(r *http.Request, body []byte) (*openapi3filter.Reque
 		return nil, err
 	}
 	return &openapi3filter.RequestValidationInput{Request: whole, PathParams: parameters, Route: route, QueryParams: whole.URL.Query(),
-		Options: &openapi3filter.Options{AuthenticationFunc: bearer, IncludeResponseStatus: true, MultiError: true}}, nil
+		Options: &openapi3filter.Options{AuthenticationFunc: bearer, IncludeResponseStatus: true, MultiError: true,
+			SkipSettingDefaults: true, // what is required must be sent
+			SchemaValidationOptions: []openapi3.SchemaValidationOption{openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
+				"ipv4": openapi3.NewIPValidator(true), "ipv6": openapi3.NewIPValidator(false), "hostname": openapi3.NewRegexpFormatValidator("(?i)" + hostName.String()),
+			})}}}, nil
 }
 
 // bearer takes tokens alone: the other ways to sign in are what a stolen shell

@@ -48,7 +48,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 		w.Write(raw)
 		return
 	}
-	if f.schema != nil {
+	if f.schema != nil && f.described() {
 		f.schema.answer(f.t, r, body, answer)
 	}
 	for name, values := range answer.Header() {
@@ -56,6 +56,21 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(answer.Code)
 	w.Write(answer.Body.Bytes())
+}
+
+// described says that all records are of types that descriptions of the API cut
+// down to what pleiad writes still know.
+func (f *Fake) described() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, z := range f.zones {
+		for _, r := range z.records {
+			if !slices.Contains([]string{"A", "AAAA", "CNAME", "SRV", "TXT"}, r.Type) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // statusAfter is the HTTP status that hides how a batch ended; 0 for none.
@@ -134,10 +149,10 @@ func (f *Fake) route(r *http.Request, body []byte) (result, info any, bad *fault
 	zones := len(path) == 1 && r.Method == http.MethodGet
 	f.count(zones, list, batch)
 	if pause, ok := next(f, func(x *faults) *[]time.Duration { return &x.limited }); ok {
-		return nil, nil, refusal(http.StatusTooManyRequests, 971, fmt.Sprint(int(pause.Seconds())))
+		return nil, nil, refusal(http.StatusTooManyRequests, 10429, fmt.Sprint(int(pause.Seconds())))
 	}
 	if pause, ok := next(f, func(x *faults) *[]time.Duration { return x.ofLists(list) }); ok {
-		return nil, nil, refusal(http.StatusTooManyRequests, 971, fmt.Sprint(int(pause.Seconds())))
+		return nil, nil, refusal(http.StatusTooManyRequests, 10429, fmt.Sprint(int(pause.Seconds())))
 	}
 	rights, bad := f.identify(r)
 	if bad != nil {
