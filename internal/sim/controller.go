@@ -35,6 +35,8 @@ type Controller struct {
 	// saw each member serve.
 	listed int
 	looked map[cluster.MemberName]time.Time
+	// served is when it last saw each member serve that did so then.
+	served map[cluster.MemberName]time.Time
 	// inspected is the moment at which it last saw what runs on each host.
 	inspected map[cluster.MemberName]int
 }
@@ -51,7 +53,7 @@ const (
 
 // Controller makes a controller with a name of its own, acting from a store.
 func (w *World) Controller(name string, store *Store) *Controller {
-	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{}, looked: map[cluster.MemberName]time.Time{},
+	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{}, looked: map[cluster.MemberName]time.Time{}, served: map[cluster.MemberName]time.Time{},
 		inspected: map[cluster.MemberName]int{},
 		names:     rand.New(rand.NewPCG(w.chance.Uint64(), 2))}
 }

@@ -292,6 +292,7 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 	object := "member " + string(h.Name)
 	e := errs{failed: errors.New(object + ": connection refused"), lost: errors.New(object + ": connection reset by peer")}
 	err := i.c.call(ctx, &op{kind: read, verb: "view", object: object, errs: e}, func(o *op) error {
+		delete(i.c.served, h.Name)
 		w, h := i.c.w, i.c.w.host(i.of, h.Name)
 		switch {
 		case h == nil || h.process == nil || !h.process.listening || h.astray && w.local() && w.opts.Spec.TLS:
@@ -318,6 +319,7 @@ func (i Inspector) View(ctx context.Context, h cluster.Host) (cluster.View, erro
 		}
 		i.c.looked[h.Name] = time.Now()
 		if out = p.view(); out.Stalled == "" && !out.Learner {
+			i.c.served[h.Name] = time.Now()
 			w.rules.readsAll(i.c, listOf(i.of))
 		}
 		return nil

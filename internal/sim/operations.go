@@ -130,8 +130,9 @@ func (r *rules) promotes(c *Controller, e *etcd, l *listed) {
 	r.must("R5", alive >= cluster.Quorum(e.voters()+1), "%s promotes %s: %s", c.Name, l.host, cluster.Arithmetic(alive, e.voters()+1))
 }
 
-// removes: the rest stays a quorum (rule R5), the marker says so (R4), and clients
-// were sent away before (R8).
+// removes: the rest stays a quorum (rule R5), the marker says so (R4), clients were
+// sent away before (R8), and one that the controller has seen to serve goes only where
+// there are more than the spec wants (R7).
 func (r *rules) removes(c *Controller, e *etcd, l *listed) {
 	m, spec := r.now(), r.w.opts.Spec
 	if r.damaged > c.listed || m == nil && r.spoiledMarker() {
@@ -141,6 +142,10 @@ func (r *rules) removes(c *Controller, e *etcd, l *listed) {
 	k := cluster.Key{Name: spec.ClientService(), Type: cluster.SRV}
 	set := r.w.zone.get(k)
 	r.must("R8", set == nil || !strings.Contains(set.String(), " "+l.host+".") || r.w.zone.spoiled[k], "%s removes %s while clients are still sent to it", c.Name, l.host)
+	if name, ours := spec.MemberOf(l.host + "."); ours && m != nil && !l.learner && l.process != nil && l.process.well() {
+		seen := c.served[name].After(l.process.since) && c.served[name].After(r.struck[name])
+		r.must("R7", !seen || len(m.Members) > c.size, "%s removes %s, which serves, from %d members", c.Name, l.host, len(m.Members))
+	}
 	if !l.learner {
 		rest := e.alive(l.id)
 		r.must("R5", rest >= cluster.Quorum(e.voters()-1), "%s removes %s: %s", c.Name, l.host, cluster.Arithmetic(rest, e.voters()-1))

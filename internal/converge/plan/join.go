@@ -141,9 +141,13 @@ const catchUp = time.Hour
 
 // late says where a learner is that has run for longer than that, and has not caught up.
 func (s situation) late(h cluster.Host) string {
-	p, newest := h.Node.Or(cluster.Node{}).Process, s.census().Or(census{}).newest()
+	n, newest := h.Node.Or(cluster.Node{}), s.census().Or(census{}).newest()
+	p, now := n.Process, s.state.At
+	if !n.Clock.IsZero() { // the one that said since when
+		now = n.Clock
+	}
 	switch v, answers := h.View.Get(); {
-	case !p.Running || p.Since.IsZero() || s.state.At.Sub(p.Since) <= catchUp:
+	case !p.Running || p.Since.IsZero() || now.Sub(p.Since) <= catchUp:
 		return ""
 	case !answers:
 		return h.View.Why().Text

@@ -102,7 +102,7 @@ func (s situation) remove(name cluster.MemberName) ([]Step, []Refusal) {
 }
 
 // stayer says why a member that was about to leave stays: it serves, and another one
-// is dead and must leave first, or the spec wants it again.
+// is dead and must leave first, or no other one has joined in its place.
 func (s situation) stayer(name cluster.MemberName) string {
 	c := s.census().Or(census{})
 	switch {
@@ -110,8 +110,8 @@ func (s situation) stayer(name cluster.MemberName) string {
 		return "" // it does not serve
 	case s.otherDead(name):
 		return "it serves, and another member has died, which leaves first"
-	case len(s.marker.Members) <= s.spec.Members && s.unwanted(name) == "":
-		return fmt.Sprintf("it serves, and the spec wants it again: members: %d", s.spec.Members)
+	case len(s.marker.Members) <= s.spec.Members:
+		return fmt.Sprintf("it serves, and there are no more than the spec wants: members: %d", s.spec.Members)
 	}
 	return ""
 }

@@ -444,6 +444,10 @@ func (w *story) event(line string, f []string) error {
 		d, err := time.ParseDuration(f[2])
 		node(func(n *cluster.Node) { n.Process.Since = w.state.At.Add(-d) })
 		return err
+	case f[1] == "clock-says": // how long after it was started
+		d, err := time.ParseDuration(f[2])
+		node(func(n *cluster.Node) { n.Clock = n.Process.Since.Add(d) })
+		return err
 	case f[1] == "has-applied":
 		index, err := strconv.ParseUint(f[2], 10, 64)
 		view(func(v *cluster.View) { v.Applied = index })
