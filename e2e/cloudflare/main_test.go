@@ -1,0 +1,18 @@
+// Package cloudflare holds the end-to-end tests of zones at Cloudflare: the built
+// binary and real etcd on this machine, against a fake of the API and a name
+// server that serves what that holds. They need root on Linux and run only with
+// PLEIAD_E2E=1; with that set, none of them may be skipped.
+package cloudflare
+
+import (
+	"os"
+	"testing"
+
+	"github.com/pleiad-etcd/pleiad/e2e/tier"
+)
+
+var pleiad string // the binary under test
+
+func TestMain(m *testing.M) {
+	os.Exit(tier.Main(m, tier.Needs{Binary: &pleiad, Tools: map[string]string{"unshare": "util-linux", "mount": "mount"}}))
+}
