@@ -43,7 +43,7 @@ func TestTeeth(t *testing.T) {
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
 		{"R5", "certificates change all at once", broken{planner: renewTogether}},
 		{"R5", "clocks are not compared", broken{planner: clocksUnseen, befalls: "wrong clock"}},
-		{"R6", "a marker from the past launches lost hosts again", broken{planner: markerObeyed, befalls: "restore zone"}},
+		{"R6", "lost hosts are launched again", broken{planner: launchAgain, befalls: "vanish"}},
 		{"R6", "nodes are put beside another member's data", broken{planner: deliverAnyway, noIdentity: true}},
 		{"R6", "lost data is not noticed", broken{planner: lossUnseen, noIdentity: true}},
 		{"R6", "a copied host counts as the original", broken{planner: copiedHostIsOurs}},
@@ -116,6 +116,23 @@ func markerObeyed(next plan.Planner) plan.Planner {
 			h.Node.Edit(func(n *cluster.Node) { n.Sealed, n.Made, n.Data = false, cluster.Made{}, cluster.Data{} })
 		})
 		return asFound(next(spec, lie), s.Hosts.Or(nil))
+	}
+}
+
+// launchAgain makes hosts anew that are gone, although the list was published.
+func launchAgain(next plan.Planner) plan.Planner {
+	return func(spec cluster.Spec, s cluster.State) plan.Plan {
+		p := next(spec, s)
+		records := s.Records.Or(cluster.Records{})
+		m, found, _ := spec.Marker(records)
+		if !found || m.Phase != cluster.Bootstrapping || !s.Hosts.Known() {
+			return p
+		}
+		set, _ := records.Get(spec.MarkerKey())
+		for _, name := range spec.Roster(m, s.Hosts.Or(nil), records).Missing() {
+			p.Refusals, p.Steps = nil, append(p.Steps, plan.LaunchHost{Member: name, Token: m.Token, Marker: set})
+		}
+		return p
 	}
 }
 
