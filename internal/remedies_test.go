@@ -105,7 +105,7 @@ var (
 	// before them; those that take one take it first.
 	takers = map[string]int{"WithRemedy": 1, "remedy": 1, "cannot": 2, "broken": 2, "remedyOf": 1, "setupError": 0, "secretFile": 2}
 	// givers are the functions whose every text is a remedy.
-	givers = []string{"Remedy", "classOf", "addKey", "sameSecret", "rightForKey", "sameTime", "whichZone", "whichServer", "readLog", "openPort", "remedy",
+	givers = []string{"Remedy", "tokenRemedy", "classOf", "addKey", "sameSecret", "rightForKey", "sameTime", "whichZone", "whichServer", "readLog", "openPort", "remedy",
 		"newToken", "sourceOfToken", "rightToEdit", "moreRoom", "smallerBatch"}
 )
 

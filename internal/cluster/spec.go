@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -132,6 +134,23 @@ type CloudflareDNS struct {
 	TokenFile string
 	// Endpoint is where the API is; empty for Cloudflare's own.
 	Endpoint string
+}
+
+// CheckEndpoint says why a URL must not be sent a token: it is neither encrypted, nor
+// stays on this machine.
+func CheckEndpoint(text string) error {
+	const want = "expected https://HOST/PATH"
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("not a plain URL; " + want)
+	}
+	if u.Scheme == "https" {
+		return nil
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); u.Scheme == "http" && err == nil && addr.IsLoopback() {
+		return nil
+	}
+	return errors.New("not encrypted; " + want + ", or http to a loopback address")
 }
 
 // Address is host:port of the server, with DNS's own port unless it names one.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -151,23 +150,6 @@ func checkServer(text string) (string, error) {
 		return "", fmt.Errorf("%s; %s", firstPart(err), want)
 	}
 	return host + ":" + strconv.FormatUint(n, 10), nil
-}
-
-// checkEndpoint takes a URL to which a token may be sent: encrypted, or without
-// leaving this machine.
-func checkEndpoint(text string) error {
-	const want = "expected https://HOST/PATH"
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("not a plain URL; " + want)
-	}
-	if u.Scheme == "https" {
-		return nil
-	}
-	if addr, err := netip.ParseAddr(u.Hostname()); u.Scheme == "http" && err == nil && addr.IsLoopback() {
-		return nil
-	}
-	return errors.New("not encrypted; " + want + ", or http to a loopback address")
 }
 
 // firstPart is an error without what it expected.

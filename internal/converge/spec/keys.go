@@ -205,7 +205,7 @@ func cloudflareKeys() []key {
 		{name: "endpoint", hidden: true, pattern: `^https?://`, example: "https://api.cloudflare.com/client/v4",
 			doc: "For tests: where the API is.",
 			get: func(s cluster.Spec) string { return s.DNS.Cloudflare.Endpoint },
-			set: func(s *cluster.Spec, v string) error { s.DNS.Cloudflare.Endpoint = v; return checkEndpoint(v) }},
+			set: func(s *cluster.Spec, v string) error { s.DNS.Cloudflare.Endpoint = v; return cluster.CheckEndpoint(v) }},
 	}
 }
 

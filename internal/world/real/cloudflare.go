@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/authoritative"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/cloudflare"
@@ -22,8 +21,8 @@ func withCloudflare(ctx context.Context, spec cluster.Spec, w World) (World, err
 	switch {
 	case ctx.Err() != nil:
 		return w, err
-	case err != nil: // a zone that cannot be read; what does not depend on it goes on
-		missing := tokenless{err, c.TokenFile}
+	case err != nil:
+		missing := shut{error: err, remedy: tokenRemedy(c.TokenFile)}
 		w.World.DNS = dns.Guard(spec, missing)
 		w.Grants = func(context.Context) (dns.Grants, error) { return dns.Grants{}, missing }
 		return w, nil
@@ -62,33 +61,13 @@ func cloudflareToken(ctx context.Context, c *cluster.CloudflareDNS) (cloudflare.
 	return cloudflare.ReadToken(reading, c.TokenFile)
 }
 
-// tokenless is a zone without the token for it, and the error of all that is
-// asked of it.
-type tokenless struct {
-	error
-	file string
-}
-
-var _ dns.Zone = tokenless{}
-
-func (t tokenless) Read(context.Context, []cluster.Key) (cluster.Records, error) {
-	return cluster.Records{}, t
-}
-func (t tokenless) Apply(context.Context, []cluster.Change) (dns.Receipt, error) { return "", t }
-func (t tokenless) Settled(context.Context, dns.Receipt) error                   { return t }
-
-func (t tokenless) Unwrap() error { return t.error }
-
-// Is says that a person must act.
-func (t tokenless) Is(target error) bool { return target == fault.Damaged }
-
-// Remedy says what can be done.
-func (t tokenless) Remedy() []string {
-	if t.file == "" {
+// tokenRemedy says how to give the token.
+func tokenRemedy(file string) []string {
+	if file == "" {
 		return []string{"put the token into the environment: read -rs " + cloudflare.Variable + " && export " + cloudflare.Variable,
 			"or put it into a file, and name that in dns.cloudflare.tokenFile of the spec"}
 	}
-	return []string{"put the token, and nothing else, into " + t.file + ", or name another file in dns.cloudflare.tokenFile of the spec and give that with -f"}
+	return []string{"put the token, and nothing else, into " + file + ", or name another file in dns.cloudflare.tokenFile of the spec and give that with -f"}
 }
 
 // cloudflareServers are the name servers that Cloudflare gives a zone. Which

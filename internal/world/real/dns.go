@@ -58,35 +58,33 @@ func openZone(ctx context.Context, c *cluster.RFC2136DNS) (dns.Zone, error) {
 	case ctx.Err() != nil:
 		return nil, err
 	case err != nil:
-		return keyless{err, c.KeyFile}, nil
+		return shut{error: err, remedy: []string{"put the key, as tsig-keygen writes it, into " + c.KeyFile + ", or name another file in dns.rfc2136.keyFile of the spec and give that with -f"}}, nil
 	}
 	return rfc2136.Open(rfc2136.Config{Server: c.Server, Zone: c.Zone, Key: key}, c.KeyFile)
 }
 
-// keyless is a zone without the key for it, and the error of all that is asked of
-// it.
-type keyless struct {
+// shut is a zone whose key or token cannot be had, and the error of all that is asked
+// of it. What does not depend on it goes on.
+type shut struct {
 	error
-	file string
+	remedy []string
 }
 
-var _ dns.Zone = keyless{}
+var _ dns.Zone = shut{}
 
-func (k keyless) Read(context.Context, []cluster.Key) (cluster.Records, error) {
-	return cluster.Records{}, k
+func (z shut) Read(context.Context, []cluster.Key) (cluster.Records, error) {
+	return cluster.Records{}, z
 }
-func (k keyless) Apply(context.Context, []cluster.Change) (dns.Receipt, error) { return "", k }
-func (k keyless) Settled(context.Context, dns.Receipt) error                   { return k }
+func (z shut) Apply(context.Context, []cluster.Change) (dns.Receipt, error) { return "", z }
+func (z shut) Settled(context.Context, dns.Receipt) error                   { return z }
 
-func (k keyless) Unwrap() error { return k.error }
+func (z shut) Unwrap() error { return z.error }
 
 // Is says that a person must act.
-func (k keyless) Is(target error) bool { return target == fault.Damaged }
+func (z shut) Is(target error) bool { return target == fault.Damaged }
 
 // Remedy says what can be done.
-func (k keyless) Remedy() []string {
-	return []string{"put the key, as tsig-keygen writes it, into " + k.file + ", or name another file in dns.rfc2136.keyFile of the spec and give that with -f"}
-}
+func (z shut) Remedy() []string { return z.remedy }
 
 func withEmbedded(ctx context.Context, spec cluster.Spec, h *statedir.Home, self string, w World) (World, error) {
 	dir := filepath.Join(h.Dir(), "dns")

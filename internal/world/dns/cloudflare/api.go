@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/system/bound"
 )
 
@@ -61,8 +61,8 @@ func (b *block) begin(until time.Time) {
 
 func newAPI(c Config) (api, error) {
 	base := strings.TrimSuffix(cmp.Or(c.Endpoint, official), "/")
-	if err := CheckEndpoint(base); err != nil {
-		return api{}, err
+	if err := cluster.CheckEndpoint(base); err != nil {
+		return api{}, fmt.Errorf("endpoint of the API: %w", err)
 	}
 	transport := c.Transport
 	if transport == nil {
@@ -75,22 +75,6 @@ func newAPI(c Config) (api, error) {
 		// Where else it leads, the token has no business.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
-}
-
-// CheckEndpoint says why a URL must not be sent a token: it is encrypted, or it
-// does not leave this machine.
-func CheckEndpoint(endpoint string) error {
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("an endpoint that is no plain URL; want https://HOST/PATH")
-	}
-	if u.Scheme == "https" {
-		return nil
-	}
-	if addr, err := netip.ParseAddr(u.Hostname()); u.Scheme == "http" && err == nil && addr.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("endpoint %s: want https, or http to a loopback address: the token would be readable on the way", u.Redacted())
 }
 
 // answer is the envelope of every answer.
