@@ -69,7 +69,7 @@ func TestKillAtEveryBoundaryOfReplace(t *testing.T) {
 		leader := b.leader()
 		killed, at, r := b.killAt(n, "replace", leader, "--yes")
 		t.Logf("boundary %d: %q", n, at)
-		b.whole(at, "up", 3)
+		b.whole(at, 3)
 		if status := b.must("status").out; strings.Contains(status, leader) && n > 1 {
 			// Before the marker names it, nothing was asked for.
 			t.Errorf("killed %q, and the leader of then is still there:\n%s", at, status)
@@ -92,7 +92,7 @@ func TestKillAtEveryBoundaryOfShrink(t *testing.T) {
 	for n := 1; ; n++ {
 		killed, at, r := b.killAt(n, "up", "--members", "1", "--yes")
 		t.Logf("boundary %d: %q", n, at)
-		b.whole(at, "up", 1)
+		b.whole(at, 1)
 		if !killed {
 			if r.code != 0 || n < 20 {
 				t.Fatalf("shrinking without a kill after %d boundaries: %s", n-1, r)
@@ -104,18 +104,18 @@ func TestKillAtEveryBoundaryOfShrink(t *testing.T) {
 	b.dropKept()
 }
 
-// whole runs a command after a kill, and wants a cluster of this size with its data.
-func (b *bed) whole(at, command string, members int) {
+// whole runs up after a kill, and wants a cluster of this size with its data.
+func (b *bed) whole(at string, members int) {
 	b.Helper()
-	if r := b.run(command, "--members", fmt.Sprint(members), "--yes"); r.code != 0 {
-		b.Fatalf("%s after a kill %q: %s", command, at, r)
+	if r := b.run("up", "--members", fmt.Sprint(members), "--yes"); r.code != 0 {
+		b.Fatalf("up after a kill %q: %s", at, r)
 	}
 	b.must("health")
 	if r := b.must("etcdctl", "--", "get", "greeting"); !strings.Contains(r.out, "hello") {
 		b.Fatalf("after a kill %q the data is %q", at, r.out)
 	}
 	if r := b.must("plan"); !strings.Contains(r.out, "nothing to do") {
-		b.Fatalf("after a kill %q and %s: %s", at, command, r)
+		b.Fatalf("after a kill %q and up: %s", at, r)
 	}
 }
 

@@ -22,9 +22,11 @@ import (
 // if nothing came of it, there is none again.
 func (o Operator) Up(ctx context.Context) (Result, error) { return o.converge(ctx, nil) }
 
-// Replace is Up, and has one member replaced that somebody names. It asks first. Pick
-// chooses the member from what was seen. There must be a home.
-func (o Operator) Replace(ctx context.Context, pick func(cluster.State) (cluster.MemberName, error)) (Result, error) {
+// Pick chooses a member of a target from what was seen.
+type Pick func(Target, cluster.State) (cluster.MemberName, error)
+
+// Replace is Up, and has one member replaced. It asks first. There must be a home.
+func (o Operator) Replace(ctx context.Context, pick Pick) (Result, error) {
 	t, err := o.Find(ctx)
 	if err == nil && t.Home == nil {
 		err = fmt.Errorf("cluster %s: %w", t.Spec.Cluster, statedir.ErrNone)
@@ -35,7 +37,7 @@ func (o Operator) Replace(ctx context.Context, pick func(cluster.State) (cluster
 	return o.converge(ctx, pick)
 }
 
-func (o Operator) converge(ctx context.Context, pick func(cluster.State) (cluster.MemberName, error)) (Result, error) {
+func (o Operator) converge(ctx context.Context, pick Pick) (Result, error) {
 	t, lock, err := o.begin(ctx)
 	if err != nil {
 		return Result{}, err
@@ -86,7 +88,7 @@ func (o Operator) begin(ctx context.Context) (Target, *statedir.Lock, error) {
 }
 
 // up looks, shows, asks, does, and looks at the result as a client.
-func (o Operator) up(ctx context.Context, t Target, pick func(cluster.State) (cluster.MemberName, error)) (Result, error) {
+func (o Operator) up(ctx context.Context, t Target, pick Pick) (Result, error) {
 	r := Result{Target: t}
 	w, err := o.Open(ctx, t)
 	if err != nil {
@@ -115,7 +117,7 @@ func (o Operator) up(ctx context.Context, t Target, pick func(cluster.State) (cl
 
 // prepare is all that comes before the first step: a look, the member that is to be
 // replaced if there is one, the road from there, and consent to it.
-func (o Operator) prepare(ctx context.Context, t Target, loop *converge.Loop, pick func(cluster.State) (cluster.MemberName, error)) (cluster.State, []plan.Plan, error) {
+func (o Operator) prepare(ctx context.Context, t Target, loop *converge.Loop, pick Pick) (cluster.State, []plan.Plan, error) {
 	state, err := look(ctx, t, *loop)
 	if err == nil {
 		err = o.SameZone(ctx, t, state, false)
@@ -125,7 +127,7 @@ func (o Operator) prepare(ctx context.Context, t Target, loop *converge.Loop, pi
 	}
 	q := Question{Target: t, State: state}
 	if pick != nil {
-		if q.Replaced, err = pick(state); err != nil {
+		if q.Replaced, err = pick(t, state); err != nil {
 			return state, nil, err
 		}
 		loop.Replace(q.Replaced)

@@ -25,7 +25,7 @@ func (s situation) exchange() (cluster.Operation, Reason) {
 				Reason{Why: string(row.Name) + " serves, and is to be replaced: " + why, Rules: []Rule{"R4", "R7"}}
 		case s.saidDead(row.Name):
 			return cluster.Operation{Kind: cluster.Remove, Member: row.Name},
-				Reason{Why: "it does not serve, and is replaced because you said so", Rules: []Rule{"R4", "R7"}}
+				Reason{Why: "it does not serve, and you asked to replace it", Rules: []Rule{"R4", "R7"}}
 		}
 	}
 	return cluster.Operation{}, Reason{}
@@ -38,7 +38,7 @@ func (s situation) unwanted(name cluster.MemberName) string {
 	case !s.marker.Has(name):
 		return ""
 	case slices.Contains(s.named, name):
-		return "you said so"
+		return "you asked for it"
 	case found && s.outside(h):
 		return fmt.Sprintf("its address %s is no longer in the spec", h.Address)
 	}
@@ -78,6 +78,9 @@ func (s situation) sighted(name cluster.MemberName) *Refusal {
 		case !known:
 			r.Unknown = true
 			r.Evidence = append(r.Evidence, fmt.Sprintf("%s does not say whether it hears from %s: %s", other.Name, name, other.Heard.Why().Text))
+		case len(peers) == 0: // who serves in a quorum hears at least one other
+			r.Unknown = true
+			r.Evidence = append(r.Evidence, fmt.Sprintf("%s says that it hears from nobody, and yet it serves", other.Name))
 		case slices.Contains(peers, id):
 			r.Evidence = append(r.Evidence, fmt.Sprintf("%s hears from %s: it runs, and cannot be reached from here", other.Name, name))
 		}

@@ -112,7 +112,7 @@ func (s situation) hopeless(name cluster.MemberName) string {
 	case entry != nil && !entry.Learner:
 		return ""
 	case slices.Contains(s.named, name):
-		return "you said that it is to be replaced"
+		return "you asked to replace it"
 	case entry != nil && row.Host != nil && s.late(*row.Host) != "":
 		return "it has not caught up within an hour: " + s.late(*row.Host)
 	case s.list.Known() && entry == nil && s.marker.IDs[name] != 0:

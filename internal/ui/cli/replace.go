@@ -28,10 +28,10 @@ func newReplace(s *System, g *globals, run func(context.Context, *replaceOptions
 		Long: `replace has another member take the place of one, and does all that up does. The
 beginning of a member's name will do. It shows what it is about to do, and asks.
 
-A member that serves leaves only when the new one has joined: that takes a host
-more for a while. A member that cannot be reached is given up because you say so:
-it is removed first. replace refuses that while other members hear from it, or if
-the rest is not a quorum. If its machine comes back, pleiad stops the
+A member that serves leaves only when the new one has joined, which takes one
+more host for a while. A member that cannot be reached is given up because you
+say so: it is removed first. replace refuses that while other members hear from
+it, or if the rest is not a quorum. If its machine comes back, pleiad stops the
 member there and moves its data aside.
 
 A member whose host or data is known to be gone needs no replace: up does it.`,
@@ -50,7 +50,7 @@ func (o *replaceOptions) run(ctx context.Context) error {
 	begun, act := time.Now(), "replace member "+o.member
 	op := o.operator(o.system, o.known)
 	op.Agreed, op.Show, op.Ask = o.yes, o.show, o.ask
-	result, err := op.Replace(ctx, o.pick(ctx))
+	result, err := op.Replace(ctx, o.pick)
 	if result.Target.Home == nil {
 		return cannot(act, err)
 	}
@@ -59,19 +59,13 @@ func (o *replaceOptions) run(ctx context.Context) error {
 
 // pick chooses the member among those of the marker. Where that cannot be read,
 // nothing will be done, and the planner says why.
-func (o *replaceOptions) pick(ctx context.Context) func(cluster.State) (cluster.MemberName, error) {
-	return func(state cluster.State) (cluster.MemberName, error) {
-		t, err := o.known(ctx, o.system)
-		if err != nil {
-			return "", err
-		}
-		records, known := state.Records.Get()
-		m, found, err := t.Spec.Marker(records)
-		if !known || err != nil || !found {
-			return cluster.MemberName(o.member), nil
-		}
-		return choose(m.Members, o.member)
+func (o *replaceOptions) pick(t operate.Target, state cluster.State) (cluster.MemberName, error) {
+	records, known := state.Records.Get()
+	m, found, err := t.Spec.Marker(records)
+	if !known || err != nil || !found {
+		return cluster.MemberName(o.member), nil
 	}
+	return choose(m.Members, o.member)
 }
 
 // ask says what is known of the member, and asks.

@@ -213,6 +213,11 @@ func TestStatus(t *testing.T) {
 	unlisted := living()
 	unlisted.Hosts = cluster.Unknown[[]cluster.Host]("no answer within 3s")
 	golden(t, "status-unlisted.golden", show(t, NewStatus(spec3(), unlisted, again)))
+	crowded := spec3()
+	crowded.Members = 0 // while members leave
+	if text := show(t, NewStatus(crowded, living(), again)); strings.Contains(text, " of 0 ") || !strings.Contains(text, "healthy, 0 wanted") {
+		t.Errorf("more members than the spec wants are told as:\n%s", text)
+	}
 	keyless := living()
 	for i := range keyless.Hosts.Or(nil) {
 		keyless.Hosts.Or(nil)[i].View = cluster.UnknownFor[cluster.View](cluster.Why{Text: "the member was not asked: no key", Unasked: true})

@@ -316,7 +316,11 @@ func (s Status) tally() string {
 			unseen++
 		}
 	}
-	text := fmt.Sprintf("%d of %s healthy%s", s.count("healthy"), count(s.Members, "member"), s.tolerance())
+	text := fmt.Sprintf("%d of %s healthy", s.count("healthy"), count(s.Members, "member"))
+	if more := s.count("healthy"); more > s.Members { // one joins in the place of another, or leaves
+		text = fmt.Sprintf("%s healthy, %d wanted", count(more, "member"), s.Members)
+	}
+	text += s.tolerance()
 	switch {
 	case s.HostsUnknown != "" || unseen > 0 && seen == 0:
 		return "members unknown"
