@@ -39,6 +39,15 @@ type State struct {
 	// Untraced is why it could not be found out what runs of hosts that were
 	// removed, where that was asked: that none is in Missing says nothing then.
 	Untraced string
+	// GivenUp are the members that were to join, one after the other, and left
+	// again instead, since somebody began to observe; empty once another has joined.
+	GivenUp []GivenUp
+}
+
+// GivenUp is a member that was to join a cluster and left again, and why.
+type GivenUp struct {
+	Member MemberName
+	Why    string
 }
 
 // Place is a machine that was given to a cluster, such as an address in the

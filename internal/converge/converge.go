@@ -12,9 +12,10 @@
 // program that keeps a cluster for good calls [Loop.Round] at its own pace.
 //
 // The loop decides nothing from what it remembers between two rounds, except how
-// long there has been no progress: each plan is made from a fresh observation of
-// the world, the first perhaps from one that its caller has just shown. So a crash
-// at any point, a lost answer or a second controller costs one more observation.
+// long there has been no progress, and which members were to join and were lost:
+// each plan is made from a fresh observation of the world, the first perhaps from
+// one that its caller has just shown. So a crash at any point, a lost answer or a
+// second controller costs one more observation.
 package converge
 
 import (

@@ -95,3 +95,30 @@ func TestFreshNames(t *testing.T) {
 		f.spend(plan.Plan{Steps: []plan.Step{step.then}})
 	}
 }
+
+// Members that were to join and left again are counted until one has joined, each
+// once, and no other member is.
+func TestGivenUp(t *testing.T) {
+	adds := cluster.Operation{Kind: cluster.Add, Member: "a"}
+	leaves := func(of cluster.MemberName) plan.Step {
+		return plan.ChangeRecords{Purpose: plan.Reserve, Op: cluster.Remove, Of: of, Reason: plan.Reason{Why: "it died"}}
+	}
+	for _, c := range []struct {
+		name string
+		op   cluster.Operation
+		step plan.Step
+		want string
+	}{
+		{"a joiner leaves", adds, leaves("a"), "[{z it died} {a it died}]"},
+		{"it leaves again, the first time was not written", cluster.Operation{Kind: cluster.Add, Member: "z"}, leaves("z"), "[{z it died}]"},
+		{"another member leaves", cluster.Operation{}, leaves("a"), "[{z it died}]"},
+		{"it goes on", adds, plan.StartMember{}, "[{z it died}]"},
+		{"it has joined", adds, plan.ChangeRecords{Purpose: plan.Release, Op: cluster.Add, Of: "a"}, "[]"},
+	} {
+		g := givenUp{{Member: "z", Why: "it died"}}
+		g.learn(c.op, plan.Plan{Steps: []plan.Step{c.step}})
+		if got := fmt.Sprint([]cluster.GivenUp(g)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}

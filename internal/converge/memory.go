@@ -15,6 +15,7 @@ type memory struct {
 	told    map[string]bool // what gates wait for
 	missing missing
 	fresh   fresh
+	givenUp givenUp
 }
 
 func newMemory() memory { return memory{told: map[string]bool{}, missing: missing{}} }
@@ -64,6 +65,25 @@ func (f *fresh) spend(p plan.Plan) {
 		joins := change.Purpose == plan.Reserve && change.Op == cluster.Add
 		if ok && (change.Purpose == plan.Claim || joins) {
 			*f = fresh{}
+		}
+	}
+}
+
+// givenUp are the members that were to join one after the other, and left again.
+type givenUp []cluster.GivenUp
+
+// learn adds one that a plan gives up, and forgets all once one has joined. A plan
+// that fails is made again, for the same member.
+func (g *givenUp) learn(op cluster.Operation, p plan.Plan) {
+	for _, s := range p.Steps {
+		change, ok := s.(plan.ChangeRecords)
+		known := func(other cluster.GivenUp) bool { return other.Member == change.Of }
+		switch {
+		case !ok || op.Kind != cluster.Add || change.Of != op.Member:
+		case change.Purpose == plan.Release:
+			*g = nil
+		case change.Purpose == plan.Reserve && change.Op == cluster.Remove && !slices.ContainsFunc(*g, known):
+			*g = append(*g, cluster.GivenUp{Member: change.Of, Why: change.Why})
 		}
 	}
 }

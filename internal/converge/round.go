@@ -45,10 +45,18 @@ func (l *Loop) Round(ctx context.Context) (Round, error) {
 	missing := l.memory.missing.seen(state)
 	l.tellGates(state)
 	l.memory.fresh.keep(&state.Fresh)
+	state.GivenUp = slices.Clone(l.memory.givenUp)
 	p := l.Next(l.Spec, state)
 	l.memory.fresh.spend(p)
+	l.memory.givenUp.learn(l.operation(state), p)
 	done, err := l.batch(ctx, p)
 	return Round{State: state, Missing: missing, Plan: p, Done: done, Err: err}, nil
+}
+
+// operation is the one in flight, as far as it can be read.
+func (l *Loop) operation(s cluster.State) cluster.Operation {
+	m, _, _ := l.Spec.Marker(s.Records.Or(cluster.Records{}))
+	return m.Op
 }
 
 // look is what somebody has just seen, the first time, or an observation.

@@ -131,6 +131,8 @@ type stage struct {
 	// untraced says that nobody can look for what runs of removed hosts, careless
 	// that the planner takes that for nothing.
 	untraced, careless bool
+	// dooms says that each member that is to join loses its data before it votes.
+	dooms bool
 }
 
 // closed is a zone that is not shown to us.
@@ -201,6 +203,9 @@ func (s *stage) until(verb string, spec cluster.Spec, store *Store, step string)
 			if step != "" && when == "before" && strings.HasPrefix(next, step) {
 				cancel()
 			}
+			if name, promotes := strings.CutPrefix(next, "promote learner "); promotes && s.dooms && when == "before" {
+				s.moveData(s.named(name))
+			}
 		}
 		out, err = loop.Run(ctx)
 	})
@@ -220,6 +225,17 @@ func (s *stage) reach(verb string) {
 
 // first is the first host of the cluster.
 func (s *stage) first() *host { return s.w.rules.ours()[0] }
+
+// named is the host of a member.
+func (s *stage) named(name string) *host {
+	for _, h := range s.w.rules.ours() {
+		if string(h.Name) == name {
+			return h
+		}
+	}
+	s.Fatalf("there is no host %s", name)
+	return nil
+}
 
 // stop ends a member.
 func (s *stage) stop(h *host) {
@@ -753,6 +769,10 @@ var tried = map[plan.Way]remedy{
 			s.reach("replace " + string(s.lost.Name))
 			s.w.dark = map[netip.Addr]bool{} // it comes back
 		}},
+	},
+	plan.FindWhy: {
+		befall: func(s *stage) { s.dooms = true }, asked: func(spec *cluster.Spec) { spec.Members = 5 },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.dooms, s.spec.Members = false, 5 }},
 	},
 	plan.MendRest: {
 		befall: func(s *stage) {

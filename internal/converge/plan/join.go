@@ -30,6 +30,9 @@ func (s situation) beginAdd(op cluster.Operation, why Reason) ([]Step, []Refusal
 		return nil, []Refusal{r}
 	}
 	c, r := s.bearsLearner(what)
+	if r == nil {
+		r = s.triedEnough(what)
+	}
 	if r != nil {
 		r.Evidence = append([]string{why.Why}, r.Evidence...)
 		return nil, []Refusal{*r}
@@ -54,6 +57,21 @@ func (s situation) bearsLearner(what string) (census, *Refusal) {
 	r := &Refusal{Rule: "R4", What: what, Unknown: back >= voters, Remedy: remedies(MendRest),
 		Evidence: []string{fmt.Sprintf("%d of %d voters serve; etcd adds nobody while one does not", len(c.alive), c.voters)}}
 	return c, r
+}
+
+// triedEnough refuses another member where two have been lost one after the other
+// before they had joined (rule R13): what took them would take the next one too, and
+// each leaves a machine and data behind. A person runs the command again.
+func (s situation) triedEnough(what string) *Refusal {
+	const tries = 2
+	if len(s.state.GivenUp) < tries {
+		return nil
+	}
+	r := &Refusal{Rule: "R13", What: what, Remedy: remedies(FindWhy)}
+	for _, m := range s.state.GivenUp {
+		r.Evidence = append(r.Evidence, fmt.Sprintf("%s was to join: %s", m.Member, m.Why))
+	}
+	return r
 }
 
 // join takes the next step of an addition.

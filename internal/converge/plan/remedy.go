@@ -114,6 +114,7 @@ const (
 	AddMachine
 	ReplaceLost
 	UpdateMember
+	FindWhy
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -161,6 +162,7 @@ var texts = [...]string{
 	MendRest:        "first fix what else is wrong; see what that is: {status}",
 	KeysSay:         "%s",
 	SaveData:        "%s",
+	FindWhy:         "find out what became of them, for the next one may go the same way; then: {up}",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }
 

@@ -379,6 +379,8 @@ func (w *story) event(line string, f []string) error {
 		w.state.Missing = []cluster.Host{missing}
 	case f[1] == "answers":
 		return w.answers(f[2])
+	case f[1] == "was-given-up": // and why
+		w.state.GivenUp = append(w.state.GivenUp, cluster.GivenUp{Member: member(f[0]), Why: rest(2)})
 	case f[1] == "gone":
 		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
 	case f[1] == "waits":
