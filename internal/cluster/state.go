@@ -169,6 +169,8 @@ type Host struct {
 	Name    MemberName `json:"name"`
 	Address netip.Addr `json:"address"`
 	Ports   Ports      `json:"ports"`
+	// Way is how it is reached, where that is not simply its address; see [Host.Reach].
+	Way Way `json:"way,omitzero"`
 	// Token is the incarnation that the host was made for.
 	Token Token `json:"token"`
 	// Paths are where things lie on the host.
@@ -190,6 +192,27 @@ type Host struct {
 	// its ports now. It is looked at only where it matters: while it runs, and a
 	// certificate of some member is due for renewal.
 	Shown Seen[Certificate] `json:"shown"`
+}
+
+// Way is how a controller reaches one host over SSH, which may be another way than
+// that of its member's peers and clients. What all hosts of a cluster have in
+// common, such as the user who logs in, is in the spec. Equal ways lead to one
+// machine.
+type Way struct {
+	// Address is that of its SSH server.
+	Address netip.Addr `json:"address"`
+	// Vouched is the name under which this controller itself vouches for the host's
+	// SSH key; empty where known_hosts does.
+	Vouched string `json:"vouched,omitempty"`
+}
+
+// Reach is how the host is reached: at its member's address, unless it says
+// otherwise.
+func (h Host) Reach() Way {
+	if !h.Way.Address.IsValid() {
+		return Way{Address: h.Address, Vouched: h.Way.Vouched}
+	}
+	return h.Way
 }
 
 // Runs says whether the host's member was seen to run.

@@ -385,7 +385,7 @@ func (s situation) stopByHand(h cluster.Host) string {
 // loginAsRoot begins the command line by which a person has root run something on
 // a machine.
 func (s situation) loginAsRoot(h cluster.Host) string {
-	return shell.Line(s.spec.LoginAsRoot(h.Address)...)
+	return shell.Line(s.spec.LoginAsRoot(h.Reach().Address)...)
 }
 
 // due is the member to restart next: the one on the marker, as long as it runs

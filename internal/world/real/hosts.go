@@ -40,7 +40,7 @@ func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 	c := spec.Hosts.SSH
 	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts,
 		Fingerprints: c.Fingerprints, Trace: trace})
-	deliverer := systemd.New(func(a netip.Addr) systemd.Machine { return machine{pool.Machine(a)} }, systemd.NewBuilds(self, c.Binaries))
+	deliverer := systemd.New(func(way cluster.Way) systemd.Machine { return machine{pool.Vouched(way.Address, way.Vouched)} }, systemd.NewBuilds(self, c.Binaries))
 	w.World.Deliver = deliverer
 	w.World.Hosts = sshhosts.New(sshhosts.Config{
 		Spec:    spec,

@@ -26,6 +26,7 @@ const (
 	KeyChanged KeyProblem = "changed"                // known_hosts has other keys of this host
 	KeyRevoked KeyProblem = "revoked"                // somebody withdrew this very key
 	KeyInvalid KeyProblem = "certificate is invalid" // an authority is known, but the certificate does not hold
+	KeyForeign KeyProblem = "foreign"                // whoever vouches for the host does not know this key
 )
 
 // HostKeyError says that a host key is not accepted. Nothing was sent but the
@@ -37,9 +38,9 @@ type HostKeyError struct {
 	// Type and Fingerprint of the key that was shown: "ssh-ed25519", "SHA256:…".
 	Type, Fingerprint string
 	// Known are keys of the host that would be accepted, or the entry that
-	// revokes it: "file:line: type SHA256:…".
+	// revokes it: "file:line: type SHA256:…"; for a foreign key, whose it is not.
 	Known []string
-	// Why, for an invalid certificate.
+	// Why, for an invalid certificate or a foreign key.
 	Why string
 
 	line  string // for known_hosts
@@ -57,6 +58,8 @@ func (e *HostKeyError) Error() string {
 		return fmt.Sprintf("host key of %s is revoked: %s, by %s", e.Host, key, strings.Join(e.Known, ", "))
 	case KeyInvalid:
 		return fmt.Sprintf("host certificate of %s is not valid: %s, of %s", e.Host, e.Why, key)
+	case KeyForeign:
+		return fmt.Sprintf("host key of %s is not that of %s, somebody may be listening in: it shows %s: %s", e.Host, e.Known[0], key, e.Why)
 	}
 	return fmt.Sprintf("host key of %s is unknown: it shows %s", e.Host, key)
 }
@@ -78,6 +81,8 @@ func (e *HostKeyError) Remedy() []string {
 		return []string{"do not connect; the host needs a new key"}
 	case KeyInvalid:
 		return []string{"have the host's certificate signed again for the name " + e.Host + ": ssh-keygen -s CA -h -n " + e.Host + " …"}
+	case KeyForeign:
+		return []string{"do not connect; see on the host's console who it is", compare}
 	}
 	return []string{
 		compare, "from here: " + e.scan,
@@ -113,6 +118,7 @@ type hostKeys struct {
 	known        []knownhosts.KnownKey // keys of this host
 	authorities  bool                  // some authority may sign for this host
 	revoked      revoked
+	vouched      *HostKeys // instead of known and authorities; nil for none
 }
 
 // readHostKeys reads known_hosts for a host. A line that cannot be read is an
@@ -181,12 +187,15 @@ func isAuthority(k knownhosts.KnownKey) (bool, error) {
 // a host with several keys shows one that nobody knows, which would look like a
 // changed key.
 func (h *hostKeys) algorithms(tried []string) []string {
+	if h.vouched != nil {
+		return h.vouched.algorithms()
+	}
 	var certificates, known, others []string
 	for _, a := range ssh.SupportedAlgorithms().HostKeys {
 		plain := plainType(a)
 		switch {
 		case slices.Contains(tried, plain):
-		case a != plain && strings.Contains(a, "-cert-"):
+		case certified(a):
 			certificates = append(certificates, a)
 		case slices.ContainsFunc(h.known, func(k knownhosts.KnownKey) bool { return k.Key.Type() == plain }):
 			known = append(known, a)
@@ -208,6 +217,9 @@ func rank(algorithm string) int {
 	}
 	return 1
 }
+
+// certified says whether a host key algorithm shows a certificate.
+func certified(algorithm string) bool { return strings.Contains(algorithm, "-cert-") }
 
 // plainType is the type of key that a host key algorithm works with.
 func plainType(algorithm string) string {
@@ -236,6 +248,13 @@ func (h *hostKeys) judge(key ssh.PublicKey) error {
 	if where := h.revoked.by(key); where != "" {
 		out.Problem, out.Known = KeyRevoked, []string{where}
 		return out
+	}
+	if h.vouched != nil {
+		if err := h.vouched.accepts(key); err != nil {
+			out.Problem, out.Known, out.Why = KeyForeign, []string{h.vouched.Name}, strings.TrimPrefix(err.Error(), "ssh: ")
+			return out
+		}
+		return nil
 	}
 	if err == nil || slices.Contains(h.fingerprints, out.Fingerprint) {
 		return nil

@@ -123,6 +123,13 @@ func (l *line) login(ctx context.Context, r route, hop *connection) (*connection
 	if keys.revoked, err = readRevoked(ctx, r.revoked); err != nil {
 		return nil, err
 	}
+	if l.target.vouched != "" {
+		vouched, err := l.pool.config.Vouch(l.target.vouched)
+		if err != nil {
+			return nil, err
+		}
+		keys.vouched = &vouched
+	}
 	var first error
 	var tried []string
 	for {
@@ -132,7 +139,7 @@ func (l *line) login(ctx context.Context, r route, hop *connection) (*connection
 		switch {
 		case errors.As(err, &none) && first != nil:
 			return nil, first
-		case !errors.As(err, &wrong) || wrong.Problem == KeyRevoked || len(keys.fingerprints) == 0:
+		case !errors.As(err, &wrong) || wrong.Problem == KeyRevoked || keys.vouched != nil || len(keys.fingerprints) == 0:
 			return c, err
 		case first == nil:
 			first = err

@@ -19,6 +19,9 @@ type target struct {
 	user string // from ProxyJump, else ""
 	port string // from ProxyJump, else ""
 	jump string // the hops before it, as in ProxyJump; "" if its own settings tell
+	// vouched is the name under which [Config.Vouch] knows a machine's keys, "" for
+	// those in known_hosts.
+	vouched string
 }
 
 // route is how a target is reached: what the configuration, ssh_config and

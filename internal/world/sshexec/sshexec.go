@@ -12,8 +12,8 @@
 // # What it promises
 //
 // A host key is never trusted blindly: it is in known_hosts, signed by an
-// authority there, or its fingerprint is in the configuration, else nothing is
-// sent. No password is ever asked for or sent; only keys log in.
+// authority there, its fingerprint is in the configuration, or the caller vouches
+// for it ([Config.Vouch]), else nothing is sent. No password is ever asked for or sent; only keys log in.
 //
 // Whatever the other side does, a call ends: dialling and logging in are
 // bounded by [Config.Timeout], and while anything is outstanding the machine
@@ -53,7 +53,7 @@ import (
 )
 
 // Config says how machines are reached. Zero values mean: as ssh itself would.
-// User and Port are for machines alone; the other fields hold for jump hosts
+// User, Port, Jump and Vouch are for machines alone; the other fields hold for jump hosts
 // too, where ssh_config names nothing for them.
 type Config struct {
 	// User to log in as. Where it is not root, commands run by `sudo -n`.
@@ -65,6 +65,12 @@ type Config struct {
 	// KnownHosts takes the place of ~/.ssh/known_hosts and
 	// /etc/ssh/ssh_known_hosts. A file that does not exist is empty.
 	KnownHosts string
+	// Jump is how machines are reached, as in ProxyJump: "user@host:port,…". It takes
+	// the place of what ssh_config says of them.
+	Jump string
+	// Vouch says which keys a host may show that [Pool.Vouched] is asked for, by its
+	// name there. It is asked before each connection.
+	Vouch func(name string) (HostKeys, error)
 	// Fingerprints of host keys ("SHA256:…") that are accepted though
 	// known_hosts does not have them. A revoked key is not accepted.
 	Fingerprints []string
@@ -95,7 +101,7 @@ type Pool struct {
 
 	mu    sync.Mutex // guards what follows, and is the last to be taken
 	lines map[target]*line
-	named map[netip.Addr]*Machine
+	named map[target]*Machine
 }
 
 // New makes a pool. It opens nothing.
@@ -103,18 +109,24 @@ func New(c Config) *Pool {
 	c.Timeout = cmp.Or(c.Timeout, 2500*time.Millisecond)
 	c.Keepalive = cmp.Or(c.Keepalive, time.Second)
 	life, end := context.WithCancelCause(context.Background())
-	return &Pool{config: c, life: life, end: end, lines: map[target]*line{}, named: map[netip.Addr]*Machine{}}
+	return &Pool{config: c, life: life, end: end, lines: map[target]*line{}, named: map[target]*Machine{}}
 }
 
 // Machine is the machine with an address, always the same one. It asks nobody.
-func (p *Pool) Machine(addr netip.Addr) *Machine {
-	l := p.lineTo(target{host: addr.String()})
+func (p *Pool) Machine(addr netip.Addr) *Machine { return p.Vouched(addr, "") }
+
+// Vouched is the machine with an address of which [Config.Vouch] knows the keys
+// under a name; without a name it is [Pool.Machine]. An address may be another
+// machine's later on, which then has another name.
+func (p *Pool) Vouched(addr netip.Addr, name string) *Machine {
+	t := target{host: addr.String(), jump: p.config.Jump, vouched: name}
+	l := p.lineTo(t)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := p.named[addr]
+	m := p.named[t]
 	if m == nil {
 		m = &Machine{pool: p, name: addr.String(), line: l}
-		p.named[addr] = m
+		p.named[t] = m
 	}
 	return m
 }

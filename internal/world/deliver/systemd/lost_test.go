@@ -5,7 +5,6 @@ package systemd_test
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -121,7 +120,7 @@ func TestLimitReachesTheMachine(t *testing.T) {
 func TestCloseEndsEverything(t *testing.T) {
 	// Not parallel: it looks at all goroutines.
 	w := newWorld(t)
-	d := systemd.New(func(a netip.Addr) systemd.Machine { return w.machine(a) }, w.builds)
+	d := systemd.New(func(way cluster.Way) systemd.Machine { return w.machine(way.Address) }, w.builds)
 	var list []cluster.Host
 	for _, name := range []cluster.MemberName{"etcd-aaaaaa1", "etcd-aaaaaa2", "etcd-aaaaaa3"} {
 		list = append(list, w.host(name))

@@ -331,7 +331,7 @@ func (w *world) machine(a netip.Addr) *machine {
 
 // deliverer is a new one, as of a second command.
 func (w *world) deliverer() *systemd.Deliverer {
-	d := systemd.New(func(a netip.Addr) systemd.Machine { return w.machine(a) }, w.builds)
+	d := systemd.New(func(way cluster.Way) systemd.Machine { return w.machine(way.Address) }, w.builds)
 	w.Cleanup(func() { d.Close() })
 	return d
 }

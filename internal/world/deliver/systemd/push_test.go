@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -207,7 +206,7 @@ func TestUnsupportedMachines(t *testing.T) {
 				}
 			}
 			before := m.Files(t)
-			d := systemd.New(func(netip.Addr) systemd.Machine { return m }, tt.builds)
+			d := systemd.New(func(cluster.Way) systemd.Machine { return m }, tt.builds)
 			defer d.Close()
 			err := d.Install(t.Context(), h, rendered(h), nil)
 			if !errors.Is(err, deliver.ErrUnsupported) {

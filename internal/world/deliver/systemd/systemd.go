@@ -50,18 +50,18 @@ type Machine interface {
 
 // Deliverer is a deliver.Deliverer for machines.
 type Deliverer struct {
-	machine func(netip.Addr) Machine
+	machine func(cluster.Way) Machine
 	builds  *Builds
 
 	mu    sync.Mutex // guards what follows
-	lines map[netip.Addr]*line
+	lines map[cluster.Way]*line
 }
 
 var _ deliver.Deliverer = (*Deliverer)(nil)
 
 // New returns a deliverer. It asks nobody.
-func New(machine func(netip.Addr) Machine, builds *Builds) *Deliverer {
-	return &Deliverer{machine: machine, builds: builds, lines: map[netip.Addr]*line{}}
+func New(machine func(cluster.Way) Machine, builds *Builds) *Deliverer {
+	return &Deliverer{machine: machine, builds: builds, lines: map[cluster.Way]*line{}}
 }
 
 // Close ends all agents, at once: those of machines that are gone take a while.
@@ -76,20 +76,20 @@ func (d *Deliverer) Close() error {
 	return nil
 }
 
-func (d *Deliverer) line(addr netip.Addr) *line {
+func (d *Deliverer) line(way cluster.Way) *line {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l := d.lines[addr]
+	l := d.lines[way]
 	if l == nil {
-		l = &line{machine: d.machine(addr), builds: d.builds, turn: make(chan struct{}, 1)}
-		d.lines[addr] = l
+		l = &line{machine: d.machine(way), builds: d.builds, turn: make(chan struct{}, 1)}
+		d.lines[way] = l
 	}
 	return l
 }
 
 // Inspect implements deliver.Deliverer.
 func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error) {
-	a, err := d.line(h.Address).agent(ctx)
+	a, err := d.line(h.Reach()).agent(ctx)
 	var absent *agent.Absent
 	if errors.As(err, &absent) && absent.Empty {
 		return cluster.Node{}, nil
@@ -103,13 +103,13 @@ func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, 
 // Fits says whether there is a pleiad for a machine, before anything is made on it: an
 // error is lasting where there is none.
 func (d *Deliverer) Fits(ctx context.Context, addr netip.Addr) error {
-	_, _, err := d.line(addr).build(ctx)
+	_, _, err := d.line(cluster.Way{Address: addr}).build(ctx)
 	return err
 }
 
 // Install implements deliver.Deliverer.
 func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
-	l := d.line(h.Address)
+	l := d.line(h.Reach())
 	binary, err := l.push(ctx)
 	if err != nil {
 		return fmt.Errorf("install on %s: %w", h.Name, err)
@@ -124,7 +124,7 @@ func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cr
 
 // Start implements deliver.Deliverer.
 func (d *Deliverer) Start(ctx context.Context, h cluster.Host) error {
-	a, err := d.line(h.Address).agent(ctx)
+	a, err := d.line(h.Reach()).agent(ctx)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", h.Name, err)
 	}
@@ -138,7 +138,7 @@ func (d *Deliverer) Start(ctx context.Context, h cluster.Host) error {
 
 // Stop implements deliver.Deliverer.
 func (d *Deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duration) error {
-	a, err := d.line(h.Address).agent(ctx)
+	a, err := d.line(h.Reach()).agent(ctx)
 	var absent *agent.Absent
 	if errors.As(err, &absent) && absent.Empty {
 		return nil
@@ -152,7 +152,7 @@ func (d *Deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duratio
 // Clear takes everything of a member off its machine but the claim and the
 // binaries; see agent.Host.Clear. It is hosts.ErrBusy while the member runs.
 func (d *Deliverer) Clear(ctx context.Context, h cluster.Host, fate hosts.DataFate) error {
-	l := d.line(h.Address)
+	l := d.line(h.Reach())
 	a, err := l.agent(ctx)
 	var absent *agent.Absent
 	switch {
@@ -173,16 +173,17 @@ func (d *Deliverer) Clear(ctx context.Context, h cluster.Host, fate hosts.DataFa
 // Probe measures a machine for the doctor. What it needs there it takes away
 // again.
 func (d *Deliverer) Probe(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error) {
-	a, err := d.line(addr).agent(ctx)
+	way := cluster.Way{Address: addr}
+	a, err := d.line(way).agent(ctx)
 	var absent *agent.Absent
 	if errors.As(err, &absent) {
-		a, err = d.line(addr).visitor(ctx)
+		a, err = d.line(way).visitor(ctx)
 	}
 	if err != nil {
 		return agent.Machine{}, fmt.Errorf("probe %s: %w", addr, err)
 	}
 	m, err := a.Probe(ctx, q)
-	m.Root = d.machine(addr).Delay()
+	m.Root = d.machine(way).Delay()
 	return m, err
 }
 
@@ -194,7 +195,7 @@ func (d *Deliverer) Logs(ctx context.Context, h cluster.Host, follow bool, w io.
 		command += " --follow --lines=100"
 	}
 	// A journal has no bound, and so passes through without being kept.
-	if err := d.machine(h.Address).Follow(ctx, command, w); err != nil {
+	if err := d.machine(h.Reach()).Follow(ctx, command, w); err != nil {
 		return fmt.Errorf("read the log of %s: %w", h.Name, err)
 	}
 	return nil
