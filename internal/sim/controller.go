@@ -37,6 +37,9 @@ type Controller struct {
 	looked map[cluster.MemberName]time.Time
 	// served is when it last saw each member serve that did so then.
 	served map[cluster.MemberName]time.Time
+	// heard are the members that others hear, as they have said since it last saw the
+	// hosts.
+	heard map[cluster.MemberName]bool
 	// inspected is the moment at which it last saw what runs on each host.
 	inspected map[cluster.MemberName]int
 }
@@ -53,7 +56,7 @@ const (
 
 // Controller makes a controller with a name of its own, acting from a store.
 func (w *World) Controller(name string, store *Store) *Controller {
-	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{}, looked: map[cluster.MemberName]time.Time{}, served: map[cluster.MemberName]time.Time{},
+	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{}, looked: map[cluster.MemberName]time.Time{}, served: map[cluster.MemberName]time.Time{}, heard: map[cluster.MemberName]bool{},
 		inspected: map[cluster.MemberName]int{},
 		names:     rand.New(rand.NewPCG(w.chance.Uint64(), 2))}
 }

@@ -376,6 +376,7 @@ func (i Inspector) Heard(ctx context.Context, h cluster.Host) ([]cluster.MemberI
 		for _, o := range p.of.live() {
 			if o != p && p.of.linked(p.self.id, o.self.id) {
 				out = append(out, o.self.id)
+				i.c.heard[o.node.Name] = true
 			}
 		}
 		return nil

@@ -132,6 +132,7 @@ func (p Hosts) List(ctx context.Context) (hosts.Listing, error) {
 	err := p.c.call(ctx, &op{kind: read, verb: "list hosts", object: string(p.of), errs: hostErrs()}, func(o *op) error {
 		p.c.w.rules.readsAll(p.c, "host ")
 		p.c.listed = p.c.w.moment()
+		clear(p.c.heard)
 		if p.places != nil {
 			var dark bool
 			if given, dark = p.c.w.survey(p.of, p.places, false); dark && p.c.w.chance.IntN(2) == 0 {

@@ -67,6 +67,9 @@ func (r *rules) changes(c *Controller, was, is cluster.Marker) {
 	givesUp := was.Op.Kind == cluster.Add && is.Op == cluster.Operation{Kind: cluster.Remove, Member: was.Op.Member}
 	ends := is.Op == cluster.Operation{} || was.Op.For != "" && is.Op == cluster.Operation{Kind: cluster.Remove, Member: was.Op.For}
 	r.must("R4", was.Op == cluster.Operation{} || givesUp || ends, "%s turns %s into %s", c.Name, was.Op, is.Op)
+	if is.Op.Kind == cluster.Remove && was.Op == (cluster.Operation{}) && len(is.Members) <= c.size {
+		r.must("R14", !c.heard[is.Op.Member], "%s gives up %s, from which others hear", c.Name, is.Op.Member)
+	}
 	if was.Op.Kind == cluster.Remove {
 		l := e.named(r.w.opts.Spec, was.Op.Member)
 		r.must("R4", l == nil || is.Has(was.Op.Member), "%s ends %s, and the member is on the list", c.Name, was.Op)
