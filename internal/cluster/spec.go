@@ -32,9 +32,6 @@ type Spec struct {
 	Hosts HostsSpec
 	// DNS is where the one list of members is written.
 	DNS DNSSpec
-	// Deliver is how a host gets what it must hold: "local" for local hosts,
-	// "systemd" for machines.
-	Deliver string
 }
 
 // Etcd is the etcd that is wanted.

@@ -48,7 +48,7 @@ func hosts(addrs []string, ports func(i int) cluster.Ports) []cluster.Host {
 
 func dev(edit func(*cluster.Spec)) cluster.Spec {
 	s := cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3, TLS: true, Etcd: cluster.Etcd{Source: "bundled"},
-		Hosts: cluster.HostsSpec{Local: &cluster.LocalHosts{}}, DNS: cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}}, Deliver: "local"}
+		Hosts: cluster.HostsSpec{Local: &cluster.LocalHosts{}}, DNS: cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}}}
 	edit(&s)
 	return s
 }

@@ -31,8 +31,8 @@ type key struct {
 	kind     kind
 	required bool
 	// values are the only ones there are, if they can be listed; later are
-	// values, or keys, of releases to come. derived says that which of them is
-	// the default depends on other keys.
+	// values, or keys, of releases to come. derived says that the value follows
+	// from other keys: a file may only repeat it.
 	values, later []string
 	derived       bool
 	// pattern describes a word, or each word of a list, to editors: a regular
@@ -122,8 +122,8 @@ func keys() []key {
 		{name: "dns", kind: choice, doc: "Where records are written: one provider.", later: []string{"route53"}, keys: dnsKeys()},
 		{name: "deliver", values: []string{"local", "systemd"}, later: []string{"chef", "cloud-init"}, derived: true, example: "local",
 			doc: "How a host gets what its member needs: local for hosts of kind local, systemd for machines. It follows from the hosts and need not be given.",
-			get: func(s cluster.Spec) string { return s.Deliver },
-			set: func(s *cluster.Spec, v string) error { s.Deliver = v; return nil }},
+			get: func(s cluster.Spec) string { return delivery(s.Hosts) },
+			set: func(*cluster.Spec, string) error { return nil }}, // compared with the hosts once those are read
 	}
 }
 

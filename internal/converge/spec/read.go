@@ -22,6 +22,8 @@ type reader struct {
 	problems []Problem
 	// at is where the value of each key stands, by path: "dns.rfc2136.zone".
 	at map[string]place
+	// derived is what the file says of keys whose value follows from others.
+	derived map[string]string
 }
 
 // place is a line and a column, both from 1; line 0 is the file as a whole.
@@ -160,6 +162,10 @@ func (r *reader) scalar(k key, n ast.Node, s *cluster.Spec) {
 	}
 	if err := assign(k, s, v, r.file); err != nil {
 		r.problem(start(n), fmt.Sprintf("%s %s: %s", k.name, display(v), err))
+		return
+	}
+	if k.derived {
+		r.derived[k.name] = v
 	}
 }
 

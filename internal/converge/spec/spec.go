@@ -34,7 +34,6 @@ func Default() cluster.Spec {
 		Etcd:    cluster.Etcd{Source: "bundled"},
 		Hosts:   cluster.HostsSpec{Local: &cluster.LocalHosts{}},
 		DNS:     cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}},
-		Deliver: "local",
 	}
 }
 
@@ -52,15 +51,15 @@ func exampleCloudflare() cluster.CloudflareDNS {
 // it, and what it leaves out is as [Default] says. filename is for messages,
 // and relative paths in the file start at its folder.
 func Parse(filename string, data []byte) (cluster.Spec, error) {
-	r := &reader{file: filename, at: map[string]place{}}
+	r := &reader{file: filename, at: map[string]place{}, derived: map[string]string{}}
 	s := Default()
 	s.Cluster, s.Domain = "", "" // no file is about a cluster that it does not name
 	// What follows from other keys is settled once those are known.
-	s.Etcd.Source, s.Hosts, s.DNS, s.Deliver = "", cluster.HostsSpec{}, cluster.DNSSpec{}, ""
+	s.Etcd.Source, s.Hosts, s.DNS = "", cluster.HostsSpec{}, cluster.DNSSpec{}
 	if root := r.document(data); root != nil {
 		r.group(key{keys: keys()}, root, &s)
 		r.follow(&s)
-		for _, c := range together(s) {
+		for _, c := range append(together(s), ofDelivery(s, r.derived["deliver"])...) {
 			r.clash(c)
 		}
 	}
@@ -89,12 +88,10 @@ func (r *reader) follow(s *cluster.Spec) {
 	default:
 		s.DNS = d.DNS
 	}
-	if silent("deliver") {
-		s.Deliver = delivery(s.Hosts)
-	}
 }
 
-// delivery is how hosts of a kind get what they must hold.
+// delivery is how hosts of a kind get what they must hold; empty if there is no
+// kind yet.
 func delivery(h cluster.HostsSpec) string {
 	switch {
 	case h.Local != nil:

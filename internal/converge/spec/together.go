@@ -63,9 +63,6 @@ func ofHosts(s cluster.Spec) []clash {
 			add("dns.embedded", "", "a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136 or cloudflare")
 		}
 	}
-	if want := delivery(s.Hosts); want != "" && s.Deliver != "" && s.Deliver != want {
-		add("deliver", s.Deliver, "not for hosts of kind %s; expected %s, or nothing: it follows from the hosts", kindOf(s.Hosts), want)
-	}
 	release := s.Etcd.Release
 	switch source := s.Etcd.Source; {
 	case source == "release" && s.Hosts.Local != nil:
@@ -78,9 +75,13 @@ func ofHosts(s cluster.Spec) []clash {
 	return found
 }
 
-func kindOf(h cluster.HostsSpec) string {
-	if h.SSH != nil {
-		return "ssh"
+// ofDelivery compares what a file says of the delivery with what follows from the
+// hosts; said is empty if it says nothing.
+func ofDelivery(s cluster.Spec, said string) []clash {
+	want := delivery(s.Hosts)
+	if want == "" || said == "" || said == want {
+		return nil
 	}
-	return "local"
+	return []clash{{path: "deliver", value: said, err: fmt.Errorf(
+		"not for hosts of kind %s; expected %s, or nothing: it follows from the hosts", s.HostsKind(), want)}}
 }

@@ -53,7 +53,6 @@ func Template(hosts, dns string) ([]byte, error) {
 // exemplify fills in what a person must change, with what is set aside for
 // documentation.
 func exemplify(s *cluster.Spec) {
-	s.Deliver = delivery(s.Hosts)
 	if r := s.DNS.RFC2136; r != nil {
 		s.Cluster, s.Domain = "etcd-1", "etcd.example.com"
 		*r = exampleDNS()

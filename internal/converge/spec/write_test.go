@@ -194,7 +194,7 @@ func drawSpec(t *rapid.T) cluster.Spec {
 		}}
 	}
 	if s.DNS.Embedded == nil && rapid.Bool().Draw(t, "ssh") {
-		s.Hosts, s.Deliver = cluster.HostsSpec{SSH: drawSSH(t, s.Members)}, "systemd"
+		s.Hosts = cluster.HostsSpec{SSH: drawSSH(t, s.Members)}
 		if rapid.Bool().Draw(t, "release") {
 			s.Etcd.Source, s.Etcd.Release = "release", drawRelease(t)
 		}

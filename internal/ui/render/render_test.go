@@ -117,7 +117,7 @@ func TestValues(t *testing.T) {
 
 func spec3() cluster.Spec {
 	return cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3, TLS: true,
-		Hosts: cluster.HostsSpec{Local: &cluster.LocalHosts{}}, DNS: cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}}, Deliver: "local"}
+		Hosts: cluster.HostsSpec{Local: &cluster.LocalHosts{}}, DNS: cluster.DNSSpec{Embedded: &cluster.EmbeddedDNS{}}}
 }
 
 // Prose stays in its column where a terminal is narrow; commands stay whole.
