@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"internal/onhost/member": {"internal/cluster", "internal/node", "internal/pki", "internal/system"},
 	"internal/onhost/agent":  {"internal/cluster", "internal/node", "internal/onhost/member", "internal/system"},
 
-	"internal/converge/spec":    {"internal/cluster", "internal/node"},
+	"internal/converge/spec":    {"internal/cluster"},
 	"internal/converge/plan":    {"internal/cluster", "internal/node", "internal/system/shell"},
 	"internal/converge/verify":  {"internal/cluster"},
 	"internal/converge/observe": {"internal/cluster", "internal/fault", "internal/world"},
@@ -85,7 +85,7 @@ var inWorld = map[string][]string{
 }
 
 // pure are the packages that decide: no effects, clock, chance or log.
-var pure = []string{"internal/cluster", "internal/converge/spec", "internal/converge/plan", "internal/converge/verify", "internal/node"}
+var pure = []string{"internal/cluster", "internal/converge/spec", "internal/converge/spec/option", "internal/converge/plan", "internal/converge/verify", "internal/node"}
 
 // impure are what a pure package may not import directly, and why.
 var impure = map[string]string{

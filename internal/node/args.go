@@ -13,7 +13,7 @@ import (
 
 // args are the flags of etcd for one member: who it is, where it listens, how
 // it finds its peers, its certificates, its log; then the options, sorted: our
-// defaults and those of the user, which [CheckOption] has checked.
+// defaults and those of the user, which package spec has checked.
 func args(spec cluster.Spec, marker cluster.Marker, members []cluster.Host, h cluster.Host) []string {
 	scheme := spec.Scheme()
 	a := []string{
@@ -126,12 +126,12 @@ func withDefaults(spec cluster.Spec) map[string]string {
 }
 
 // withCorruptionChecks turns both corruption checks on in a user's own list of
-// feature gates, unless it says otherwise: whoever turns on one more gate did
-// not mean to lose these two.
+// feature gates, unless it says otherwise: to turn on one more gate must not turn
+// off these two.
 func withCorruptionChecks(own string) string {
-	gates, err := parseGates(own)
+	gates, err := cluster.ParseGates(own)
 	if err != nil {
-		return own // not what CheckOption lets through; etcd will say what is wrong
+		return own // not what a spec may say; etcd will say what is wrong
 	}
 	for _, gate := range []string{"CompactHashCheck", "InitialCorruptCheck"} {
 		if _, ok := gates[gate]; !ok {

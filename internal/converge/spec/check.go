@@ -10,7 +10,7 @@ import (
 	"unicode"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec/option"
 )
 
 // Limits of names, in characters.
@@ -183,9 +183,9 @@ func relativeTo(file, path string) string {
 }
 
 func checkOption(name, value string) error {
-	err := node.CheckOption(name, value)
-	if errors.Is(err, node.ErrUnknownOption) {
-		if near := nearest(name, node.Options()); near != "" {
+	err := option.Check(name, value)
+	if errors.Is(err, option.ErrUnknown) {
+		if near := nearest(name, option.Names()); near != "" {
 			return fmt.Errorf("%w; did you mean %s?", err, near)
 		}
 	}
@@ -194,9 +194,9 @@ func checkOption(name, value string) error {
 
 func checkOptions(options map[string]string) (name string, err error) {
 	for k, v := range options {
-		if node.CheckOption(k, v) != nil {
+		if option.Check(k, v) != nil {
 			return "", nil // has its own problem
 		}
 	}
-	return node.CheckOptions(options)
+	return option.CheckTogether(options)
 }

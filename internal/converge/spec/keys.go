@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec/option"
 )
 
 // kind is what may stand behind a key.
@@ -255,7 +255,7 @@ func (k key) takes(v string) bool {
 // place: its path without itself, or "" if it is known nowhere.
 func home(keys []key, name string) string {
 	for _, k := range keys {
-		if k.kind == options && slices.Contains(node.Options(), name) {
+		if k.kind == options && slices.Contains(option.Names(), name) {
 			return k.name
 		}
 		for _, sub := range k.keys {

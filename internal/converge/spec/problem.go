@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec/option"
 )
 
 // maxProblems is how many problems are shown at once; the rest is counted.
@@ -130,7 +130,7 @@ func plainWord() *regexp.Regexp { return regexp.MustCompile(`^[\pL\pN/._:@+~…-
 func redact(line string) string {
 	secret := regexp.MustCompile(`(?i)([\w-]*(?:secret|passw(?:or)?d|token|key))["']?\s*:\s*`)
 	for _, m := range secret.FindAllStringSubmatchIndex(line, -1) {
-		if m[1] < len(line) && !slices.Contains(node.Options(), line[m[2]:m[3]]) {
+		if m[1] < len(line) && !slices.Contains(option.Names(), line[m[2]:m[3]]) {
 			line = line[:m[1]] + "…"
 			break
 		}

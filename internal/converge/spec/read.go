@@ -11,7 +11,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec/option"
 )
 
 // reader turns the syntax tree of one file into a spec and collects what is
@@ -243,7 +243,7 @@ func (r *reader) options(m *ast.MappingNode, s *cluster.Spec, path []string) {
 		}
 		found[name] = value
 		if err := checkOption(name, value); err != nil {
-			if !slices.Contains(node.Options(), name) {
+			if !slices.Contains(option.Names(), name) {
 				at = start(entry.Key)
 			}
 			r.problem(at, fmt.Sprintf("option %s: %s", display(name), err))

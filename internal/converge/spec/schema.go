@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec/option"
 )
 
 // Schema is the JSON Schema (draft 2020-12) of a spec file, for editors. What
@@ -146,7 +146,7 @@ func groupSchema(k key, s *schema) {
 		s.Type, s.MinProperties, s.MaxProperties = "object", 1, 1
 	}
 	if k.kind == options {
-		for _, name := range node.Options() {
+		for _, name := range option.Names() {
 			s.Properties = append(s.Properties, property{name, schema{
 				Description: "etcd --" + name, Type: []string{"string", "number", "boolean"}}})
 		}

@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec/option"
 )
 
 func TestTemplatesAreValidAndExplainEveryKey(t *testing.T) {
@@ -153,7 +153,7 @@ func TestSchemaHasTheKeysOfTheParser(t *testing.T) {
 			}
 		}
 		if k.kind == options {
-			known = node.Options()
+			known = option.Names()
 		}
 		for _, name := range known {
 			sub, ok := properties[name].(map[string]any)

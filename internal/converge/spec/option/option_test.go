@@ -1,65 +1,22 @@
-package node
+package option
 
 import (
 	"errors"
 	"flag"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
 	"pgregory.net/rapid"
+
+	"github.com/pleiad-etcd/pleiad/internal/converge/spec/option/optiontest"
 )
-
-// etcdFlags are the flags of the bundled etcd and the configuration they fill.
-// Making them writes to variables of etcd's rafthttp package, so no test that
-// calls this may be parallel.
-func etcdFlags() (*embed.Config, *flag.FlagSet) {
-	cfg, fs := embed.NewConfig(), flag.NewFlagSet("etcd", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	cfg.AddFlags(fs)
-	// The last two are etcdmain's own (server/etcdmain/config.go).
-	fs.String("initial-cluster-state", "new", "")
-	fs.String("discovery-fallback", "", "")
-	return cfg, fs
-}
-
-func TestEveryRenderedFlagIsKnownToEtcd(t *testing.T) {
-	for _, s := range stories() {
-		cfg, fs := etcdFlags()
-		args := s.render().Args
-		if err := fs.Parse(args); err != nil || fs.NArg() > 0 {
-			t.Errorf("%s: etcd does not take its flags: %v %v", s.name, err, fs.Args())
-		}
-		given := map[string]bool{}
-		for _, a := range args {
-			name, _, _ := strings.Cut(strings.TrimPrefix(a, "--"), "=")
-			if given[name] {
-				t.Errorf("%s: --%s is given twice", s.name, name)
-			}
-			given[name] = true
-		}
-		if err := validate(cfg); err != nil {
-			t.Errorf("%s: etcd refuses the whole: %v", s.name, err)
-		}
-	}
-}
-
-// validate asks etcd, with its log kept out of the way.
-func validate(cfg *embed.Config) error {
-	cfg.InitialCluster = "" // etcdmain does so where discovery is asked for
-	cfg.EnableLogRotation, cfg.LogOutputs = false, []string{embed.StdErrLogOutput}
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	return cfg.Validate()
-}
 
 // Every flag of etcd is either one a user may set or one that is ours, and the
 // tables name nothing that etcd does not have.
 func TestOptionTablesCoverEtcd(t *testing.T) {
-	_, fs := etcdFlags()
+	_, fs := optiontest.Etcd()
 	fs.VisitAll(func(f *flag.Flag) {
 		_, open := settable()[f.Name]
 		if ours := owned(f.Name) != ""; open == ours {
@@ -71,17 +28,17 @@ func TestOptionTablesCoverEtcd(t *testing.T) {
 			t.Errorf("etcd has no --%s", name)
 		}
 	}
-	if !slices.IsSorted(Options()) || len(Options()) != len(settable()) {
-		t.Errorf("Options() = %v", Options())
+	if !slices.IsSorted(Names()) || len(Names()) != len(settable()) {
+		t.Errorf("Names() = %v", Names())
 	}
 }
 
 // What passes the table passes etcd's own parser; and every option takes
 // something.
 func TestWhatWeTakeEtcdTakes(t *testing.T) {
-	_, fs := etcdFlags()
+	_, fs := optiontest.Etcd()
 	takes := func(t interface{ Errorf(string, ...any) }, name, value string) bool {
-		if CheckOption(name, value) != nil {
+		if Check(name, value) != nil {
 			return false
 		}
 		if err := fs.Set(name, value); err != nil {
@@ -93,7 +50,7 @@ func TestWhatWeTakeEtcdTakes(t *testing.T) {
 		"18446744073709551615", "18446744073709551616", "1.5", "1h", "-1s", "250ms", "periodic", "revision", "TLS1.2", "TLS1.3",
 		"json", "debug", "map", "basic", "simple", "jwt,pub-key=a", "*", "https://a.test:443,http://b.test:80", "https://a.test",
 		"InitialCorruptCheck=true", "AllBeta=false, AllAlpha = 1", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_NONE", "a.test,b.test"}
-	for _, name := range Options() {
+	for _, name := range Names() {
 		taken := 0
 		for _, v := range samples {
 			if takes(t, name, v) {
@@ -106,11 +63,11 @@ func TestWhatWeTakeEtcdTakes(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		takes(t, rapid.SampledFrom(Options()).Draw(t, "name"), rapid.String().Draw(t, "value"))
+		takes(t, rapid.SampledFrom(Names()).Draw(t, "name"), rapid.String().Draw(t, "value"))
 	})
 }
 
-func TestCheckOption(t *testing.T) {
+func TestCheck(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"quota-backend-bytes", "8589934592", ""},
 		{"quota-backend-bytes", "8_589_934_592", ""},
@@ -147,26 +104,26 @@ func TestCheckOption(t *testing.T) {
 		{"config-file", "/x", "cannot be set: a configuration file would override every flag that pleiad sets; name the options one by one"},
 		{"--snapshot-count", "1", `write "snapshot-count" without dashes`},
 		{"experimental-initial-corrupt-check", "true", "etcd 3.7 has no experimental options: they became plain options or feature-gates in 3.6"},
-		{"snapshot-cuont", "1", ErrUnknownOption.Error()},
-		{"", "1", ErrUnknownOption.Error()},
+		{"snapshot-cuont", "1", ErrUnknown.Error()},
+		{"", "1", ErrUnknown.Error()},
 	} {
 		got := ""
-		if err := CheckOption(tt.name, tt.value); err != nil {
+		if err := Check(tt.name, tt.value); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {
 			t.Errorf("%s: %q: %q, want %q", tt.name, tt.value, got, tt.want)
 		}
 	}
-	if err := CheckOption("snapshot-cuont", "1"); !errors.Is(err, ErrUnknownOption) {
-		t.Errorf("an unknown option is %v, want ErrUnknownOption", err)
+	if err := Check("snapshot-cuont", "1"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("an unknown option is %v, want ErrUnknown", err)
 	}
-	if err := CheckOption("feature-gates", "Nothing=true"); err == nil || !strings.Contains(err.Error(), "it has AllAlpha, AllBeta, CompactHashCheck,") {
+	if err := Check("feature-gates", "Nothing=true"); err == nil || !strings.Contains(err.Error(), "it has AllAlpha, AllBeta, CompactHashCheck,") {
 		t.Errorf("an unknown feature gate: %v", err)
 	}
 }
 
-func TestCheckOptionsTogether(t *testing.T) {
+func TestCheckTogether(t *testing.T) {
 	type options = map[string]string
 	for _, tt := range []struct {
 		options  options
@@ -189,7 +146,7 @@ func TestCheckOptionsTogether(t *testing.T) {
 		{options{"feature-gates": "AllAlpha=true"}, "", "", true},
 		{options{"feature-gates": "AllAlpha=true,LeaseCheckpoint=false"}, "feature-gates", "LeaseCheckpointPersist needs LeaseCheckpoint as well", true},
 	} {
-		at, err := CheckOptions(tt.options)
+		at, err := CheckTogether(tt.options)
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -197,7 +154,7 @@ func TestCheckOptionsTogether(t *testing.T) {
 		if at != tt.at || got != tt.want {
 			t.Errorf("%v: at %q %q, want at %q %q", tt.options, at, got, tt.at, tt.want)
 		}
-		cfg, fs := etcdFlags()
+		cfg, fs := optiontest.Etcd()
 		for _, name := range slices.Sorted(maps.Keys(tt.options)) {
 			if err := fs.Set(name, tt.options[name]); err != nil {
 				t.Fatal(err)
@@ -207,7 +164,7 @@ func TestCheckOptionsTogether(t *testing.T) {
 		if v := tt.options["cipher-suites"]; v != "" {
 			cfg.CipherSuites = strings.Split(v, ",") // etcdmain does so
 		}
-		if refused := validate(cfg) != nil; tt.etcdToo && refused != (tt.want != "") {
+		if refused := optiontest.Validate(cfg) != nil; tt.etcdToo && refused != (tt.want != "") {
 			t.Errorf("%v: etcd refuses: %v, we: %q", tt.options, refused, got)
 		}
 	}
