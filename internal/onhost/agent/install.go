@@ -12,9 +12,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
-	"github.com/pleiad-etcd/pleiad/internal/system/bound"
 	"github.com/pleiad-etcd/pleiad/internal/system/durable"
-	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 )
 
 // Install makes the machine hold exactly this node, started by a binary that is
@@ -58,7 +56,7 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 		i.folders,
 		i.volume,
 		i.release,
-		func(ctx context.Context) error { return i.credentials(ctx, creds) },
+		func(context.Context) error { return i.credentials(creds) },
 		i.hosts,
 		i.unitFile,
 		func(context.Context) error { return i.write(filepath.Join(n.Paths.Config, node.FileName), n.Encode()) },
@@ -131,38 +129,16 @@ func chown(path string, u User) error {
 	return os.Lchown(path, u.UID, u.GID)
 }
 
-// credentials are written if they differ; see deliver/local for why member.json
-// makes way.
-func (i *installing) credentials(_ context.Context, creds *node.Credentials) error {
+// credentials are the member's own: written with its rights.
+func (i *installing) credentials(creds *node.Credentials) error {
 	if creds == nil {
 		return nil
 	}
-	files := creds.Files()
-	same := true
-	if err := as(i.user, func() error {
-		for _, f := range files {
-			have, err := untrusted.Read(filepath.Join(i.node.Paths.Config, f.Name), untrusted.Small)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, untrusted.ErrIrregular) && !errors.Is(err, bound.ErrTooLong) {
-				return err
-			}
-			same = same && err == nil && bytes.Equal(have, f.Content)
-		}
-		return nil
-	}); err != nil {
+	return as(i.user, func() error {
+		changed, err := member.PutCredentials(i.node.Paths.Config, *creds, i.user.UID, i.user.GID)
+		i.changed = append(i.changed, changed...)
 		return err
-	}
-	if same {
-		return nil
-	}
-	if err := i.withdraw(); err != nil {
-		return err
-	}
-	for _, f := range files {
-		if err := i.write(filepath.Join(i.node.Paths.Config, f.Name), f.Content); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // unitFile writes the member's unit. What stands in a unit counts only once systemd

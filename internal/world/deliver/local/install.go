@@ -14,12 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/durable"
 )
 
-// Install implements deliver.Deliverer. member.json is what says that a node
-// was delivered, but says nothing of keys and certificates. So if those
-// change, it is removed first and written anew last: a crash in between shows
-// as a host to which nothing was delivered, and the next Install begins again.
-// A running member needs it no more, and reads a new certificate at its next
-// handshake.
+// Install implements deliver.Deliverer.
 func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
 	if err := install(ctx, h, n, creds); err != nil {
 		return fmt.Errorf("install on %s: %w", h.Name, err)
@@ -40,43 +35,19 @@ func install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Crede
 	if err := makeFolder(h.Paths.Config); err != nil {
 		return err
 	}
-	memberFile := filepath.Join(h.Paths.Config, node.FileName)
 	if creds != nil {
-		if err := installCredentials(ctx, h.Paths.Config, memberFile, *creds); err != nil {
+		if err := makeFolder(filepath.Dir(filepath.Join(h.Paths.Config, node.PeerKeyFile))); err != nil {
+			return err
+		}
+		if _, err := member.PutCredentials(h.Paths.Config, *creds, -1, -1); err != nil {
 			return err
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return replace(durable.Private(memberFile, n.Encode()))
-}
-
-// installCredentials writes keys and certificates if they differ. The
-// files cannot change in one instant: a handshake just then may fail, and is
-// tried again by the peer.
-func installCredentials(ctx context.Context, config, memberFile string, creds node.Credentials) error {
-	if err := creds.Complete(); err != nil {
-		return err
-	}
-	var files []durable.File
-	for _, f := range creds.Files() {
-		files = append(files, durable.Private(filepath.Join(config, f.Name), f.Content))
-	}
-	same, err := hold(files)
-	if err != nil || same {
-		return err
-	}
-	if _, err := durable.Remove(memberFile); err != nil {
-		return err
-	}
-	if err := makeFolder(filepath.Dir(files[0].Path)); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return replace(files...)
+	_, err := durable.Replace(durable.Private(filepath.Join(h.Paths.Config, node.FileName), n.Encode()))
+	return err
 }
 
 // makeFolder makes one folder, not those above it: where they are missing the
@@ -90,26 +61,4 @@ func makeFolder(path string) error {
 		return err
 	}
 	return durable.SyncFolders(filepath.Dir(path))
-}
-
-// hold says whether all files hold what they are to hold and are closed to
-// others.
-func hold(files []durable.File) (bool, error) {
-	for _, f := range files {
-		if same, err := f.Holds(); err != nil || !same {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// replace makes files hold what they are to hold, one after the other; files
-// that do already are not written.
-func replace(files ...durable.File) error {
-	for _, f := range files {
-		if _, err := durable.Replace(f); err != nil {
-			return err
-		}
-	}
-	return nil
 }
