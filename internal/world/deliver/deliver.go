@@ -17,19 +17,32 @@ import (
 // Deliverer acts on hosts that a hosts.Provider listed. Methods are safe for
 // concurrent use on different hosts and return as soon as ctx ends.
 type Deliverer interface {
-	// Inspect reads what is on a host. It changes nothing and never blocks on
+	Inspector
+	Installer
+	Runner
+}
+
+// Inspector says what is on a host.
+type Inspector interface {
+	// Inspect reads what is on a host. It changes nothing and never waits for
 	// the member.
 	Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error)
+}
 
+// Installer gets a node onto a host.
+type Installer interface {
 	// Install makes the host hold exactly this node: it compares before it
 	// writes, replaces each file atomically, and writes member.json last, so
 	// that a half-delivered node is seen as not delivered. Keys and
 	// certificates are written only if creds is not nil. It neither starts nor
 	// stops the member and never touches the data directory. Before it changes
-	// anything it makes sure that what is on the host does not contradict the
-	// node: else it returns ErrContradicted.
+	// anything it checks that what is on the host does not contradict the node,
+	// and otherwise returns ErrContradicted.
 	Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error
+}
 
+// Runner starts and stops the member of a host.
+type Runner interface {
 	// Start starts the member's process unless it runs. It returns nil as soon
 	// as the member serves its peers, or once the start gate waits for
 	// something (Inspect then says for what); it returns an error that says
@@ -38,9 +51,9 @@ type Deliverer interface {
 	Start(ctx context.Context, h cluster.Host) error
 
 	// Stop ends the member's process and returns when it is gone: first
-	// politely, then, after grace, by force. A member that does not run is no
-	// error. Where h.Node says which process was seen, only that one is ended: a
-	// request that was long under way must not hit what was started since. The
+	// politely, then, after grace, by force. It is not an error if the member
+	// does not run. Where h.Node says which process was seen, only that one is
+	// ended: a request that was delayed must not hit what was started since. The
 	// data stays.
 	Stop(ctx context.Context, h cluster.Host, grace time.Duration) error
 }
