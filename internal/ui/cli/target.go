@@ -161,12 +161,12 @@ func specError(h *statedir.Home, problem string) *statedir.Error {
 // lives says where a cluster lives.
 func lives(h *statedir.Home) string {
 	seat := h.Seat()
-	return fmt.Sprintf(" on %s, with hosts of kind %s and its records in zone %s (%s)", seat.Domain, seat.Hosts, seat.Zone, seat.DNS)
+	return fmt.Sprintf(" on %s, with hosts of kind %s and its records in %s", seat.Domain, seat.Hosts, records(seat))
 }
 
 // contradiction refuses a spec that is about another cluster than the one of
-// this name: to mix them would lose sight of the records or hosts of one. A
-// change that the planner can judge (size, options, TLS) is none.
+// this name: to mix them would lose sight of the records or hosts of one. It leaves
+// to the planner what that can judge: size, options, TLS.
 func (g *globals) contradiction(t operate.Target) error {
 	was, is := t.Home.Seat(), statedir.SeatOf(t.Spec)
 	switch {
@@ -184,7 +184,7 @@ func (g *globals) contradiction(t operate.Target) error {
 	case was.DNS != is.DNS || was.Zone != is.Zone:
 		what = fmt.Sprintf("its records are in %s, not in %s", records(was), records(is))
 	case was.Hosts != is.Hosts:
-		what = fmt.Sprintf("its members run %s, not %s", place(was), place(is))
+		what = fmt.Sprintf("its hosts are of kind %s, not %s", was.Hosts, is.Hosts)
 	default:
 		return nil
 	}
@@ -214,27 +214,11 @@ func astray(err error) error {
 
 // provider says where records are written.
 func provider(s cluster.Spec) string {
-	if server := s.Primary(); server != "" {
-		return "zone " + s.Zone() + " on " + server
+	if s.ServesZone() {
+		return "the embedded name server"
 	}
-	return records(statedir.SeatOf(s))
+	return "zone " + s.Zone() + " on " + s.Primary()
 }
 
-// records says whose records they are among.
-func records(s statedir.Seat) string {
-	switch s.DNS {
-	case "rfc2136":
-		return "zone " + s.Zone + " (rfc2136)"
-	case "cloudflare":
-		return "the zone of " + s.Zone + " (cloudflare)"
-	}
-	return "the embedded name server"
-}
-
-// place says where members run.
-func place(s statedir.Seat) string {
-	if s.Hosts == "ssh" {
-		return "on machines over SSH"
-	}
-	return "on this machine"
-}
+// records says where the records of a cluster are.
+func records(s statedir.Seat) string { return "zone " + s.Zone + " (" + s.DNS + ")" }

@@ -56,7 +56,7 @@ func TestFind(t *testing.T) {
 		"file, fewer keys":     {file("cluster: blue\ndomain: b.example\n"), "blue b.example 3 true true", OK},
 		"file, other domain":   {file("cluster: blue\ndomain: c.example\n"), "its domain is b.example, not c.example", BadSpec},
 		"file, discoveryName":  {file(blue + "discoveryName: c2\n"), `its discoveryName is "", not "c2"`, BadSpec},
-		"file, other provider": {file(blue + "dns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"), "its records are in the embedded name server, not in zone b.example (rfc2136)", BadSpec},
+		"file, other provider": {file(blue + "dns: {rfc2136: {server: 192.0.2.1, zone: b.example, keyFile: /k}}\n"), "its records are in zone b.example (embedded), not in zone b.example (rfc2136)", BadSpec},
 		"file and flag":        {spec.Flags{File: file(blue).File, Members: ptr(3)}, "cannot be combined with -f", BadSpec},
 		"no such file":         {spec.Flags{File: "/nonexistent/pleiad.yaml"}, "cannot read the spec: open /nonexistent/pleiad.yaml", BadSpec},
 	} {
@@ -108,7 +108,7 @@ func TestFindMachines(t *testing.T) {
 		}
 	}
 	put(t, root, records)
-	const refusal = "its members run on this machine, not on machines over SSH"
+	const refusal = "its hosts are of kind local, not ssh"
 	if _, err := find(); err == nil || !strings.Contains(err.Error(), refusal) {
 		t.Errorf("%v, want %s", err, refusal)
 	}
