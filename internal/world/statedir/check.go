@@ -35,10 +35,10 @@ func checkFolder(dir string, uid int) error {
 	return nil
 }
 
-// checkAbandoned looks at a folder without home.json. It may hold what a
-// command that was cut short leaves, and the folders of hosts and dns, where
-// data can outlive a cluster. With anything else in it, it is not ours to use.
-// Another command may make or remove a home here at this moment: both are fine.
+// checkAbandoned checks a folder without home.json. It may hold what an interrupted
+// command left, and the folders of hosts and dns, where data can outlive a cluster.
+// With anything else in it, it is not ours to use. Another command may be making or
+// removing a home here: both are fine.
 func checkAbandoned(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,8 +60,8 @@ func checkAbandoned(dir string) error {
 	return nil
 }
 
-// theirs are the folders of others in a home. Data that was kept outlives it,
-// and is no reason not to make a new one.
+// theirs are the folders of providers in a home. Data that was kept there does not
+// stand in the way of a new home.
 func theirs() []string { return []string{"dns", "dns.damaged", "hosts", "kept"} }
 
 // ours says whether we made a file or folder of this name in a home.
@@ -70,8 +70,7 @@ func ours(name string) bool {
 	return slices.Contains([]string{metaFile, specFile, pkiFolder, lockFile, holderFile}, name)
 }
 
-// checkSecret wants a key that others cannot read; it may have been read by
-// now, but whoever loosened it should know.
+// checkSecret refuses a key that others can read.
 func checkSecret(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {

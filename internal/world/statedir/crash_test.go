@@ -63,7 +63,7 @@ func (quick) syncDir(string) error { return nil }
 // quickHome makes a home on a quick disk.
 func quickHome(t *testing.T, root string) *Home {
 	t.Helper()
-	h, err := place(root, "dev")
+	h, err := homeAt(root, "dev")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestCreatingAHomeSurvivesEveryFault(t *testing.T) {
 	for _, how := range faults() {
 		for n := 1; ; n++ {
 			root := t.TempDir()
-			h, err := place(root, "dev")
+			h, err := homeAt(root, "dev")
 			if err != nil {
 				t.Fatal(err)
 			}

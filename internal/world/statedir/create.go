@@ -17,7 +17,7 @@ import (
 // domain. While another command is just making or removing it, Create waits;
 // when ctx ends meanwhile the error is a [*HeldError].
 func Create(ctx context.Context, root string, name cluster.Name, seat Seat) (*Home, error) {
-	h, err := place(root, name)
+	h, err := homeAt(root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +43,9 @@ func Create(ctx context.Context, root string, name cluster.Name, seat Seat) (*Ho
 	}
 }
 
-// create makes the home, under its lock: another command that is a little
-// ahead of us may have written its owner already, and that must not be lost.
-// It says false if somebody else holds the lock, or took the folder away.
+// create makes the home, under its lock: another command may already have written
+// an owner, which must not be lost. It returns false if another command holds the
+// lock or has removed the folder.
 func (h *Home) create(seat Seat) (bool, error) {
 	if err := h.makeFolder(); err != nil {
 		return false, err
@@ -67,19 +67,19 @@ func (h *Home) create(seat Seat) (bool, error) {
 	if _, err := h.meta(); !errors.Is(err, ErrNone) {
 		return false, orNone(err)
 	}
-	here, err := markOf(h.dir)
+	here, err := locationOf(h.dir)
 	if err == nil {
-		err = h.setMeta(meta{Version: Version, Cluster: h.cluster, Seat: seat, mark: here})
+		err = h.setMeta(meta{Version: Version, Cluster: h.cluster, Seat: seat, location: here})
 	}
 	if err != nil {
 		h.abandon()
 		return false, err
 	}
-	h.seat, h.mark = seat, here
+	h.seat, h.location = seat, here
 	return true, nil
 }
 
-// orNone is an error that is not just the absence of a home.
+// orNone is nil for the absence of a home.
 func orNone(err error) error {
 	if errors.Is(err, ErrNone) {
 		return nil

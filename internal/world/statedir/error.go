@@ -15,15 +15,15 @@ import (
 var (
 	// ErrNone: the cluster has no home here.
 	ErrNone = errors.New("nothing is stored about it here")
-	// ErrForeign: the place is somebody else's, or another cluster's.
+	// ErrForeign: the folder is somebody else's, or another cluster's.
 	ErrForeign = errors.New("belongs to somebody else")
 	// ErrNewer: a newer pleiad wrote it.
 	ErrNewer = errors.New("written by a newer pleiad")
 	// ErrDamaged: something is missing or was changed by hand.
 	ErrDamaged = errors.New("damaged")
-	// ErrCopy: it is a copy of a home, and only looked at.
+	// ErrCopy: it is a copy of a home, which can only be read.
 	ErrCopy = errors.New("a copy")
-	// ErrUnwritable: the place cannot be written.
+	// ErrUnwritable: the folder cannot be written.
 	ErrUnwritable = errors.New("not writable")
 )
 
@@ -36,7 +36,7 @@ const (
 // Error is a home that cannot be used.
 type Error struct {
 	Path    string // which file or folder
-	Problem string // what is the matter with it
+	Problem string // what is wrong with it
 	Hint    string // what a person can do
 	Run     string // the arguments of the pleiad that does it; see Advice
 	Kind    error  // one of the kinds above, or nil

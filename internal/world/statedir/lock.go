@@ -12,8 +12,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 )
 
-// Lock is held by the one command that works on a cluster. The kernel gives it
-// back when that command ends, however it ends.
+// Lock is held by the one command that works on a cluster. The kernel releases it
+// when that command ends, however it ends.
 type Lock struct {
 	home *Home
 	lock *process.Lock
@@ -46,8 +46,8 @@ func (h *Home) Lock(command string) (*Lock, error) {
 	return l, nil
 }
 
-// abandon takes away the lock that we have made where no home is any more,
-// and the folder if that was all. Nothing depends on it.
+// abandon removes the lock file that we made after the home was removed, and the
+// folder if nothing else is in it. Nothing depends on it.
 func (h *Home) abandon() {
 	_ = h.disk.remove(h.path(lockFile))
 	_ = h.disk.remove(h.dir)
@@ -74,7 +74,7 @@ func (h *Home) LockWait(ctx context.Context, command string, onWait func(Holder)
 	}
 }
 
-// Release gives the lock back.
+// Release releases the lock.
 func (l *Lock) Release() error {
 	signature := discard(l.home.disk, l.home.path(holderFile)) // before the next holder signs
 	if err := errors.Join(signature, l.lock.Release()); err != nil {
@@ -83,19 +83,19 @@ func (l *Lock) Release() error {
 	return nil
 }
 
-// sign says in lock.json that we hold the lock. It stays there if we are
-// killed; the kernel's lock decides, not the file.
+// sign writes to lock.json that we hold the lock. The file stays if we are killed:
+// the kernel's lock decides, not the file.
 func (h *Home) sign(command string) error {
 	stamp, err := process.Self()
 	if err != nil {
-		stamp = process.Stamp{PID: os.Getpid()} // where it cannot be told, nobody asks for more
+		stamp = process.Stamp{PID: os.Getpid()}
 	}
 	b, err := json.Marshal(Holder{Stamp: stamp, Command: command, Since: h.now().UTC(), Host: here()})
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", holderFile, err)
 	}
-	// Not synced and not atomic: it means nothing after a crash, and who reads
-	// half of it knows as much as just before it was written.
+	// Neither synced nor atomic: after a crash it means nothing, and half of it is
+	// read as an unknown holder.
 	f, err := untrusted.Create(h.path(holderFile))
 	if err != nil {
 		return unwritable(h.dir, err)

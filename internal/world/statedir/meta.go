@@ -18,7 +18,7 @@ type meta struct {
 	Cluster cluster.Name  `json:"cluster"`
 	Owner   cluster.Owner `json:"owner,omitempty"`
 	Seat
-	mark
+	location
 }
 
 // meta reads home.json; [ErrNone] if there is none.

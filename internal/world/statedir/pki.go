@@ -87,8 +87,8 @@ func (h *Home) cas() (*authorities, error) {
 	return &cas, nil
 }
 
-// operator reads the operator's pair; nil if it is missing, unreadable as
-// such, or another CA's. It can be issued again at any time.
+// operator reads the operator's pair; nil if it is missing, does not parse, or is
+// from another CA. It can be issued again at any time.
 func (h *Home) operator(ca pki.ClientCA) (*tls.Certificate, *x509.Certificate, error) {
 	certPEM, keyPEM, err := h.pair(operatorCert, operatorKey)
 	if err != nil {
@@ -108,8 +108,7 @@ func (h *Home) operator(ca pki.ClientCA) (*tls.Certificate, *x509.Certificate, e
 // pair reads two files of pki/, nil for one that does not exist.
 func (h *Home) pair(cert, key string) (certPEM, keyPEM []byte, err error) {
 	if info, err := os.Lstat(h.path(pkiFolder)); err == nil && !info.IsDir() {
-		// What leads to the CAs must not be moved away: then there would be none,
-		// and others would be made.
+		// It may lead to the CAs. If it were moved away, new ones would be made.
 		return nil, nil, &Error{Path: h.path(pkiFolder), Problem: fmt.Sprintf("want a folder, not a %s", kind(info)),
 			Hint: "put the folder itself there, or " + restore, Kind: ErrForeign}
 	}
@@ -147,9 +146,9 @@ func (h *Home) createPKI() error {
 	if err := h.checkEmpty(); err != nil {
 		return err
 	}
-	// A CA is valid for ten years from now, and from ten years ago: only a clock
-	// that has forgotten the time makes one that is of no use with the right time.
-	// It cannot be compared with a member's: there is none yet.
+	// A CA is valid from ten years ago to ten years from now: only a clock that has
+	// lost the time makes one that is invalid by the right time. There is no member
+	// yet whose clock could be compared.
 	if now := h.now(); now.Before(written()) {
 		return &Error{Path: h.path(pkiFolder), Problem: fmt.Sprintf("not made: the clock of this machine says %s", now.UTC().Format(time.DateTime)),
 			Hint: "correct the clock, then run the command again"}
@@ -161,10 +160,10 @@ func (h *Home) createPKI() error {
 	return h.placePKI(files)
 }
 
-// written is when this was written: a clock that is before that is wrong.
+// written is when this line was written: a clock before that is wrong.
 func written() time.Time { return time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC) }
 
-// checkEmpty wants no pki/, or one with nothing in it, which is removed.
+// checkEmpty refuses a pki/ with something in it, and removes an empty one.
 func (h *Home) checkEmpty() error {
 	entries, err := os.ReadDir(h.path(pkiFolder))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -244,10 +243,9 @@ func (h *Home) fill(dir string, files []file) error {
 	return h.disk.syncDir(dir)
 }
 
-// renewOperator keeps the operator's key where it can: then one file is
-// replaced, and no moment exists in which key and certificate do not fit. A
-// new key goes first; until its certificate follows there is no operator, as
-// there was none before.
+// renewOperator keeps the operator's key if it can: then only one file is replaced,
+// and key and certificate always match. A new key is written first; until its
+// certificate follows there is no operator, as before.
 func (h *Home) renewOperator(ca pki.ClientCA) error {
 	_, keyPEM, err := h.pair(operatorCert, operatorKey)
 	if err != nil {
@@ -271,8 +269,8 @@ func (h *Home) renewOperator(ca pki.ClientCA) error {
 	return replace(h.disk, h.path(pkiFolder, operatorCert), cert)
 }
 
-// removePKI takes pki/ away in one rename, so that no crash leaves half a CA,
-// and then deletes what is in it.
+// removePKI moves pki/ away in one rename, so that no crash leaves half a CA, and
+// then deletes what is in it.
 func (h *Home) removePKI() error {
 	place, away := h.path(pkiFolder), h.path(pkiFolder+gone)
 	if err := h.empty(away); err != nil {
@@ -306,7 +304,7 @@ func pkiFiles() []string {
 	return names
 }
 
-// checkNothingElse wants only our files in pki/.
+// checkNothingElse refuses a pki/ with files that are not ours.
 func (h *Home) checkNothingElse(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
-// Remains is what is left of a home whose home.json is missing or damaged, as a
-// home that has no owner and in which nothing can be written; nil if nothing is
-// left. Whose the cluster is has to be learned elsewhere; see [Home.Rebuild].
+// Remains is what is left of a home whose home.json is missing or damaged; nil if
+// nothing is. It has no owner, and nothing can be written to it. The owner has to be
+// found out elsewhere; see [Home.Rebuild].
 func Remains(root string, name cluster.Name) (*Home, error) {
-	h, err := place(root, name)
+	h, err := homeAt(root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +56,9 @@ func (h *Home) Rebuild(owner cluster.Owner, seat Seat) (err error) {
 	if _, err := h.meta(); err == nil {
 		return fmt.Errorf("write %s: it exists again", filepath.Join(h.dir, metaFile))
 	}
-	here, err := markOf(h.dir)
+	here, err := locationOf(h.dir)
 	if err != nil {
 		return err
 	}
-	return h.setMeta(meta{Version: Version, Cluster: h.cluster, Owner: owner, Seat: seat, mark: here})
+	return h.setMeta(meta{Version: Version, Cluster: h.cluster, Owner: owner, Seat: seat, location: here})
 }

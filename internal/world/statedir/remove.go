@@ -9,10 +9,10 @@ import (
 	"slices"
 )
 
-// Remove removes the home of a cluster that has been forgotten, and ends the
-// lock. What others keep in the folder stays, and the folder with it; Remove
-// returns the names of that. It refuses while there is an owner or a CA: only
-// Forget ends those.
+// Remove removes the home of a cluster that has been forgotten, and releases the
+// lock. What providers keep in the folder stays, and so does the folder; Remove
+// returns the names. It refuses while there is an owner or a CA, which only Forget
+// removes.
 func (h *Home) Remove(l *Lock) (left []string, err error) {
 	h.write.Lock()
 	defer h.write.Unlock()
@@ -31,8 +31,7 @@ func (h *Home) Remove(l *Lock) (left []string, err error) {
 	return left, errors.Join(err, h.removeFolder(len(left) == 0))
 }
 
-// removeFiles removes home.json last, so that a home is a home until all else
-// is gone.
+// removeFiles removes home.json last: until all else is gone, it is still a home.
 func (h *Home) removeFiles() error {
 	m, err := h.meta()
 	if err == nil {
@@ -74,10 +73,9 @@ func (h *Home) others() ([]string, error) {
 	return left, nil
 }
 
-// removeFolder removes the lock and, if it was all that is left, the folder. A
-// command that waited for us may be quicker than that. If it makes a lock of
-// its own, the folder is for it to remove, or for the home that it makes; or
-// it has removed the folder already.
+// removeFolder removes the lock file and, if nothing else is left, the folder. A
+// command that waited for the lock may run in between: it may have removed the
+// folder, or made a lock file or a home in it, which then keeps the folder.
 func (h *Home) removeFolder(empty bool) error {
 	if err := discard(h.disk, h.path(lockFile)); err != nil {
 		return unwritable(h.path(lockFile), err)

@@ -4,9 +4,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
 
-// Seat is where a cluster lives, in a few words that never change while it does.
-// It stands in home.json beside the owner, so that a spec that was lost can
-// neither be mistaken for that of a cluster elsewhere, nor for none.
+// Seat is where a cluster lives: what never changes from its claim to its end. It
+// is in home.json beside the owner, so that the spec of a cluster elsewhere, or the
+// default one, is never taken for a spec that was lost.
 type Seat struct {
 	Domain        string `json:"domain"`
 	DiscoveryName string `json:"discoveryName,omitempty"`

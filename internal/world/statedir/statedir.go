@@ -20,11 +20,10 @@
 // end in ".new" or ".gone" and are removed by the next writer.
 //
 // A home knows which folder it is. In a copy of it, nothing is written, and
-// nothing in it is taken to be true of the copy (place.go).
+// nothing in it is taken to be true of the copy (location.go).
 //
-// A home is not trusted blindly: one that others can write to, or that is
-// really a symbolic link to somewhere else, is refused, since what is read
-// from it decides what is signed and deleted.
+// A home that others can write to, or that is a symbolic link to somewhere else,
+// is refused: what is read from it decides what is signed and deleted.
 package statedir
 
 import (
@@ -64,8 +63,10 @@ type Home struct {
 	cluster cluster.Name
 	owner   cluster.Owner // when it was opened
 	seat    Seat
-	mark    mark
-	copyOf  string // the folder that this is a copy of
+	// location is the folder that home.json names; copyOf is that folder if this
+	// one is a copy of it.
+	location location
+	copyOf   string
 
 	disk   disk
 	now    func() time.Time
@@ -119,7 +120,7 @@ func List(root string) ([]cluster.Name, error) {
 // Open finds the home of a cluster and makes nothing. The error is [ErrNone]
 // if there is none, and an [*Error] if there is something that cannot be used.
 func Open(root string, name cluster.Name) (*Home, error) {
-	h, err := place(root, name)
+	h, err := homeAt(root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -136,14 +137,14 @@ func Open(root string, name cluster.Name) (*Home, error) {
 		return nil, err
 	}
 	h.owner, h.seat = m.Owner, m.Seat
-	h.recognise(m.mark)
+	h.recognize(m.location)
 	return h, nil
 }
 
 // Absent stands for a cluster that has no home, for commands that only look:
 // nothing is stored in it and nothing can be.
 func Absent(root string, name cluster.Name, domain string) (*Home, error) {
-	h, err := place(root, name)
+	h, err := homeAt(root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -190,11 +191,12 @@ func (h *Home) SaveSpec(spec []byte) error {
 // spec has checked it where it came from a spec, but not everywhere.
 var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-func place(root string, name cluster.Name) (*Home, error) {
+// homeAt is the home of a cluster, whether it exists or not.
+func homeAt(root string, name cluster.Name) (*Home, error) {
 	if !label.MatchString(string(name)) {
 		return nil, &Error{Path: fmt.Sprintf("cluster %q", name), Problem: "not a valid cluster name", Hint: "use lower-case letters, digits and hyphens, at most 63"}
 	}
-	// Links on the way are resolved once, here; what is in a home names its path.
+	// Links on the way are resolved once, here: paths of the home are stored in it.
 	if real, err := filepath.EvalSymlinks(root); err == nil {
 		root = real
 	}

@@ -126,7 +126,7 @@ func TestCreateAndOpen(t *testing.T) {
 // made, and claimed, by then.
 func TestCreateIsSecond(t *testing.T) {
 	root := t.TempDir()
-	second, err := place(root, "dev")
+	second, err := homeAt(root, "dev")
 	if err != nil {
 		t.Fatal(err)
 	}

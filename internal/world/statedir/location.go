@@ -10,60 +10,59 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/folder"
 )
 
-// mark is the part of home.json that says which folder it was written in. What
-// is stored in a home was said of that folder: the members whose paths begin
-// with it, the processes that hold locks in it, the right to change the cluster.
-// In a copy of it none of that is true.
-type mark struct {
+// location is the part of home.json that says which folder it was written in.
+// What is stored in a home holds for that folder alone: the members whose paths
+// begin with it, the processes that hold locks in it, the right to change the
+// cluster. None of that holds for a copy.
+type location struct {
 	// Path is the one spelling of the folder's path that is used, whatever link,
 	// mount or HOME it is reached by: paths in nodes follow from it, and another
 	// spelling would be another node.
 	Path string `json:"path"`
-	// Folder is what makes it that folder; see package folder.
+	// Folder tells this folder from a copy; see package folder.
 	Folder folder.ID `json:"folder,omitempty"`
 	// Machine is the name of the machine, for people.
 	Machine string `json:"machine"`
 }
 
-// markOf is the mark of a folder that is there.
-func markOf(dir string) (mark, error) {
+func locationOf(dir string) (location, error) {
 	id, err := folder.Of(dir)
 	if err != nil {
-		return mark{}, unreadable(dir, err)
+		return location{}, unreadable(dir, err)
 	}
-	return mark{Path: dir, Folder: id, Machine: here()}, nil
+	return location{Path: dir, Folder: id, Machine: here()}, nil
 }
 
-// recognise finds out whether the folder is the one that was marked, by its
-// path or by another (then dir becomes the marked path), that one after it was
-// moved, or a copy.
+// recognize compares the folder with the location that home.json gives: it is that
+// folder, perhaps by another path (then dir becomes the stored path), or that
+// folder after it was moved, or a copy.
 //
-//	mark's ID   mark's path leads to   this folder is
-//	same        it                     the home
-//	same        another with that ID   a copy: a snapshot of its file system
-//	same        anything else          the home, moved
-//	another     anything               a copy
+//	stored ID      stored path leads to   this folder is
+//	this folder's  this folder            the home
+//	this folder's  another with that ID   a copy: a snapshot of its file system
+//	this folder's  anything else          the home, moved
+//	another        anything               a copy
 //
-// Where a file system has no IDs, "same" is unknown: a folder is then a copy only
-// if the one that the mark names is there and says that it is the home.
-func (h *Home) recognise(m mark) {
-	h.mark = m
+// Where a file system has no IDs, they cannot be compared: a folder is then a copy
+// only if the stored path leads to a folder that says that it is the home.
+func (h *Home) recognize(l location) {
+	h.location = l
 	switch {
-	case !m.Folder.Is(h.dir):
-		h.copyOf = m.Path
-	case m.Path == h.dir:
-	case sameFolder(m.Path, h.dir):
-		h.dir = m.Path
+	case !l.Folder.Is(h.dir):
+		h.copyOf = l.Path
+	case l.Path == h.dir:
+	case sameFolder(l.Path, h.dir):
+		h.dir = l.Path
 	default:
-		id, err := folder.Of(m.Path)
-		if err == nil && (id != "" && id == m.Folder || (id == "" || m.Folder == "") && h.marked(m.Path)) {
-			h.copyOf = m.Path
+		id, err := folder.Of(l.Path)
+		if err == nil && (id != "" && id == l.Folder || (id == "" || l.Folder == "") && h.livesAt(l.Path)) {
+			h.copyOf = l.Path
 		}
 	}
 }
 
-// marked says whether the home at a path says of itself that it is there.
-func (h *Home) marked(path string) bool {
+// livesAt says whether the home.json at a path names that path.
+func (h *Home) livesAt(path string) bool {
 	there := &Home{dir: path, cluster: h.cluster}
 	m, err := there.meta()
 	return err == nil && m.Path == path
@@ -75,20 +74,20 @@ func sameFolder(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(first, second)
 }
 
-// Copied says of which folder this home is a copy; "" if it is none.
+// Copied is the folder that this home is a copy of; empty if it is not a copy.
 func (h *Home) Copied() string { return h.copyOf }
 
-// Copy says for people what this home is a copy of; "" if it is none.
+// Copy tells people what this home is a copy of; empty if it is not a copy.
 func (h *Home) Copy() string {
 	switch {
 	case h.copyOf == "":
 		return ""
 	case h.copyOf == h.dir:
 		return fmt.Sprintf("the state directory %s was copied or restored from a backup: the original folder at this path is gone", h.dir)
-	case h.mark.Machine == here():
+	case h.location.Machine == here():
 		return fmt.Sprintf("the state directory %s is a copy of %s", h.dir, h.copyOf)
 	}
-	return fmt.Sprintf("the state directory %s is a copy of %s on %s", h.dir, h.copyOf, h.mark.Machine)
+	return fmt.Sprintf("the state directory %s is a copy of %s on %s", h.dir, h.copyOf, h.location.Machine)
 }
 
 // here is the name of this machine, for people.
@@ -100,7 +99,7 @@ func here() string {
 	return name
 }
 
-// checkOriginal is the error of a writing act in a copy.
+// checkOriginal refuses to write in a copy.
 func (h *Home) checkOriginal() error {
 	if h.copyOf == "" {
 		return nil
@@ -108,9 +107,8 @@ func (h *Home) checkOriginal() error {
 	return &Error{Path: h.dir, Problem: h.Copy(), Hint: "use the original, or make this one take its place", Run: "take-over", Kind: ErrCopy}
 }
 
-// Settle writes down which folder the home is, where that is no longer true
-// because the folder was moved. It is for whoever holds the lock, and refuses a
-// copy.
+// Settle updates the stored location after the folder was moved. The caller holds
+// the lock. A copy is refused.
 func (h *Home) Settle() error {
 	h.write.Lock()
 	defer h.write.Unlock()
@@ -121,22 +119,22 @@ func (h *Home) Settle() error {
 	if err != nil {
 		return err
 	}
-	now, err := markOf(h.dir)
+	now, err := locationOf(h.dir)
 	if err != nil {
 		return err
 	}
-	if m.mark == now {
+	if m.location == now {
 		return nil
 	}
-	return h.remark(m, now)
+	return h.relocate(m, now)
 }
 
-func (h *Home) remark(m meta, now mark) error {
-	m.mark = now
+func (h *Home) relocate(m meta, now location) error {
+	m.location = now
 	if err := h.setMeta(m); err != nil {
 		return err
 	}
-	h.mark, h.copyOf = now, ""
+	h.location, h.copyOf = now, ""
 	return nil
 }
 
@@ -144,10 +142,10 @@ func (h *Home) remark(m meta, now mark) error {
 const maxCopies = 100
 
 // Original is the home that must become the copy if this one takes over; nil if
-// there is none here. It is the one that acts for the cluster: what this one is a
-// copy of may itself have become a copy since. If none acts, because a home is
-// gone or a take-over was cut off, it is the last that leads there, so that of
-// two copies that take over one after the other the first becomes a copy again.
+// there is none here. It is the home that acts for the cluster: what this one was
+// copied from may itself have become a copy since. If none acts, because a home is
+// gone or a take-over was interrupted, it is the last one found on the way. So if
+// two copies take over one after the other, the first becomes a copy again.
 func (h *Home) Original() (*Home, error) {
 	var last *Home
 	seen := map[string]bool{h.dir: true}
@@ -171,22 +169,22 @@ func (h *Home) Original() (*Home, error) {
 	return last, nil
 }
 
-// TakeOver makes a copy the home: it and no other acts for the cluster from now
-// on. The original, if it is there, becomes the copy; it is re-marked first, so
-// that a crash in between leaves two copies and never two homes. The caller
-// holds the locks of both.
+// TakeOver makes a copy the home: from now on it alone acts for the cluster. The
+// original, if it is there, becomes the copy. It is written first, so that a crash
+// in between leaves two copies and never two homes. The caller holds the locks of
+// both.
 func (h *Home) TakeOver(original *Home) error {
 	h.write.Lock()
 	defer h.write.Unlock()
-	now, err := markOf(h.dir)
+	now, err := locationOf(h.dir)
 	if err != nil {
 		return err
 	}
 	if original != nil {
 		m, err := original.meta()
 		if err == nil {
-			m.mark = now
-			if m.Folder == "" { // else the original could not be told from a home that was moved
+			m.location = now
+			if m.Folder == "" { // otherwise the original would look like a home that was moved
 				m.Folder = "another"
 			}
 			err = original.setMeta(m)
@@ -199,5 +197,5 @@ func (h *Home) TakeOver(original *Home) error {
 	if err != nil {
 		return err
 	}
-	return h.remark(m, now)
+	return h.relocate(m, now)
 }
