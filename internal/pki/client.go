@@ -89,9 +89,9 @@ func (app Application) Check() error {
 	why := ""
 	switch {
 	case strings.EqualFold(app.Name, OperatorName):
-		why = "pleiad itself is called that: with authentication turned on the application would have the operator's rights"
+		why = "pleiad uses that name itself: with authentication turned on the application would have the operator's rights"
 	case strings.EqualFold(app.Name, "root"):
-		why = "etcd's administrator is called that: with authentication turned on the application would have every right"
+		why = "that is etcd's administrator: with authentication turned on the application would have every right"
 	case strings.EqualFold(app.Name, "ca"):
 		why = "its certificate would take the place of the CA's, ca.crt"
 	case !applicationName.MatchString(app.Name):

@@ -38,14 +38,14 @@ func newCertificate(s *System, g *globals, run func(context.Context, *certificat
 	cmd := &cobra.Command{
 		Use:   "certificate NAME",
 		Short: "Issue a client certificate for an application",
-		Long: `certificate issues a certificate with which an application is a client of the
-cluster, and prints what to paste into the configuration of etcdctl, Patroni and
-Prometheus. It writes NAME.key, NAME.crt and ca.crt and replaces no file; with
---renew it replaces NAME.crt by a new one for the key in NAME.key.
+		Long: `certificate issues a client certificate for an application, and prints what to
+paste into the configuration of etcdctl, Patroni and Prometheus. It writes
+NAME.key, NAME.crt and ca.crt, and never replaces a file. Only --renew replaces
+NAME.crt, with a new certificate for the key in NAME.key.
 
 NAME is the certificate's common name: with etcd's authentication turned on, the
-application is the user of that name. Without authentication each certificate can
-read and write every key. With --no-user the certificate names no user: for
+application is the user of that name. Without authentication, every certificate
+gives access to all keys. With --no-user the certificate names no user: for
 programs that log in with a password through etcd's JSON API, as Patroni does.
 
 pleiad keeps no list of these certificates, does not renew them and cannot
@@ -60,7 +60,7 @@ revoke them. See docs/certificates.md.`,
 	cmd.Flags().IntVar(&o.days, "days", defaultDays, "how many days it is valid, at most 365")
 	cmd.Flags().StringVar(&o.request.Folder, "to", ".", "folder for the files; made if it does not exist")
 	cmd.Flags().BoolVar(&o.request.NoUser, "no-user", false, "name no user in the certificate")
-	cmd.Flags().BoolVar(&o.request.Renew, "renew", false, "replace NAME.crt by one for the key in NAME.key")
+	cmd.Flags().BoolVar(&o.request.Renew, "renew", false, "replace NAME.crt with a new one for the key in NAME.key")
 	return cmd
 }
 

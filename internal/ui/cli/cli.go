@@ -135,7 +135,7 @@ func newRoot(s *System, g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use:                        "pleiad",
 		Short:                      "Set up and maintain etcd clusters that are found through DNS SRV records",
-		Long:                       "pleiad sets up etcd clusters that are found through DNS SRV records, and keeps\nthem right. Without a spec file it makes a cluster on this machine:\n\n  pleiad up",
+		Long:                       "pleiad sets up and maintains etcd clusters that are found through DNS SRV\nrecords. Without a spec file it makes a cluster on this machine:\n\n  pleiad up",
 		SilenceErrors:              true,
 		SuggestionsMinimumDistance: 2,
 		SilenceUsage:               true,
@@ -183,7 +183,7 @@ func exactly(n int, what string) cobra.PositionalArgs {
 		}
 		why := errors.New("it takes no arguments, but got " + args0(args))
 		if n > 0 {
-			why = errors.New("it wants " + what)
+			why = errors.New("it takes " + what)
 		}
 		return &failure{act: "run " + cmd.CommandPath(), err: why, exit: Usage, hints: []string{cmd.CommandPath() + " --help"}}
 	}

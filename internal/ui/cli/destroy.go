@@ -30,10 +30,10 @@ func newDestroy(s *System, g *globals, run func(context.Context, *destroyOptions
 	cmd := &cobra.Command{
 		Use:   "destroy",
 		Short: "Take down the cluster with all its data, records and keys",
-		Long: `destroy removes everything of a cluster that is pleiad's: members, hosts with
+		Long: `destroy removes everything that pleiad made for a cluster: members, hosts with
 their data, records, the name server, keys. It lists what it removes and asks
-first. What is not pleiad's stays and is listed. To finish an interrupted
-destroy, run it again. With --keep-data each member's data stays on its host, in
+first. Everything else stays and is listed. To finish an interrupted destroy, run
+it again. With --keep-data each member's data stays on its host, in
 a folder that no cluster uses.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },

@@ -32,9 +32,9 @@ func newDiscover(s *System, g *globals, run func(context.Context, *discoverOptio
 		Use:   "discover DOMAIN",
 		Short: "Print the endpoints of any etcd cluster, from its SRV records",
 		Long: `discover prints the client URLs of the etcd cluster of a domain, one per line, as
-its SRV records say. The cluster need not be one of pleiad's. The system's
-resolver is asked, unless --resolver says otherwise or the domain is that of a
-cluster on this machine, whose own name server then answers.`,
+its SRV records say. It works for any etcd cluster, not only for pleiad's. It asks
+the system's resolver, or the one given with --resolver. For a cluster on this
+machine it asks the name server of that cluster.`,
 		Example: "  pleiad discover example.com\n  pleiad discover dev.test --output json",
 		Args:    exactly(1, "one argument, the domain"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -26,10 +26,11 @@ func newDoctor(s *System, g *globals, run func(context.Context, *doctorOptions) 
 		Short: "Check whether a cluster can run here: machines, disks, ports, clocks, name servers",
 		Long: `doctor checks what a cluster needs, before it exists and while it runs: the
 state directory, the disk's space and speed, addresses, the clock, limits, the
-name servers, and what the key may change. On machines over SSH it also checks
-system, clock, ports, disk and resolver. A machine without pleiad gets it for as
-long as that takes; one in use by something else is left alone. doctor changes
-nothing that lasts. It exits 1 if up would fail; warnings exit 0.`,
+name servers, and what the key may change. On machines over SSH it also checks the
+system, clock, ports, disk and resolver; where pleiad is not installed, it is
+copied there for the duration of the check. A machine that something else uses is
+left alone. doctor makes no lasting change. It exits 1 if up would fail, and 0 if
+there are only warnings.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}

@@ -25,7 +25,7 @@ func newEnv(s *System, g *globals, run func(context.Context, *envOptions) error)
 	return &cobra.Command{
 		Use:     "env",
 		Short:   "Print export lines for your own etcdctl",
-		Long:    "env prints lines for a shell that make an etcdctl of yours reach the cluster.",
+		Long:    "env prints shell commands that point your own etcdctl at the cluster.",
 		Example: `  eval "$(pleiad env)" && etcdctl endpoint health`,
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },

@@ -30,7 +30,7 @@ func newEtcdctl(s *System, g *globals, run func(context.Context, *etcdctlOptions
 		Short: "Run the real etcdctl on the cluster, endpoints and certificates filled in",
 		Long: `etcdctl runs etcd's own etcdctl, which is part of pleiad, with the endpoints from
 the cluster's SRV records and the operator's certificate. Its exit code is that
-of etcdctl. Variables ETCDCTL_… of the environment are not used.`,
+of etcdctl. It ignores variables ETCDCTL_… in the environment.`,
 		Example: "  pleiad etcdctl -- put greeting hello\n  pleiad etcdctl -- get --prefix ''\n  pleiad etcdctl -- endpoint status --write-out table",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.args = args

@@ -40,7 +40,7 @@ func exits() []exit {
 		{OK, "ok", "success; for plan: there is nothing to do"},
 		{Failed, "failed", "the command failed; for health: the cluster is not healthy"},
 		{Pending, "pending", "plan: changes are pending"},
-		{Usage, "usage", "the command line is wrong, or it needs a confirmation that nobody can give"},
+		{Usage, "usage", "the command line is wrong, or a confirmation is needed and there is no terminal"},
 		{BadSpec, "bad-spec", "the spec, from a file or from flags, is wrong or does not fit the cluster"},
 		{Refused, "refused", "a step is needed, but a rule forbids it; see docs/planning.md"},
 		{NoCluster, "no-cluster", "there is no such cluster, or no such member"},

@@ -97,7 +97,7 @@ func kindOf(g *globals, err error) (Exit, []string) {
 	}
 	var held *statedir.HeldError
 	if errors.As(err, &held) {
-		return Busy, []string{"wait for it, or longer: --timeout 10m"}
+		return Busy, []string{"wait until it ends, or wait longer: --timeout 10m"}
 	}
 	remedies := fault.Remedy(err)
 	code, hints := classOf(g, err)

@@ -26,8 +26,8 @@ func newInit(s *System, g *globals, run func(context.Context, *initOptions) erro
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Print a commented pleiad.yaml to start from",
-		Long: `init prints a spec file to start from, in which every key is explained; with -f
-it writes it to that file, which must not exist.`,
+		Long: `init prints a spec file to start from, with every key explained. With -f it writes
+the text to that file, which must not exist.`,
 		Example: "  pleiad init > pleiad.yaml\n  pleiad init --hosts ssh --dns rfc2136 -f pleiad.yaml",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },

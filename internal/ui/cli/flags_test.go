@@ -121,9 +121,9 @@ func TestWrongFlags(t *testing.T) {
 		"up --output xml":     "cannot run pleiad up: --output xml: expected text or json",
 		"up --timeout 0s":     "cannot run pleiad up: --timeout 0s: expected a positive duration, such as 1m",
 		"up --timeout soon":   `"soon"`,
-		"discover":            "cannot run pleiad discover: it wants one argument, the domain",
-		"discover a.test b":   "it wants one argument",
-		"logs":                "cannot run pleiad logs: it wants one argument, the member",
+		"discover":            "cannot run pleiad discover: it takes one argument, the domain",
+		"discover a.test b":   "it takes one argument",
+		"logs":                "cannot run pleiad logs: it takes one argument, the member",
 		"nope":                "cannot run nope: there is no such command",
 		"--output=xml status": "--output xml",
 	} {

@@ -36,15 +36,15 @@ func (g *globals) close() error {
 
 func (g *globals) register(root *cobra.Command, s *System) {
 	f := root.PersistentFlags()
-	f.StringVarP(&g.flags.File, "file", "f", "", "spec file; not together with flags that describe a cluster (see pleiad init)")
+	f.StringVarP(&g.flags.File, "file", "f", "", "spec file; cannot be combined with flags that describe a cluster (see pleiad init)")
 	f.Var(optionalText{&g.flags.Cluster}, "cluster", "name of the cluster (default dev)")
 	f.Var(optionalText{&g.flags.Domain}, "domain", "discovery domain (default CLUSTER.test)")
 	f.Var(optionalNumber{&g.flags.Members}, "members", "number of voters: 1, 3, 5, 7 or 9 (default 3)")
 	f.Var(optionalText{&g.flags.TLS}, "tls", "auto or off (default auto)")
-	f.StringVar(&g.stateDir, "state-dir", "", "where clusters are kept (default $XDG_STATE_HOME/pleiad, else ~/.local/state/pleiad)")
+	f.StringVar(&g.stateDir, "state-dir", "", "folder with the state of all clusters (default $XDG_STATE_HOME/pleiad, else ~/.local/state/pleiad)")
 	f.StringVar(&g.output, "output", string(render.Text), "text or json")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "print every outside call to stderr")
-	f.DurationVar(&g.timeout, "timeout", 0, "how long to go on without progress, and to wait for another pleiad (default 1m; machines elsewhere 3m)")
+	f.DurationVar(&g.timeout, "timeout", 0, "how long to wait without progress, or for another pleiad (default 1m, with remote machines 3m)")
 	_ = root.RegisterFlagCompletionFunc("cluster", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return g.clusters(s), cobra.ShellCompDirectiveNoFileComp
 	})

@@ -25,7 +25,7 @@ func newHealth(s *System, g *globals, run func(context.Context, *healthOptions) 
 		Short: "Check that each member serves, found through DNS as any client would",
 		Long: `health finds the cluster through its client SRV records alone, as any client
 would, and asks each member for a linearizable read. It exits 0 if the cluster
-is healthy, else 1.`,
+is healthy, and 1 if not.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}

@@ -28,7 +28,7 @@ func newLogs(s *System, g *globals, run func(context.Context, *logsOptions) erro
 		Use:   "logs MEMBER",
 		Short: "Print the log of a member",
 		Long: `logs prints the log of a member, oldest line first. The beginning of a member's
-name will do. With -f it follows the log until interrupted.`,
+name is enough. With -f it follows the log until interrupted.`,
 		Args: exactly(1, "one argument, the member (see pleiad status)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.member = args[0]
@@ -42,7 +42,7 @@ name will do. With -f it follows the log until interrupted.`,
 		},
 	}
 	// Here -f is follow, as everywhere where there are logs.
-	cmd.Flags().StringVar(&g.flags.File, "file", "", "spec file; not together with flags that describe a cluster (see pleiad init)")
+	cmd.Flags().StringVar(&g.flags.File, "file", "", "spec file; cannot be combined with flags that describe a cluster (see pleiad init)")
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "follow the log")
 	return cmd
 }
@@ -94,9 +94,9 @@ func choose(members []cluster.MemberName, name string) (cluster.MemberName, erro
 	case 1:
 		return cluster.MemberName(found[0]), nil
 	case 0:
-		return "", &failure{act: "find member " + name, err: errors.New("there is no such member"), exit: NoCluster, hints: []string{"there are: " + strings.Join(all, ", ")}}
+		return "", &failure{act: "find member " + name, err: errors.New("there is no such member"), exit: NoCluster, hints: []string{"members: " + strings.Join(all, ", ")}}
 	}
-	return "", &failure{act: "find member " + name, err: errors.New("several match"), exit: Usage, hints: []string{"say which: " + strings.Join(found, ", ")}}
+	return "", &failure{act: "find member " + name, err: errors.New("several match"), exit: Usage, hints: []string{"give one of: " + strings.Join(found, ", ")}}
 }
 
 // members are the names of all members, for completion; none if they cannot be

@@ -24,17 +24,18 @@ func newReplace(s *System, g *globals, run func(context.Context, *replaceOptions
 	}
 	cmd := &cobra.Command{
 		Use:   "replace MEMBER",
-		Short: "Exchange a member for a new one, dead or alive",
-		Long: `replace has another member take the place of one, and does all that up does. The
-beginning of a member's name will do. It shows what it is about to do, and asks.
+		Short: "Replace a member, dead or alive, with a new one",
+		Long: `replace puts a new member in the place of this one, and otherwise does what up
+does. The beginning of a member's name is enough. It shows its plan, and asks
+before it begins.
 
-A member that serves leaves only when the new one has joined, which takes one
-more host for a while. A member that cannot be reached is given up because you
-say so: it is removed first. replace refuses that while other members hear from
-it, or if the rest is not a quorum. If its machine comes back, pleiad stops the
-member there and moves its data aside.
+A member that serves leaves only after the new one has joined, so for a while one
+more host is needed. A member that cannot be reached is given up on your word: it
+is removed first. replace refuses to do so while other members hear from it, or if
+the others are not a quorum. If its machine comes back, pleiad stops the member
+there and moves its data aside.
 
-A member whose host or data is known to be gone needs no replace: up does it.`,
+If the host or the data of a member is known to be gone, up replaces it by itself.`,
 		Example: "  pleiad replace etcd-k3v9qd2\n  pleiad replace k3v --yes",
 		Args:    exactly(1, "one argument, the member (see pleiad status)"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -40,9 +40,9 @@ It refuses while the original is in use, and while members run from it. An
 original on this machine becomes the copy. One elsewhere cannot be checked from
 here, so take-over asks first.
 
-Where home.json is lost or damaged, take-over recreates it: the marker says
-whose the cluster is, and the CAs that are here, or the members, that it is this
-directory's.`,
+If home.json is lost or damaged, take-over recreates it. The marker names the
+owner of the cluster; the CAs or the members in this directory prove that the
+cluster belongs to it.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}

@@ -57,12 +57,12 @@ func (g *globals) known(ctx context.Context, s *System) (operate.Target, error) 
 		return t, err
 	}
 	f := &failure{act: fmt.Sprintf("find cluster %s", t.Spec.Cluster), err: errors.New("there is no such cluster in " + t.Root), exit: NoCluster,
-		hints: []string{"make it: " + g.again("up")}}
+		hints: []string{"create it: " + g.again("up")}}
 	if left, err := statedir.Remains(t.Root, t.Spec.Cluster); err == nil && left != nil {
 		f.hints = []string{"parts of one are left in " + left.Dir() + "; recreate its home.json: " + g.again("take-over")}
 	}
 	for _, name := range g.clusters(s) {
-		f.hints = append(f.hints, "there is: --cluster "+name)
+		f.hints = append(f.hints, "known here: --cluster "+name)
 	}
 	return t, f
 }

@@ -74,7 +74,7 @@ func (e *HostKeyError) Remedy() []string {
 	switch e.Problem {
 	case KeyChanged:
 		return []string{
-			"ask who runs the host whether it was reinstalled; unless it was, do not connect", compare,
+			"ask the administrator of the host whether it was reinstalled; if it was not, do not connect", compare,
 			"only if both are equal, replace the old line with this one:", e.line,
 		}
 	case KeyRevoked:

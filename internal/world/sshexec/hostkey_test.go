@@ -173,7 +173,7 @@ func TestChangedKeyIsLoud(t *testing.T) {
 		t.Error(err)
 	}
 	remedy := strings.Join(fault.Remedy(err), "\n")
-	if !strings.HasPrefix(remedy, "ask who runs the host") || strings.Contains(remedy, "ssh-keygen -R") || strings.Contains(remedy, "delete") || strings.Contains(remedy, "remove") {
+	if !strings.HasPrefix(remedy, "ask the administrator of the host") || strings.Contains(remedy, "ssh-keygen -R") || strings.Contains(remedy, "delete") || strings.Contains(remedy, "remove") {
 		t.Errorf("remedy %q", remedy)
 	}
 }
