@@ -39,11 +39,11 @@ func parseAccount(line string) (account, error) {
 // (login.defs(5), SYS_UID_MAX). Those above it are people's.
 const lastSystemUser = 999
 
-// fit says why a member must not run as an account, and what mends that; nil if
-// it may. One that somebody else made for the member is taken, if nobody can log
-// in with it and it has no rights of its own: those would be the member's. The
-// comment alone tells which one is pleiad's; it proves nothing about what was
-// changed since.
+// fit says why a member must not run as an account, and the remedy; nil if it
+// may. An account that somebody else made is accepted if nobody can log in with
+// it and it has no rights of its own, which the member would get. The comment
+// tells which account pleiad made; it does not prove that nothing was changed
+// since.
 func (a account) fit() error {
 	why, remedy := "", "rename it: "+a.rename()
 	persons := a.uid > lastSystemUser && a.comment != node.MadeByUs && !a.installed
@@ -63,7 +63,7 @@ func (a account) fit() error {
 	return misfit(why, remedy)
 }
 
-// Misfit is why an account cannot be the member's, and what mends that.
+// Misfit is why an account cannot be the member's, and the remedy.
 type Misfit struct {
 	Why    string `json:"why"`
 	Remedy string `json:"remedy"`
@@ -79,10 +79,10 @@ func (m *Misfit) Error() string { return m.Why + "; " + m.Remedy }
 // Unwrap gives the kind.
 func (m *Misfit) Unwrap() error { return ErrAccount }
 
-// rename is the command that gives the name to nobody: useradd needs it to be
-// free as a user's and as a group's. usermod refuses while a process has the ID,
-// which some process always has if it is root's; then only the name is changed,
-// which is all that usermod would do.
+// rename is the command that frees the name: useradd needs it to be free for a
+// user and for a group. usermod refuses while a process has the ID, and with
+// root's ID some process always runs; then the files are edited, which is all
+// that usermod would do.
 func (a account) rename() string {
 	command := "usermod --login pleiad-was pleiad"
 	if a.uid == 0 {
@@ -99,9 +99,9 @@ const renameGroup = "groupmod --new-name pleiad-was pleiad"
 // noSuchEntry is how getent ends where there is no such entry (getent(1)).
 const noSuchEntry = 2
 
-// machineUser finds the member's user. Only who is about to give it files makes
-// it, and then it must be fit: what runs already goes on, and is looked at with
-// its own rights.
+// machineUser finds the member's user. It is made only by a caller that is about
+// to give it files, and then it must be fit. A member that already runs as an
+// unfit user goes on, and its files are read with that user's rights.
 func (h *Host) machineUser(ctx context.Context, create bool) (User, error) {
 	a, found, err := h.account(ctx)
 	if err != nil {
@@ -149,14 +149,14 @@ func (h *Host) account(ctx context.Context) (a account, found bool, err error) {
 		_, a.grouped, err = h.entry(ctx, "group")
 	}
 	if err == nil && found && a.uid > lastSystemUser && a.comment != node.MadeByUs {
-		// Without an owner that can be read it is like any other.
+		// If the owner cannot be read, the account counts as any other.
 		owner, wrong := h.Run(ctx, "stat", "--format=%u", node.StateFolder)
 		a.installed = wrong == nil && strings.TrimSpace(owner) == strconv.Itoa(a.uid)
 	}
 	return a, found && err == nil, err
 }
 
-// entry is what a database of the system has under the member's name.
+// entry is the entry of a system database (passwd, group) for the member's user.
 func (h *Host) entry(ctx context.Context, database string) (line string, found bool, err error) {
 	line, err = h.Run(ctx, "getent", database, node.MachineUser)
 	if exitCode(err) == noSuchEntry {
@@ -165,8 +165,8 @@ func (h *Host) entry(ctx context.Context, database string) (line string, found b
 	return line, err == nil, err
 }
 
-// unfit is why the account that is there would be refused, or why none could be
-// made; zero if all is well.
+// unfit is why the existing account would be refused, or why none could be made;
+// zero if neither.
 func (h *Host) unfit(ctx context.Context) Misfit {
 	a, found, err := h.account(ctx)
 	switch {

@@ -56,8 +56,8 @@ type Host struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// User is who runs the member; the zero User if there is none yet. To find it
-// takes a process, so that each act does it once.
+// User is who runs the member; the zero User if there is none yet. Finding it
+// takes a process, so each request does it once.
 type User struct {
 	UID, GID int
 	// Ours says that pleiad made it, and may remove it.
@@ -74,7 +74,7 @@ func (h *Host) replace(path string, content []byte, mode fs.FileMode) (bool, err
 	return durable.Replace(durable.File{Path: h.path(path), Content: content, Mode: mode, UID: -1, GID: -1})
 }
 
-// status is what the last process of a member said of itself.
+// status is the status file of the last process of a member.
 func status(u User, host cluster.Host) (s member.Status, err error) {
 	err = as(u, func() error {
 		s, err = member.ReadStatus(host.Paths.Config)

@@ -8,12 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// as does something to files with the rights of a user. The member owns the
-// folders of its files, so it could put a link where root is about to write;
-// with the member's own rights the link leads nowhere that it could not go
-// itself. The file system IDs are the thread's alone (setfsuid(2)), and with
-// them go root's rights over files. Where there is no such user, the rights are
-// this process's own.
+// as runs do with a user's rights over files. The member owns the folders of its
+// files, so it could put a link where root is about to write; with the member's
+// own rights, a link leads nowhere that the member could not write itself. The
+// file system IDs belong to the thread (setfsuid(2)); root's rights over files go
+// with them. Where there is no such user, do has the rights of this process.
 func as(u User, do func() error) error {
 	if u.UID <= 0 {
 		return do()

@@ -14,10 +14,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/durable"
 )
 
-// Clear takes everything off the machine that Install and the member put there,
-// but the claim and the binaries, and leaves the rest as it was. Data goes too,
-// or is kept aside. [ErrBusy] while the member runs. It is idempotent, and
-// finishes what an earlier Clear began.
+// Clear removes what Install and the member put on the machine, except the claim
+// and the binaries. Data is deleted, or moved aside. It returns [ErrBusy] while
+// the member runs. It is idempotent, and finishes what an earlier Clear began.
 func (h *Host) Clear(ctx context.Context, host cluster.Host, keepData bool) error {
 	return wrap("clear host", host.Name, h.exclusively(ctx, func() error { return h.clear(ctx, host, keepData) }))
 }
@@ -53,9 +52,9 @@ func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) erro
 	return nil
 }
 
-// removeUnit stops a unit for good. The member's own could just be on its way
-// up again; stopping it first excludes that. An earlier Clear may have been cut
-// short before systemd knew that the unit is gone.
+// removeUnit stops and removes a unit. systemd could be about to restart the
+// member; stopping the unit first prevents that. An earlier Clear may have been
+// interrupted before systemd knew that the unit is gone.
 func (h *Host) removeUnit(ctx context.Context, host cluster.Host, file, name string) error {
 	there, err := exists(h.path(file))
 	if err != nil {
@@ -80,8 +79,7 @@ func (h *Host) removeUnit(ctx context.Context, host cluster.Host, file, name str
 	return nil
 }
 
-// keep moves the data directory aside if it is to be kept; else it goes with the
-// rest.
+// keep moves the data directory aside if it is to be kept.
 func (h *Host) keep(host cluster.Host, keep bool) error {
 	kept := h.path(node.KeptFolder)
 	aside := filepath.Join(kept, fmt.Sprintf("%s-%s", host.Name, host.Token))
@@ -93,24 +91,24 @@ func (h *Host) keep(host cluster.Host, keep bool) error {
 		if err := os.MkdirAll(kept, 0o700); err != nil {
 			return err
 		}
-		// First to where nobody but root can reach it: from then on nothing in its
-		// place can lead elsewhere.
+		// Moved first to where only root can reach it: from then on the member
+		// cannot replace it by a link.
 		if err := os.Rename(host.Paths.Data, aside); err != nil {
 			return err
 		}
 	} else if before, err := exists(aside); err != nil || !before {
 		return err
 	}
-	// Its user goes, and a later one may get the number.
+	// Its user is removed, and a later user may get the same ID.
 	if err := own(aside); err != nil {
 		return err
 	}
 	return errors.Join(durable.SyncFolders(kept), durable.SyncFolders(filepath.Dir(kept)))
 }
 
-// own gives a folder and all that is in it to root, and nothing outside it,
-// whatever is exchanged meanwhile. Where this process is not root it leaves them
-// as they are.
+// own gives a folder and everything in it to root, and nothing outside it, even
+// if entries are replaced meanwhile. If this process is not root, it changes
+// nothing.
 func own(dir string) error {
 	if os.Getuid() != 0 {
 		return nil
@@ -128,7 +126,7 @@ func own(dir string) error {
 	})
 }
 
-// openFolder opens a folder that is none of a link's.
+// openFolder opens a folder, and refuses a link to one.
 func openFolder(dir string) (*os.Root, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -189,7 +187,8 @@ func (h *Host) removeVolume(ctx context.Context, host cluster.Host, keep bool) e
 	return h.removeUnit(ctx, host, node.MountFile, node.MountName)
 }
 
-// wipe makes a file system unknown. One that is not there was wiped before.
+// wipe removes the signature of a file system. A device that no longer has it was
+// wiped before.
 func (h *Host) wipe(ctx context.Context, device string) error {
 	there, err := exists(h.path(device))
 	if err != nil || !there || device == "" {

@@ -9,9 +9,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
-// lockFile is held by whoever changes what is on the machine, and is there only
-// as long: two controllers may deliver at once, and two writers of one file
-// would take each other's halves for whole.
+// lockFile is held while something on the machine is changed, and removed
+// afterwards: two controllers may deliver at the same time, and two writers of
+// one file would mix their contents.
 const lockFile = "/run/pleiad.lock"
 
 // exclusively does something while no other agent does.

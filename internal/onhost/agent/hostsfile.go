@@ -11,10 +11,10 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/durable"
 )
 
-// hosts writes the hosts file that the member sees. It is written in place where
-// there is one: a member that runs has that very file mounted, and would not see
-// another one of the same name. Cut short, it differs from what was delivered,
-// and the next delivery completes it.
+// hosts writes the hosts file that the member sees. An existing file is written
+// in place: a running member has that very file mounted, and would not see a new
+// one of the same name. If the write is interrupted, the file differs from what
+// was delivered, and the next delivery completes it.
 func (i *installing) hosts(context.Context) error {
 	f := i.hostsFile(i.node)
 	same, err := f.Holds()

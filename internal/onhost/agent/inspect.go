@@ -101,7 +101,7 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 	return out, nil
 }
 
-// missing are other files that the member needs and that are not there.
+// missing lists other files that the member needs and that do not exist.
 func (h *Host) missing(n node.Node) ([]string, error) {
 	var want, out []string
 	if n.Release != nil {

@@ -86,7 +86,7 @@ func (i *installing) note(changed bool, path string) {
 	}
 }
 
-// withdraw takes member.json away before something beside it changes.
+// withdraw removes member.json before something beside it changes.
 func (i *installing) withdraw() error {
 	return as(i.user, func() error {
 		_, err := durable.Remove(filepath.Join(i.node.Paths.Config, node.FileName))
@@ -94,8 +94,8 @@ func (i *installing) withdraw() error {
 	})
 }
 
-// folders makes those of the member, closed to others: root the one that holds
-// all, the member's own rights the rest.
+// folders makes the member's folders, closed to others: the outermost as root,
+// the rest with the member's rights.
 func (i *installing) folders(context.Context) error {
 	top, config := state(i.node.Paths), i.node.Paths.Config
 	if err := errors.Join(i.folder(top), chown(top, i.user)); err != nil {
@@ -141,8 +141,8 @@ func (i *installing) credentials(creds *node.Credentials) error {
 	})
 }
 
-// unitFile writes the member's unit. What stands in a unit counts only once systemd
-// has read it: until then member.json is away.
+// unitFile writes the member's unit. A unit counts only once systemd has read it:
+// until then there is no member.json.
 func (i *installing) unitFile(ctx context.Context) error {
 	want := i.node.Unit(i.binary, i.openFiles())
 	have, err := os.ReadFile(i.path(node.UnitFile))
@@ -173,9 +173,9 @@ func (i *installing) unitFile(ctx context.Context) error {
 	return err
 }
 
-// known writes the unit and has systemd read it. One that it has never heard of
-// it reads when it is first asked about it; a reload of all units takes fifteen
-// times as long.
+// known writes the unit and makes systemd read it. systemd reads a unit that it
+// does not know yet when it is first asked about it; a reload of all units takes
+// fifteen times as long.
 func (i *installing) known(ctx context.Context, first bool, write func() error) error {
 	if first {
 		before, err := i.unit(ctx)
@@ -195,8 +195,8 @@ func (i *installing) known(ctx context.Context, first bool, write func() error) 
 	return i.systemctl(ctx, "daemon-reload")
 }
 
-// enable has the member start with the machine, and says whether that is new.
-// systemctl would have systemd read all units again, or count every unit of the
+// enable makes the member start with the machine, and says whether that is new.
+// systemctl would make systemd reload all units, or mark every unit of the
 // machine as out of date.
 func (h *Host) enable() (changed bool, err error) {
 	link := h.path(wantedBy(node.UnitName))

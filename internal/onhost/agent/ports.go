@@ -32,9 +32,9 @@ func (l Listener) String() string {
 	return fmt.Sprintf("%s (%s, process %d)", l.Address, l.Program, l.PID)
 }
 
-// occupied are the listeners in the way of a member, but not its own. They are
-// read from /proc: to try a port would take it for a moment, and a member that
-// starts in that moment would find it taken.
+// occupied lists the listeners in the way of a member, without its own. They are
+// read from /proc: trying a port would occupy it for a moment, and a member that
+// starts just then would fail.
 func (h *Host) occupied(ctx context.Context, q Question) ([]Listener, error) {
 	var found []socket
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
@@ -83,7 +83,7 @@ func (h *Host) foreign(ctx context.Context, found []socket) ([]Listener, error) 
 }
 
 // owners are the processes that hold sockets, by inode; those that have ended
-// meanwhile, or that we may not look into, are left out.
+// meanwhile, or that we may not inspect, are left out.
 func (h *Host) owners(sockets []socket) map[string]int {
 	wanted := map[string]string{}
 	for _, s := range sockets {

@@ -19,22 +19,22 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/disk"
 )
 
-// Question is what a doctor wants to know of a machine.
+// Question is what doctor asks of a machine.
 type Question struct {
 	// Zone is the zone that holds the domain, with trailing dot. The machine's
-	// resolver is asked for its NS records: never for a name of ours, since the
-	// answer "does not exist" would be remembered there, and every member behind
-	// that resolver would wait for it to pass.
+	// resolver is asked for its NS records, never for a name of ours: it would
+	// cache the answer "does not exist", and every member behind it would have to
+	// wait until that expires.
 	Zone string `json:"zone"`
 	// Ports that must be free or the member's own.
 	Ports cluster.Ports `json:"ports"`
 	// Address is where the machine's member listens for peers and clients. It is
-	// zero where there is none yet: then whoever listens on these ports counts,
-	// at any address, as where hosts are claimed.
+	// zero where there is none yet: then a listener on these ports counts at any
+	// address, as when a host is claimed.
 	Address netip.Addr `json:"address"`
 }
 
-// Machine is what was found. What could not be found out says why.
+// Machine is what was found. What could not be determined says why.
 type Machine struct {
 	OS      string    `json:"os"` // as os-release names it
 	Arch    string    `json:"arch"`
@@ -53,13 +53,13 @@ type Machine struct {
 	// Took is how long it took to find all this out.
 	Took time.Duration `json:"took"`
 
-	// Ahead is how far the machine's clock is ahead of that of who asked,
-	// behind if negative, give or take Margin: half of the time that question
-	// and answer spent on their way. Known to [Client] alone.
+	// Ahead is how far the machine's clock is ahead of the caller's, behind if
+	// negative, give or take Margin: half of the time that question and answer
+	// spent on the way. Only [Client] sets it.
 	Ahead  time.Duration `json:"-"`
 	Margin time.Duration `json:"-"`
-	// Root is how long a command takes to begin there as root, by login and
-	// sudo. Known to who reaches the machine alone.
+	// Root is how long it takes to start a command there as root, by login and
+	// sudo. It is set by the caller that reaches the machine.
 	Root time.Duration `json:"-"`
 }
 
@@ -97,8 +97,8 @@ func seen[T any](v T, err error) cluster.Seen[T] {
 	return cluster.Known(v)
 }
 
-// compare sets two clocks side by side: the machine's when the question arrived
-// and ours when it was sent and answered. It takes both ways to be equally long.
+// compare compares two clocks: the machine's when the question arrived, and ours
+// when it was sent and answered. It assumes that both ways take equally long.
 func (m *Machine) compare(sent, answered time.Time) {
 	way := max(0, answered.Sub(sent)-m.Took) / 2
 	m.Ahead, m.Margin = m.Now.Sub(sent)-way, way
@@ -180,8 +180,8 @@ func inside(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, folder+string(filepath.Separator))
 }
 
-// deepest is the deepest folder on the way to a path of the machine that is
-// there: on its disk the path lies, or would lie.
+// deepest is the deepest existing folder on the way to a path: the path is, or
+// would be, on its disk.
 func (h *Host) deepest(path string) (string, error) {
 	for ; ; path = filepath.Dir(path) {
 		there, err := exists(h.path(path))

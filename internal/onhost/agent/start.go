@@ -15,7 +15,6 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
 )
 
-// Times of a start.
 const (
 	poll = 5 * time.Millisecond
 	// askSystemd is how often systemd is asked while the member says nothing.
@@ -51,7 +50,8 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 		if _, err := watch.Vacant(ctx); err != nil {
 			return err
 		}
-		// How an earlier process ended must not be taken for the end of this one.
+		// Otherwise the end of an earlier process could be taken for the end of
+		// this one.
 		_ = h.systemctl(ctx, "reset-failed", node.UnitName) // an error means that there is nothing to forget
 		// Enabled from its first start on: it comes up by itself after a reboot.
 		if _, err := h.enable(); err != nil {
@@ -68,7 +68,7 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 	return err
 }
 
-// starting is a member on its way up.
+// starting is a member that is being started.
 type starting struct {
 	*Host
 	host   cluster.Host
@@ -170,9 +170,9 @@ func (h *Host) stop(ctx context.Context, host cluster.Host, grace time.Duration)
 	return h.systemctl(ctx, "stop", node.UnitName)
 }
 
-// gone says whether another process than the one that was seen is the unit's
-// now, or its last. One that systemd is about to start counts as the one seen.
-// systemd may still know a unit whose file is not there.
+// gone says whether the unit's current or last process is another one than the
+// one that was seen. A process that systemd is about to start counts as the one
+// seen. systemd may still know a unit whose file was removed.
 func (h *Host) gone(ctx context.Context, host cluster.Host, seen int, there bool) (bool, error) {
 	u, err := h.User(ctx, false)
 	if err != nil {

@@ -24,8 +24,8 @@ func This() *Host {
 func run(ctx context.Context, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	// sudo and sshd may leave a PATH without the folders of root's programs, the
-	// user's language has no place in what is read by us, and what a session
-	// brings along (SendEnv) none in programs that run as root.
+	// output that we parse must not depend on the user's language, and variables
+	// sent by the session (SendEnv) must not reach programs that run as root.
 	cmd.Env = append(process.Environment(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C")
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said

@@ -16,11 +16,11 @@ import (
 )
 
 // volume makes the file system of the data device, if the device is blank, and
-// mounts it where etcd's data goes. Its identifier is chosen first and stands
-// in the mount unit before anything is written to the device: so a delivery that
-// was cut short is gone on with, and a file system is known as ours by nothing
-// but that. A device name is looked at only until the file system is made: names
-// of devices change.
+// mounts it where etcd's data goes. Its identifier is chosen first and is in the
+// mount unit before anything is written to the device, so that an interrupted
+// delivery can be continued; only the identifier tells that a file system is
+// ours. The device name is used only until the file system is made: names of
+// devices change.
 func (i *installing) volume(ctx context.Context) error {
 	if i.node.DataDevice == "" {
 		return nil
@@ -41,7 +41,7 @@ func (i *installing) volume(ctx context.Context) error {
 	if err := i.systemctl(ctx, "enable", "--quiet", "--now", node.MountName); err != nil {
 		return err
 	}
-	// Its root folder is the file system's own from now on.
+	// From now on this is the root folder of the mounted file system.
 	root, err := openFolder(i.node.Paths.Data)
 	if err != nil {
 		return err
@@ -63,15 +63,15 @@ func (i *installing) volumeID(ctx context.Context) (string, error) {
 		if !ours {
 			return "", fmt.Errorf("%s mounts %q: pleiad did not write that; move it away", node.MountFile, mounted(unit))
 		}
-		// One that a person put back may hold no more than the identifier.
+		// A unit that a person restored may hold nothing but the identifier.
 		_, err := i.replace(node.MountFile, i.node.Mount(uuid), 0o644)
 		return uuid, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	// Before anything is written: a unit that names a fresh identifier would keep
-	// the right device out when it is back.
+	// Checked before anything is written: a unit with a new identifier would keep
+	// the right device from being mounted when it is back.
 	if why, err := i.used(); err != nil || why != "" {
 		return "", cmp.Or(err, fmt.Errorf("%w: %s is missing, and %s; attach the device with its data, find its UUID with blkid, and have that file name it in the line What=%sUUID; then run the command again; no other device is formatted in its place",
 			ErrVolumeMissing, node.MountFile, why, byUUID))
@@ -121,8 +121,8 @@ func (i *installing) makeVolume(ctx context.Context, uuid string) error {
 	return err
 }
 
-// neverUsed makes sure that no member has used the file system yet: it was
-// chosen, and a delivery was cut short before it was made.
+// neverUsed checks that no member has used the file system yet: its identifier
+// was chosen, and the delivery was interrupted before it was made.
 func (i *installing) neverUsed(uuid string) error {
 	why, err := i.used()
 	if err != nil || why == "" {
@@ -133,9 +133,9 @@ func (i *installing) neverUsed(uuid string) error {
 }
 
 // used says why a member may have used its file system; empty if none has. Once
-// one has been let go, or the cluster is sealed, the file system with its data is
-// on a device that is missing, and a new one would hide that. Only a member that
-// is joining a sealed cluster may still be without one.
+// etcd has been started, or the cluster is sealed, the file system with the data
+// is on a device that is missing, and a new one would hide that. Only a member
+// that is joining a sealed cluster may still be without one.
 func (i *installing) used() (why string, err error) {
 	for _, path := range []string{i.node.Paths.Born(), i.node.Paths.Mark()} {
 		there, err := exists(path)
@@ -177,9 +177,9 @@ func (i *installing) mountPoint() error {
 // than where partition tables and file systems begin.
 const sniff = 1 << 20
 
-// blank makes sure that nothing is on the data device: no signature that blkid
-// knows, no partition, no mount, and nothing but zeros where things begin. A
-// label proves nothing: data that was kept bears ours.
+// blank checks that nothing is on the data device: no signature that blkid knows,
+// no partition, no mount, and only zeros at its beginning. A label proves
+// nothing: data that was kept has our label.
 func (i *installing) blank(ctx context.Context) error {
 	device := i.node.DataDevice
 	notBlank := func(format string, args ...any) error {

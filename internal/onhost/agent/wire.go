@@ -16,9 +16,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/bound"
 )
 
-// Version of what controller and agent say to each other: JSON values, one
-// after the other. The agent begins with a greeting; then each request is
-// answered by one response, in any order.
+// Version of the protocol between controller and agent: JSON values, one after
+// the other. The agent begins with a greeting; then each request is answered by
+// one response, in any order.
 const Version = 1
 
 // Bounds of one message in each direction. A host cannot be trusted to stop
@@ -28,8 +28,8 @@ const (
 	maxRequest = 4 << 20
 )
 
-// greeting is the agent's first word. Where there is no agent to start, a shell
-// says so in its place, with version 0.
+// greeting is the agent's first message. If there is no agent to start, a shell
+// sends it instead, with version 0.
 type greeting struct {
 	Agent  int    `json:"pleiadAgent"` // Version
 	Binary string `json:"binary"`      // what runs
@@ -40,8 +40,8 @@ type request struct {
 	ID   uint64       `json:"id"`
 	Do   string       `json:"do"`
 	Host cluster.Host `json:"host"`
-	// Limit ends the request on the machine, so that nothing goes on there
-	// that nobody waits for.
+	// Limit ends the request on the machine, so that nothing continues there
+	// after the caller has given up.
 	Limit time.Duration `json:"limit"`
 
 	Node     *node.Node        `json:"node,omitempty"`
@@ -61,13 +61,13 @@ type response struct {
 	Kind    string        `json:"kind,omitempty"` // of the error; see kinds
 }
 
-// kinds are the errors that keep their identity on the way.
+// kinds are the errors whose identity is preserved between agent and client.
 func kinds() map[string]error {
 	return map[string]error{"occupied": ErrOccupied, "busy": ErrBusy, "volume missing": ErrVolumeMissing, "contradicted": member.ErrContradicted}
 }
 
-// Serve answers requests until in ends. Then what is under way is given up, and
-// waited for.
+// Serve answers requests until in ends. Then it cancels requests in progress and
+// waits for them.
 func Serve(ctx context.Context, h *Host, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -193,7 +193,7 @@ func (c *Client) Close() error {
 	return err
 }
 
-// Ended says whether the agent answers no more.
+// Ended says whether the agent no longer answers.
 func (c *Client) Ended() bool {
 	select {
 	case <-c.done:

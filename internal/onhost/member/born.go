@@ -17,8 +17,8 @@ import (
 )
 
 // firstStartFile lies inside the data directory, in etcd's own member folder,
-// from before etcd's first start on. It goes wherever the data goes: while it is
-// there and the write-ahead log is not, etcd never got as far as to write one.
+// from before etcd's first start on. It moves with the data: while it exists and
+// the write-ahead log does not, etcd never got far enough to write one.
 const firstStartFile = "pleiad-first-start"
 
 // BornVersion is the version of the born file that we write and read.
@@ -71,8 +71,8 @@ func readBorn(dataDir string) (*Born, error) {
 	return &v, nil
 }
 
-// beginFirstStart is the last thing before etcd's first start. It is
-// idempotent: an attempt that ended before there was data is taken up as it is.
+// beginFirstStart is the last thing before etcd's first start. It is idempotent:
+// an attempt that ended before there was data is continued.
 func beginFirstStart(n node.Node, now time.Time) error {
 	if b, err := readBorn(n.Paths.Data); err != nil || b != nil {
 		return err // identity vouched for it: begun, and without data since

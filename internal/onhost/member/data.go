@@ -80,11 +80,12 @@ func firstStartToken(dataDir string) (cluster.Token, error) {
 	return cluster.Token(strings.TrimSpace(string(b))), nil
 }
 
-// checkLeftovers finds files that stand where a write-ahead log is missing and
-// that no first start explains, and says which one explains the others. A first start that was killed leaves an empty
-// database in member/snap and a half-made log in member/wal.tmp; etcd takes up
-// the first and removes the second. It tries folders by a file .touch (etcd
-// client/pkg/fileutil, IsDirWriteable). A disk of its own brings lost+found.
+// checkLeftovers finds files beside a missing write-ahead log that no first start
+// explains, and returns the token of the first start that explains the others. A
+// first start that was killed leaves an empty database in member/snap and a
+// half-made log in member/wal.tmp; etcd takes up the first and removes the
+// second. It tries folders by a file .touch (etcd client/pkg/fileutil,
+// IsDirWriteable). A disk of its own brings lost+found.
 func checkLeftovers(dataDir string) (begun cluster.Token, err error) {
 	all := func(string) bool { return true }
 	top, err := names(dataDir, untrusted.Few, all)

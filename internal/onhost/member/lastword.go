@@ -33,8 +33,8 @@ func lastWord(path string, since time.Time) (string, error) {
 
 // Ending finds the reason of an end in the tail of a log: from the last line
 // backwards, but not into the time before since, the line after which etcd, or
-// the Go runtime, ended the process. An error that nothing of that kind follows
-// was survived; it is named only if there is no better reason.
+// the Go runtime, ended the process. An error that is followed by no such line
+// did not end the process; it is returned only if there is nothing better.
 func Ending(log []byte, since time.Time) string {
 	survived := ""
 	lines := bytes.Split(log, []byte("\n"))

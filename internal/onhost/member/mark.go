@@ -117,9 +117,9 @@ func newMarking(n node.Node) (*marking, error) {
 	return m, err
 }
 
-// advance brings the mark up to date. The order keeps it behind the data,
-// whatever is cut short: what was read of the log is synced, the name of its
-// segment too, and then the mark is written, which takes one instant.
+// advance brings the mark up to date. The order keeps the mark behind the data
+// even if it is interrupted: first what was read of the log is synced, and the
+// name of its segment, then the mark is replaced atomically.
 func (m *marking) advance(now time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

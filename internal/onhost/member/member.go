@@ -163,11 +163,11 @@ func start(ctx context.Context, j *journal, n node.Node, etcd starter, log *logg
 	return etcd.start(ctx, n, log)
 }
 
-// passGate installs the resolver and asks through it until it shows the exact
-// truth. Pins stay out of it: they would hide what DNS says. Once the truth was
-// seen, it is all that this process ever sees: etcd has its list in its flags,
-// and its peers' addresses are pinned to what the gate has verified. There is no
-// second look in which DNS could say something else (rule R3).
+// passGate installs the resolver and asks it until it shows the exact list. It
+// has no pins yet: they would hide what DNS says. Afterwards this process asks
+// DNS for none of it again: etcd has the list in its flags, and its peers'
+// addresses are pinned to what the gate has verified, so that DNS cannot say
+// something else a moment later (rule R3).
 func passGate(ctx context.Context, j *journal, n node.Node, log *logger) error {
 	if err := checkFounding(n); err != nil {
 		return err
@@ -185,8 +185,8 @@ func passGate(ctx context.Context, j *journal, n node.Node, log *logger) error {
 	return j.note(func(s *Status) { s.Gate = "" })
 }
 
-// waits tells whoever reads the log, asks systemd or inspects the member what its
-// gate waits for.
+// waits reports what the gate waits for: to the log, to systemd and in the
+// status.
 func waits(j *journal, log *logger) func(wrong string) error {
 	return func(wrong string) error {
 		log.line("warn", wrong)
@@ -213,8 +213,8 @@ func checkFounding(n node.Node) error {
 	return nil
 }
 
-// pinPeers is all that a member needs to find its peers, and says where the
-// system's hosts file overrules it.
+// pinPeers makes a member find its peers without DNS, and warns where the
+// system's hosts file overrules a pin.
 func pinPeers(ctx context.Context, n node.Node, pins map[string]string, log *logger) error {
 	if err := installPins(n, pins); err != nil {
 		return err
@@ -234,14 +234,15 @@ func verified(g node.Gate) map[string]string {
 	return pins
 }
 
-// tellSystemd puts a word into `systemctl status`, where systemd has started
-// the member; READY is left to etcd. What cannot be told is in the status file.
+// tellSystemd sets the text in `systemctl status` if systemd has started the
+// member; READY is left to etcd. Errors are ignored: the status file says the
+// same.
 func tellSystemd(word string) {
 	_, _ = daemon.SdNotify(false, "STATUS="+strings.ReplaceAll(word, "\n", " "))
 }
 
-// installResolver replaces the process's resolver by one without pins. Without a
-// name server of its own a host asks those of its operating system.
+// installResolver replaces the process's resolver with one without pins. Without
+// a server it asks those of the operating system.
 func installResolver(server string) error {
 	r, err := newResolver(server, nil)
 	if err != nil {

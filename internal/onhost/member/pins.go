@@ -14,10 +14,10 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
-// pins are the names that need no DNS (rule R9). Members that join later are in
-// a node that is delivered while etcd runs, which nobody restarts for that: so
-// the member file is looked at again with each lookup, which costs one stat as
-// long as it is the same. It is safe for concurrent use.
+// pins are the names that need no DNS (rule R9). Members that join later are in a
+// node that is delivered while etcd runs, without a restart: so each lookup
+// checks the member file again, which costs one stat while it is unchanged. It is
+// safe for concurrent use.
 //
 // Only the node of a sealed cluster changes pins. What a founder's gate has
 // verified stays until then (rule R3). A file that cannot be read, or is another
@@ -49,7 +49,7 @@ func (p *pins) now() map[string]netip.Addr {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// Before it is read: what is delivered meanwhile is seen next time.
+	// Stat before reading: a node delivered in between is then seen next time.
 	info, err := os.Lstat(filepath.Join(p.of.Paths.Config, node.FileName))
 	if err != nil || sameFile(p.read, info) {
 		return p.at

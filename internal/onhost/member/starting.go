@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Starting is a member on its way up, as whoever starts it sees it.
+// Starting is a member that is being started, as the program that starts it sees
+// it.
 type Starting struct {
-	// Status reads what it says of itself: [ReadStatus], with whose rights that
-	// takes.
+	// Status is [ReadStatus] with the rights that it needs.
 	Status func() (Status, error)
-	// Poll is how often it is looked at.
+	// Poll is how often it is inspected.
 	Poll time.Duration
 	// Occupied says who listens on one of its ports; nil for nobody.
 	Occupied func(context.Context) error
@@ -19,24 +19,23 @@ type Starting struct {
 	// to 7 s; the metrics listener is the last one etcd opens
 	// (server/embed/etcd.go, StartEtcd), whether or not there is a quorum yet.
 	Serves func(context.Context) bool
-	// Ended is asked while its status speaks of no process that runs. It says
-	// why the member ended; nil while a process may still be about to say who
-	// it is.
+	// Ended is called while the status names no running process. It says why the
+	// member ended; nil while a process may not have written its status yet.
 	Ended func(context.Context, Status) error
 }
 
 const (
-	// gateWaits is how long a start gate must wait before it counts as
-	// waiting: DNS is often right a moment later.
+	// gateWaits is how long a gate must wait before that is reported: DNS is
+	// often right a moment later.
 	gateWaits = 300 * time.Millisecond
 	// staysPut is how long somebody must listen on a port to occupy it.
 	staysPut = 300 * time.Millisecond
 )
 
-// Vacant waits until nobody listens on the member's ports. It returns false if
-// that is the member itself, started by somebody else meanwhile: it says who it
-// is before it listens. Who goes within [staysPut] is no occupant: a place that
-// is being chosen for another host, or a process on its way out.
+// Vacant waits until the member's ports are free. It returns false if the member
+// itself listens, because another command has started it: it writes its status
+// before it listens. A listener that is gone within [staysPut] is ignored:
+// another host may be trying the address, or a process may be ending.
 func (s Starting) Vacant(ctx context.Context) (free bool, err error) {
 	for began := time.Now(); ; {
 		occupied := s.Occupied(ctx)

@@ -25,9 +25,9 @@ const (
 // StatusVersion is the version of the status file that we write and read.
 const StatusVersion = 1
 
-// Status is what a member's process says of itself before and beside etcd,
-// stored as JSON in [StatusFile]. Only the holder of [LockFile] writes it, so
-// a status whose process is alive and which names no exit is the holder's.
+// Status is what a member's process reports of itself before and while etcd runs,
+// stored as JSON in [StatusFile]. Only the holder of [LockFile] writes it, so a
+// status whose process is alive and which names no exit is the holder's.
 //
 // etcd ends the process itself; no exit is written then, and a reader sees it
 // from the stamp.
@@ -35,7 +35,8 @@ type Status struct {
 	Version int           `json:"version"`
 	Process process.Stamp `json:"process"`
 	// Folder is the configuration folder whose lock the process holds. A status
-	// in another folder was copied there; its process is none of that folder's.
+	// in another folder was copied there; its process does not belong to that
+	// folder.
 	Folder folder.ID `json:"folder,omitempty"`
 	// Since is when the process began.
 	Since time.Time `json:"since"`
@@ -103,7 +104,7 @@ const copied = "no member has run here: the folder is a copy"
 // member that starts in that moment would be told that it runs already.
 func (s Status) Running() bool { return s.Exit == "" && s.Process.Alive() }
 
-// journal keeps the status file true while the lock is held.
+// journal keeps the status file up to date while the lock is held.
 type journal struct {
 	path   string
 	status Status

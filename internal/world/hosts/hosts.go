@@ -17,10 +17,10 @@ const MaxClaim = 4 << 10
 // Provider gives hosts to one cluster. Methods are safe for concurrent use
 // and return as soon as ctx ends.
 type Provider interface {
-	// List returns all hosts that carry this cluster's claim. A list is whole
-	// or unknown: a host that may exist but cannot be seen makes List fail, or
-	// leaves the one place where it could be unknown. So does a place that has
-	// not answered by ctx's deadline, where the others have.
+	// List returns all hosts that carry this cluster's claim. A list is complete
+	// or unknown: if a host may exist but cannot be seen, List fails, or the one
+	// place where it could be is unknown. A place that has not answered by ctx's
+	// deadline is unknown too.
 	List(ctx context.Context) (Listing, error)
 
 	// At returns what is at addresses where hosts of this cluster are said to be
@@ -38,16 +38,16 @@ type Provider interface {
 	Launch(ctx context.Context, name cluster.MemberName, token cluster.Token, others ...netip.Addr) error
 
 	// Terminate removes a host, by its name and its address, and all that is on
-	// it; its data is deleted or moved aside, as fate says. A host that does not
-	// exist is no error. Where the provider can see that a member runs on it, it
-	// refuses (ErrBusy): stopping is a step of its own. A cloud cannot, so the
-	// caller looks first.
+	// it; its data is deleted or moved aside, as fate says. It is not an error if
+	// the host does not exist. If the provider can see that a member runs on it,
+	// it refuses (ErrBusy): stopping is a step of its own. A cloud cannot see
+	// that, so the caller checks first.
 	Terminate(ctx context.Context, h cluster.Host, fate DataFate) error
 
 	// Trace returns what still runs of hosts that were removed by other means
 	// than Terminate: Name and Paths as they were, and in Node the process. Each
-	// is proven to be of a host of this provider; what is not proven is left
-	// out, so that nothing found says nothing. deliver.Deliverer.Stop ends one.
+	// is proven to belong to a host of this provider; what is not proven is left
+	// out, so an empty result proves nothing. deliver.Deliverer.Stop ends one.
 	Trace(ctx context.Context) ([]cluster.Host, error)
 }
 
@@ -58,15 +58,14 @@ type Listing struct {
 	Hosts []cluster.Host
 	// Places are the machines given to the cluster on which no host of it was
 	// seen, sorted by address; and hosts that are there but cannot be read, by
-	// the name of their member. Providers that make hosts at will have only the
-	// latter.
+	// the name of their member. Providers that create hosts have only the latter.
 	Places []cluster.Place
 }
 
 // DataFate is what becomes of the data of a host that is removed.
 type DataFate bool
 
-// Data is deleted with its host, or kept aside where no cluster looks for it.
+// Data is deleted with its host, or moved to where no cluster looks for it.
 const (
 	DeleteData DataFate = false
 	KeepData   DataFate = true
@@ -74,7 +73,7 @@ const (
 
 // The kinds of error a caller acts on.
 var (
-	// ErrForeign: the place is taken by something that is not ours (rule R10).
+	// ErrForeign: something that is not ours is in the way (rule R10).
 	ErrForeign = fault.New(fault.Occupied, "belongs to somebody else")
 	// ErrNoPlace: no place that was given to the cluster is free.
 	ErrNoPlace = fault.WithRemedy(fault.New(fault.Occupied, "no machine is free"), "give the cluster more machines")

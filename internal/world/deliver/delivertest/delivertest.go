@@ -15,7 +15,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
-// World is a place with hosts on which nothing is, fresh for each case.
+// World has hosts on which nothing is installed; each case gets a new one.
 type World struct {
 	// Deliverer returns a deliverer. Each call gives one of its own, as if a
 	// second command ran beside the first.
@@ -37,9 +37,9 @@ type World struct {
 // its data appears, its peer port answers, and it never becomes ready, as the
 // first member of a bootstrap does not.
 type Behaviour struct {
-	// Gate is what the start gate waits for, for ever.
+	// Gate is what the start gate waits for, without end.
 	Gate string
-	// Refuse is why it ends, as it says itself.
+	// Refuse is why it ends, as it reports itself.
 	Refuse string
 	// Stubborn members do not end when asked to.
 	Stubborn bool

@@ -108,7 +108,8 @@ func testContradicted(t *testing.T, w World) {
 	}
 	s.install(sealed, credentials(t, time.Now().Add(time.Hour)))
 	all()
-	// A newer marker alone is no other node, but is remembered.
+	// A newer marker alone does not make another node, but its generation is
+	// kept.
 	newer := sealed
 	newer.Generation++
 	s.install(newer, nil)

@@ -50,8 +50,8 @@ func install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Crede
 	return err
 }
 
-// makeFolder makes one folder, not those above it: where they are missing the
-// host was terminated meanwhile.
+// makeFolder makes one folder, not those above it: if they are missing, the host
+// was terminated meanwhile.
 func makeFolder(path string) error {
 	err := os.Mkdir(path, 0o700)
 	if errors.Is(err, fs.ErrExist) {

@@ -74,7 +74,7 @@ func (d *Deliverer) start(ctx context.Context, h cluster.Host) error {
 	return s.settle(ctx, up)
 }
 
-// starting is a member on its way up.
+// starting is a member that is being started.
 type starting struct {
 	host   cluster.Host
 	before member.Status // as the last process left it
@@ -94,9 +94,9 @@ func (s *starting) spawn(argv []string) error {
 	return nil
 }
 
-// settle waits for the end of our process if it is not the one that runs: as
-// long as it has not tried the lock it could still come up, later, when the
-// other one has been stopped.
+// settle waits for the end of our process if another one runs: until ours has
+// tried the lock, it could still start later, after the other one has been
+// stopped.
 func (s *starting) settle(ctx context.Context, winner member.Status) error {
 	if s.child == nil || s.child.Stamp == winner.Process {
 		return nil
@@ -109,8 +109,8 @@ func (s *starting) settle(ctx context.Context, winner member.Status) error {
 	}
 }
 
-// ended returns why the start has failed, or nil if there still is a process
-// that has not said yet who it is.
+// ended returns why the start has failed, or nil if there still is a process that
+// has not written its status yet.
 func (s *starting) ended(ctx context.Context, _ member.Status) error {
 	if s.child != nil {
 		select {
@@ -132,8 +132,8 @@ func (s *starting) ended(ctx context.Context, _ member.Status) error {
 	return fmt.Errorf("its process ended: %s", reason)
 }
 
-// reason is the last word of a process that ended: its own, if it came as far
-// as its status, else the last line of what it printed.
+// reason is why a process ended: from its status, if it wrote one, otherwise the
+// last line of its output.
 func (s *starting) reason(ctx context.Context) string {
 	nothing := "it left no reason in " + s.host.Paths.Log
 	n, err := member.Inspect(ctx, s.host.Paths)
@@ -157,8 +157,8 @@ func (s *starting) reason(ctx context.Context) string {
 	return cmp.Or(string(lines[len(lines)-1]), nothing)
 }
 
-// accepts says whether somebody listens on a port of a host. It dials rather
-// than bind, because it may be the member's own process that is just about to.
+// accepts says whether something listens on a port of a host. It dials instead of
+// binding: the member itself may be about to bind.
 func accepts(ctx context.Context, h cluster.Host, port uint16) bool {
 	dialer := net.Dialer{Timeout: time.Second}
 	c, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(h.Address, port).String())

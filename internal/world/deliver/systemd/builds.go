@@ -102,8 +102,8 @@ func (b *Builds) pack(arch string) (Build, error) {
 	return Build{digest, packed}, nil
 }
 
-// remedy says how to come to a build. One that is named in the spec is looked for
-// nowhere else.
+// remedy says how to get a build. One that the spec names is not looked for
+// elsewhere.
 func (b *Builds) remedy(arch string) []string {
 	name := fmt.Sprintf("name it in the spec under hosts.ssh: binaries: {%s: PATH}", arch)
 	if b.named[arch] == "" {
@@ -125,9 +125,9 @@ func (b *Builds) path(arch string) string {
 	return filepath.Join(filepath.Dir(b.self), "pleiad-linux-"+arch)
 }
 
-// fits makes sure that a program is for an architecture, and needs nothing but a
-// kernel there. One that was linked with a C library starts where it was built, and
-// ends at once on a machine with an older one.
+// fits checks that a program is for an architecture, and needs nothing but a
+// kernel there. A program that is linked with a C library fails on a machine with
+// an older one.
 func fits(program []byte, arch string) error {
 	f, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
@@ -143,8 +143,8 @@ func fits(program []byte, arch string) error {
 	return nil
 }
 
-// pack compresses a program, or takes what was compressed before. The cache is
-// nothing but that; a broken one is noticed where the program arrives.
+// pack compresses a program, or takes it from the cache. A damaged cache is
+// noticed on the machine, by the digest.
 func pack(program []byte, digest string) ([]byte, error) {
 	var cache string
 	if dir, err := os.UserCacheDir(); err == nil {
@@ -166,8 +166,8 @@ func pack(program []byte, digest string) ([]byte, error) {
 // piece is how much of a program makes one member of the gzip file.
 const piece = 1 << 20
 
-// compress makes a gzip file of several members (RFC 1952, section 2.2), by all
-// processors: one alone would take longer than the rest of a delivery.
+// compress makes a gzip file of several members (RFC 1952, section 2.2), on all
+// processors: on one it would take longer than the rest of a delivery.
 func compress(program []byte) ([]byte, error) {
 	pieces := slices.Collect(slices.Chunk(program, piece))
 	members, errs := make([]bytes.Buffer, len(pieces)), make([]error, len(pieces))
@@ -205,7 +205,7 @@ func whole(packed, program []byte) bool {
 }
 
 // remember keeps a packed program for the next command, and forgets those of
-// other builds. It is no harm if it cannot.
+// other builds. Errors do not matter: it is only a cache.
 func remember(cache string, packed []byte) {
 	old, _ := filepath.Glob(filepath.Join(filepath.Dir(cache), "*.gz")) // the pattern is well formed
 	for _, path := range old {

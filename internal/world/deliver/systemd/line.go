@@ -17,7 +17,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
 
-// line is the way to the agent of one machine.
+// line is the connection to the agent of one machine.
 type line struct {
 	machine Machine
 	builds  *Builds
@@ -37,9 +37,9 @@ func (l *line) lock(ctx context.Context) error {
 
 func (l *line) unlock() { <-l.turn }
 
-// startAny starts an agent from the binary that the member's unit names, or
-// from any that lies there. Where there is none it says so in the agent's place,
-// and whether anything of a member is there.
+// startAny starts an agent from the binary that the member's unit names, or from
+// any that lies there. If there is none, it sends a greeting that says so, and
+// whether anything of a member is there.
 const startAny = `binary=$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' ` + node.UnitFile + ` 2>/dev/null)
 if [ ! -x "$binary" ]; then for binary in ` + node.BinaryFolder + `/*/pleiad; do if [ -x "$binary" ]; then break; fi; done; fi
 if [ -x "$binary" ]; then exec "$binary" agent; fi
@@ -48,7 +48,7 @@ for path in ` + node.StateFolder + ` ` + node.UnitFile + `; do if [ -e $path ]; 
 echo "{\"pleiadAgent\": 0, \"empty\": $empty}"`
 
 // agent is the agent of the machine, whichever version of pleiad it is, or
-// *agent.Absent. A member without a binary of pleiad is looked at by a visitor.
+// *agent.Absent. A member without a binary of pleiad is inspected by a visitor.
 func (l *line) agent(ctx context.Context) (*agent.Client, error) {
 	a, err := l.reach(ctx, "", startAny)
 	var absent *agent.Absent
@@ -81,8 +81,8 @@ func (l *line) reach(ctx context.Context, binary, command string) (*agent.Client
 	return c, err
 }
 
-// greets is how long an agent may take to say who it is. The program is read
-// from the machine's disk first.
+// greets is how long an agent may take to send its greeting; the program is read
+// from disk first.
 const greets = 30 * time.Second
 
 func (l *line) open(ctx context.Context, command string) (*agent.Client, error) {
@@ -99,7 +99,7 @@ func (l *line) open(ctx context.Context, command string) (*agent.Client, error) 
 		_ = c.Close() // its stream is closed already
 	}
 	if err != nil {
-		// Closing tells how the command ended, which says more than that it did.
+		// The error of Close says how the command ended.
 		var absent *agent.Absent
 		if ended := stream.Close(); ended != nil && !errors.As(err, &absent) {
 			err = ended
@@ -112,7 +112,7 @@ func (l *line) open(ctx context.Context, command string) (*agent.Client, error) 
 	return c, nil
 }
 
-// end ends the agent that is there. How it ended does not matter any more.
+// end ends the agent, if there is one.
 func (l *line) end() error {
 	if l.client == nil {
 		return nil
@@ -210,7 +210,7 @@ func (l *line) build(ctx context.Context) (b Build, there []string, err error) {
 	return b, lines[2:], err
 }
 
-// noSpace adds the remedy for a full disk. The folder itself was taken away again.
+// noSpace adds the remedy for a full disk. The folder itself was removed again.
 func noSpace(err error, folder string) error {
 	if strings.Contains(err.Error(), "No space left") {
 		return fault.WithRemedy(err, "free 100 MB there: df -h "+shell.Quote(path.Dir(folder)))

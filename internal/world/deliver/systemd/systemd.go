@@ -34,7 +34,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
-// Machine runs commands as root on one machine; package remote implements it.
+// Machine runs commands as root on one machine; package sshexec implements it.
 type Machine interface {
 	Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error)
 	// Send runs a command that reads data from its stdin.
@@ -59,12 +59,12 @@ type Deliverer struct {
 
 var _ deliver.Deliverer = (*Deliverer)(nil)
 
-// New returns a deliverer. It asks nobody.
+// New returns a deliverer. It connects to nothing.
 func New(machine func(cluster.Way) Machine, builds *Builds) *Deliverer {
 	return &Deliverer{machine: machine, builds: builds, lines: map[cluster.Way]*line{}}
 }
 
-// Close ends all agents, at once: those of machines that are gone take a while.
+// Close ends all agents in parallel: those of unreachable machines take a while.
 func (d *Deliverer) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -170,8 +170,7 @@ func (d *Deliverer) Clear(ctx context.Context, h cluster.Host, fate hosts.DataFa
 	return l.hangUp(ctx) // its binary goes next
 }
 
-// Probe measures a machine for the doctor. What it needs there it takes away
-// again.
+// Probe measures a machine for doctor. What it installs for that, it removes.
 func (d *Deliverer) Probe(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error) {
 	way := cluster.Way{Address: addr}
 	a, err := d.line(way).agent(ctx)
@@ -194,14 +193,14 @@ func (d *Deliverer) Logs(ctx context.Context, h cluster.Host, follow bool, w io.
 	if follow {
 		command += " --follow --lines=100"
 	}
-	// A journal has no bound, and so passes through without being kept.
+	// The journal is unbounded, so it is passed on and not buffered.
 	if err := d.machine(h.Reach()).Follow(ctx, command, w); err != nil {
 		return fmt.Errorf("read the log of %s: %w", h.Name, err)
 	}
 	return nil
 }
 
-// translated is an agent's error as the contract of its caller knows it.
+// translated is an agent's error with the kind that the caller's contract names.
 type translated struct {
 	error
 	kind error
