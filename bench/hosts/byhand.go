@@ -6,9 +6,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"os/exec"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/bench/program"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 )
 
@@ -26,7 +26,7 @@ func (b bench) byHand(ctx context.Context, hosts int) (took time.Duration, err e
 	for _, h := range lab.Hosts {
 		args = append(args, h.Addr.String())
 	}
-	if took, err = timed(lab.Command(ctx, "bash", args...)); err != nil {
+	if _, took, err = program.Timed(lab.Command(ctx, "bash", args...)); err != nil {
 		return 0, err
 	}
 	// Healthy members of one cluster, not several healthy clusters.
@@ -35,15 +35,4 @@ func (b bench) byHand(ctx context.Context, hosts int) (took time.Duration, err e
 		return 0, fmt.Errorf("%d members, want %d: %w\n%s", n, hosts, err, out)
 	}
 	return took, nil
-}
-
-// timed runs a command to its end and returns how long that took.
-func timed(cmd *exec.Cmd) (time.Duration, error) {
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	begun := time.Now()
-	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("%w\n%s", err, out.String())
-	}
-	return time.Since(begun), nil
 }

@@ -19,14 +19,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/pleiad-etcd/pleiad/bench/program"
 	"github.com/pleiad-etcd/pleiad/bench/sample"
 )
 
@@ -50,10 +49,10 @@ func run(ctx context.Context, sizes string, runs int, only string) error {
 	}
 	defer os.RemoveAll(dir)
 	b := bench{dir: dir, pleiad: filepath.Join(dir, "pleiad"), etcd: filepath.Join(dir, "etcd")}
-	if err := build(ctx, b.pleiad, "./cmd/pleiad"); err != nil {
+	if err := program.Build(ctx, b.pleiad, "./cmd/pleiad"); err != nil {
 		return err
 	}
-	if err := build(ctx, b.etcd, "go.etcd.io/etcd/server/v3"); err != nil {
+	if err := program.Build(ctx, b.etcd, "go.etcd.io/etcd/server/v3"); err != nil {
 		return err
 	}
 	var all []results
@@ -116,20 +115,4 @@ func (r results) print() {
 	if p, n := slices.Sorted(slices.Values(r.pushed)), len(r.pushed); n > 0 {
 		fmt.Printf("  pushed to the busiest host by an up with nothing to do: min %d  median %d  max %d bytes\n", p[0], (p[(n-1)/2]+p[n/2])/2, p[n-1])
 	}
-}
-
-func build(ctx context.Context, out, pkg string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stderr = os.Stderr
-	begun := time.Now()
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build %s: %w", pkg, err)
-	}
-	info, err := os.Stat(out)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("built %s in %s: %.1f MB\n", pkg, time.Since(begun).Round(100*time.Millisecond), float64(info.Size())/1e6)
-	return nil
 }

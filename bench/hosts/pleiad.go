@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/pleiad-etcd/pleiad/bench/program"
 	"github.com/pleiad-etcd/pleiad/e2e/site"
 )
 
@@ -25,7 +26,7 @@ func (b bench) byPleiad(ctx context.Context, r *results) (err error) {
 	if err != nil {
 		return err
 	}
-	took, err := timed(o.Pleiad(ctx, "up"))
+	_, took, err := program.Timed(o.Pleiad(ctx, "up"))
 	if err != nil {
 		return fmt.Errorf("pleiad up: %w", err)
 	}
@@ -35,7 +36,7 @@ func (b bench) byPleiad(ctx context.Context, r *results) (err error) {
 	if err != nil {
 		return err
 	}
-	if took, err = timed(o.Pleiad(ctx, "up")); err != nil {
+	if _, took, err = program.Timed(o.Pleiad(ctx, "up")); err != nil {
 		return fmt.Errorf("pleiad up with nothing to do: %w", err)
 	}
 	r.noop = append(r.noop, took)
@@ -49,7 +50,7 @@ func (b bench) byPleiad(ctx context.Context, r *results) (err error) {
 	}
 	r.pushed = append(r.pushed, most)
 
-	if took, err = timed(o.Pleiad(ctx, "status")); err != nil {
+	if _, took, err = program.Timed(o.Pleiad(ctx, "status")); err != nil {
 		return fmt.Errorf("pleiad status: %w", err)
 	}
 	r.status = append(r.status, took)

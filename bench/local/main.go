@@ -16,11 +16,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"time"
 
+	"github.com/pleiad-etcd/pleiad/bench/program"
 	"github.com/pleiad-etcd/pleiad/bench/sample"
 )
 
@@ -42,16 +41,12 @@ func run(ctx context.Context, pairs int) error {
 	}
 	defer os.RemoveAll(dir)
 	pleiad, etcd := filepath.Join(dir, "pleiad"), filepath.Join(dir, "etcd")
-	if err := build(ctx, pleiad, "./cmd/pleiad"); err != nil {
+	if err := program.Build(ctx, pleiad, "./cmd/pleiad"); err != nil {
 		return err
 	}
-	if err := build(ctx, etcd, "go.etcd.io/etcd/server/v3"); err != nil {
+	if err := program.Build(ctx, etcd, "go.etcd.io/etcd/server/v3"); err != nil {
 		return err
 	}
-	if info, err := os.Stat(pleiad); err == nil {
-		fmt.Printf("stripped binary: %.1f MB\n", float64(info.Size())/1e6)
-	}
-
 	var up, hand, five sample.Sample
 	for i := range pairs {
 		h, err := byHand(ctx, etcd, filepath.Join(dir, fmt.Sprintf("hand-%d", i)))
@@ -60,8 +55,7 @@ func run(ctx context.Context, pairs int) error {
 		}
 		hand = append(hand, h)
 		for size, into := range map[int]*sample.Sample{3: &up, 5: &five} {
-			c := command{binary: pleiad, state: filepath.Join(dir, fmt.Sprintf("up-%d-%d", size, i)), members: size}
-			took, err := c.measureUp(ctx)
+			took, err := measureUp(ctx, fresh(pleiad, filepath.Join(dir, fmt.Sprintf("up-%d-%d", size, i))), size)
 			if err != nil {
 				return err
 			}
@@ -70,43 +64,35 @@ func run(ctx context.Context, pairs int) error {
 		fmt.Printf("pair %2d: by hand %s, pleiad up %s, with 5 members %s\n", i+1, sample.Ms(h), sample.Ms(up[i]), sample.Ms(five[i]))
 	}
 	fmt.Println()
-	fmt.Println("3 members by hand, together ", hand)
-	fmt.Println("pleiad up, 3 members        ", up)
-	fmt.Println("pleiad up, 5 members        ", five)
+	table := sample.Table{{Name: "3 members by hand, together", Sample: hand}, {Name: "pleiad up, 3 members", Sample: up}, {Name: "pleiad up, 5 members", Sample: five}}
+	if err := table.Print(os.Stdout); err != nil {
+		return err
+	}
 	fmt.Printf("up / by hand (medians): %.2f      5 / 3 members: %.2f\n\n", sample.Ratio(up, hand), sample.Ratio(five, up))
-	return resident(ctx, command{binary: pleiad, state: filepath.Join(dir, "rest"), members: 3}, pairs)
+	return resident(ctx, fresh(pleiad, filepath.Join(dir, "rest")), pairs)
 }
 
 // resident measures a cluster at rest: commands that change nothing, and memory.
-func resident(ctx context.Context, c command, n int) error {
-	if _, err := c.run(ctx, "up"); err != nil {
+func resident(ctx context.Context, p program.Pleiad, n int) error {
+	if _, _, err := p.Run(ctx, "up"); err != nil {
 		return err
 	}
-	defer c.run(context.WithoutCancel(ctx), "destroy", "--yes")
+	defer p.Run(context.WithoutCancel(ctx), "destroy", "--yes")
 	var noop, health sample.Sample
 	for range n {
-		took, err := c.run(ctx, "up")
+		_, took, err := p.Run(ctx, "up")
 		if err != nil {
 			return err
 		}
 		noop = append(noop, took)
-		if took, err = c.run(ctx, "health"); err != nil {
+		if _, took, err = p.Run(ctx, "health"); err != nil {
 			return err
 		}
 		health = append(health, took)
 	}
-	fmt.Println("pleiad up, nothing to do    ", noop)
-	fmt.Println("pleiad health               ", health)
-	return memory(ctx, c)
-}
-
-func build(ctx context.Context, out, pkg string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
-	cmd.Stderr = os.Stderr
-	begun := time.Now()
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build %s: %w", pkg, err)
+	table := sample.Table{{Name: "pleiad up, nothing to do", Sample: noop}, {Name: "pleiad health", Sample: health}}
+	if err := table.Print(os.Stdout); err != nil {
+		return err
 	}
-	fmt.Printf("built %s in %s\n", pkg, time.Since(begun).Round(100*time.Millisecond))
-	return nil
+	return memory(ctx, p)
 }

@@ -5,47 +5,32 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/bench/program"
 )
 
-// command runs the built pleiad with a state directory of its own.
-type command struct {
-	binary, state string
-	members       int
+// fresh is pleiad with a state directory of its own.
+func fresh(binary, state string) program.Pleiad {
+	return program.Pleiad{Binary: binary, State: state, Cluster: [2]string{"--cluster", "bench"}}
 }
 
 // measureUp is one fresh cluster: up, timed, and destroyed again.
-func (c command) measureUp(ctx context.Context) (time.Duration, error) {
-	took, err := c.run(ctx, "up")
+func measureUp(ctx context.Context, p program.Pleiad, members int) (time.Duration, error) {
+	_, took, err := p.Run(ctx, "up", "--members", strconv.Itoa(members))
 	if err != nil {
 		return 0, err
 	}
-	_, err = c.run(ctx, "destroy", "--yes")
+	_, _, err = p.Run(ctx, "destroy", "--yes")
 	return took, err
-}
-
-func (c command) run(ctx context.Context, args ...string) (time.Duration, error) {
-	args = append(args, "--state-dir", c.state, "--cluster", "bench")
-	if args[0] == "up" {
-		args = append(args, "--members", strconv.Itoa(c.members))
-	}
-	cmd := exec.CommandContext(ctx, c.binary, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	begun := time.Now()
-	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("pleiad %s: %w\n%s", strings.Join(args, " "), err, out.String())
-	}
-	return time.Since(begun), nil
 }
 
 // memory prints the resident size of the cluster's processes after some time
 // at rest, found by the state directory in their arguments.
-func memory(ctx context.Context, c command) error {
+func memory(ctx context.Context, pleiad program.Pleiad) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -58,7 +43,7 @@ func memory(ctx context.Context, c command) error {
 	}
 	for _, p := range procs {
 		line, err := os.ReadFile(p)
-		if err != nil || !bytes.Contains(line, []byte(c.state)) {
+		if err != nil || !bytes.Contains(line, []byte(pleiad.State)) {
 			continue
 		}
 		status, err := os.ReadFile(filepath.Join(filepath.Dir(p), "status"))
