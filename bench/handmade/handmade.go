@@ -81,7 +81,7 @@ func (c *Cluster) flags(i int, state string, members []int) []string {
 	for _, j := range members {
 		list = append(list, Name(j)+"="+PeerURL(j))
 	}
-	ca, cert, key := filepath.Join(c.dir, "ca.crt"), filepath.Join(c.dir, "member.crt"), filepath.Join(c.dir, "member.key")
+	ca, cert, key := c.files()
 	return []string{
 		"--name=" + Name(i), "--data-dir=" + c.data(i),
 		"--listen-peer-urls=" + PeerURL(i), "--initial-advertise-peer-urls=" + PeerURL(i),
@@ -146,6 +146,20 @@ func (c *Cluster) healthy(ctx context.Context, i int) bool {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 4096))
 	return err == nil && strings.Contains(string(body), `"health":"true"`)
+}
+
+// Flags are those with which etcdctl reaches the members given.
+func (c *Cluster) Flags(members ...int) []string {
+	var urls []string
+	for _, i := range members {
+		urls = append(urls, ClientURL(i))
+	}
+	ca, cert, key := c.files()
+	return []string{"--endpoints=" + strings.Join(urls, ","), "--cacert=" + ca, "--cert=" + cert, "--key=" + key}
+}
+
+func (c *Cluster) files() (ca, cert, key string) {
+	return filepath.Join(c.dir, "ca.crt"), filepath.Join(c.dir, "member.crt"), filepath.Join(c.dir, "member.key")
 }
 
 // Client is a client of the members given. The caller closes it.

@@ -2,21 +2,24 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/pleiad-etcd/pleiad/bench/handmade"
+	"github.com/pleiad-etcd/pleiad/bench/program"
 	"github.com/pleiad-etcd/pleiad/bench/sample"
 )
 
-// byHand measures etcd that was set up by hand: the way back to full strength, and
-// what writers notice of a killed leader.
-func byHand(ctx context.Context, etcd, dir string, r *results) (err error) {
-	c, err := handmade.Open(etcd, dir)
+// byHand measures etcd that was set up by hand: the way back to full strength, with
+// either tool, and what writers notice of a killed leader.
+func byHand(ctx context.Context, b binaries, dir string, r *results) (err error) {
+	c, err := handmade.Open(b.etcd, dir)
 	if err != nil {
 		return err
 	}
@@ -27,16 +30,27 @@ func byHand(ctx context.Context, etcd, dir string, r *results) (err error) {
 			return err
 		}
 	}
-	if err := errors.Join(c.Healthy(ctx, members...), rest(ctx)); err != nil {
+	if err := c.Healthy(ctx, members...); err != nil {
 		return err
 	}
-	took, members, err := regain(ctx, c, members)
-	if err != nil {
-		return fmt.Errorf("full strength by hand: %w", err)
+	for _, tool := range []struct {
+		name   string
+		sample *sample.Sample
+		exchange
+	}{
+		{"full strength, by etcdctl", &r.etcdctl, etcdctl(b.etcdctl)},
+		{"full strength, by Go program", &r.clientv3, goProgram},
+	} {
+		if err := rest(ctx); err != nil {
+			return err
+		}
+		var took time.Duration
+		if took, members, err = regain(ctx, c, members, tool.exchange); err != nil {
+			return fmt.Errorf("%s: %w", tool.name, err)
+		}
+		*tool.sample = append(*tool.sample, took)
+		fmt.Printf("%-28s %s\n", tool.name, sample.Ms(took))
 	}
-	r.handStrength = append(r.handStrength, took)
-	fmt.Printf("%-28s %s\n", "full strength by hand", sample.Ms(took))
-
 	client, err := c.Client(members...)
 	if err != nil {
 		return err
@@ -57,14 +71,18 @@ func byHand(ctx context.Context, etcd, dir string, r *results) (err error) {
 	return nil
 }
 
+// exchange is the shortest sequence by which a member that is lost, given by its ID,
+// makes room for another one: the last of the members.
+type exchange func(ctx context.Context, c *handmade.Cluster, lost uint64, members []int) error
+
 // regain loses a follower with its data, and has another member in its place.
-func regain(ctx context.Context, c *handmade.Cluster, members []int) (time.Duration, []int, error) {
-	all, err := c.Client(members...)
+func regain(ctx context.Context, c *handmade.Cluster, members []int, do exchange) (time.Duration, []int, error) {
+	client, err := c.Client(members...)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer all.Close()
-	leader, ids, err := leaderByHand(ctx, all, members)
+	defer client.Close()
+	leader, ids, err := leaderByHand(ctx, client, members)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -72,16 +90,9 @@ func regain(ctx context.Context, c *handmade.Cluster, members []int) (time.Durat
 	if err := errors.Join(c.Kill(members[lost]), c.Wipe(members[lost])); err != nil {
 		return 0, nil, err
 	}
-
 	begun := time.Now()
-	left, joins := slices.Delete(slices.Clone(members), lost, lost+1), slices.Max(members)+1
-	client, err := c.Client(left...)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer client.Close()
-	members = append(left, joins)
-	if err := exchangeByHand(ctx, c, client, ids[lost], members); err != nil {
+	members = append(slices.Delete(slices.Clone(members), lost, lost+1), slices.Max(members)+1)
+	if err := do(ctx, c, ids[lost], members); err != nil {
 		return 0, nil, err
 	}
 	if err := c.Healthy(ctx, members...); err != nil {
@@ -90,9 +101,14 @@ func regain(ctx context.Context, c *handmade.Cluster, members []int) (time.Durat
 	return time.Since(begun), members, nil
 }
 
-// exchangeByHand is the shortest sequence there is. The last of the members joins.
-func exchangeByHand(ctx context.Context, c *handmade.Cluster, client *clientv3.Client, lost uint64, members []int) error {
-	joins := members[len(members)-1]
+// goProgram is what a program does that has etcd's own client, and connects once.
+func goProgram(ctx context.Context, c *handmade.Cluster, lost uint64, members []int) error {
+	left, joins := members[:len(members)-1], members[len(members)-1]
+	client, err := c.Client(left...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	if _, err := client.MemberRemove(ctx, lost); err != nil {
 		return fmt.Errorf("remove member: %w", err)
 	}
@@ -103,14 +119,51 @@ func exchangeByHand(ctx context.Context, c *handmade.Cluster, client *clientv3.C
 	if err := c.Start(ctx, joins, "existing", members...); err != nil {
 		return err
 	}
+	return untilPromoted(ctx, func() error {
+		_, err := client.MemberPromote(ctx, added.Member.ID)
+		return err
+	})
+}
+
+// etcdctl is what a script does.
+func etcdctl(binary string) exchange {
+	return func(ctx context.Context, c *handmade.Cluster, lost uint64, members []int) error {
+		left, joins := members[:len(members)-1], members[len(members)-1]
+		run := func(args ...string) (string, error) {
+			out, _, err := program.Timed(exec.CommandContext(ctx, binary, append(c.Flags(left...), args...)...))
+			return out, err
+		}
+		if _, err := run("member", "remove", fmt.Sprintf("%x", lost)); err != nil {
+			return err
+		}
+		out, err := run("member", "add", handmade.Name(joins), "--learner", "--peer-urls="+handmade.PeerURL(joins), "--write-out=json")
+		if err != nil {
+			return err
+		}
+		var added struct{ Member struct{ ID uint64 } }
+		if err := json.Unmarshal([]byte(out), &added); err != nil {
+			return fmt.Errorf("add learner: %w", err)
+		}
+		if err := c.Start(ctx, joins, "existing", members...); err != nil {
+			return err
+		}
+		return untilPromoted(ctx, func() error {
+			_, err := run("member", "promote", fmt.Sprintf("%x", added.Member.ID))
+			return err
+		})
+	}
+}
+
+// untilPromoted promotes a learner again and again, until it has caught up.
+func untilPromoted(ctx context.Context, promote func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		_, err := client.MemberPromote(ctx, added.Member.ID)
+		err := promote()
 		if err == nil {
 			return nil
 		}
-		select { // it has not caught up
+		select {
 		case <-ctx.Done():
 			return fmt.Errorf("promote learner: %w", err)
 		case <-time.After(2 * time.Millisecond):

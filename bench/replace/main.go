@@ -3,7 +3,8 @@
 //   - how long it takes from the decision to verified full strength after a
 //     member was killed and its data removed: `pleiad up --yes`, against the
 //     shortest sequence by hand (remove, add as a learner, start, promote; no DNS,
-//     no delivery of certificates) on etcd that was set up by hand;
+//     no delivery of certificates) on etcd that was set up by hand: with etcdctl, as
+//     a script does it, and by a Go program that connects once;
 //
 //   - what clients notice of a rolling restart, an exchange, growing from 3 to 5
 //     members, shrinking back, and of a leader that is killed; the last of these
@@ -52,18 +53,16 @@ func run(ctx context.Context, runs int, steps bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	pleiad, etcd := filepath.Join(dir, "pleiad"), filepath.Join(dir, "etcd")
-	if err := program.Build(ctx, pleiad, "./cmd/pleiad"); err != nil {
-		return err
-	}
-	if err := program.Build(ctx, etcd, "go.etcd.io/etcd/server/v3"); err != nil {
+	b := binaries{pleiad: filepath.Join(dir, "pleiad"), etcd: filepath.Join(dir, "etcd"), etcdctl: filepath.Join(dir, "etcdctl")}
+	if err := errors.Join(program.Build(ctx, b.pleiad, "./cmd/pleiad"),
+		program.Build(ctx, b.etcd, "go.etcd.io/etcd/server/v3"), program.Build(ctx, b.etcdctl, "go.etcd.io/etcd/etcdctl/v3")); err != nil {
 		return err
 	}
 	var r results
 	for i := range runs {
 		err := errors.Join(
-			byHand(ctx, etcd, filepath.Join(dir, fmt.Sprintf("hand-%d", i)), &r),
-			byPleiad(ctx, pleiad, filepath.Join(dir, fmt.Sprintf("pleiad-%d", i)), &r, steps))
+			byHand(ctx, b, filepath.Join(dir, fmt.Sprintf("hand-%d", i)), &r),
+			byPleiad(ctx, b, filepath.Join(dir, fmt.Sprintf("pleiad-%d", i)), &r, steps))
 		if err != nil {
 			return fmt.Errorf("run %d: %w", i+1, err)
 		}
@@ -72,11 +71,14 @@ func run(ctx context.Context, runs int, steps bool) error {
 	return r.print()
 }
 
+// binaries are the programs that are measured.
+type binaries struct{ pleiad, etcd, etcdctl string }
+
 // results are what was measured, in the order in which it is printed.
 type results struct {
-	handStrength, strength sample.Sample
-	handKill               disturbance
-	disturbances           []disturbance
+	etcdctl, clientv3, strength sample.Sample
+	handKill                    disturbance
+	disturbances                []disturbance
 }
 
 // disturbance is what writers noticed of one thing that was done to a cluster.
@@ -104,7 +106,8 @@ func (d *disturbance) add(n notice) {
 }
 
 func (r results) print() error {
-	strength := sample.Table{{Name: "full strength by hand", Sample: r.handStrength}, {Name: "full strength, pleiad up", Sample: r.strength}}
+	strength := sample.Table{{Name: "full strength: etcdctl, by hand", Sample: r.etcdctl}, {Name: "full strength: a Go program", Sample: r.clientv3},
+		{Name: "full strength: pleiad up", Sample: r.strength}}
 	gaps, slowest := sample.Table{}, sample.Table{}
 	for _, d := range append([]disturbance{r.handKill}, r.disturbances...) {
 		gaps = append(gaps, sample.Row{Name: "gap: " + d.name, Sample: d.gap})
@@ -113,8 +116,8 @@ func (r results) print() error {
 	if err := append(append(strength, gaps...), slowest...).Print(os.Stdout); err != nil {
 		return err
 	}
-	_, err := fmt.Printf("pleiad / by hand (medians): full strength %.2f, gap of a killed leader %.2f\n",
-		sample.Ratio(r.strength, r.handStrength), sample.Ratio(r.disturbances[len(r.disturbances)-1].gap, r.handKill.gap))
+	_, err := fmt.Printf("pleiad / by hand (medians): full strength %.2f of etcdctl, %.2f of a Go program; gap of a killed leader %.2f\n",
+		sample.Ratio(r.strength, r.etcdctl), sample.Ratio(r.strength, r.clientv3), sample.Ratio(r.disturbances[len(r.disturbances)-1].gap, r.handKill.gap))
 	return err
 }
 

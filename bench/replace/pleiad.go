@@ -23,8 +23,8 @@ import (
 
 // byPleiad measures a cluster of pleiad's: the way back to full strength, and what
 // writers notice of everything that may be done to it.
-func byPleiad(ctx context.Context, binary, dir string, r *results, steps bool) (err error) {
-	s := site{dir: dir, Pleiad: program.Pleiad{Binary: binary, State: filepath.Join(dir, "state"), Cluster: [2]string{"-f", filepath.Join(dir, "pleiad.yaml")}}}
+func byPleiad(ctx context.Context, b binaries, dir string, r *results, steps bool) (err error) {
+	s := site{dir: dir, Pleiad: program.Pleiad{Binary: b.pleiad, State: filepath.Join(dir, "state"), Cluster: [2]string{"-f", filepath.Join(dir, "pleiad.yaml")}}}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
