@@ -35,8 +35,10 @@ type empty struct {
 func (*empty) Read(context.Context, []cluster.Key) (cluster.Records, error) {
 	return cluster.Records{}, nil
 }
-func (*empty) List(context.Context) (hosts.Listing, error)   { return hosts.Listing{}, nil }
-func (*empty) Trace(context.Context) ([]cluster.Host, error) { return nil, nil }
+func (*empty) Apply(context.Context, []cluster.Change) (dns.Receipt, error) { return "", nil }
+func (*empty) Settled(context.Context, dns.Receipt) error                   { return nil }
+func (*empty) List(context.Context) (hosts.Listing, error)                  { return hosts.Listing{}, nil }
+func (*empty) Trace(context.Context) ([]cluster.Host, error)                { return nil, nil }
 func (e *empty) Inspect(context.Context) (cluster.Control, error) {
 	e.looks++
 	e.look()
@@ -163,6 +165,25 @@ func TestALoopEnds(t *testing.T) {
 			t.Errorf("a step without effect: %v after %s", err, took)
 		}
 	})
+}
+
+// Records that are repaired again are no movement; other records are, though the step
+// is called the same.
+func TestALoopDoesNotPauseBeforeOtherRecords(t *testing.T) {
+	repair := func(why string) plan.Plan {
+		return plan.Plan{Steps: []plan.Step{plan.ChangeRecords{Purpose: plan.Repair, Reason: plan.Reason{Why: why}}}}
+	}
+	for want, plans := range map[time.Duration][]plan.Plan{
+		0:              {repair("a differs"), repair("b differs"), repair("c differs"), nothing},
+		4 * firstPause: {repair("a differs"), repair("a differs"), repair("b differs"), nothing},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, _, _ := scripted(plans...)
+			if out, took, err := timed(t, l); err != nil || out.Done != 3 || took != want {
+				t.Errorf("%d done in %s: %v; want 3 in %s", out.Done, took, err, want)
+			}
+		})
+	}
 }
 
 // A pause that somebody asks for is kept, and is no attempt; one that is longer

@@ -33,7 +33,7 @@ const (
 func (p *pace) keep(ctx context.Context, planned plan.Plan, err error) bool {
 	batch := strings.Join(names(planned), "\n")
 	for _, s := range planned.Steps {
-		if plan.Waits(s) { // a member that catches up moves
+		if tells(s) {
 			batch += "\n" + s.Because().Why
 		}
 	}
@@ -57,4 +57,11 @@ func (p *pace) keep(ctx context.Context, planned plan.Plan, err error) bool {
 	case <-time.After(pause):
 	}
 	return true
+}
+
+// tells says whether the reason of a step tells it from others of the same name: a
+// member that catches up moves, and each change of the members repairs other records.
+func tells(s plan.Step) bool {
+	r, records := s.(plan.ChangeRecords)
+	return plan.Waits(s) || records && r.Purpose == plan.Repair
 }
