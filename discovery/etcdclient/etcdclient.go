@@ -42,6 +42,9 @@
 //     ([discovery.WithResolver]), afresh at each connection: a host that moves
 //     to another address is found there. A member that was away is tried again
 //     at least every 10 seconds; gRPC by itself lets that grow to 2 minutes.
+//   - When no member can be reached, DNS is asked at once and not only at the
+//     next interval: so a client finds the new members also if all were
+//     exchanged within one.
 //   - Close leaves no goroutine behind.
 package etcdclient
 
@@ -49,6 +52,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -58,6 +62,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/pleiad-etcd/pleiad/discovery"
 )
@@ -68,6 +73,7 @@ type Client struct {
 	*clientv3.Client
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	mu     sync.Mutex // held while endpoints are compared and set
 }
 
 // New looks up the cluster of a domain and returns a client of it. The options
@@ -112,6 +118,7 @@ func open(ctx context.Context, domain string, config clientv3.Config, opts []dis
 		return nil, err
 	}
 	c.wg.Go(func() { c.follow(domain, opts) })
+	c.wg.Go(func() { c.seek(domain, opts) })
 	return c, nil
 }
 
@@ -158,19 +165,58 @@ func connect(ctx context.Context, config clientv3.Config) (*Client, error) {
 
 // follow keeps the endpoints as DNS says, until the client is closed.
 func (c *Client) follow(domain string, opts []discovery.Option) {
-	log := c.GetLogger()
 	for cluster, err := range discovery.Watch(c.Ctx(), domain, opts...) {
-		if err != nil {
-			log.Warn("look up etcd endpoints; keeping those there are", zap.Error(err))
-			continue
-		}
-		urls := cluster.URLs()
-		if slices.Equal(urls, c.Endpoints()) {
-			continue
-		}
-		c.SetEndpoints(urls...)
-		log.Info("etcd endpoints changed in DNS", zap.Strings("endpoints", urls))
+		c.take(cluster, err)
 	}
+}
+
+// firstPause is how long after the first lookup of seek the second one comes.
+const firstPause = time.Second
+
+// seek looks the endpoints up at once when no member can be reached, instead of at
+// the next interval: all members that were known may have been exchanged since. It
+// asks again, ever more slowly, for as long as that lasts.
+func (c *Client) seek(domain string, opts []discovery.Option) {
+	conn := c.ActiveConnection()
+	for pause := firstPause; ; {
+		state := conn.GetState()
+		if state == connectivity.TransientFailure {
+			c.take(discovery.Lookup(c.Ctx(), domain, opts...))
+			select {
+			case <-c.Ctx().Done():
+				return
+			case <-time.After(pause + rand.N(pause/10)): // not in step with the others
+			}
+			pause = min(2*pause, discovery.DefaultInterval)
+			continue
+		}
+		if state == connectivity.Ready {
+			pause = firstPause
+		}
+		if !conn.WaitForStateChange(c.Ctx(), state) {
+			return
+		}
+	}
+}
+
+// take sets the endpoints that were found, if there are others than before.
+func (c *Client) take(cluster discovery.Cluster, err error) {
+	if c.Ctx().Err() != nil {
+		return
+	}
+	log := c.GetLogger()
+	if err != nil {
+		log.Warn("look up etcd endpoints; keeping those there are", zap.Error(err))
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	urls := cluster.URLs()
+	if slices.Equal(urls, c.Endpoints()) {
+		return
+	}
+	c.SetEndpoints(urls...)
+	log.Info("etcd endpoints changed in DNS", zap.Strings("endpoints", urls))
 }
 
 // Close closes the client and waits until nothing looks up its endpoints any

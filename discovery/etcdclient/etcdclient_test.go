@@ -146,6 +146,38 @@ func TestClientFollowsAMemberThatMoves(t *testing.T) {
 	}
 }
 
+// All members are exchanged long before the next lookup is due. The client looks at
+// once, since it reaches nobody, and never while it reaches somebody.
+func TestClientSeeksWhenNobodyIsReached(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	data := t.TempDir()
+	port, stop := l.startEtcd(t, data, "m1.lab.test")
+	l.publish(t, "m1.lab.test", port)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	client, err := New(ctx, "lab.test", l.config(t), append(l.opts, discovery.WithInterval(time.Hour))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Put(ctx, "where", "first host"); err != nil {
+		t.Fatal(err)
+	}
+	l.waitFor(t, sslName, 2) // of New, and the first of the watch
+	if n := l.asked(sslName); n != 2 {
+		t.Errorf("asked %d times while the member was reached, want 2", n)
+	}
+
+	stop()
+	port, _ = l.startEtcd(t, data, "m2.lab.test")
+	l.publish(t, "m2.lab.test", port)
+	waitForEndpoints(t, ctx, client, "https://m2.lab.test:"+port)
+	if _, err := client.Put(ctx, "where", "second host"); err != nil {
+		t.Error(err)
+	}
+}
+
 func waitForEndpoints(t *testing.T, ctx context.Context, c *Client, want ...string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -364,17 +396,24 @@ func TestClientKeepsItsEndpointsThroughBadAnswers(t *testing.T) {
 // waitForQuestions waits until plainName has been asked for n more times.
 func (l *lab) waitForQuestions(t *testing.T, n int) {
 	t.Helper()
-	asked := func() int {
-		return len(slices.DeleteFunc(l.Asked(), func(q string) bool { return q != "udp "+plainName+" SRV" }))
-	}
+	l.waitFor(t, plainName, l.asked(plainName)+n)
+}
+
+// waitFor waits until name has been asked for that often.
+func (l *lab) waitFor(t *testing.T, name string, enough int) {
+	t.Helper()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for enough := asked() + n; asked() < enough; {
+	for l.asked(name) < enough {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("asked %d times, want %d", asked(), enough)
+			t.Fatalf("asked %d times, want %d", l.asked(name), enough)
 		}
 	}
+}
+
+func (l *lab) asked(name string) int {
+	return len(slices.DeleteFunc(l.Asked(), func(q string) bool { return q != "udp "+name+" SRV" }))
 }
