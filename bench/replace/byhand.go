@@ -51,12 +51,41 @@ func byHand(ctx context.Context, b binaries, dir string, r *results) (err error)
 		*tool.sample = append(*tool.sample, took)
 		fmt.Printf("%-28s %s\n", tool.name, sample.Ms(took))
 	}
+	return disturbByHand(ctx, c, members, r)
+}
+
+// disturbByHand has one more member join, takes it away again, and kills the leader.
+func disturbByHand(ctx context.Context, c *handmade.Cluster, members []int, r *results) error {
+	if err := rest(ctx); err != nil {
+		return err
+	}
 	client, err := c.Client(members...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
+	more := append(slices.Clone(members), slices.Max(members)+1)
 	n, err := during(ctx, client, func() error {
+		if err := join(ctx, c, client, more); err != nil {
+			return err
+		}
+		return c.Healthy(ctx, more...)
+	})
+	if err != nil {
+		return fmt.Errorf("one more by hand: %w", err)
+	}
+	r.noticed("grow from 3 to 4, by hand", n)
+	_, ids, err := leaderByHand(ctx, client, more)
+	if err != nil {
+		return err
+	}
+	if _, err := client.MemberRemove(ctx, ids[len(members)]); err != nil {
+		return fmt.Errorf("remove member: %w", err)
+	}
+	if err := c.Kill(more[len(members)]); err != nil {
+		return err
+	}
+	n, err = during(ctx, client, func() error {
 		leader, _, err := leaderByHand(ctx, client, members)
 		if err != nil {
 			return err
@@ -66,8 +95,7 @@ func byHand(ctx context.Context, b binaries, dir string, r *results) (err error)
 	if err != nil {
 		return fmt.Errorf("kill a leader set up by hand: %w", err)
 	}
-	r.handKill.name = "kill the leader, by hand"
-	r.handKill.add(n)
+	r.noticed(killedByHand, n)
 	return nil
 }
 
@@ -103,8 +131,7 @@ func regain(ctx context.Context, c *handmade.Cluster, members []int, do exchange
 
 // goProgram is what a program does that has etcd's own client, and connects once.
 func goProgram(ctx context.Context, c *handmade.Cluster, lost uint64, members []int) error {
-	left, joins := members[:len(members)-1], members[len(members)-1]
-	client, err := c.Client(left...)
+	client, err := c.Client(members[:len(members)-1]...)
 	if err != nil {
 		return err
 	}
@@ -112,6 +139,12 @@ func goProgram(ctx context.Context, c *handmade.Cluster, lost uint64, members []
 	if _, err := client.MemberRemove(ctx, lost); err != nil {
 		return fmt.Errorf("remove member: %w", err)
 	}
+	return join(ctx, c, client, members)
+}
+
+// join has the last of the members join.
+func join(ctx context.Context, c *handmade.Cluster, client *clientv3.Client, members []int) error {
+	joins := members[len(members)-1]
 	added, err := client.MemberAddAsLearner(ctx, []string{handmade.PeerURL(joins)})
 	if err != nil {
 		return fmt.Errorf("add learner: %w", err)

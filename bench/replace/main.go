@@ -7,11 +7,13 @@
 //     a script does it, and by a Go program that connects once;
 //
 //   - what clients notice of a rolling restart, an exchange, growing from 3 to 5
-//     members, shrinking back, and of a leader that is killed; the last of these
-//     beside the same on etcd that was set up by hand.
+//     members, shrinking back, and of a leader that is killed; beside it one more
+//     member and a killed leader where etcd was set up by hand.
 //
-//     go run ./bench/replace           # five runs
-//     go run ./bench/replace -runs 1
+// Five runs, or one with the steps of the way to full strength and their times:
+//
+//	go run ./bench/replace
+//	go run ./bench/replace -runs 1 -steps
 //
 // Each run has clusters of its own. 200 writes a second go on all the while,
 // whether those before were acknowledged or not, through a client that finds the
@@ -29,6 +31,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/bench/program"
@@ -77,7 +80,6 @@ type binaries struct{ pleiad, etcd, etcdctl string }
 // results are what was measured, in the order in which it is printed.
 type results struct {
 	etcdctl, clientv3, strength sample.Sample
-	handKill                    disturbance
 	disturbances                []disturbance
 }
 
@@ -87,7 +89,13 @@ type disturbance struct {
 	gap, slowest sample.Sample
 }
 
-// noticed takes up what was noticed of something done on pleiad's side.
+// The two that are compared.
+const (
+	killed       = "kill the leader"
+	killedByHand = "kill the leader, by hand"
+)
+
+// noticed takes up what was noticed of something.
 func (r *results) noticed(name string, n notice) {
 	for i := range r.disturbances {
 		if r.disturbances[i].name == name {
@@ -109,7 +117,7 @@ func (r results) print() error {
 	strength := sample.Table{{Name: "full strength: etcdctl, by hand", Sample: r.etcdctl}, {Name: "full strength: a Go program", Sample: r.clientv3},
 		{Name: "full strength: pleiad up", Sample: r.strength}}
 	gaps, slowest := sample.Table{}, sample.Table{}
-	for _, d := range append([]disturbance{r.handKill}, r.disturbances...) {
+	for _, d := range r.disturbances {
 		gaps = append(gaps, sample.Row{Name: "gap: " + d.name, Sample: d.gap})
 		slowest = append(slowest, sample.Row{Name: "slowest write: " + d.name, Sample: d.slowest})
 	}
@@ -117,8 +125,13 @@ func (r results) print() error {
 		return err
 	}
 	_, err := fmt.Printf("pleiad / by hand (medians): full strength %.2f of etcdctl, %.2f of a Go program; gap of a killed leader %.2f\n",
-		sample.Ratio(r.strength, r.etcdctl), sample.Ratio(r.strength, r.clientv3), sample.Ratio(r.disturbances[len(r.disturbances)-1].gap, r.handKill.gap))
+		sample.Ratio(r.strength, r.etcdctl), sample.Ratio(r.strength, r.clientv3), sample.Ratio(r.gap(killed), r.gap(killedByHand)))
 	return err
+}
+
+// gap is the sample of gaps of something.
+func (r results) gap(name string) sample.Sample {
+	return r.disturbances[slices.IndexFunc(r.disturbances, func(d disturbance) bool { return d.name == name })].gap
 }
 
 // rest waits until etcd adds members: it wants them to have been connected for five

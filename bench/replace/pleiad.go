@@ -58,7 +58,7 @@ func byPleiad(ctx context.Context, b binaries, dir string, r *results, steps boo
 		{"exchange the leader", func() error { return s.exchangeLeader(ctx) }},
 		{"grow from 3 to 5", func() error { return s.up(ctx, 5, 129) }},
 		{"shrink from 5 to 3", func() error { return s.up(ctx, 3, 129) }},
-		{"kill the leader", func() error { return s.killLeader(ctx) }},
+		{killed, func() error { return s.killLeader(ctx) }},
 	} {
 		n, err := during(ctx, client.Client, d.do)
 		if err != nil {
