@@ -32,6 +32,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/bench/program"
@@ -42,7 +43,7 @@ func main() {
 	runs := flag.Int("runs", 5, "how many times each side is measured")
 	steps := flag.Bool("steps", false, "print what pleiad up said of the way to full strength, with its times")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *runs, *steps); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
