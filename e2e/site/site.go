@@ -36,8 +36,8 @@ type Site struct {
 
 // Open makes a site with fresh hosts. The name server's files are in dir/bind.
 // If it fails, nothing runs.
-func Open(ctx context.Context, dir string, hosts int) (*Site, error) {
-	b, err := bed.Open(ctx, hosts)
+func Open(ctx context.Context, dir string, hosts int, options ...bed.Option) (*Site, error) {
+	b, err := bed.Open(ctx, hosts, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,12 +56,19 @@ type Bed struct {
 	forwards map[string][]netip.Addr // zone -> its name servers
 }
 
+// Option is about the hosts of a bed.
+type Option []string
+
+// Disk gives each host a disk of this size, such as "1G", that [Host.Fill] can
+// fill. It is in memory.
+func Disk(size string) Option { return Option{"--disk", size} }
+
 // Up starts a bed of n hosts and waits until ssh answers on each. The bed is
 // taken down when the test ends.
-func Up(t testing.TB, n int) *Bed {
+func Up(t testing.TB, n int, options ...Option) *Bed {
 	t.Helper()
 	begun := time.Now()
-	b, err := Open(t.Context(), n)
+	b, err := Open(t.Context(), n, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +82,7 @@ func Up(t testing.TB, n int) *Bed {
 }
 
 // Open is [Up] for programs that are no tests. If it fails, nothing is left.
-func Open(ctx context.Context, n int) (*Bed, error) {
+func Open(ctx context.Context, n int, options ...Option) (*Bed, error) {
 	script, err := find()
 	if err != nil {
 		return nil, err
@@ -92,7 +100,7 @@ func Open(ctx context.Context, n int) (*Bed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bed: %w", err)
 	}
-	if _, err := b.verb(ctx, "up", fmt.Sprint(n)); err != nil {
+	if _, err := b.verb(ctx, append([]string{"up", fmt.Sprint(n)}, slices.Concat(options...)...)...); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	for i := range n {

@@ -138,6 +138,24 @@ func TestPower(t *testing.T) {
 	}
 }
 
+// A full disk takes nothing more, and keeps what it has.
+func TestFullDisk(t *testing.T) {
+	b := bed.Up(t, 1, bed.Disk("64M"))
+	h := b.Hosts[0]
+	_, err := h.Exec(t.Context(), "echo first >/root/kept")
+	must(t, err)
+	must(t, h.Fill(t.Context()))
+	if out, err := h.Exec(t.Context(), "head -c 1M /dev/zero >/root/more"); err == nil || !strings.Contains(err.Error(), "No space left") {
+		t.Errorf("on a full disk: %v, %s", err, out)
+	}
+	must(t, h.Kill(t.Context()))
+	must(t, h.Start(t.Context()))
+	must(t, h.Free(t.Context()))
+	if out, err := h.Exec(t.Context(), "cat /root/kept; head -c 1M /dev/zero >/root/more"); err != nil || out != "first\n" {
+		t.Errorf("with space again: %v, %s", err, out)
+	}
+}
+
 // The test itself, its programs and the hosts share one network, in which
 // names are asked of the forwarder, and of whoever it is told to ask.
 func TestNames(t *testing.T) {

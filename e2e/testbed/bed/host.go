@@ -79,6 +79,12 @@ func (h *Host) Resume(ctx context.Context) error { return h.verb(ctx, "resume") 
 // Kill cuts the host's power: its peers see silence.
 func (h *Host) Kill(ctx context.Context) error { return h.verb(ctx, "kill") }
 
+// Fill leaves no space on the host's disk, whose size must be given by [Disk].
+func (h *Host) Fill(ctx context.Context) error { return h.verb(ctx, "fill") }
+
+// Free ends [Host.Fill].
+func (h *Host) Free(ctx context.Context) error { return h.verb(ctx, "free") }
+
 // Stop shuts the host down in order.
 func (h *Host) Stop(ctx context.Context) error { return h.verb(ctx, "stop") }
 
