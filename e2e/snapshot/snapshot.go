@@ -94,15 +94,21 @@ func contents(ctx context.Context, h *bed.Host, s Snapshot) error {
 }
 
 // system notes what is better read as what it means than as the files it
-// stands in.
+// stands in. What systemd says is read before it goes into a pipe, which would
+// make nothing of its failure; on a busy machine it needs longer than it is
+// given by default.
 func system(ctx context.Context, h *bed.Host, s Snapshot) error {
 	out, err := h.Enter(ctx, `set -e
+export SYSTEMD_BUS_TIMEOUT=100s
+enabled=$(systemctl list-unit-files --state=enabled,enabled-runtime --plain --no-legend)
+failed=$(systemctl list-units --state=failed --plain --no-legend)
+active=$(systemctl list-units --type=service,mount,timer,path,socket --state=active --plain --no-legend)
 getent passwd | sed 's/:/\t/; s/^/user /'
 getent group | sed 's/:/\t/; s/^/group /'
-systemctl list-unit-files --state=enabled,enabled-runtime --plain --no-legend | awk '{ print "enabled " $1 "\tyes" }'
-systemctl list-units --state=failed --plain --no-legend | awk '{ print "failed " $1 "\tyes" }'
-systemctl list-units --type=service,mount,timer,path,socket --state=active --plain --no-legend |
-  grep -Ev '^(user@|user-runtime-dir@|run-user-|tmp\.mount|run-|dev-|sys-|proc-|-\.mount|systemd-tmpfiles-clean)' | awk '{ print "active " $1 "\tyes" }'
+echo "$enabled" | awk 'NF { print "enabled " $1 "\tyes" }'
+echo "$failed" | awk 'NF { print "failed " $1 "\tyes" }'
+echo "$active" |
+  grep -Ev '^(user@|user-runtime-dir@|run-user-|tmp\.mount|run-|dev-|sys-|proc-|-\.mount|systemd-tmpfiles-clean)' | awk 'NF { print "active " $1 "\tyes" }'
 ss -Hlntu | awk '{ print "listens " $1 " " $5 "\tyes" }'
 cat -n /etc/hosts | sed 's/^ */line of \/etc\/hosts /'
 `)
