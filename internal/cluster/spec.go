@@ -72,6 +72,7 @@ func (s Spec) ElectionTimeout() time.Duration {
 type HostsSpec struct {
 	Local *LocalHosts
 	SSH   *SSHHosts
+	EC2   *EC2Hosts
 }
 
 // SSHHosts are machines that somebody set up, reached over SSH. What is empty
@@ -95,6 +96,42 @@ type SSHHosts struct {
 	// Binaries are paths of pleiad for other architectures than this one, by
 	// their Go names.
 	Binaries map[string]string
+}
+
+// EC2Hosts are instances in Amazon EC2 that pleiad launches itself, one a member.
+// Members listen at their private addresses.
+type EC2Hosts struct {
+	// Region is where they are: "eu-central-1".
+	Region string
+	// Image is the AMI that new instances get: "ami-…".
+	Image string
+	// InstanceTypes are tried in order, where a zone has no room for the first.
+	InstanceTypes []string
+	// Subnets are where instances go, spread evenly, in different zones if the
+	// cluster is to survive the loss of one.
+	Subnets []string
+	// SecurityGroups are those of all instances.
+	SecurityGroups []string
+	// KeyName is the EC2 key pair whose public key the image's user accepts.
+	KeyName string
+	// Profile is the IAM instance profile; empty for none.
+	Profile string
+	// Volume is the size in GiB of the volume that an instance boots from and has its
+	// member's data on; 0 for that of the image.
+	Volume int
+	// Login is "private" or "public": at which address instances are reached over
+	// SSH.
+	Login string
+	// User, Port, IdentityFile and Jump are for SSH; see [SSHHosts]. Jump is as in
+	// ssh's ProxyJump.
+	User         string
+	Port         uint16
+	IdentityFile string
+	Jump         string
+	// Binaries are as those of [SSHHosts].
+	Binaries map[string]string
+	// Endpoint is where the API is; empty for Amazon's own.
+	Endpoint string
 }
 
 // LocalHosts are processes on this machine, each in a folder of its own.
@@ -224,6 +261,9 @@ func (s Spec) HostName(m MemberName) string { return string(m) + "." + s.Domain 
 // one.
 func (s Spec) OnMachines() bool { return s.Hosts.Local == nil }
 
+// MakesMachines says that the machines are made at will, for this cluster alone.
+func (s Spec) MakesMachines() bool { return s.OnMachines() && s.Hosts.SSH == nil }
+
 // Machines are the addresses of the machines that the user gave; nil if none were.
 func (s Spec) Machines() []netip.Addr {
 	if s.Hosts.SSH == nil {
@@ -237,15 +277,15 @@ func (s Spec) Machines() []netip.Addr {
 // files, and takes the second for several where a blank is not in quotes.
 func (s Spec) Login(machine netip.Addr) []string {
 	words := []string{"ssh"}
-	h := SSHHosts{}
-	if s.Hosts.SSH != nil {
-		h = *s.Hosts.SSH
-	}
+	h := s.login()
 	if h.Port != 0 {
 		words = append(words, "-p", strconv.Itoa(int(h.Port)))
 	}
 	if h.IdentityFile != "" {
 		words = append(words, "-i", h.IdentityFile)
+	}
+	if s.Hosts.EC2 != nil && s.Hosts.EC2.Jump != "" {
+		words = append(words, "-J", s.Hosts.EC2.Jump)
 	}
 	if file := h.KnownHosts; file != "" {
 		if strings.Contains(file, " ") {
@@ -259,11 +299,22 @@ func (s Spec) Login(machine netip.Addr) []string {
 	return append(words, machine.String())
 }
 
+// login is how machines are logged in to.
+func (s Spec) login() SSHHosts {
+	switch {
+	case s.Hosts.SSH != nil:
+		return *s.Hosts.SSH
+	case s.Hosts.EC2 != nil:
+		return SSHHosts{User: s.Hosts.EC2.User, Port: s.Hosts.EC2.Port, IdentityFile: s.Hosts.EC2.IdentityFile}
+	}
+	return SSHHosts{}
+}
+
 // LoginAsRoot is [Spec.Login] for a command that root must run. Who logs in where
 // the spec names nobody is up to ssh, so sudo is left out for root alone.
 func (s Spec) LoginAsRoot(machine netip.Addr) []string {
 	words := s.Login(machine)
-	if s.Hosts.SSH != nil && s.Hosts.SSH.User == "root" {
+	if s.login().User == "root" {
 		return words
 	}
 	return append(words, "sudo", "-n")
@@ -279,10 +330,21 @@ func (s Spec) DataDevice() string {
 
 // HostsKind is the kind of hosts, as a spec names it.
 func (s Spec) HostsKind() string {
-	if s.Hosts.SSH != nil {
+	switch {
+	case s.Hosts.SSH != nil:
 		return "ssh"
+	case s.Hosts.EC2 != nil:
+		return "ec2"
 	}
 	return "local"
+}
+
+// Region is where in a cloud the hosts are; empty outside of one.
+func (s Spec) Region() string {
+	if s.Hosts.EC2 == nil {
+		return ""
+	}
+	return s.Hosts.EC2.Region
 }
 
 // DNSKind is the kind of name server, as a spec names it.

@@ -12,13 +12,14 @@ func TestFactsFollowFromProviders(t *testing.T) {
 	machine := netip.MustParseAddr("192.0.2.1")
 	local := HostsSpec{Local: &LocalHosts{}}
 	ssh := HostsSpec{SSH: &SSHHosts{Addresses: []netip.Addr{machine}, DataDevice: "/dev/vdb"}}
+	ec2 := HostsSpec{EC2: &EC2Hosts{Region: "eu-central-1"}}
 	embedded := DNSSpec{Embedded: &EmbeddedDNS{}}
 	rfc2136 := DNSSpec{RFC2136: &RFC2136DNS{Server: "ns1.test", Zone: "test", KeyFile: "/etc/key"}}
 	found := DNSSpec{Cloudflare: &CloudflareDNS{}}
 	cloudflare := DNSSpec{Cloudflare: &CloudflareDNS{Zone: "test", TokenFile: "/etc/token"}}
 	type facts struct {
-		hosts, dns, device, primary, key, resolver, zone, seat string
-		machines, serves                                       bool
+		hosts, region, dns, device, primary, key, resolver, zone, seat string
+		machines, serves                                               bool
 	}
 	for _, tt := range []struct {
 		hosts HostsSpec
@@ -30,13 +31,14 @@ func TestFactsFollowFromProviders(t *testing.T) {
 		{ssh, rfc2136, facts{hosts: "ssh", dns: "rfc2136", device: "/dev/vdb", primary: "ns1.test", key: "/etc/key", zone: "test", seat: "test", machines: true}},
 		{local, found, facts{hosts: "local", dns: "cloudflare", primary: "Cloudflare", zone: "dev.test", seat: "dev.test"}},
 		{ssh, cloudflare, facts{hosts: "ssh", dns: "cloudflare", device: "/dev/vdb", primary: "Cloudflare", key: "/etc/token", zone: "test", seat: "dev.test", machines: true}},
+		{ec2, cloudflare, facts{hosts: "ec2", region: "eu-central-1", dns: "cloudflare", primary: "Cloudflare", key: "/etc/token", zone: "test", seat: "dev.test", machines: true}},
 	} {
 		s := Spec{Domain: "dev.test", Hosts: tt.hosts, DNS: tt.dns}
-		got := facts{s.HostsKind(), s.DNSKind(), s.DataDevice(), s.Primary(), s.ZoneKeyFile(), s.Resolver(NameServer{Address: "127.0.0.9:53"}), s.Zone(), s.SeatZone(), s.OnMachines(), s.ServesZone()}
+		got := facts{s.HostsKind(), s.Region(), s.DNSKind(), s.DataDevice(), s.Primary(), s.ZoneKeyFile(), s.Resolver(NameServer{Address: "127.0.0.9:53"}), s.Zone(), s.SeatZone(), s.OnMachines(), s.ServesZone()}
 		if got != tt.want {
 			t.Errorf("got %+v\nwant %+v", got, tt.want)
 		}
-		if has := slices.Contains(s.Machines(), machine); has != tt.want.machines {
+		if has := slices.Contains(s.Machines(), machine); has != (tt.want.hosts == "ssh") {
 			t.Errorf("%s hosts: the machine is among %v: %v", s.HostsKind(), s.Machines(), has)
 		}
 	}
