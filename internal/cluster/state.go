@@ -171,6 +171,11 @@ type Host struct {
 	Ports   Ports      `json:"ports"`
 	// Way is how it is reached, where that is not simply its address; see [Host.Reach].
 	Way Way `json:"way,omitzero"`
+	// Pending is why nothing can be done on the host yet, such as that its machine is
+	// being made or was stopped; empty for one that is up. Blank says that nothing
+	// has ever been put on it.
+	Pending string `json:"pending,omitempty"`
+	Blank   bool   `json:"-"`
 	// Token is the incarnation that the host was made for.
 	Token Token `json:"token"`
 	// Paths are where things lie on the host.

@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "lose host", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker", "etcdctl"}
+	return []string{"kill", "vanish", "wipe", "misplace", "lose host", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker", "etcdctl", "stop machine"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -50,6 +50,8 @@ func (w *World) Afflict(what string) bool {
 		done = w.strikeHost(what, func(*host) bool { return w.given() }, w.reboot)
 	case "power cut":
 		done = w.powerCut()
+	case "stop machine":
+		done = w.strikeHost(what, func(h *host) bool { return w.opts.Spec.MakesMachines() && h.Pending == "" }, w.halt)
 	case "isolate":
 		done = w.strikeHost(what, func(h *host) bool { return h.process != nil && !h.isolated }, func(h *host) { w.isolate(h) })
 	case "occupy":

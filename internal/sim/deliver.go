@@ -36,6 +36,8 @@ func (d Deliverer) on(ctx context.Context, k kind, verb string, h cluster.Host, 
 			return fmt.Errorf("%s %s: no route to host", verb, h.Name)
 		case found == nil || found.astray && !found.proven || found.astray && verb != "stop":
 			return fmt.Errorf("%s %s: no such host", verb, h.Name)
+		case found.Pending != "":
+			return fmt.Errorf("%s %s: connection refused", verb, h.Name)
 		case found.unreachable && d.c.w.chance.IntN(2) == 0:
 			return errParked
 		case found.unreachable:

@@ -49,16 +49,17 @@ type host struct {
 
 	resolver    map[cluster.Key]remembered
 	wavers      wavering
-	unreachable bool   // for controllers
-	isolated    bool   // for peers
-	hidden      bool   // for listings
-	astray      bool   // in no listing: its address left the spec, or its folder is gone
-	strayed     int    // the moment at which it went astray last
-	back        int    // the moment at which it was found again
-	proven      bool   // astray, its process can be traced
-	unclaimed   bool   // what says whose it is cannot be read
-	occupied    uint16 // a port of its address that something else has
-	enabled     bool   // its init system starts the member by itself
+	up          time.Time // when its machine is up, where that is pending
+	unreachable bool      // for controllers
+	isolated    bool      // for peers
+	hidden      bool      // for listings
+	astray      bool      // in no listing: its address left the spec, or its folder is gone
+	strayed     int       // the moment at which it went astray last
+	back        int       // the moment at which it was found again
+	proven      bool      // astray, its process can be traced
+	unclaimed   bool      // what says whose it is cannot be read
+	occupied    uint16    // a port of its address that something else has
+	enabled     bool      // its init system starts the member by itself
 	puppet      *puppet
 }
 
@@ -219,6 +220,9 @@ func (p Hosts) make(name cluster.MemberName, token cluster.Token, others []netip
 		}
 	}
 	h := w.newHost(p.of, name, token, addr)
+	if w.opts.Spec.MakesMachines() {
+		h.Pending, h.Blank, h.up = "its machine is being made", true, time.Now().Add(w.between(0, 20*time.Second))
+	}
 	w.rules.launched(p.c, h)
 	if w.befalls(w.rates.DieStarting) {
 		w.count("fault: host dies while starting")
@@ -230,6 +234,31 @@ func (p Hosts) make(name cluster.MemberName, token cluster.Token, others []netip
 	}
 	return nil
 }
+
+// Await implements hosts.Provider.
+func (p Hosts) Await(ctx context.Context, host cluster.Host, _ func(string)) error {
+	return p.c.call(ctx, &op{kind: write, verb: "await", object: hostName(host.Name), errs: hostErrs()}, func(o *op) error {
+		w, h := p.c.w, p.c.w.host(p.of, host.Name)
+		switch {
+		case h == nil || h.astray:
+			return fmt.Errorf("await host %s: there is no such host", host.Name)
+		case h.Pending == "":
+			return nil
+		case h.unreachable:
+			return fmt.Errorf("await host %s: no route to host", host.Name)
+		}
+		if h.up.IsZero() { // it was stopped, and is started now
+			h.up = time.Now().Add(w.between(0, 20*time.Second))
+		}
+		long := max(0, time.Until(h.up))
+		w.after(long, h.raise)
+		w.answer(o, nil, long)
+		return errParked
+	})
+}
+
+// raise brings up the machine of a host.
+func (h *host) raise() { h.Pending, h.Blank, h.up = "", false, time.Time{} }
 
 // vacant is the first address that no host has.
 func (w *World) vacant() netip.Addr {
@@ -261,7 +290,7 @@ func (p Hosts) Terminate(ctx context.Context, host cluster.Host, fate hosts.Data
 			return nil
 		case h.unclaimed:
 			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrForeign)
-		case h.process != nil && p.sees():
+		case h.process != nil && p.sees(), host.Blank && !h.Blank:
 			return fmt.Errorf("terminate host %s: %w", name, hosts.ErrBusy)
 		}
 		w.rules.terminates(p.c, h, fate)

@@ -115,6 +115,16 @@ func (w *World) reboot(h *host) {
 	})
 }
 
+// halt stops a machine that was made at will, until somebody starts it.
+func (w *World) halt(h *host) {
+	if p := h.process; p != nil {
+		w.end(h, "signal: killed")
+		h.powerLost(p)
+	}
+	clear(h.resolver)
+	h.Pending, h.up = "its machine was stopped", time.Time{}
+}
+
 // powerLost takes from a log what was not on the disk when the power went: nothing,
 // unless the member was told not to wait for that.
 func (h *host) powerLost(p *process) {

@@ -64,6 +64,8 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 			return err
 		}
 		return w.Hosts.Launch(ctx, s.Member, s.Token, s.Others...)
+	case plan.AwaitHost:
+		return w.Hosts.Await(ctx, s.Host, tell)
 	case plan.InstallNode:
 		return install(ctx, w, s)
 	case plan.StartMember:
@@ -162,6 +164,9 @@ func rest(ctx context.Context, long time.Duration, tell func(string)) error {
 func terminate(ctx context.Context, w world.World, s plan.TerminateHost) error {
 	if err := stands(ctx, w, s.Marker); err != nil {
 		return err
+	}
+	if s.Host.Blank { // nobody can have looked into it, nor put a member on it
+		return w.Hosts.Terminate(ctx, s.Host, hosts.DataFate(s.KeepData))
 	}
 	found, err := w.Deliver.Inspect(ctx, s.Host)
 	if err != nil {

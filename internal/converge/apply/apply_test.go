@@ -91,6 +91,7 @@ func (a authoritatives) Compare(context.Context, []cluster.Key, cluster.Records)
 func (p provider) Launch(context.Context, cluster.MemberName, cluster.Token, ...netip.Addr) error {
 	return p.s.call("launch")
 }
+func (p provider) Await(context.Context, cluster.Host, func(string)) error { return p.s.call("await") }
 func (p provider) Terminate(_ context.Context, _ cluster.Host, fate hosts.DataFate) error {
 	p.s.fate = fate
 	return p.s.call("terminate")

@@ -259,6 +259,14 @@ func byName(a, b cluster.Host) int { return strings.Compare(string(a.Name), stri
 
 // look finds out what is on one host and what its member says.
 func look(ctx context.Context, w world.World, h *cluster.Host, limit time.Duration, inspected func()) {
+	if h.Pending != "" {
+		inspected()
+		h.Node, h.View = cluster.Unknown[cluster.Node](h.Pending), cluster.Unknown[cluster.View]("not running")
+		if h.Blank {
+			h.Node = cluster.Known(cluster.Node{})
+		}
+		return
+	}
 	inspecting, cancel := bound(ctx, limit)
 	defer cancel()
 	began, before := time.Now(), w.Now()

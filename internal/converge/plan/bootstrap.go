@@ -20,7 +20,7 @@ func (s situation) bootstrap() Plan {
 		return refuse(*r)
 	}
 	members, missing := s.roster.Members(), s.roster.Missing()
-	if r := blind(members, "start member"); r != nil {
+	if r := blind(ready(members), "start member"); r != nil {
 		return refuse(r...)
 	}
 	if len(missing) > 0 {
@@ -29,6 +29,9 @@ func (s situation) bootstrap() Plan {
 			return refuse(r...)
 		}
 		return s.launch(missing)
+	}
+	if steps := awaitHosts(members); steps != nil {
+		return Plan{Steps: steps, Together: true}
 	}
 	if p := s.prepare(members); p.Refusals != nil || p.Steps != nil {
 		return p

@@ -28,7 +28,7 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 		return Plan{Refusals: refusals}
 	}
 	// All that is refused is refused before anything changes.
-	unknown := append(blind(s.hosts, "terminate host"), s.unseen(what)...)
+	unknown := append(blind(ready(s.hosts), "terminate host"), s.unseen(what)...)
 	if s.marker == nil || s.marker.Phase != cluster.Destroying {
 		unknown = append(unknown, s.untraced(what)...)
 	}
@@ -61,6 +61,10 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	}
 	if s.marker.Phase != cluster.Destroying || s.clients() != nil || len(s.unlisted()) > 0 {
 		return s.stamp()
+	}
+	stopped := slices.DeleteFunc(slices.Clone(s.hosts), func(h cluster.Host) bool { return h.Blank })
+	if steps := awaitHosts(stopped); steps != nil {
+		return Plan{Steps: steps, Together: true}
 	}
 	if p := s.stopAll(); p.Steps != nil {
 		return p

@@ -59,6 +59,7 @@ func (s situation) repairs() (steps []Step, whole bool, refusals []Refusal) {
 	members, missing := s.roster.Members(), s.roster.Missing()
 	refusals = append(s.lost(missing), s.unreached(members)...)
 	steps, conflicts := s.repair(missing)
+	steps = append(steps, awaitHosts(slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool { return s.replaced(h.Name) }))...)
 	refusals = append(refusals, conflicts...)
 
 	standing := slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool { return !s.belongs(h.Name) })
@@ -97,7 +98,7 @@ func (s situation) unreached(members []cluster.Host) []Refusal {
 		if s.replaced(h.Name) {
 			continue
 		}
-		for _, r := range blind([]cluster.Host{h}, "repair member") {
+		for _, r := range blind(ready([]cluster.Host{h}), "repair member") {
 			if !h.View.Known() {
 				r.Remedy = append(r.Remedy, ReplaceLost.Say(h.Name))
 			}
@@ -181,7 +182,7 @@ func pinned(members []cluster.Host, name cluster.MemberName) (at netip.AddrPort,
 
 func visible(hosts []cluster.Host) []cluster.Host {
 	var out []cluster.Host
-	for _, h := range hosts {
+	for _, h := range ready(hosts) {
 		if h.Node.Known() {
 			out = append(out, h)
 		}

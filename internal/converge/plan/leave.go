@@ -154,6 +154,8 @@ func (s situation) leftovers() []Step {
 	for _, h := range s.roster.Unlisted() {
 		n, known := h.Node.Get()
 		switch {
+		case h.Pending != "" && !h.Blank: // it is looked at once it is up
+			steps = append(steps, awaitHosts([]cluster.Host{h})...)
 		case !known || !s.list.Known() || s.listedHost(h) != nil:
 		case n.Process.Running:
 			steps = append(steps, StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it left the cluster when its host could not be found", Rules: []Rule{"R6", "R7"}}})

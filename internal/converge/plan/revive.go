@@ -7,7 +7,7 @@ import (
 )
 
 // revive starts members that need nothing but their own host: sealed, with
-// their own data in place, and not running. It is what goes on where everything
+// their own data in place, and not running; and machines that were stopped. It is what goes on where everything
 // else is refused: records that cannot be read, a marker that was deleted or
 // damaged, a state directory without its key, a spec that asks for what cannot
 // be had. Starting what was there is the first answer to an outage (rule R13),
@@ -17,6 +17,9 @@ import (
 func (s situation) revive() []Step {
 	var steps []Step
 	for _, h := range s.hosts {
+		if !h.Blank && !s.givenUp(h) {
+			steps = append(steps, awaitHosts([]cluster.Host{h})...)
+		}
 		found, known := h.Node.Get()
 		if !known || found.Process.Running || found.Installed == "" || !found.Sealed || !found.Data.Born || s.givenUp(h) || s.hasLeft(found.Made) {
 			continue

@@ -142,6 +142,8 @@ func (w *story) change(args []datadriven.CmdArg) error {
 			w.spec.TLS = a.Vals[0] == "auto"
 		case "hosts": // machines over SSH
 			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
+		case "cloud": // machines that are made at will
+			w.spec.Hosts = cluster.HostsSpec{}
 		case "dataDevice":
 			w.spec.Hosts.SSH.DataDevice = a.Vals[0]
 		case "user":
@@ -379,6 +381,10 @@ func (w *story) event(line string, f []string) error {
 		w.state.Missing = []cluster.Host{missing}
 	case f[1] == "answers":
 		return w.answers(f[2])
+	case f[1] == "pending": // and why
+		host(func(h *cluster.Host) {
+			h.Pending, h.Node, h.View = rest(2), cluster.Unknown[cluster.Node](rest(2)), cluster.Unknown[cluster.View]("not running")
+		})
 	case f[1] == "was-given-up": // and why
 		w.state.GivenUp = append(w.state.GivenUp, cluster.GivenUp{Member: member(f[0]), Why: rest(2)})
 	case f[1] == "gone":

@@ -34,6 +34,8 @@ func (p Plan) withServer(start StartNameServer) Plan {
 		switch s := s.(type) {
 		case RenewOperator:
 			steps = append(steps, s)
+		case AwaitHost:
+			steps = append(steps, s)
 		case InstallNode:
 			if s.Node.Sealed {
 				steps = append(steps, s)

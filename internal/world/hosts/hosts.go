@@ -37,11 +37,18 @@ type Provider interface {
 	// inspected does not hold this host.
 	Launch(ctx context.Context, name cluster.MemberName, token cluster.Token, others ...netip.Addr) error
 
+	// Await makes a pending host ready, and returns when something can be done on it:
+	// it starts a machine that was stopped, waits until it is up, and makes sure that
+	// it is the one that was made. It is idempotent; a host that is not pending is no
+	// error. Tell is called with what it waits for, when that changes.
+	Await(ctx context.Context, h cluster.Host, tell func(string)) error
+
 	// Terminate removes a host, by its name and its address, and all that is on
 	// it; its data is deleted or moved aside, as fate says. It is not an error if
 	// the host does not exist. If the provider can see that a member runs on it,
 	// it refuses (ErrBusy): stopping is a step of its own. A cloud cannot see
-	// that, so the caller checks first.
+	// that, so the caller checks first; it refuses a host as blank that is not
+	// blank any more.
 	Terminate(ctx context.Context, h cluster.Host, fate DataFate) error
 
 	// Trace returns what still runs of hosts that were removed by other means
@@ -54,7 +61,7 @@ type Provider interface {
 // Listing is what a provider sees of the hosts of one cluster.
 type Listing struct {
 	// Hosts carry the cluster's claim, sorted by name, with Name, Address,
-	// Ports, Token and Paths set.
+	// Ports, Token and Paths set, and Way, Pending and Blank where they apply.
 	Hosts []cluster.Host
 	// Places are the machines given to the cluster on which no host of it was
 	// seen, sorted by address; and hosts that are there but cannot be read, by

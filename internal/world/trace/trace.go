@@ -192,6 +192,11 @@ func (p provider) Launch(ctx context.Context, name cluster.MemberName, token clu
 	return p.Provider.Launch(ctx, name, token, others...)
 }
 
+func (p provider) Await(ctx context.Context, h cluster.Host, tell func(string)) (err error) {
+	defer p.done(time.Now(), "hosts", "await "+string(h.Name), ok, &err)
+	return p.Provider.Await(ctx, h, tell)
+}
+
 func (p provider) Terminate(ctx context.Context, h cluster.Host, fate hosts.DataFate) (err error) {
 	what := "terminate " + string(h.Name)
 	if fate == hosts.KeepData {

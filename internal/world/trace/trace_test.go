@@ -46,6 +46,7 @@ func (e echo) At(context.Context, []netip.Addr) (hosts.Listing, error) { return 
 func (e echo) Launch(context.Context, cluster.MemberName, cluster.Token, ...netip.Addr) error {
 	return e.err
 }
+func (e echo) Await(context.Context, cluster.Host, func(string)) error       { return e.err }
 func (e echo) Terminate(context.Context, cluster.Host, hosts.DataFate) error { return e.err }
 func (e echo) Trace(context.Context) ([]cluster.Host, error)                 { return []cluster.Host{host()}, e.err }
 func (e echo) Heard(context.Context, cluster.Host) ([]cluster.MemberID, error) {
@@ -121,7 +122,7 @@ func everything(w world.World) []any {
 	add(w.Server.Start(ctx), w.Server.Stop(ctx), w.Server.Remove(ctx))
 	two(w.Hosts.List(ctx))
 	two(w.Hosts.At(ctx, []netip.Addr{netip.MustParseAddr("192.0.2.1")}))
-	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Terminate(ctx, host(), hosts.DeleteData))
+	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Await(ctx, host(), nil), w.Hosts.Terminate(ctx, host(), hosts.DeleteData))
 	two(w.Hosts.Trace(ctx))
 	two(w.Deliver.Inspect(ctx, host()))
 	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))

@@ -75,6 +75,7 @@ func Run(t *testing.T, world func(*testing.T) World) {
 		{"Terminate of a host that does not exist is no error", testTerminateAbsent},
 		{"Terminate deletes data or moves it aside", testData},
 		{"Terminate refuses while a member runs", testBusy},
+		{"Terminate refuses a host as blank that is not", testNotBlank},
 		{"a list is whole or unknown", testObscured},
 		{"methods return when their context has ended", testCancelled},
 	} {
@@ -103,7 +104,30 @@ func launch(t *testing.T, p hosts.Provider, names ...cluster.MemberName) []clust
 			t.Fatalf("Launch: %v", err)
 		}
 	}
-	return list(t, p)
+	return up(t, p)
+}
+
+// up waits until all hosts can be used, and lists them.
+func up(t *testing.T, p hosts.Provider) []cluster.Host {
+	t.Helper()
+	l := list(t, p)
+	for _, h := range l {
+		if err := p.Await(t.Context(), h, func(string) {}); err != nil {
+			t.Fatalf("Await %s: %v", h.Name, err)
+		}
+	}
+	for _, h := range l {
+		if h.Pending == "" && h.Blank {
+			t.Errorf("%s is blank, and not pending", h.Name)
+		}
+	}
+	l = list(t, p)
+	for _, h := range l {
+		if h.Pending != "" {
+			t.Errorf("after Await %s is pending: %s", h.Name, h.Pending)
+		}
+	}
+	return l
 }
 
 func names(l []cluster.Host) []cluster.MemberName {
@@ -195,7 +219,7 @@ func testConcurrent(t *testing.T, w World) {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatalf("Launch: %v", err)
 	}
-	l := list(t, w.Provider(ours))
+	l := up(t, w.Provider(ours))
 	if len(l) != n {
 		t.Errorf("List = %v, want %d hosts", names(l), n)
 	}
@@ -312,6 +336,22 @@ func testBusy(t *testing.T, w World) {
 	if err := p.Terminate(t.Context(), cluster.Host{Name: member(1)}, hosts.DeleteData); err != nil {
 		t.Errorf("Terminate after the member stopped: %v", err)
 	}
+}
+
+func testNotBlank(t *testing.T, w World) {
+	p := w.Provider(ours)
+	if err := p.Launch(t.Context(), member(1), token); err != nil {
+		t.Fatal(err)
+	}
+	was := list(t, p)
+	now := up(t, w.Provider(ours)) // by another command
+	if !was[0].Blank {
+		return // none is
+	}
+	if err := p.Terminate(t.Context(), was[0], hosts.DeleteData); !errors.Is(err, hosts.ErrBusy) {
+		t.Errorf("Terminate of a host that was blank: %v, want ErrBusy", err)
+	}
+	wantSame(t, list(t, p), now)
 }
 
 func testObscured(t *testing.T, w World) {

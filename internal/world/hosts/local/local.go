@@ -149,6 +149,9 @@ func (p *Provider) At(context.Context, []netip.Addr) (hosts.Listing, error) {
 	return hosts.Listing{}, nil
 }
 
+// Await implements hosts.Provider. A folder is ready when it is there.
+func (p *Provider) Await(context.Context, cluster.Host, func(string)) error { return nil }
+
 // Launch implements hosts.Provider. A folder of this name that holds another
 // cluster's or another incarnation's host, or data that no host.json vouches
 // for, is hosts.ErrForeign and stays as it is.
