@@ -73,6 +73,8 @@ var inWorld = map[string][]string{
 
 	"internal/world/statedir": {"internal/world/authority"},
 	"internal/world/handout":  {"internal/world/statedir"},
+	// It says which keys the transport accepts.
+	"internal/world/hostkeys": {"internal/world/sshexec"},
 
 	"internal/world/dns/authoritative": {"internal/world/dns/rr"},
 	"internal/world/dns/rfc2136":       {"internal/world/dns/rr", "internal/world/dns/tsig"},

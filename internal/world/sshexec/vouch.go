@@ -8,49 +8,40 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// HostKeys say which keys of one host are accepted, where somebody vouches for them
-// who knows the host better than known_hosts does.
+// HostKeys are the keys that one host may show, where somebody vouches for them who
+// knows the host better than known_hosts does.
 type HostKeys struct {
-	// Authority signs the host's keys, in certificates for Name; nil for none.
-	Authority ssh.PublicKey
-	Name      string
-	// Key is accepted without a certificate; nil for none.
-	Key ssh.PublicKey
+	// Name is the host's, for people.
+	Name string
+	Keys []ssh.PublicKey
 }
 
 // errVouched says that nobody vouched for the key that a host shows.
 var errVouched = errors.New("nobody vouches for this key")
 
-// accepts says what is wrong with a key; nil if nothing.
+// accepts says what is wrong with a key; nil if nothing. A certificate is as good
+// as the key that it is for.
 func (k *HostKeys) accepts(key ssh.PublicKey) error {
-	certificate, signed := key.(*ssh.Certificate)
-	switch {
-	case signed && k.Authority != nil:
-		same := func(authority ssh.PublicKey) bool { return equalKeys(authority, k.Authority) }
-		checker := ssh.CertChecker{IsHostAuthority: func(authority ssh.PublicKey, _ string) bool { return same(authority) }}
-		if certificate.CertType != ssh.HostCert || !same(certificate.SignatureKey) {
-			return errVouched
-		}
-		return checker.CheckCert(k.Name, certificate)
-	case !signed && k.Key != nil && equalKeys(key, k.Key):
+	if certificate, signed := key.(*ssh.Certificate); signed {
+		key = certificate.Key
+	}
+	if slices.ContainsFunc(k.Keys, func(one ssh.PublicKey) bool { return equalKeys(one, key) }) {
 		return nil
 	}
 	return errVouched
 }
 
-// algorithms are those to ask the host for: a certificate first, then the one key,
-// then any other, so that an error can say what was shown.
+// algorithms are those to ask the host for: those of the keys first, then any other,
+// so that an error can say what was shown.
 func (k *HostKeys) algorithms() []string {
 	rank := func(a string) int {
 		switch {
-		case certified(a) && k.Authority != nil:
+		case slices.ContainsFunc(k.Keys, func(one ssh.PublicKey) bool { return one.Type() == a }):
 			return 0
-		case k.Key != nil && a == k.Key.Type():
-			return 1
 		case certified(a):
-			return 3
+			return 2
 		}
-		return 2
+		return 1
 	}
 	out := ssh.SupportedAlgorithms().HostKeys
 	slices.SortStableFunc(out, func(a, b string) int { return rank(a) - rank(b) })

@@ -19,13 +19,10 @@ import (
 // revoked.
 func TestVouched(t *testing.T) {
 	t.Parallel()
-	first, lasting, other := sshexectest.NewKey(t, ""), sshexectest.NewKey(t, ""), sshexectest.NewKey(t, "")
-	authority, stranger := sshexectest.NewKey(t, ""), sshexectest.NewKey(t, "")
-	now := time.Now().Add(-time.Hour)
-	signed := certify(t, authority, lasting, now, "etcd-k3v9qd2")
-	vouch := sshexec.HostKeys{Authority: authority.PublicKey(), Name: "etcd-k3v9qd2"}
-	both := vouch
-	both.Key = first.PublicKey()
+	own, first, other := sshexectest.NewKey(t, ""), sshexectest.NewKey(t, ""), sshexectest.NewKey(t, "")
+	signed := certify(t, other, own, time.Now().Add(-time.Hour), "etcd-k3v9qd2")
+	vouch := sshexec.HostKeys{Name: "etcd-k3v9qd2", Keys: []ssh.PublicKey{own.PublicKey()}}
+	both := sshexec.HostKeys{Name: "etcd-k3v9qd2", Keys: []ssh.PublicKey{first.PublicKey(), own.PublicKey()}}
 	for name, test := range map[string]struct {
 		server []ssh.Signer
 		vouch  sshexec.HostKeys
@@ -33,20 +30,16 @@ func TestVouched(t *testing.T) {
 		mark   string     // before it
 		want   sshexec.KeyProblem
 	}{
-		"its certificate":                 {server: []ssh.Signer{signed}, vouch: vouch},
-		"its certificate beside others":   {server: []ssh.Signer{other, rsaKey(t), signed}, vouch: both},
-		"the key of the address before":   {server: []ssh.Signer{signed}, vouch: vouch, known: other},
-		"the one key":                     {server: []ssh.Signer{first}, vouch: both, known: other},
-		"the one key beside others":       {server: []ssh.Signer{ecdsaKey(t), first}, vouch: both},
-		"the one key no more":             {server: []ssh.Signer{first}, vouch: vouch, want: sshexec.KeyForeign},
-		"without a certificate":           {server: []ssh.Signer{lasting}, vouch: both, want: sshexec.KeyForeign},
-		"known, and nobody vouches":       {server: []ssh.Signer{other}, vouch: vouch, known: other, want: sshexec.KeyForeign},
-		"another host's certificate":      {server: []ssh.Signer{certify(t, authority, lasting, now, "etcd-zzzzzzz")}, vouch: both, want: sshexec.KeyForeign},
-		"a certificate that is over":      {server: []ssh.Signer{certify(t, authority, lasting, now.Add(-9*time.Hour), "etcd-k3v9qd2")}, vouch: both, want: sshexec.KeyForeign},
-		"a stranger's certificate":        {server: []ssh.Signer{certify(t, stranger, lasting, now, "etcd-k3v9qd2")}, vouch: both, want: sshexec.KeyForeign},
-		"an authority of the person's":    {server: []ssh.Signer{certify(t, stranger, lasting, now, "etcd-k3v9qd2")}, vouch: both, known: stranger, mark: "@cert-authority ", want: sshexec.KeyForeign},
-		"the one key, revoked":            {server: []ssh.Signer{first}, vouch: both, known: first, mark: "@revoked ", want: sshexec.KeyRevoked},
-		"the certificate of a known host": {server: []ssh.Signer{signed}, vouch: sshexec.HostKeys{Name: "etcd-k3v9qd2", Key: first.PublicKey()}, want: sshexec.KeyForeign},
+		"its own key":                   {server: []ssh.Signer{own}, vouch: vouch},
+		"its own key beside others":     {server: []ssh.Signer{ecdsaKey(t), rsaKey(t), own}, vouch: vouch},
+		"in a certificate":              {server: []ssh.Signer{signed}, vouch: vouch},
+		"the key of the address before": {server: []ssh.Signer{own}, vouch: vouch, known: other},
+		"one of two":                    {server: []ssh.Signer{first}, vouch: both, known: other},
+		"the first key no more":         {server: []ssh.Signer{first}, vouch: vouch, want: sshexec.KeyForeign},
+		"known, and nobody vouches":     {server: []ssh.Signer{other}, vouch: vouch, known: other, want: sshexec.KeyForeign},
+		"an authority of the person's":  {server: []ssh.Signer{certify(t, other, first, time.Now(), "etcd-k3v9qd2")}, vouch: vouch, known: other, mark: "@cert-authority ", want: sshexec.KeyForeign},
+		"its own key, revoked":          {server: []ssh.Signer{own}, vouch: both, known: own, mark: "@revoked ", want: sshexec.KeyRevoked},
+		"no key":                        {server: []ssh.Signer{own}, vouch: sshexec.HostKeys{Name: "etcd-k3v9qd2"}, want: sshexec.KeyForeign},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +78,7 @@ func TestVouchFails(t *testing.T) {
 	t.Parallel()
 	s := sshexectest.Start(t, sshexectest.Options{Address: address})
 	p := sshexec.New(sshexec.Config{SSHConfig: sshexectest.Config(t, s), Vouch: func(string) (sshexec.HostKeys, error) {
-		return sshexec.HostKeys{}, fault.New(fault.Damaged, "the authority cannot be read")
+		return sshexec.HostKeys{}, fault.New(fault.Damaged, "the keys cannot be read")
 	}})
 	t.Cleanup(func() { p.Close() })
 	if _, err := p.Vouched(netip.MustParseAddr(address), "etcd-k3v9qd2").Run(t.Context(), "true", nil); !errors.Is(err, fault.Damaged) || len(s.Offered()) > 0 {

@@ -62,7 +62,7 @@ func checkAbandoned(dir string) error {
 
 // theirs are the folders of providers in a home. Data that was kept there does not
 // stand in the way of a new home.
-func theirs() []string { return []string{"dns", "dns.damaged", "hosts", "kept"} }
+func theirs() []string { return []string{"dns", "dns.damaged", "hosts", "kept", "ssh"} }
 
 // ours says whether we made a file or folder of this name in a home.
 func ours(name string) bool {
