@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
 
 const manyFiles = `cluster: c
@@ -35,6 +37,22 @@ func TestRelativePathsStartAtTheFile(t *testing.T) {
 		if at := s.Hosts.SSH.IdentityFile; at != "~/.ssh/id_rsa" {
 			t.Errorf("%s: the home directory became %s", file, at)
 		}
+	}
+}
+
+func TestRelativePathsOfInstances(t *testing.T) {
+	s := Default()
+	s.Hosts, s.DNS = cluster.HostsSpec{EC2: ptr(exampleEC2())}, cluster.DNSSpec{Cloudflare: &cluster.CloudflareDNS{}}
+	s.Hosts.EC2.IdentityFile, s.Hosts.EC2.Binaries = "keys/ops.pem", map[string]string{"arm64": "pleiad-arm64"}
+	got, err := Parse("lab/pleiad.yaml", Encode(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Resolve(&got, func(p string) (string, error) { return "/cwd/" + p, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if h := got.Hosts.EC2; h.IdentityFile != "/cwd/lab/keys/ops.pem" || h.Binaries["arm64"] != "/cwd/lab/pleiad-arm64" {
+		t.Errorf("the files are %s and %v", h.IdentityFile, h.Binaries)
 	}
 }
 

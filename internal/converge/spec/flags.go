@@ -105,10 +105,22 @@ func (f Flags) given() []given {
 // fitting is the DNS provider that goes with a kind of hosts when nobody names
 // one.
 func fitting(hosts string) string {
-	if hosts == "ssh" {
+	switch hosts {
+	case "ssh":
 		return "rfc2136"
+	case "ec2":
+		return "cloudflare"
 	}
 	return "embedded"
+}
+
+// fittingDNS is that provider as it may stand in a file.
+func fittingDNS(hosts string) string {
+	if fitting(hosts) == "cloudflare" {
+		return fmt.Sprintf("{cloudflare: {zone: %s}}", exampleCloudflare().Zone)
+	}
+	d := exampleDNS()
+	return fmt.Sprintf("{rfc2136: {server: %s, zone: %s, keyFile: %s}}", d.Server, d.Zone, d.KeyFile)
 }
 
 // pickProvider makes a spec use the provider that a flag of pleiad init names.

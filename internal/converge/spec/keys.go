@@ -40,6 +40,8 @@ type key struct {
 	// greatest length of a word in characters. The parser says it better.
 	pattern     string
 	least, most int
+	// single says that one word may stand for a list of one.
+	single bool
 	// example stands in templates, as a comment where it is not the value; of
 	// a list it is one item.
 	example string
@@ -118,7 +120,7 @@ func keys() []key {
 			},
 			set: func(s *cluster.Spec, v string) error { s.TLS = v == "auto"; return nil }},
 		{name: "etcd", kind: group, doc: "The etcd that runs.", keys: etcdKeys()},
-		{name: "hosts", kind: choice, doc: "Where members run: one kind of host.", later: []string{"ec2"}, keys: hostsKeys()},
+		{name: "hosts", kind: choice, doc: "Where members run: one kind of host.", keys: hostsKeys()},
 		{name: "dns", kind: choice, doc: "Where records are written: one provider.", later: []string{"route53"}, keys: dnsKeys()},
 		{name: "deliver", values: []string{"local", "systemd"}, later: []string{"chef", "cloud-init"}, derived: true, example: "local",
 			doc: "How a host gets what its member needs: local for hosts of kind local, systemd for machines. It follows from the hosts and need not be given.",
@@ -130,14 +132,14 @@ func keys() []key {
 func etcdKeys() []key {
 	return []key{
 		{name: "source", values: []string{"bundled", "release"}, later: []string{"path"}, example: "bundled",
-			doc: "bundled: the etcd inside the pleiad binary. release: an official one, on hosts of kind ssh.",
+			doc: "bundled: the etcd inside the pleiad binary. release: an official one, on machines: hosts of kind ssh or ec2.",
 			get: func(s cluster.Spec) string { return s.Etcd.Source },
 			set: func(s *cluster.Spec, v string) error { s.Etcd.Source = v; return nil }},
 		{name: "release", kind: group, keys: releaseKeys(),
 			doc:    "The official release to run where source is release. It is fetched from BASEURL/vVERSION/etcd-vVERSION-linux-ARCH.tar.gz and refused if its SHA-256 differs from the one here.",
 			pick:   func(s *cluster.Spec) { s.Etcd.Release = &cluster.EtcdRelease{BaseURL: officialReleases} },
 			picked: func(s cluster.Spec) bool { return s.Etcd.Release != nil },
-			fits:   func(s cluster.Spec) bool { return s.Hosts.SSH != nil }},
+			fits:   cluster.Spec.OnMachines},
 		{name: "options", kind: options, example: "auto-compaction-retention: 1h",
 			doc: "Options of etcd, named as its flags without the dashes. Unless they say otherwise, history older than an hour is compacted, the database may grow to 8 GiB, and members check each other's data for corruption."},
 	}
@@ -152,6 +154,10 @@ func hostsKeys() []key {
 			doc:    "Machines of your own, with Linux and systemd, reached over SSH. Keys left out are as ssh itself has them: from ~/.ssh/config, the agent, ~/.ssh/known_hosts.",
 			pick:   func(s *cluster.Spec) { s.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}} },
 			picked: func(s cluster.Spec) bool { return s.Hosts.SSH != nil }},
+		{name: "ec2", kind: group, keys: ec2Keys(),
+			doc:    "Instances in Amazon EC2 that pleiad launches and terminates itself, one a member. The credentials are those of every AWS tool: the environment, ~/.aws, or the role of this machine.",
+			pick:   func(s *cluster.Spec) { s.Hosts = cluster.HostsSpec{EC2: &cluster.EC2Hosts{Login: usualLogin}} },
+			picked: func(s cluster.Spec) bool { return s.Hosts.EC2 != nil }},
 	}
 }
 
@@ -233,12 +239,36 @@ func find(keys []key, name string) (key, bool) {
 // shown is the example of a key as it stands behind it on one line.
 func (k key) shown() string {
 	switch {
-	case k.kind == list:
+	case k.kind == list && !k.single:
 		return "[" + k.example + "]"
 	case k.kind == group && len(k.keys) > 0:
 		return "{" + k.keys[0].name + ": " + k.keys[0].shown() + "}"
 	}
 	return k.example
+}
+
+// wanted says what may stand behind the key of a list.
+func (k key) wanted() string {
+	if k.single {
+		return "one name or a list, such as " + k.example
+	}
+	return "a list, such as " + k.shown()
+}
+
+// text is the key of a word that is kept as it is written. of says where in a spec,
+// and is called only where that is.
+func (k key) text(of func(s cluster.Spec) *string, check func(v string) error) key {
+	k.get = func(s cluster.Spec) string { return *of(s) }
+	k.set = func(s *cluster.Spec, v string) error { *of(*s) = v; return check(v) }
+	return k
+}
+
+// texts is the key of a list of such words.
+func (k key) texts(of func(s cluster.Spec) *[]string, check func(v string) error) key {
+	k.items = func(s cluster.Spec) []string { return *of(s) }
+	k.item = func(v string) (string, error) { return v, check(v) }
+	k.put = func(s *cluster.Spec, items []string) { *of(*s) = items }
+	return k
 }
 
 // takes says whether a text could be meant by a word or an item of a list, as

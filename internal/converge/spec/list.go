@@ -8,21 +8,17 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
 
-// list reads a list of words, block or flow. Nothing at all is an empty one, as
+// list reads a list of words, block or flow, or the one word that stands for it. Nothing at all is an empty one, as
 // when every item is commented out. A list with a problem stays empty, so that
 // nobody counts what is left of it.
 func (r *reader) list(k key, n ast.Node, s *cluster.Spec) {
-	var nodes []ast.Node
-	switch n := n.(type) {
-	case *ast.SequenceNode:
-		nodes = n.Values
-	case *ast.NullNode:
-	default:
-		r.problem(start(n), fmt.Sprintf("%s %s; expected a list, such as %s", k.name, describe(n), k.shown()))
+	nodes, ok := listed(k, n)
+	switch {
+	case !ok:
+		r.problem(start(n), fmt.Sprintf("%s %s; expected %s", k.name, describe(n), k.wanted()))
 		return
-	}
-	if len(nodes) == 0 && k.required {
-		r.problem(start(n), fmt.Sprintf("%s is empty; expected a list, such as %s", k.name, k.shown()))
+	case len(nodes) == 0 && k.required:
+		r.problem(start(n), fmt.Sprintf("%s is empty; expected %s", k.name, k.wanted()))
 	}
 	var items []string
 	first := map[string]place{}
@@ -42,6 +38,19 @@ func (r *reader) list(k key, n ast.Node, s *cluster.Spec) {
 	if len(items) == len(nodes) {
 		k.put(s, items)
 	}
+}
+
+// listed are the items that stand behind the key of a list.
+func listed(k key, n ast.Node) ([]ast.Node, bool) {
+	switch n := n.(type) {
+	case *ast.SequenceNode:
+		return n.Values, true
+	case *ast.NullNode:
+		return nil, true
+	case *ast.StringNode:
+		return []ast.Node{n}, k.single
+	}
+	return nil, false
 }
 
 // item is one word of a list as it is kept.

@@ -117,12 +117,22 @@ func numberSchema(k key, s *schema) {
 	s.Default, _ = strconv.Atoi(k.get(Default()))
 }
 
-// listSchema allows nothing where a list may be empty.
+// listSchema allows nothing where a list may be empty, and a word where that may
+// stand for a list: what is said of words and of arrays does not mix.
 func listSchema(k key, s *schema) {
-	s.Type, s.UniqueItems, s.Items = []string{"array", "null"}, true, &schema{}
+	s.UniqueItems, s.Items = true, &schema{}
 	wordSchema(k, s.Items)
+	other := "null"
 	if k.required {
-		s.Type, s.MinItems = "array", 1
+		s.MinItems, other = 1, ""
+	}
+	if k.single {
+		wordSchema(k, s)
+		other = "string"
+	}
+	s.Type = "array"
+	if other != "" {
+		s.Type = []string{"array", other}
 	}
 }
 

@@ -47,6 +47,16 @@ func exampleCloudflare() cluster.CloudflareDNS {
 	return cluster.CloudflareDNS{Zone: "example.com", TokenFile: "/etc/pleiad/cloudflare.token"}
 }
 
+// exampleEC2 has identifiers of the right form that nothing has: one subnet a member,
+// each in a zone of its own.
+func exampleEC2() cluster.EC2Hosts {
+	return cluster.EC2Hosts{
+		Region: "eu-central-1", Image: "ami-0123456789abcdef0", InstanceTypes: []string{"m6i.large"},
+		Subnets:        []string{"subnet-0aaaaaaaaaaaaaaaa", "subnet-0bbbbbbbbbbbbbbbb", "subnet-0cccccccccccccccc"},
+		SecurityGroups: []string{"sg-0123456789abcdef0"}, KeyName: "etcd", Login: usualLogin, User: "admin",
+	}
+}
+
 // Parse reads a spec file. The file is the whole spec: cluster and domain must be in
 // it, and what it leaves out is as [Default] says. filename is for messages,
 // and relative paths in the file start at its folder.
@@ -82,9 +92,10 @@ func (r *reader) follow(s *cluster.Spec) {
 	}
 	switch {
 	case !silent("dns"):
-	case s.Hosts.SSH != nil:
-		r.problem(r.at["hosts.ssh"], fmt.Sprintf("dns is missing beside ssh: without it records are served on this machine alone; "+
-			"expected dns: {rfc2136: {server: %s, zone: %s, keyFile: %s}}, for example", exampleDNS().Server, exampleDNS().Zone, exampleDNS().KeyFile))
+	case onMachines(s.Hosts):
+		kind := s.HostsKind()
+		r.problem(r.at["hosts."+kind], fmt.Sprintf("dns is missing beside %s: without it records are served on this machine alone; "+
+			"expected dns: %s, for example", kind, fittingDNS(kind)))
 	default:
 		s.DNS = d.DNS
 	}
@@ -96,7 +107,7 @@ func delivery(h cluster.HostsSpec) string {
 	switch {
 	case h.Local != nil:
 		return "local"
-	case h.SSH != nil:
+	case onMachines(h):
 		return "systemd"
 	}
 	return ""

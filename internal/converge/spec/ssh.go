@@ -41,26 +41,11 @@ func sshKeys() []key {
 					s.Hosts.SSH.Addresses = append(s.Hosts.SSH.Addresses, netip.MustParseAddr(a))
 				}
 			}},
-		{name: "user", pattern: userPattern, example: "root",
+		key{name: "user", pattern: userPattern, example: "root",
 			doc: "User to log in as: root, or one that may use sudo without a password.",
-			get: func(s cluster.Spec) string { return s.Hosts.SSH.User },
-			set: func(s *cluster.Spec, v string) error { s.Hosts.SSH.User = v; return checkUser(v) }},
-		{name: "port", kind: number, least: 1, most: 65535, example: "22",
-			doc: "Port of SSH on all machines.",
-			get: func(s cluster.Spec) string {
-				if s.Hosts.SSH.Port == 0 {
-					return ""
-				}
-				return strconv.Itoa(int(s.Hosts.SSH.Port))
-			},
-			set: func(s *cluster.Spec, v string) (err error) {
-				s.Hosts.SSH.Port, err = checkPort(v)
-				return err
-			}},
-		{name: "identityFile", isFile: true, example: "~/.ssh/id_ed25519",
-			doc: "File with the private key to log in with. ~/ is your home directory; another relative path starts at the folder of this file.",
-			get: func(s cluster.Spec) string { return s.Hosts.SSH.IdentityFile },
-			set: func(s *cluster.Spec, v string) error { s.Hosts.SSH.IdentityFile = v; return checkHomePath(v) }},
+		}.text(func(s cluster.Spec) *string { return &s.Hosts.SSH.User }, checkUser),
+		portKey(func(s cluster.Spec) *uint16 { return &s.Hosts.SSH.Port }),
+		identityKey("File with the private key to log in with.", func(s cluster.Spec) *string { return &s.Hosts.SSH.IdentityFile }),
 		{name: "knownHosts", isFile: true, example: "~/.ssh/known_hosts",
 			doc: "File with the machines' host keys. A machine whose key is neither there nor among fingerprints is not trusted.",
 			get: func(s cluster.Spec) string { return s.Hosts.SSH.KnownHosts },
@@ -74,27 +59,59 @@ func sshKeys() []key {
 			doc: "A block device on every machine that becomes the volume of etcd's data. It must be blank: nothing that holds data is ever formatted.",
 			get: func(s cluster.Spec) string { return s.Hosts.SSH.DataDevice },
 			set: func(s *cluster.Spec, v string) error { s.Hosts.SSH.DataDevice = v; return checkDevice(v) }},
-		{name: "binaries", kind: group, keys: binaryKeys(),
-			doc:    "Files with pleiad for machines of another architecture than this one.",
-			pick:   func(s *cluster.Spec) { s.Hosts.SSH.Binaries = nil },
-			picked: func(s cluster.Spec) bool { return len(s.Hosts.SSH.Binaries) > 0 }},
+		binariesKey(func(s cluster.Spec) *map[string]string { return &s.Hosts.SSH.Binaries }),
 	}
+}
+
+// portKey and identityKey are about SSH to machines of any kind, and of says where
+// in the spec.
+func portKey(of func(s cluster.Spec) *uint16) key {
+	return key{name: "port", kind: number, least: 1, most: 65535, example: "22",
+		doc: "Port of SSH on all machines.",
+		get: func(s cluster.Spec) string { return numeral(int(*of(s))) },
+		set: func(s *cluster.Spec, v string) (err error) {
+			*of(*s), err = checkPort(v)
+			return err
+		}}
+}
+
+func identityKey(doc string, of func(s cluster.Spec) *string) key {
+	return key{name: "identityFile", isFile: true, example: "~/.ssh/id_ed25519",
+		doc: doc + " ~/ is your home directory; another relative path starts at the folder of this file.",
+	}.text(of, checkHomePath)
+}
+
+// numeral is a number that was given; 0 is none.
+func numeral(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // architectures are those that pleiad and etcd are built for, as Go names them.
 func architectures() []string { return []string{"amd64", "arm64"} }
 
-func binaryKeys() []key {
+// binariesKey is about pleiad itself on machines of any kind, and of says where in
+// the spec.
+func binariesKey(of func(s cluster.Spec) *map[string]string) key {
+	return key{name: "binaries", kind: group, keys: binaryKeys(of),
+		doc:    "Files with pleiad for machines of another architecture than this one.",
+		pick:   func(s *cluster.Spec) { *of(*s) = nil },
+		picked: func(s cluster.Spec) bool { return len(*of(s)) > 0 }}
+}
+
+func binaryKeys(of func(s cluster.Spec) *map[string]string) []key {
 	var keys []key
 	for _, arch := range architectures() {
 		keys = append(keys, key{name: arch, isFile: true, example: "/usr/local/lib/pleiad/pleiad-linux-" + arch,
 			doc: "pleiad for Linux on " + arch + ".",
-			get: func(s cluster.Spec) string { return s.Hosts.SSH.Binaries[arch] },
+			get: func(s cluster.Spec) string { return (*of(s))[arch] },
 			set: func(s *cluster.Spec, v string) error {
-				if s.Hosts.SSH.Binaries == nil {
-					s.Hosts.SSH.Binaries = map[string]string{}
+				if *of(*s) == nil {
+					*of(*s) = map[string]string{}
 				}
-				s.Hosts.SSH.Binaries[arch] = v
+				(*of(*s))[arch] = v
 				return checkPath(v)
 			}})
 	}

@@ -59,14 +59,14 @@ func ofHosts(s cluster.Spec) []clash {
 		if n := len(ssh.Addresses); n > 0 && n < s.Members {
 			add("hosts.ssh.addresses", "", "%d for %d members, and a member needs a machine of its own; expected at least %d", n, s.Members, s.Members)
 		}
-		if s.DNS.Embedded != nil {
-			add("dns.embedded", "", "a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136 or cloudflare")
-		}
+	}
+	if s.DNS.Embedded != nil && onMachines(s.Hosts) {
+		add("dns.embedded", "", "a name server on this machine alone, which hosts of kind %s do not ask; expected rfc2136 or cloudflare", s.HostsKind())
 	}
 	release := s.Etcd.Release
 	switch source := s.Etcd.Source; {
 	case source == "release" && s.Hosts.Local != nil:
-		add("etcd.source", source, "hosts of kind local run the etcd inside the pleiad binary; expected bundled, or hosts of kind ssh")
+		add("etcd.source", source, "hosts of kind local run the etcd inside the pleiad binary; expected bundled, or hosts of kind ssh or ec2")
 	case source == "release" && release == nil:
 		add("etcd.source", source, "release is missing, which names the version; expected release: {version: %s, sha256: …} beside it", releaseKeys()[0].example)
 	case source == "bundled" && release != nil:
@@ -85,3 +85,6 @@ func ofDelivery(s cluster.Spec, said string) []clash {
 	return []clash{{path: "deliver", value: said, err: fmt.Errorf(
 		"not for hosts of kind %s; expected %s, or nothing: it follows from the hosts", s.HostsKind(), want)}}
 }
+
+// onMachines says that a file names machines. One whose hosts are wrong names none.
+func onMachines(h cluster.HostsSpec) bool { return h.SSH != nil || h.EC2 != nil }

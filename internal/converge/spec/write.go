@@ -61,6 +61,9 @@ func exemplify(s *cluster.Spec) {
 		s.Cluster, s.Domain = "etcd-1", "etcd.example.com"
 		c.Zone = exampleCloudflare().Zone // the token is in the environment, or its file named by whoever has one
 	}
+	if s.Hosts.EC2 != nil {
+		*s.Hosts.EC2 = exampleEC2()
+	}
 	if ssh := s.Hosts.SSH; ssh != nil {
 		for a := netip.AddrFrom4([4]byte{192, 0, 2, 11}); len(ssh.Addresses) < s.Members; a = a.Next() {
 			ssh.Addresses = append(ssh.Addresses, a)
@@ -129,8 +132,12 @@ func (w *writer) scalar(k key, depth int) {
 
 func (w *writer) list(k key, depth int) {
 	items := k.items(w.spec)
-	if len(items) == 0 {
+	switch {
+	case len(items) == 0:
 		w.sample(k, depth)
+		return
+	case len(items) == 1 && k.single:
+		w.line(depth, k.name+": "+quoted(items[0]))
 		return
 	}
 	w.line(depth, k.name+":")

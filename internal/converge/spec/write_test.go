@@ -25,7 +25,7 @@ func TestTemplatesAreValidAndExplainEveryKey(t *testing.T) {
 	dns, _ := find(keys(), "dns")
 	for _, h := range hosts.keys {
 		for _, d := range dns.keys {
-			if h.name == "ssh" && d.name == "embedded" {
+			if h.name != "local" && d.name == "embedded" {
 				continue // they do not go together
 			}
 			text, err := Template(h.name, d.name)
@@ -111,8 +111,10 @@ func TestTemplateFitsTheHosts(t *testing.T) {
 	for _, tt := range []struct{ hosts, dns, want string }{
 		{"local", "", "embedded"},
 		{"ssh", "", "rfc2136"},
+		{"ec2", "", "cloudflare"},
 		{"ssh", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136 or cloudflare"},
-		{"moon", "", "--hosts moon: unknown; expected local or ssh"},
+		{"ec2", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ec2 do not ask; expected rfc2136 or cloudflare"},
+		{"moon", "", "--hosts moon: unknown; expected local or ssh or ec2"},
 	} {
 		text, err := Template(tt.hosts, tt.dns)
 		if err != nil {
@@ -128,8 +130,8 @@ func TestTemplateFitsTheHosts(t *testing.T) {
 }
 
 func TestTemplateNamesWhatThereIs(t *testing.T) {
-	_, err := Template("ec2", "bind")
-	want := "--hosts ec2: not in this version yet; expected local or ssh\n--dns bind: unknown; expected embedded or rfc2136 or cloudflare"
+	_, err := Template("moon", "route53")
+	want := "--hosts moon: unknown; expected local or ssh or ec2\n--dns route53: not in this version yet; expected embedded or rfc2136 or cloudflare"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -193,8 +195,11 @@ func drawSpec(t *rapid.T) cluster.Spec {
 			Endpoint:  rapid.SampledFrom([]string{"", "http://127.0.0.1:8080/client/v4", "https://api.test"}).Draw(t, "endpoint"),
 		}}
 	}
-	if s.DNS.Embedded == nil && rapid.Bool().Draw(t, "ssh") {
+	if kind := rapid.SampledFrom([]string{"local", "ssh", "ec2"}).Draw(t, "hosts"); s.DNS.Embedded == nil && kind != "local" {
 		s.Hosts = cluster.HostsSpec{SSH: drawSSH(t, s.Members)}
+		if kind == "ec2" {
+			s.Hosts = cluster.HostsSpec{EC2: drawEC2(t)}
+		}
 		if rapid.Bool().Draw(t, "release") {
 			s.Etcd.Source, s.Etcd.Release = "release", drawRelease(t)
 		}
@@ -207,18 +212,70 @@ func drawSpec(t *rapid.T) cluster.Spec {
 	return s
 }
 
-// drawSSH draws what may be said of machines; path is any text of one line.
-func drawSSH(t *rapid.T, members int) *cluster.SSHHosts {
+// drawnFiles are paths that may be left out, and those that may begin at home: any
+// text of one line.
+func drawnFiles() (file, atHome *rapid.Generator[string]) {
 	path := rapid.StringMatching(`[ -~äß日:#'"\\{}]{1,20}`)
-	file := rapid.OneOf(rapid.Just(""), rapid.Map(path, func(p string) string { return "/" + p }))
-	atHome := rapid.OneOf(file, rapid.Map(path, func(p string) string { return "~/" + p }))
+	file = rapid.OneOf(rapid.Just(""), rapid.Map(path, func(p string) string { return "/" + p }))
+	return file, rapid.OneOf(file, rapid.Map(path, func(p string) string { return "~/" + p }))
+}
+
+func drawnUsers() *rapid.Generator[string] {
+	return rapid.SampledFrom([]string{"", "root", "jo@example.com", "null", "0", `LAB\jo`, "y"})
+}
+
+func drawBinaries(t *rapid.T) map[string]string {
+	file, _ := drawnFiles()
+	binaries := map[string]string{}
+	for _, arch := range architectures() {
+		if f := file.Draw(t, arch); f != "" {
+			binaries[arch] = f
+		}
+	}
+	if len(binaries) == 0 {
+		return nil
+	}
+	return binaries
+}
+
+// drawEC2 draws what may be said of instances.
+func drawEC2(t *rapid.T) *cluster.EC2Hosts {
+	_, atHome := drawnFiles()
+	ids := func(prefix string) *rapid.Generator[string] {
+		return rapid.StringMatching(prefix + `-([0-9a-f]{8}|[0-9a-f]{17})`)
+	}
+	list := func(of *rapid.Generator[string], name string) []string {
+		return rapid.SliceOfNDistinct(of, 1, 4, rapid.ID).Draw(t, name)
+	}
+	return &cluster.EC2Hosts{
+		Region:         rapid.SampledFrom([]string{"us-east-1", "us-gov-west-1", "eusc-de-east-1", "no-no-1"}).Draw(t, "region"),
+		Image:          ids("ami").Draw(t, "image"),
+		InstanceTypes:  list(rapid.SampledFrom([]string{"m6i.large", "u-6tb1.112xlarge", "mac2-m2pro.metal", "x1e.32xlarge", "t3.micro"}), "types"),
+		Subnets:        list(ids("subnet"), "subnets"),
+		SecurityGroups: list(ids("sg"), "groups"),
+		KeyName:        rapid.OneOf(rapid.StringMatching(`[!-~]([ -~]{0,20}[!-~])?`), rapid.SampledFrom([]string{"null", "yes", "007", "1e3"})).Draw(t, "keyName"),
+		Profile:        rapid.OneOf(rapid.Just(""), rapid.StringMatching(`[A-Za-z0-9_+=,.@-]{1,20}`)).Draw(t, "profile"),
+		Volume:         rapid.IntRange(0, maxVolume).Draw(t, "volume"),
+		Login:          rapid.SampledFrom([]string{"private", "public"}).Draw(t, "login"),
+		User:           drawnUsers().Draw(t, "user"),
+		Port:           rapid.Uint16().Draw(t, "port"),
+		IdentityFile:   atHome.Draw(t, "identityFile"),
+		Jump:           rapid.SampledFrom([]string{"", "bastion", "jo@10.0.0.1:22,[2001:db8::1]:2222", "ssh://a@b:1", "none", "1.5"}).Draw(t, "jump"),
+		Binaries:       drawBinaries(t),
+		Endpoint:       rapid.SampledFrom([]string{"", "http://127.0.0.1:8080", "https://api.test/ec2"}).Draw(t, "endpoint"),
+	}
+}
+
+// drawSSH draws what may be said of machines.
+func drawSSH(t *rapid.T, members int) *cluster.SSHHosts {
+	_, atHome := drawnFiles()
 	v4 := rapid.Map(rapid.SliceOfN(rapid.Byte(), 3, 3), func(b []byte) netip.Addr { return netip.AddrFrom4([4]byte{10, b[0], b[1], b[2]}) })
 	v6 := rapid.Map(rapid.SliceOfN(rapid.Byte(), 14, 14), func(b []byte) netip.Addr {
 		return netip.AddrFrom16([16]byte(append([]byte{0x20, 0x01}, b...)))
 	})
 	h := &cluster.SSHHosts{
 		Addresses:    rapid.SliceOfNDistinct(rapid.OneOf(v4, v6), members, 12, rapid.ID).Draw(t, "addresses"),
-		User:         rapid.SampledFrom([]string{"", "root", "jo@example.com", "null", "0", `LAB\jo`, "y"}).Draw(t, "user"),
+		User:         drawnUsers().Draw(t, "user"),
 		Port:         rapid.Uint16().Draw(t, "port"),
 		IdentityFile: atHome.Draw(t, "identityFile"),
 		KnownHosts:   atHome.Draw(t, "knownHosts"),
@@ -226,14 +283,7 @@ func drawSSH(t *rapid.T, members int) *cluster.SSHHosts {
 	}
 	digest := rapid.Map(rapid.SliceOfN(rapid.Byte(), 32, 32), func(b []byte) string { return "SHA256:" + base64.RawStdEncoding.EncodeToString(b) })
 	h.Fingerprints = rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfNDistinct(digest, 1, 3, rapid.ID)).Draw(t, "fingerprints")
-	for _, arch := range architectures() {
-		if f := file.Draw(t, arch); f != "" {
-			if h.Binaries == nil {
-				h.Binaries = map[string]string{}
-			}
-			h.Binaries[arch] = f
-		}
-	}
+	h.Binaries = drawBinaries(t)
 	return h
 }
 

@@ -29,8 +29,9 @@ state directory, the disk's space and speed, addresses, the clock, limits, the
 name servers, and what the key may change. On machines over SSH it also checks the
 system, clock, ports, disk and resolver; where pleiad is not installed, it is
 copied there for the duration of the check. A machine that something else uses is
-left alone. doctor makes no lasting change. It exits 1 if up would fail, and 0 if
-there are only warnings.`,
+left alone. In EC2 it checks that the cluster's instances can be listed, and how
+they are spread, but not what is on them. doctor makes no lasting change. It exits
+1 if up would fail, and 0 if there are only warnings.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}

@@ -32,8 +32,8 @@ the text to that file, which must not exist.`,
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.hosts, "hosts", "local", "where members run: local or ssh")
-	cmd.Flags().StringVar(&o.dns, "dns", "", "where records are written: embedded, rfc2136 or cloudflare (default embedded, with ssh rfc2136)")
+	cmd.Flags().StringVar(&o.hosts, "hosts", "local", "where members run: local, ssh or ec2")
+	cmd.Flags().StringVar(&o.dns, "dns", "", "where records are written: embedded, rfc2136 or cloudflare (default embedded, with ssh rfc2136, with ec2 cloudflare)")
 	return cmd
 }
 

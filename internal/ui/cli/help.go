@@ -35,7 +35,7 @@ type kind struct {
 func kinds() []kind {
 	event := []string{"at", "step {verb, object, why, rules, quorum}", "detail", "error", "took"}
 	return []kind{
-		{"plan", "plan, and up before it begins", []string{"cluster", "domain", "batches [{together, steps}]", "refusals [{rule, what, evidence, remedy, unknown}]"}},
+		{"plan", "plan, and up before it begins", []string{"cluster", "domain", "batches [{together, steps}]", "launches {region, instances, types, image, subnets, volumeGiB, records}", "refusals [{rule, what, evidence, remedy, unknown}]"}},
 		{"observed", "up, destroy: hosts, records and members were read", []string{"at"}},
 		{"planned", "up, destroy: the next steps", []string{"at", "steps", "together"}},
 		{"started", "up, destroy: a step begins", event},

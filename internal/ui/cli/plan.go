@@ -30,7 +30,8 @@ its rules and the quorum arithmetic, and what is refused. It changes nothing. It
 exits 0 if there is nothing to do, 2 if changes are pending, and 5 if every step
 is refused.
 
-Names and addresses of hosts that do not exist yet are examples.`,
+Names and addresses of hosts that do not exist yet are examples. For hosts in EC2
+it also says how many instances and volumes will be launched; it knows no prices.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}

@@ -173,7 +173,7 @@ func (g *globals) contradiction(t operate.Target) error {
 	case t.Stored != nil:
 		was = statedir.SeatOf(*t.Stored)
 	case !t.Home.Claimed(): // only the domain has begun to matter
-		was = statedir.Seat{Domain: was.Domain, DiscoveryName: is.DiscoveryName, Hosts: is.Hosts, DNS: is.DNS, Zone: is.Zone}
+		was = statedir.Seat{Domain: was.Domain, DiscoveryName: is.DiscoveryName, Hosts: is.Hosts, Region: is.Region, DNS: is.DNS, Zone: is.Zone}
 	}
 	var what string
 	switch {
@@ -185,6 +185,8 @@ func (g *globals) contradiction(t operate.Target) error {
 		what = fmt.Sprintf("its records are in %s, not in %s", records(was), records(is))
 	case was.Hosts != is.Hosts:
 		what = fmt.Sprintf("its hosts are of kind %s, not %s", was.Hosts, is.Hosts)
+	case was.Region != is.Region:
+		what = fmt.Sprintf("its instances are in region %s, not %s", was.Region, is.Region)
 	default:
 		return nil
 	}

@@ -118,6 +118,30 @@ func TestFindMachines(t *testing.T) {
 	}
 }
 
+// Instances are looked for in the region that the spec names: in another one there
+// would seem to be none.
+func TestFindInstances(t *testing.T) {
+	root, path := filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "pleiad.yaml")
+	const instances = "cluster: red\ndomain: r.example\ndns: {cloudflare: {}}\nhosts: {ec2: {region: eu-central-1, image: ami-0123456789abcdef0, " +
+		"instanceType: m6i.large, subnets: [subnet-0aaaaaaaaaaaaaaaa], securityGroups: [sg-0123456789abcdef0], keyName: ops}}\n"
+	put(t, root, instances)
+	for text, want := range map[string]string{
+		instances: "",
+		strings.ReplaceAll(instances, "m6i.large", "[m7i.large, m6i.large]"): "",
+		strings.ReplaceAll(instances, "eu-central-1", "us-east-1"):           "its instances are in region eu-central-1, not us-east-1",
+		"cluster: red\ndomain: r.example\ndns: {cloudflare: {}}\n":           "its hosts are of kind ec2, not local",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g := &globals{flags: spec.Flags{File: path}, stateDir: root}
+		_, err := g.find(t.Context(), &System{Streams: Streams{Env: os.Getenv}})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("with %q: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func boolean(b bool) string {
 	if b {
 		return "true"

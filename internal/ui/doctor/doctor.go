@@ -115,7 +115,10 @@ func concerning(s Subject) []check {
 	if !s.Spec.ServesZone() && !s.Spec.OnMachines() && s.Resolver != "" {
 		checks = append(checks, one(resolverAnswers))
 	}
-	if s.Spec.OnMachines() {
+	switch {
+	case s.Spec.MakesMachines():
+		checks = append(checks, instances)
+	case s.Spec.OnMachines():
 		checks = append(checks, machines) // the last: their findings stand by themselves
 	}
 	return checks

@@ -85,7 +85,7 @@ func remedyOf(err error, otherwise string) string {
 func ours(s Subject) []cluster.Key {
 	keys := []cluster.Key{{Name: s.Spec.ServerService(), Type: cluster.SRV}, {Name: s.Spec.ClientService(), Type: cluster.SRV}}
 	name := s.Spec.HostName("etcd-zzzzzzz") + "."
-	if !s.Spec.OnMachines() {
+	if !s.Spec.OnMachines() || s.Spec.MakesMachines() { // an instance has a private IPv4 address
 		return append(keys, cluster.Key{Name: name, Type: cluster.A})
 	}
 	var v4, v6 bool

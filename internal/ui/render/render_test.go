@@ -160,6 +160,32 @@ func TestRoad(t *testing.T) {
 	golden(t, "road-refused.golden", show(t, NewRoad(spec, plan.Road(plan.Up, spec, stuck), again)))
 }
 
+// What will be paid for stands beside the steps, on one line.
+func TestRoadLaunches(t *testing.T) {
+	spec := spec3()
+	spec.Hosts = cluster.HostsSpec{EC2: &cluster.EC2Hosts{Region: "eu-central-1", Image: "ami-0123456789abcdef0", InstanceTypes: []string{"m7i.large", "m6i.large"},
+		Subnets: []string{"subnet-a", "subnet-b", "subnet-c"}, Volume: 20}}
+	founding := plan.Plan{Together: true}
+	for _, m := range nothing().Fresh.Members {
+		founding.Steps = append(founding.Steps, plan.LaunchHost{Reason: plan.Reason{Why: "there is no such host"}, Member: m})
+	}
+	golden(t, "road-launches.golden", show(t, NewRoad(spec, []plan.Plan{founding}, again)))
+	for name, v := range map[string]struct {
+		spec cluster.Spec
+		road []plan.Plan
+	}{"a road that launches nothing": {spec, []plan.Plan{{Steps: []plan.Step{plan.AwaitHost{}}}}}, "hosts on this machine": {spec3(), []plan.Plan{founding}}} {
+		if got := NewRoad(v.spec, v.road, again).Launches; got != nil {
+			t.Errorf("%s launches %s", name, got)
+		}
+	}
+	spec.Hosts.EC2.InstanceTypes, spec.Hosts.EC2.Volume, spec.Hosts.EC2.Subnets = []string{"m6i.large"}, 0, []string{"subnet-a"}
+	const want = "launches in EC2, region eu-central-1: 1 instance of type m6i.large with a volume as large as the image says each, in 1 subnet; the cluster will have 10 records"
+	one := []plan.Plan{{Steps: founding.Steps[:1]}}
+	if got := NewRoad(spec, one, again).Launches.String(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // living is a state with one member as it should be, one without a client
 // record that is down, and one whose host is gone.
 func living() cluster.State {

@@ -16,6 +16,8 @@ type Road struct {
 	Cluster cluster.Name `json:"cluster"`
 	Domain  string       `json:"domain"`
 	Batches []Batch      `json:"batches"`
+	// Launches are what the road makes in a cloud; nil if that is nothing.
+	Launches *Launches `json:"launches,omitempty"`
 	// Refusals are steps that are needed and not taken.
 	Refusals []plan.Refusal `json:"refusals"`
 	// Brief leaves the reasons out of the text.
@@ -31,7 +33,7 @@ type Batch struct {
 // NewRoad makes a Road of what plan.Road returned. command spells the commands
 // in remedies; see [plan.Remedy.Spelled].
 func NewRoad(spec cluster.Spec, road []plan.Plan, command func(string) string) Road {
-	r := Road{Cluster: spec.Cluster, Domain: spec.Domain, Batches: []Batch{}, Refusals: []plan.Refusal{}}
+	r := Road{Cluster: spec.Cluster, Domain: spec.Domain, Batches: []Batch{}, Launches: newLaunches(spec, road), Refusals: []plan.Refusal{}}
 	for _, p := range road {
 		if len(p.Steps) == 0 {
 			r.Refusals = append(r.Refusals, spelled(p.Refusals, command)...)
@@ -91,6 +93,9 @@ func (r Road) text(p *paper) {
 	}
 	if slices.ContainsFunc(r.Batches, func(b Batch) bool { return len(gather(b)) > 1 }) && !r.Brief {
 		p.tinted(faint, "steps with the same number are done together")
+	}
+	if r.Launches != nil {
+		p.folded("  ", "%s", r.Launches.String())
 	}
 	Refused(r.Refusals).text(p)
 }

@@ -10,8 +10,10 @@ import (
 type Seat struct {
 	Domain        string `json:"domain"`
 	DiscoveryName string `json:"discoveryName,omitempty"`
-	// Hosts is the kind of hosts: "local" or "ssh".
-	Hosts string `json:"hosts"`
+	// Hosts is the kind of hosts: "local", "ssh" or "ec2"; and Region where in a cloud
+	// they are, since nobody looks for them in another one.
+	Hosts  string `json:"hosts"`
+	Region string `json:"region,omitempty"`
 	// DNS is the kind of name server: "embedded", "rfc2136" or "cloudflare", and
 	// Zone what it serves. Where the server answers may change.
 	DNS  string `json:"dns"`
@@ -20,5 +22,5 @@ type Seat struct {
 
 // SeatOf is where a spec has its cluster live.
 func SeatOf(s cluster.Spec) Seat {
-	return Seat{Domain: s.Domain, DiscoveryName: s.DiscoveryName, Hosts: s.HostsKind(), DNS: s.DNSKind(), Zone: s.SeatZone()}
+	return Seat{Domain: s.Domain, DiscoveryName: s.DiscoveryName, Hosts: s.HostsKind(), Region: s.Region(), DNS: s.DNSKind(), Zone: s.SeatZone()}
 }
