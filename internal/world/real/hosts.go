@@ -7,8 +7,11 @@ import (
 	"net/netip"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
+	"github.com/pleiad-etcd/pleiad/internal/world/hostkeys"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts/ec2"
 	localhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
 	sshhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/ssh"
 	"github.com/pleiad-etcd/pleiad/internal/world/sshexec"
@@ -58,4 +61,30 @@ type machine struct{ *sshexec.Machine }
 
 func (m machine) Open(ctx context.Context, command string) (io.ReadWriteCloser, error) {
 	return m.Machine.Open(ctx, command)
+}
+
+// withEC2 reaches instances by keys of their own, which no known_hosts can have.
+func withEC2(spec cluster.Spec, stateDir, self string, trace Trace, w *World) error {
+	c, keys := spec.Hosts.EC2, hostkeys.In(stateDir)
+	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, Jump: c.Jump, Vouch: keys.Vouch, Trace: trace})
+	reach := func(way cluster.Way) machine { return machine{pool.Vouched(way.Address, way.Vouched)} }
+	deliverer := systemd.New(func(way cluster.Way) systemd.Machine { return reach(way) }, systemd.NewBuilds(self, c.Binaries))
+	provider, err := ec2.New(ec2.Config{
+		Spec:        spec,
+		Credentials: ec2.DefaultCredentials(c.Region),
+		Paths:       node.MachinePaths(),
+		FirstKey:    keys.First,
+		Contact: func(ctx context.Context, h cluster.Host) error {
+			return keys.Replace(ctx, h.Name, reach(h.Reach()))
+		},
+		Part: keys.Forget,
+	})
+	if err != nil {
+		return err
+	}
+	w.World.Deliver, w.World.Hosts = deliverer, provider
+	w.Logs = deliverer.Logs
+	w.Sweep = func(ctx context.Context) error { return errors.Join(provider.Sweep(ctx), keys.Remove()) }
+	w.Close = func() error { return errors.Join(deliverer.Close(), pool.Close()) }
+	return nil
 }

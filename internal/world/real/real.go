@@ -76,6 +76,10 @@ func Open(ctx context.Context, spec cluster.Spec, h *statedir.Home, trace Trace)
 	switch {
 	case spec.Hosts.SSH != nil:
 		withMachines(spec, self, trace, &w)
+	case spec.Hosts.EC2 != nil:
+		if err := withEC2(spec, h.Dir(), self, trace, &w); err != nil {
+			return w, err
+		}
 	default:
 		if err := withLocalHosts(spec, h, self, &w); err != nil {
 			return w, err
