@@ -109,6 +109,22 @@ func Open(ctx context.Context, n int, options ...Option) (*Bed, error) {
 	return b, nil
 }
 
+// Launch starts a host more, as a cloud does: it is made from user data, and shows
+// and takes the keys that cloud-init gives it. It does not wait for ssh.
+func (b *Bed) Launch(ctx context.Context, name string, at netip.Addr, userData []byte) (*Host, error) {
+	file := filepath.Join(b.dir, name+".user-data")
+	if err := os.WriteFile(file, userData, 0o600); err != nil {
+		return nil, err
+	}
+	if _, err := b.verb(ctx, "add", name, "--image", "cloud", "--address", at.String(), "--user-data", file, "--no-wait"); err != nil {
+		return nil, err
+	}
+	return &Host{Name: name, Addr: at, bed: b, index: int(at.As4()[3]) - lastAddress}, nil
+}
+
+// Prefix is the network of the hosts.
+func (b *Bed) Prefix() netip.Prefix { return netip.PrefixFrom(address(0), 24) }
+
 // Close takes the bed down, with everything that runs on it.
 func (b *Bed) Close() error {
 	if _, err := b.verb(context.Background(), "down"); err != nil {

@@ -88,6 +88,9 @@ func (h *Host) Free(ctx context.Context) error { return h.verb(ctx, "free") }
 // Stop shuts the host down in order.
 func (h *Host) Stop(ctx context.Context) error { return h.verb(ctx, "stop") }
 
+// Remove cuts the host's power, and deletes its disk.
+func (h *Host) Remove(ctx context.Context) error { return h.verb(ctx, "remove") }
+
 // Start boots the host from the disk it has, and waits for ssh.
 func (h *Host) Start(ctx context.Context) error { return h.verb(ctx, "start") }
 
