@@ -58,7 +58,7 @@ func (o Operator) destroy(ctx context.Context, t Target, keepData bool) (Result,
 	if err != nil || !r.Reached() {
 		return r, err
 	}
-	return r, w.Sweep(ctx)
+	return r, w.Sweep(ctx, keepData)
 }
 
 // permit sees that the cluster is where the spec says, and asks for consent.

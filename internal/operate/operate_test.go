@@ -50,6 +50,7 @@ type stage struct {
 	steps  []string   // that were begun
 	reckon func(step string)
 	lock   *statedir.Lock // of somebody else
+	swept  []string       // whether data was to be kept, each time
 }
 
 // staged runs a test on a stage, in virtual time.
@@ -92,7 +93,10 @@ func (s *stage) do(op func(Operator, context.Context) (Result, error), change fu
 	s.runs++
 	c := s.w.Controller(fmt.Sprintf("caller-%d", s.runs), s.store)
 	o := New("test", s.find, func(_ context.Context, t Target) (real.World, error) {
-		return real.World{World: c.World(t.Spec), Sweep: func(context.Context) error { return nil }}, nil
+		return real.World{World: c.World(t.Spec), Sweep: func(_ context.Context, keepData bool) error {
+			s.swept = append(s.swept, fmt.Sprintf("keep %t", keepData))
+			return nil
+		}}, nil
 	})
 	o.Agreed = true
 	o.Progress = func() Progress { return heard{c} }
@@ -172,6 +176,22 @@ func TestUpAndDestroy(t *testing.T) {
 		}
 		if _, err := s.do(destroy, nil); !errors.Is(err, statedir.ErrNone) {
 			t.Errorf("destroy of nothing: %v", err)
+		}
+	})
+}
+
+// What is left of hosts that others removed goes, or is kept, as all else.
+func TestDestroySweeps(t *testing.T) {
+	staged(t, func(s *stage) {
+		for _, keepData := range []bool{true, false} {
+			s.up()
+			end := func(o Operator, ctx context.Context) (Result, error) { return o.Destroy(ctx, keepData) }
+			if r, err := s.do(end, nil); err != nil || !r.Reached() {
+				t.Fatalf("destroy: %v, %+v", err, r.Outcome)
+			}
+		}
+		if want := []string{"keep true", "keep false"}; !slices.Equal(s.swept, want) {
+			t.Errorf("swept: %q, want %q", s.swept, want)
 		}
 	})
 }

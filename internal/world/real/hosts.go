@@ -11,6 +11,7 @@ import (
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
 	"github.com/pleiad-etcd/pleiad/internal/world/hostkeys"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/ec2"
 	localhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/local"
 	sshhosts "github.com/pleiad-etcd/pleiad/internal/world/hosts/ssh"
@@ -26,7 +27,8 @@ func withLocalHosts(spec cluster.Spec, h *statedir.Home, self string, w *World) 
 	deliverer := localdelivery.New(func(config string) []string { return []string{self, "member", "--dir", config} })
 	w.World.Hosts, w.World.Deliver = hosts, deliverer
 	w.Block = localhosts.Block(h.Dir(), spec.Cluster, 0)
-	w.Logs, w.Sweep = deliverer.Logs, hosts.Sweep
+	w.Logs = deliverer.Logs
+	w.Sweep = func(ctx context.Context, _ bool) error { return hosts.Sweep(ctx) } // of hosts of which that was decided
 	w.TakeOver = hosts.TakeOver
 	w.Living = func(ctx context.Context) (map[int]string, error) {
 		members, err := hosts.Living(ctx)
@@ -52,7 +54,7 @@ func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 		Clear:   deliverer.Clear,
 	})
 	w.Logs, w.Probe = deliverer.Logs, deliverer.Probe
-	w.Sweep = func(context.Context) error { return nil } // a machine is left as it was, or its claim stays
+	w.Sweep = func(context.Context, bool) error { return nil } // a machine is left as it was, or its claim stays
 	w.Close = func() error { return errors.Join(deliverer.Close(), pool.Close()) }
 }
 
@@ -84,7 +86,9 @@ func withEC2(spec cluster.Spec, stateDir, self string, trace Trace, w *World) er
 	}
 	w.World.Deliver, w.World.Hosts = deliverer, provider
 	w.Logs = deliverer.Logs
-	w.Sweep = func(ctx context.Context) error { return errors.Join(provider.Sweep(ctx), keys.Remove()) }
+	w.Sweep = func(ctx context.Context, keepData bool) error {
+		return errors.Join(provider.Sweep(ctx, hosts.DataFate(keepData)), keys.Remove())
+	}
 	w.Close = func() error { return errors.Join(deliverer.Close(), pool.Close()) }
 	return nil
 }

@@ -55,8 +55,9 @@ type World struct {
 	// they stand for. Both are nil where nothing is kept on this machine.
 	Living   func(ctx context.Context) (map[int]string, error)
 	TakeOver func(ctx context.Context) error
-	// Sweep removes what crashes left of hosts that are gone.
-	Sweep func(ctx context.Context) error
+	// Sweep removes what is left of hosts that are gone, once the cluster is; data is
+	// moved aside if it is to be kept.
+	Sweep func(ctx context.Context, keepData bool) error
 	// Close ends what was opened on the way; nil where nothing is.
 	Close func() error
 }

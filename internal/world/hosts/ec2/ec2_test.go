@@ -381,7 +381,7 @@ func TestByHand(t *testing.T) {
 	if v, there := a.volume(lost.Volumes[0]); !there || v.State != ec2fake.Available {
 		t.Errorf("its volume: %+v, %t", v, there)
 	}
-	if err := p.Sweep(t.Context()); err != nil {
+	if err := p.Sweep(t.Context(), hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
 	if _, there := a.volume(lost.Volumes[0]); !there {
@@ -390,7 +390,7 @@ func TestByHand(t *testing.T) {
 	if err := p.Terminate(t.Context(), cluster.Host{Name: member(1)}, hosts.KeepData); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Sweep(t.Context()); err != nil {
+	if err := p.Sweep(t.Context(), hosts.DeleteData); err != nil {
 		t.Fatal(err)
 	}
 	if left := a.Volumes(); len(left) != 1 || left[0].Tags["pleiad:kept"] == "" {
@@ -398,6 +398,24 @@ func TestByHand(t *testing.T) {
 	}
 	if !slices.Contains(a.parted, member(1)) {
 		t.Errorf("parted from %v", a.parted)
+	}
+}
+
+// Who destroys a cluster and keeps its data keeps it also of a host whose instance
+// somebody else has terminated.
+func TestSweepKeeps(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	p := a.provider("dev")
+	a.ready(p, member(1))
+	a.TerminateByHand(a.of(member(1)).ID)
+	for _, fate := range []hosts.DataFate{hosts.KeepData, hosts.DeleteData} {
+		if err := p.Sweep(t.Context(), fate); err != nil {
+			t.Fatal(err)
+		}
+		if left := a.Volumes(); len(left) != 1 || left[0].Tags["pleiad:kept"] == "" {
+			t.Errorf("volumes that are left: %+v, want the one that is kept", left)
+		}
 	}
 }
 
@@ -420,7 +438,7 @@ func TestLookalikes(t *testing.T) {
 		t.Fatalf("List: %+v, %v", l, err)
 	}
 	a.ready(p, member(1))
-	if err := errors.Join(p.Terminate(t.Context(), cluster.Host{Name: member(1)}, hosts.DeleteData), p.Sweep(t.Context())); err != nil {
+	if err := errors.Join(p.Terminate(t.Context(), cluster.Host{Name: member(1)}, hosts.DeleteData), p.Sweep(t.Context(), hosts.DeleteData)); err != nil {
 		t.Fatal(err)
 	}
 	if i, v := len(a.living()), len(a.Volumes()); i != 4 || v != 8 {

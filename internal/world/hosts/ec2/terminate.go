@@ -27,7 +27,7 @@ func (p *Provider) terminate(ctx context.Context, h cluster.Host, fate hosts.Dat
 	case found != nil && h.Blank && found.tag(tagContacted) != "":
 		return fmt.Errorf("somebody has logged in to instance %s: %w", found.ID, hosts.ErrBusy)
 	case found != nil && fate == hosts.KeepData && !h.Blank:
-		if err := p.keep(ctx, h.Name); err != nil {
+		if err := p.keep(ctx, p.claimOf(h.Name)); err != nil {
 			return err
 		}
 	}
@@ -44,9 +44,9 @@ func (p *Provider) terminate(ctx context.Context, h cluster.Host, fate hosts.Dat
 	return p.Part(h.Name)
 }
 
-// keep marks the volumes of a host as kept.
-func (p *Provider) keep(ctx context.Context, name cluster.MemberName) error {
-	volumes, err := p.api.volumes(ctx, p.claimOf(name))
+// keep marks the volumes that have a claim as kept.
+func (p *Provider) keep(ctx context.Context, claim []tag) error {
+	volumes, err := p.api.volumes(ctx, claim)
 	if err != nil || len(volumes) == 0 {
 		return err
 	}
@@ -91,16 +91,19 @@ func (p *Provider) discard(ctx context.Context, claim []tag) error {
 }
 
 // Sweep deletes the volumes of hosts whose instances were terminated by somebody
-// else, once the cluster is destroyed; those that are kept stay.
-func (p *Provider) Sweep(ctx context.Context) error {
+// else, once the cluster is destroyed, or marks them as kept.
+func (p *Provider) Sweep(ctx context.Context, fate hosts.DataFate) error {
 	seen, err := p.look(ctx)
 	if err != nil {
 		return err
 	}
 	for _, i := range seen {
 		if i.State != terminated {
-			return nil // a host is left, and it is not ours to say what of
+			return nil // a host is left, and what of it goes is not decided here
 		}
+	}
+	if fate == hosts.KeepData {
+		return p.keep(ctx, p.claim())
 	}
 	return p.discard(ctx, p.claim())
 }
