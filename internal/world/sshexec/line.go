@@ -100,22 +100,31 @@ func (l *line) dial(ctx context.Context) (*connection, error) {
 			return nil, err
 		}
 	}
-	var hop *connection
-	if r.via != nil {
-		if hop, _, err = l.pool.lineTo(*r.via).connect(ctx); err != nil {
+	if r.via == nil {
+		return l.login(ctx, r, nil)
+	}
+	for {
+		hop, fresh, err := l.pool.lineTo(*r.via).connect(ctx)
+		if err != nil {
 			return nil, fmt.Errorf("jump host %s: %w", r.via.host, err)
 		}
-		defer hop.use()()
+		release := hop.use()
+		c, err := l.login(ctx, r, hop)
+		release()
+		var lost *unsentError
+		if !errors.As(err, &lost) || fresh {
+			return c, err
+		}
+		hop.kill(err) // it was lost while idle: this machine was not asked for anything
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, l.pool.config.Timeout, fmt.Errorf("no answer within %s", l.pool.config.Timeout))
-	defer cancel()
-	return l.login(ctx, r, hop)
 }
 
 // login connects and logs in. Where fingerprints are configured, nobody knows
 // of which types they are: a host whose key does not fit is asked for its keys
 // of other types too.
 func (l *line) login(ctx context.Context, r route, hop *connection) (*connection, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, l.pool.config.Timeout, fmt.Errorf("no answer within %s", l.pool.config.Timeout))
+	defer cancel()
 	keys, err := readHostKeys(r.name, r.knownHosts, l.pool.config.Fingerprints)
 	if err != nil {
 		return nil, err
@@ -186,7 +195,8 @@ func (l *line) handshake(ctx context.Context, r route, hop *connection, keys *ho
 	return nil, noSSH(r, err)
 }
 
-// transport is the byte stream to sshd, by TCP or through a jump host.
+// transport is the byte stream to sshd, by TCP or through a jump host. It is an
+// [unsentError] if the connection to the jump host turns out to be lost.
 func transport(ctx context.Context, r route, hop *connection) (net.Conn, error) {
 	if hop == nil {
 		raw, err := new(net.Dialer).DialContext(ctx, "tcp", r.address)
@@ -206,9 +216,11 @@ func transport(ctx context.Context, r route, hop *connection) (net.Conn, error) 
 	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
 		return nil, setupError("allow it in the sshd_config of the jump host: AllowTcpForwarding, PermitOpen", "jump host %s does not connect to %s: %w", r.via.host, r.address, err)
 	case ctx.Err() != nil:
-		err = context.Cause(ctx)
+		return nil, unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, context.Cause(ctx)))
+	case errors.As(err, &refused):
+		return nil, unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, err))
 	}
-	return nil, unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, err))
+	return nil, &unsentError{unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, orError(hop.why(), err)))}
 }
 
 // broken says that the connection ended, rather than that sshd said no.

@@ -299,9 +299,34 @@ func TestProxyJump(t *testing.T) {
 	if inner.Dialled() != 1 || outer.Dialled() != 1 {
 		t.Errorf("%d and %d connections to the jump hosts", inner.Dialled(), outer.Dialled())
 	}
-	outer.Drop()
-	if _, err := p.Machine(addr(address)).Run(t.Context(), "true", nil); err != nil {
-		t.Errorf("after the jump host hung up: %v", err)
+	for i := range 20 {
+		outer.Drop() // each of the three connections finds out in its own time
+		if _, err := p.Machine(addr(address)).Run(t.Context(), "true", nil); err != nil {
+			t.Errorf("%d: after the jump host hung up: %v", i, err)
+		}
+	}
+}
+
+// The connection to a jump host that died while idle is found out when it is
+// asked for the next machine: the jump host is dialled anew, once.
+func TestIdleJumpHostDies(t *testing.T) {
+	t.Parallel()
+	jump := sshexectest.Start(t, sshexectest.Options{Address: bastion})
+	target := sshexectest.Start(t, sshexectest.Options{Address: address, Jump: jump})
+	config := sshexec.Config{SSHConfig: sshexectest.Config(t, target, jump)}
+	m := pool(t, config).Machine(addr(address))
+	if _, err := m.Run(t.Context(), "true", nil); err != nil {
+		t.Fatal(err)
+	}
+	target.Drop()
+	jump.DropAtForward()
+	if _, err := m.Run(t.Context(), "true", nil); err != nil || jump.Dialled() != 2 {
+		t.Errorf("%v; %d connections to the jump host, want 2", err, jump.Dialled())
+	}
+	jump.DropAtForward()
+	_, err := pool(t, config).Machine(addr(address)).Run(t.Context(), "true", nil)
+	if !errors.Is(err, sshexec.ErrUnreachable) || jump.Dialled() != 3 {
+		t.Errorf("a jump host that hangs up on a new connection: %v; %d connections, want 3", err, jump.Dialled())
 	}
 }
 

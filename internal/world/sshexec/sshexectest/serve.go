@@ -85,6 +85,10 @@ func (s *Server) serve(g *gated) {
 			case "session":
 				s.session(ctx, conn.User(), n)
 			case "direct-tcpip":
+				if s.hangsUp() {
+					s.Drop()
+					return
+				}
 				s.forward(n)
 			default:
 				n.Reject(ssh.UnknownChannelType, "no such thing")

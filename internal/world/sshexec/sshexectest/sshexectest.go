@@ -89,6 +89,7 @@ type Server struct {
 	frozen  chan struct{} // closed while the server runs
 	logins  []string
 	lines   []string
+	hangUp  bool // instead of answering the next request for a forward
 }
 
 // Start starts a server on a loopback port, until the test ends.
@@ -249,6 +250,22 @@ func (s *Server) Drop() {
 	for c := range s.conns {
 		c.Close()
 	}
+}
+
+// DropAtForward lets the server end all connections without a word when it is
+// next asked to be a jump host.
+func (s *Server) DropAtForward() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangUp = true
+}
+
+func (s *Server) hangsUp() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hangUp := s.hangUp
+	s.hangUp = false
+	return hangUp
 }
 
 func (s *Server) stop() {
