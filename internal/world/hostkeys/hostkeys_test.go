@@ -1,16 +1,10 @@
 package hostkeys_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -22,68 +16,6 @@ import (
 
 const name = "etcd-k3v9qd2"
 
-// machine has the files of one, and runs commands with the tools that it finds in its
-// own folder of programs.
-type machine struct {
-	t   *testing.T
-	dir string
-	// cut, if not 0, ends the nth command before it is run (negative: after).
-	cut, ran int
-}
-
-var errCut = errors.New("connection lost")
-
-func newMachine(t *testing.T, private, public string) *machine {
-	if runtime.GOOS == "windows" {
-		t.Skip("it takes a shell")
-	}
-	m := &machine{t: t, dir: t.TempDir()}
-	m.write("key", private)
-	m.write("key.pub", public+" root@image")
-	m.write("bin/systemctl", "#!/bin/sh\n[ \"$*\" = 'reload ssh.service' ] || exit 1\ncp "+m.path("key.pub")+" "+m.path("shown"))
-	m.write("bin/ssh-keygen", "#!/bin/sh\nfor last; do :; done\necho private >\"$last\"\necho '"+line(t)+"' >\"$last.pub\"")
-	m.write("shown", public)
-	return m
-}
-
-func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
-func (m *machine) write(name, content string) {
-	m.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(m.path(name)), 0o700); err != nil {
-		m.t.Fatal(err)
-	}
-	if err := os.WriteFile(m.path(name), []byte(content+"\n"), 0o700); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
-func (m *machine) Run(ctx context.Context, command string, _ io.Reader) ([]byte, error) {
-	if m.ran++; m.ran == m.cut {
-		return nil, errCut
-	}
-	cmd := exec.CommandContext(ctx, "sh", "-c", strings.ReplaceAll(command, "/etc/ssh/ssh_host_ed25519_key", m.path("key")))
-	cmd.Env = []string{"PATH=" + m.path("bin") + ":" + os.Getenv("PATH")}
-	out, err := cmd.Output()
-	if m.ran == -m.cut {
-		return nil, errCut
-	}
-	return out, err
-}
-
-// shown is the key that the machine's sshd shows.
-func (m *machine) shown() ssh.PublicKey {
-	m.t.Helper()
-	raw, err := os.ReadFile(m.path("shown"))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	key, _, _, _, err := ssh.ParseAuthorizedKey(raw)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return key
-}
-
 // line is a new public key.
 func line(t *testing.T) string {
 	t.Helper()
@@ -92,15 +24,6 @@ func line(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return public
-}
-
-func accepts(t *testing.T, s *hostkeys.Store, key ssh.PublicKey) bool {
-	t.Helper()
-	keys, err := s.Vouch(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.ContainsFunc(keys.Keys, func(k ssh.PublicKey) bool { return bytes.Equal(k.Marshal(), key.Marshal()) })
 }
 
 // The first key is the same each time, for each machine its own, and what OpenSSH
@@ -128,73 +51,6 @@ func TestFirst(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(dir, hostkeys.Folder, "secret")); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("the secret: %v, %v", info, err)
-	}
-}
-
-// A machine gets a key of its own, wherever that is cut off: its key of the moment is
-// always accepted, and at the end no other.
-func TestReplace(t *testing.T) {
-	t.Parallel()
-	for _, cut := range []int{0, 1, -1, 2, -2} {
-		t.Run(fmt.Sprint(cut), func(t *testing.T) {
-			t.Parallel()
-			s := hostkeys.In(t.TempDir())
-			private, public, err := s.First(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := newMachine(t, private, public)
-			first := m.shown()
-			m.cut = cut
-			if err := s.Replace(t.Context(), name, m); (err != nil) != (cut != 0) {
-				t.Errorf("Replace: %v", err)
-			}
-			if !accepts(t, s, m.shown()) {
-				t.Error("the key that the machine shows is not accepted")
-			}
-			m.cut = 0
-			for range 2 {
-				if err := s.Replace(t.Context(), name, m); err != nil {
-					t.Fatal(err)
-				}
-				if own := m.shown(); !accepts(t, s, own) || accepts(t, s, first) {
-					t.Errorf("its own key is accepted: %t, the first one: %t", accepts(t, s, own), accepts(t, s, first))
-				}
-			}
-			if err := s.Forget(name); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Remove(); err != nil || accepts(t, s, first) {
-				t.Errorf("after the end: %v, the first key is accepted: %t", err, accepts(t, s, first))
-			}
-		})
-	}
-}
-
-// A machine that only repeats its first key has none of its own.
-func TestNoNewKey(t *testing.T) {
-	t.Parallel()
-	for what, printed := range map[string]func(public string) string{
-		"the first one": func(public string) string { return public },
-		"nothing":       func(string) string { return "" },
-		"nonsense":      func(string) string { return "ssh-ed25519 x" },
-	} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			s := hostkeys.In(t.TempDir())
-			private, public, err := s.First(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := newMachine(t, private, public)
-			m.write("bin/ssh-keygen", "#!/bin/sh\nfor last; do :; done\necho private >\"$last\"\necho '"+printed(public)+"' >\"$last.pub\"")
-			if err := s.Replace(t.Context(), name, m); err == nil {
-				t.Error("it is taken")
-			}
-			if !accepts(t, s, m.shown()) {
-				t.Error("the machine cannot be reached any more")
-			}
-		})
 	}
 }
 
