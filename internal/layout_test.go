@@ -50,8 +50,9 @@ var arrows = map[string][]string{
 
 	"internal/world": {"internal/cluster", "internal/node", "internal/pki", "internal/fault", "internal/onhost", "internal/system", "internal/world"},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
-	"internal/world/sshexec": {"internal/system/given", "internal/system/shell", "internal/fault"},
-	"internal/sim":           {"internal/cluster", "internal/node", "internal/onhost/member", "internal/system/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
+	"internal/world/sshexec":             {"internal/system/given", "internal/system/shell", "internal/fault"},
+	"internal/world/sshexec/sshexectest": {"internal/system/process/processtest"},
+	"internal/sim":                       {"internal/cluster", "internal/node", "internal/onhost/member", "internal/system/process", "internal/pki", "internal/world", "internal/converge", "internal/progress"},
 
 	"internal/ui": {"internal/cluster", "internal/progress", "internal/converge", "internal/operate", "internal/world", "internal/node", "internal/onhost", "internal/system", "internal/fault", "internal/ui", "discovery"},
 	"cmd/pleiad":  {"internal", "discovery"},

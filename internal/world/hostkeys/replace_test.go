@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/hostkeys"
 )
 
@@ -53,15 +54,10 @@ func (m *machine) write(name, content string) {
 	}
 }
 
-// program gives the machine a program. Another process writes it: a file that this one
-// has open for writing may be held by a child that another test is just about to start,
-// and then cannot be run.
 func (m *machine) program(name, script string) {
 	m.t.Helper()
-	cmd := exec.Command("install", "-m", "700", "/dev/stdin", m.path("bin/"+name))
-	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + script + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		m.t.Fatalf("%v: %s", err, out)
+	if err := processtest.Program(m.path("bin/"+name), "#!/bin/sh\n"+script+"\n"); err != nil {
+		m.t.Fatal(err)
 	}
 }
 

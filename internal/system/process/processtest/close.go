@@ -4,7 +4,8 @@
 // The system calls return earlier: a signal is only queued when kill returns,
 // so that a killed process may still answer, hold its locks and ports, and a
 // stopped one may still answer. A closed socket stays open in a child that
-// another goroutine is just starting, until that child executes its program.
+// another goroutine is just starting, until that child executes its program; so does
+// a file, and none that is open for writing can be run.
 // A test that goes on at once passes on an idle machine only.
 package processtest
 

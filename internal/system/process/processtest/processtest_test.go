@@ -3,6 +3,7 @@
 package processtest
 
 import (
+	"context"
 	"io"
 	"net"
 	"os"
@@ -175,6 +176,30 @@ func TestClosedListenerIsFree(t *testing.T) {
 			}
 		}
 		l.Close()
+	}
+}
+
+// Others are started all the time while programs are written and run.
+func TestProgramRuns(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	for range 4 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				_ = exec.CommandContext(ctx, "true").Run() // its end is not what is asked
+			}
+		})
+	}
+	for range 50 {
+		path := filepath.Join(t.TempDir(), "program")
+		if err := Program(path, "#!/bin/sh\nexit 0\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := exec.Command(path).Run(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

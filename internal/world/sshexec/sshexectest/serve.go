@@ -11,12 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 )
 
 // Command is a command that a client sent.
@@ -264,7 +265,7 @@ func (s *Server) writeSudo(t *testing.T) {
 	bin := filepath.Join(s.folder, "bin")
 	err := os.Mkdir(bin, 0o700)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(bin, "sudo"), []byte(strings.Join([]string{"#!/bin/sh", script, ""}, "\n")), 0o700)
+		err = processtest.Program(filepath.Join(bin, "sudo"), "#!/bin/sh\n"+script+"\n")
 	}
 	if err != nil {
 		t.Fatal(err)
