@@ -70,10 +70,17 @@ func (l *Loop) Replace(members ...cluster.MemberName) {
 	l.Named, l.Next = members, plan.Replace(members...)
 }
 
-// Observe looks at the world, as a round does.
+// Observe looks at the world, as a round does. Of members that a person gives up, and
+// of those whose host is gone, the others are asked.
 func (l *Loop) Observe(ctx context.Context) cluster.State {
 	s := observe.Observe(ctx, l.Spec, l.World, observe.Steady)
-	observe.Hear(ctx, l.Spec, l.World, &s, l.Named)
+	given := slices.Clone(l.Named)
+	for _, h := range s.Missing {
+		if !h.View.Known() {
+			given = append(given, h.Name)
+		}
+	}
+	observe.Hear(ctx, l.Spec, l.World, &s, given)
 	return s
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world"
 )
 
-// Hear adds to a state which members are heard by those that answer, if one that is
-// about to be given up does not: whether it is dead is not for this controller alone to
+// Hear adds to a state which members are heard by those that answer, if one that may
+// be given up does not: whether it is dead is not for this controller alone to
 // say. It takes more than two election timeouts; see [etcd.Inspector].
 func Hear(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State, members []cluster.MemberName) {
 	found, known := s.Hosts.Get()

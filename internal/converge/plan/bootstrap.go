@@ -23,6 +23,9 @@ func (s situation) bootstrap() Plan {
 	if r := blind(ready(members), "start member"); r != nil {
 		return refuse(r...)
 	}
+	if steps := awaitHosts(slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool { return h.Blank })); steps != nil {
+		return Plan{Steps: steps, Together: true} // one that was stopped may know of a former life
+	}
 	if len(missing) > 0 {
 		what := "launch host " + cluster.JoinMembers(missing)
 		if r := append(s.unseen(what), s.untraced(what)...); r != nil {

@@ -125,7 +125,7 @@ func (s situation) changing(name cluster.MemberName) bool {
 // is never replaced.
 func (s situation) dead(row cluster.Row) (why string, dead bool) {
 	if row.Host == nil || row.Stranger {
-		if len(s.state.Unseen()) > 0 || s.state.Untraced != "" || s.answers(row.Name) {
+		if len(s.state.Unseen()) > 0 || s.state.Untraced != "" || s.answers(row.Name) || s.heard(row.Name) {
 			return "", false
 		}
 		return "its host is gone", true
@@ -201,6 +201,24 @@ func (s situation) answers(name cluster.MemberName) bool {
 	return slices.ContainsFunc(s.state.Missing, func(h cluster.Host) bool {
 		return h.Name == name && (h.View.Known() || s.orphaned(h))
 	})
+}
+
+// heard says whether a member that serves hears from one whose host is gone: that one
+// runs all the same, wherever it is.
+func (s situation) heard(name cluster.MemberName) bool {
+	id := s.memberID(name)
+	return slices.ContainsFunc(s.census().Or(census{}).others(name), func(other cluster.Host) bool {
+		return slices.Contains(other.Heard.Or(nil), id)
+	})
+}
+
+// memberID is a member's ID as etcd lists it, or else as it was computed.
+func (s situation) memberID(name cluster.MemberName) cluster.MemberID {
+	if entry := s.listed(name); entry != nil {
+		return entry.ID
+	}
+	h, _ := s.roster.Member(name)
+	return s.spec.MemberID(*s.marker, h)
 }
 
 // condition is what is known of a member, for whoever must bring back a quorum.

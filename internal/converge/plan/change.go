@@ -72,7 +72,7 @@ func (s situation) changeWanted() bool {
 
 // wantedChange is the change that is to be begun next, if any: the first of these.
 func (s situation) wantedChange() (cluster.Operation, Reason) {
-	for _, want := range []func() (cluster.Operation, Reason){s.bury, s.followList, s.settleLearner, s.shrink, s.exchange, s.grow} {
+	for _, want := range []func() (cluster.Operation, Reason){s.bury, s.followList, s.settleLearner, s.shrink, s.grow, s.exchange} {
 		if op, why := want(); op != (cluster.Operation{}) {
 			return op, why
 		}

@@ -68,10 +68,7 @@ func (s situation) sighted(name cluster.MemberName) *Refusal {
 	if !s.saidDead(name) || h.View.Known() || h.Node.Known() && !h.Runs() {
 		return nil // it says itself that it does not serve, or its host does
 	}
-	id := s.spec.MemberID(*s.marker, h)
-	if entry := s.listed(name); entry != nil {
-		id = entry.ID
-	}
+	id := s.memberID(name)
 	r := &Refusal{Rule: "R14", What: "replace member " + string(name), Remedy: remedies(ReachHost)}
 	for _, other := range s.census().Or(census{}).others(name) {
 		switch peers, known := other.Heard.Get(); {

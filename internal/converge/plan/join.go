@@ -91,7 +91,7 @@ func (s situation) join(op cluster.Operation) ([]Step, []Refusal) {
 	_, published := s.records.Get(s.spec.HostRecord(name, h.Address).Key)
 	entry := s.listed(name)
 	switch {
-	case !h.Node.Known(), !published, h.Pending != "": // another part of the plan is about it
+	case !h.Node.Known(), h.Pending != "", !published && (entry == nil || entry.Learner): // another part of the plan is about it
 		return nil, nil
 	case entry == nil:
 		return s.addLearner(h)

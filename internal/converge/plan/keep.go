@@ -213,9 +213,12 @@ func (s situation) lost(missing []cluster.MemberName) []Refusal {
 		if s.deadMember(name) || s.changing(name) {
 			continue // see change
 		}
-		out = append(out, Refusal{Rule: "R6", What: "launch host " + string(name),
-			Evidence: []string{"the host of member " + string(name) + " is gone, its data with it"},
-			Remedy:   remedies(LetOthersServe)})
+		r := Refusal{Rule: "R6", What: "launch host " + string(name), Remedy: remedies(LetOthersServe),
+			Evidence: []string{"the host of member " + string(name) + " is gone, its data with it"}}
+		if s.heard(name) {
+			r.Evidence = []string{"the host of member " + string(name) + " is gone, but other members hear from it: it runs, and cannot be reached from here"}
+		}
+		out = append(out, r)
 	}
 	for _, h := range s.roster.Strangers() {
 		out = append(out, Refusal{Rule: "R10", What: "use host " + string(h.Name),

@@ -17,7 +17,8 @@ import (
 func (s situation) revive() []Step {
 	var steps []Step
 	for _, h := range s.hosts {
-		if !h.Blank && !s.givenUp(h) {
+		// A state directory that cannot be read may be a copy, which only looks.
+		if s.state.Control.Known() && !h.Blank && !s.givenUp(h) {
 			steps = append(steps, awaitHosts([]cluster.Host{h})...)
 		}
 		found, known := h.Node.Get()
