@@ -140,11 +140,13 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	damage := had("delete marker", "restore zone", "edit marker")
 	switch {
 	case r.Rule == "R5" && strings.HasPrefix(r.What, "change the certificate"): // what must be mended first is refused beside it
-		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "delete marker", "restore zone", "edit marker")
+		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "delete marker", "restore zone", "edit marker", "foreign value", "etcdctl")
+	case r.Rule == "R14" && r.Unknown: // one that runs where nobody looks may return, and never does
+		return had("lose host")
 	case r.Unknown:
 		return ""
 	case r.Rule == "R14", r.Rule == "R4": // more members are lost than a cluster can lose, or one cannot be replaced
-		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "delete marker", "restore zone", "edit marker", "a life that nobody knows of begins again")
+		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "delete marker", "restore zone", "edit marker", "etcdctl", "a life that nobody knows of begins again")
 	case r.Rule == "R2" && advises(r, plan.RemoveHost) && had("lose host") != "": // a machine came back after its cluster was forgotten
 		return "lose host"
 	case strings.Contains(text, "is not the one that the hosts of this cluster know"):

@@ -69,7 +69,7 @@ func (r *rules) terminates(c *Controller, h *host, fate hosts.DataFate) {
 	m := r.now()
 	// A destroy that has begun meanwhile would terminate it anyway.
 	left := m != nil && m.Phase != cluster.Bootstrapping && (m.Phase == cluster.Destroying || m.Op == cluster.Operation{Kind: cluster.Remove, Member: h.Name} || !m.Has(h.Name)) && m.Token == h.Token && fate == hosts.KeepData
-	if c.Consent == LoseNothing && (left || fate == hosts.KeepData && r.damaged > c.listed) {
+	if c.Consent == LoseNothing && (left || fate == hosts.KeepData && (r.damaged > c.listed || m == nil && r.spoiledMarker())) {
 		e := (*etcd)(nil)
 		if m != nil {
 			e = r.w.etcds[m.ID]

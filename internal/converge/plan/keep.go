@@ -33,7 +33,9 @@ func (s situation) keep() Plan {
 	if len(repairs) > 0 {
 		return Plan{Steps: repairs, Together: true, Refusals: refusals}
 	}
-	refusals = append(refusals, refused...)
+	refusals = append(refusals, slices.DeleteFunc(refused, func(r Refusal) bool { // a repair may be refused for the same
+		return slices.ContainsFunc(refusals, r.same)
+	})...)
 	if len(changes) == 0 {
 		changes = s.await(whole)
 	}

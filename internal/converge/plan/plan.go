@@ -78,6 +78,11 @@ func (r Refusal) String() string {
 	return fmt.Sprintf("%s: refused by rule %s: %s", r.What, r.Rule, strings.Join(r.Evidence, "; "))
 }
 
+// same says whether two refusals tell the same.
+func (r Refusal) same(other Refusal) bool {
+	return r.Rule == other.Rule && r.What == other.What && slices.Equal(r.Evidence, other.Evidence)
+}
+
 // Advice is the remedy as lines of text.
 func (r Refusal) Advice() []string {
 	var out []string

@@ -322,12 +322,16 @@ func (s situation) joined(hosts []cluster.Host, made cluster.Made) (ids map[clus
 	spec := s.spec
 	spec.TLS = s.speaksTLS(hosts)
 	for _, h := range hosts {
-		n := h.Node.Or(cluster.Node{}).Made
-		if n.Member != 0 && n.Member != spec.MemberID(cluster.Marker{Token: h.Token}, h) && slices.Contains(made.Members, h.Name) {
+		n := h.Node.Or(cluster.Node{})
+		id := n.Made.Member
+		if id == 0 && n.Data.Cluster == made.ID { // a node was delivered by half
+			id = n.Data.Member
+		}
+		if id != 0 && id != spec.MemberID(cluster.Marker{Token: h.Token}, h) && slices.Contains(made.Members, h.Name) {
 			if ids == nil {
 				ids = map[cluster.MemberName]cluster.MemberID{}
 			}
-			ids[h.Name], changes = n.Member, 1
+			ids[h.Name], changes = id, 1
 		}
 	}
 	if s.marker != nil && s.marker.Token == made.Token {
