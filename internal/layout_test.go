@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/system/folder":    {},
 	"internal/system/shell":     {},
 	"internal/system/given":     {"internal/system/bound"},
+	"internal/system/httponce":  {"internal/system/bound"},
 	"internal/system/untrusted": {"internal/system/bound"},
 	"internal/system/durable":   {"internal/system/untrusted", "internal/system/bound"},
 	"internal/system/process":   {"internal/system/untrusted", "internal/system/bound"},
@@ -186,6 +187,20 @@ func TestArrowsInWorld(t *testing.T) {
 		for _, p := range imports(s.ast) {
 			if target, ours := strings.CutPrefix(p, module); ours && within(target, whole) && !slices.Contains(allowed, target) {
 				t.Errorf("%s/%s imports %s: of the world it may import %v", s.dir, s.name, target, allowed)
+			}
+		}
+	}
+}
+
+// Amazon's SDK is known in one place: it is large, and its EC2 client takes 3.3 GB of
+// memory to compile.
+func TestSDK(t *testing.T) {
+	const only = "internal/world/hosts/ec2"
+	for _, s := range sources(t) {
+		for _, p := range imports(s.ast) {
+			amazons := strings.HasPrefix(p, "github.com/aws/")
+			if amazons && !within(s.dir, only) || amazons && strings.Contains(p, "/service/") {
+				t.Errorf("%s/%s imports %s: only %s may import the SDK, and no client of a service", s.dir, s.name, p, only)
 			}
 		}
 	}

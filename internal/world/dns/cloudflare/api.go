@@ -8,16 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/system/bound"
+	"github.com/pleiad-etcd/pleiad/internal/system/httponce"
 )
 
 const (
@@ -64,17 +62,7 @@ func newAPI(c Config) (api, error) {
 	if err := cluster.CheckEndpoint(base); err != nil {
 		return api{}, fmt.Errorf("endpoint of the API: %w", err)
 	}
-	transport := c.Transport
-	if transport == nil {
-		own := http.DefaultTransport.(*http.Transport).Clone()
-		own.MaxResponseHeaderBytes = 64 << 10
-		transport = own
-	}
-	return api{base: base, token: c.Token, timeout: cmp.Or(c.Timeout, 10*time.Second), blocked: new(block), client: &http.Client{
-		Transport: transport,
-		// Where else it leads, the token has no business.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return api{base: base, token: c.Token, timeout: cmp.Or(c.Timeout, 10*time.Second), blocked: new(block), client: httponce.Client(c.Transport)}, nil
 }
 
 // answer is the envelope of every answer.
@@ -93,15 +81,6 @@ type problem struct {
 	Message string    `json:"message"`
 	Chain   []problem `json:"error_chain"`
 }
-
-// lost is the error of a call without an answer that can be read.
-type lost struct {
-	sent bool // Cloudflare may have got it
-	err  error
-}
-
-func (l *lost) Error() string { return l.err.Error() }
-func (l *lost) Unwrap() error { return l.err }
 
 // refusal is the error of a call that Cloudflare did not carry out.
 type refusal struct {
@@ -134,33 +113,22 @@ func (r *refusal) has(codes ...int) bool {
 	return false
 }
 
-// call makes one call, once. Its error is a [*lost] or a [*refusal].
+// call makes one call, once. Its error is a [*httponce.Lost] or a [*refusal].
 func (a *api) call(ctx context.Context, method, path string, query url.Values, body any) (answer, error) {
-	if ctx.Err() != nil {
-		return answer{}, &lost{err: context.Cause(ctx)}
-	}
-	if left := a.blocked.left(time.Now()); left > 0 {
+	if left := a.blocked.left(time.Now()); left > 0 && ctx.Err() == nil {
 		return answer{}, &refusal{status: http.StatusTooManyRequests, after: left}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer within %s", a.timeout))
-	defer cancel()
-	var sent atomic.Bool
-	request, err := a.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
-	}), method, path, query, body)
-	if err != nil {
-		return answer{}, &lost{err: err}
+	got, err := httponce.Do(ctx, a.client, a.timeout, maxAnswer, func(ctx context.Context) (*http.Request, error) {
+		return a.request(ctx, method, path, query, body)
+	})
+	var lost *httponce.Lost
+	switch {
+	case errors.As(err, &lost):
+		return answer{}, &httponce.Lost{Sent: lost.Sent, Err: a.clean(lost.Err)}
+	case err != nil:
+		return answer{}, &httponce.Lost{Err: a.clean(err)}
 	}
-	response, err := a.client.Do(request)
-	if err != nil {
-		return answer{}, &lost{sent.Load(), a.clean(reason(ctx, err))}
-	}
-	defer response.Body.Close()
-	raw, err := bound.ReadAll(response.Body, maxAnswer)
-	if err != nil {
-		return answer{}, &lost{true, a.clean(reason(ctx, err))}
-	}
-	return a.understand(response, raw)
+	return a.understand(got)
 }
 
 func (a *api) request(ctx context.Context, method, path string, query url.Values, body any) (*http.Request, error) {
@@ -190,17 +158,17 @@ func (a *api) request(ctx context.Context, method, path string, query url.Values
 
 // understand reads an answer. Some that say no come from a proxy on the way, and
 // are not in Cloudflare's form.
-func (a *api) understand(response *http.Response, raw []byte) (answer, error) {
+func (a *api) understand(got httponce.Answer) (answer, error) {
 	var out answer
-	broken := json.Unmarshal(raw, &out)
-	status := response.StatusCode
+	broken := json.Unmarshal(got.Body, &out)
+	status := got.Status
 	switch {
 	case status == http.StatusOK && broken != nil:
-		return answer{}, &lost{true, errors.New("the answer is not JSON of the API's form")}
+		return answer{}, &httponce.Lost{Sent: true, Err: errors.New("the answer is not JSON of the API's form")}
 	case status == http.StatusOK && out.Success:
 		return out, nil
 	case status >= 500 || status == http.StatusRequestTimeout:
-		return answer{}, &lost{true, fmt.Errorf("it answered with HTTP status %d", status)}
+		return answer{}, &httponce.Lost{Sent: true, Err: fmt.Errorf("it answered with HTTP status %d", status)}
 	}
 	r := &refusal{status: status}
 	if broken == nil {
@@ -208,7 +176,7 @@ func (a *api) understand(response *http.Response, raw []byte) (answer, error) {
 	}
 	if status == http.StatusTooManyRequests {
 		now := time.Now()
-		r.after = pause(response.Header.Get("Retry-After"), now)
+		r.after = pause(got.Header.Get("Retry-After"), now)
 		a.blocked.begin(now.Add(r.after))
 	}
 	return answer{}, r
@@ -240,18 +208,6 @@ func (a *api) redact(text string) string {
 func (a *api) clean(err error) error {
 	if strings.Contains(err.Error(), *a.token.secret) {
 		return errors.New(a.redact(err.Error()))
-	}
-	return err
-}
-
-// reason is why a call ended: its context, if that is over, else err.
-func reason(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var wrapped *url.Error // says the whole URL again
-	if errors.As(err, &wrapped) {
-		return wrapped.Err
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/system/httponce"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
@@ -94,7 +95,7 @@ func (p *Provider) scope(z Zone, keys []cluster.Key) (string, error) {
 func (p *Provider) list(ctx context.Context, z Zone, below string) (listing, error) {
 	for i := range attempts {
 		if err := wait(ctx, i); err != nil {
-			return listing{}, p.unread(&lost{err: err}, z)
+			return listing{}, p.unread(&httponce.Lost{Err: err}, z)
 		}
 		at := time.Now() // before the call: a list is as old as its question
 		records, err := p.pages(ctx, z, below)

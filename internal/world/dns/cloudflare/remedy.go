@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/system/httponce"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
@@ -52,11 +53,11 @@ func (p *Provider) unread(err error, z Zone) error {
 // been carried out.
 func (p *Provider) unwritten(err error, z Zone, b batch) error {
 	var r *refusal
-	var l *lost
+	var l *httponce.Lost
 	switch {
 	case errors.As(err, &r):
 		return p.refused(r, z, b.size())
-	case errors.As(err, &l) && !l.sent:
+	case errors.As(err, &l) && !l.Sent:
 		return p.unread(err, z)
 	}
 	return p.unknown(err)

@@ -9,18 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/system/bound"
+	"github.com/pleiad-etcd/pleiad/internal/system/httponce"
 )
 
 const (
@@ -44,10 +42,7 @@ func newAPI(s cluster.EC2Hosts, credentials aws.CredentialsProvider) (api, error
 	if err := cluster.CheckEndpoint(endpoint); err != nil {
 		return api{}, fmt.Errorf("endpoint of EC2: %w", err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxResponseHeaderBytes = 64 << 10
-	return api{endpoint: endpoint + "/", region: s.Region, credentials: credentials, signer: v4.NewSigner(),
-		client: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, nil
+	return api{endpoint: endpoint + "/", region: s.Region, credentials: credentials, signer: v4.NewSigner(), client: httponce.Client(nil)}, nil
 }
 
 // call makes a call and reads its answer. Its error says what it means: see [explain].
@@ -59,32 +54,16 @@ func (a *api) call(ctx context.Context, action string, words url.Values, out any
 }
 
 func (a *api) once(ctx context.Context, action string, words url.Values, out any) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
-	defer cancel()
-	var sent atomic.Bool
-	request, err := a.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
-	}), action, words)
-	if err != nil {
+	answer, err := httponce.Do(ctx, a.client, timeout, maxAnswer, func(ctx context.Context) (*http.Request, error) {
+		return a.request(ctx, action, words)
+	})
+	switch {
+	case err != nil:
 		return err
-	}
-	response, err := a.client.Do(request)
-	if err != nil {
-		return &lost{sent.Load(), reason(ctx, err)}
-	}
-	defer response.Body.Close()
-	raw, err := bound.ReadAll(response.Body, maxAnswer)
-	if err != nil {
-		return &lost{true, reason(ctx, err)}
-	}
-	if response.StatusCode != http.StatusOK {
-		return refused(response.StatusCode, raw)
-	}
-	if err := xml.Unmarshal(raw, out); err != nil {
-		return &lost{true, errors.New("the answer is not XML of the API's form")}
+	case answer.Status != http.StatusOK:
+		return refused(answer.Status, answer.Body)
+	case xml.Unmarshal(answer.Body, out) != nil:
+		return &httponce.Lost{Sent: true, Err: errors.New("the answer is not XML of the API's form")}
 	}
 	return nil
 }
@@ -109,15 +88,6 @@ func (a *api) request(ctx context.Context, action string, words url.Values) (*ht
 	sum := sha256.Sum256([]byte(body))
 	return request, a.signer.SignHTTP(ctx, keys, request, hex.EncodeToString(sum[:]), "ec2", a.region, time.Now())
 }
-
-// lost is the error of a call without an answer that can be read.
-type lost struct {
-	sent bool // EC2 may have got it
-	err  error
-}
-
-func (l *lost) Error() string { return l.err.Error() }
-func (l *lost) Unwrap() error { return l.err }
 
 // keyless is the error of a call for which no credentials were found.
 type keyless struct{ err error }
@@ -144,7 +114,7 @@ func refused(status int, raw []byte) error {
 	r := &refusal{}
 	if xml.Unmarshal(raw, r) != nil || r.Code == "" {
 		if status >= 500 {
-			return &lost{true, fmt.Errorf("it answered with HTTP status %d", status)}
+			return &httponce.Lost{Sent: true, Err: fmt.Errorf("it answered with HTTP status %d", status)}
 		}
 		r.Code, r.Message = "HTTP "+strconv.Itoa(status), "the answer is not of the API's form"
 	}
@@ -158,16 +128,4 @@ func brief(text string) string {
 		text = strings.ToValidUTF8(text[:longest], "") + "…"
 	}
 	return text
-}
-
-// reason is why a call ended: its context, if that is over, else err.
-func reason(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var wrapped *url.Error // says the whole URL again
-	if errors.As(err, &wrapped) {
-		return wrapped.Err
-	}
-	return err
 }

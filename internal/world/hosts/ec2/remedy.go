@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/system/httponce"
 )
 
 // pause is how long EC2 is left alone after it has throttled a call: its buckets
@@ -20,7 +21,7 @@ const again = "run the command again: it first looks at what was done"
 // explain says what the end of a call means.
 func explain(err error, action, endpoint string) error {
 	var r *refusal
-	var l *lost
+	var l *httponce.Lost
 	var k *keyless
 	switch {
 	case errors.As(err, &r):
@@ -28,7 +29,7 @@ func explain(err error, action, endpoint string) error {
 	case errors.As(err, &k):
 		return fault.WithRemedy(fmt.Errorf("%w: %w", fault.Denied, err),
 			"give AWS credentials as for its own tools: in the environment, in ~/.aws/credentials, or by the role of this machine")
-	case errors.As(err, &l) && (!l.sent || strings.HasPrefix(action, "Describe")):
+	case errors.As(err, &l) && (!l.Sent || strings.HasPrefix(action, "Describe")):
 		return fault.WithRemedy(fmt.Errorf("%w: %w", fault.Unreachable, err), "allow HTTPS from here to "+endpoint)
 	case errors.As(err, &l):
 		return fault.WithRemedy(fmt.Errorf("%w: %w", fault.UnknownOutcome, err), again)
