@@ -401,7 +401,7 @@ var tried = map[plan.Way]remedy{
 		follow: []func(*stage, []string){heal},
 	},
 	plan.ServerSays: {elsewhere: "the words are the provider's: those of package embedded are tried in cmd/pleiad, those of rfc2136 in e2e/dnsservers"},
-	plan.KeysSay:    {elsewhere: "the words are those of package home: tried in cmd/pleiad, lost-keys.txtar"},
+	plan.KeysSay:    {elsewhere: "the words are those of package statedir: tried in cmd/pleiad, lost-keys.txtar"},
 	plan.SaveData:   {elsewhere: "it takes a real etcd: tried in cmd/pleiad, lost-keys.txtar"},
 	plan.CompareKey: {
 		befall: func(s *stage) { s.denied = true },

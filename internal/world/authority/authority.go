@@ -2,7 +2,7 @@
 // control side is to a cluster, and the cluster's CAs, one for peers and one for
 // clients, with what they issue. It is a
 // contract like hosts, dns, deliver and etcd: observe reads from it, apply acts on
-// it. Package home keeps it in the state directory; package
+// it. Package statedir keeps it in the state directory; package
 // authoritytest holds the suite that it and the simulator pass.
 //
 // It is the one thing pleiad stores, and it says nothing about the state of a

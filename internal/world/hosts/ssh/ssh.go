@@ -1,6 +1,6 @@
 // Package ssh provides hosts that are machines somebody set up: their
 // addresses are in the spec, and they are reached over SSH. It implements
-// hosts.Provider; package remote is how it reaches them, package agent what
+// hosts.Provider; package sshexec is how it reaches them, package agent what
 // removes a member's things from one.
 //
 // A machine belongs to a cluster by a claim, a file on the machine itself
@@ -31,7 +31,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
-// Machine runs commands on one machine; package remote implements it.
+// Machine runs commands on one machine; package sshexec implements it.
 type Machine interface {
 	// Run runs a command as root and returns what it printed.
 	Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error)

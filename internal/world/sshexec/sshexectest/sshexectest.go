@@ -1,4 +1,4 @@
-// Package sshexectest is an SSH server for tests of package remote and of what
+// Package sshexectest is an SSH server for tests of package sshexec and of what
 // is built on it: it runs commands with the local sh, as the user of the test,
 // and misbehaves on demand.
 //
