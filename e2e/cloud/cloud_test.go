@@ -90,7 +90,7 @@ func (o *operator) introduced() {
 		fields := strings.Fields(string(out))
 		if err != nil || len(fields) < 3 {
 			o.Errorf("scan %s: %v, %q", i.PrivateAddress, err, out)
-		} else if text := unzipped(o.T, i.UserData); strings.Contains(text, fields[2]) || !strings.Contains(text, "ssh-ed25519 ") {
+		} else if text := o.script(i); strings.Contains(text, fields[2]) || !strings.Contains(text, "ssh-ed25519 ") {
 			o.Errorf("%s still shows the key of its user data", i.Tags["pleiad:member"])
 		}
 	}

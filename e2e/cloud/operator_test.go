@@ -1,11 +1,8 @@
 package cloud
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -158,7 +155,7 @@ func (o *operator) nowhere() {
 	}
 	holds("the output", o.told.String())
 	for _, i := range o.ec2.Instances() {
-		holds("user data", string(i.UserData))
+		holds("user data", o.script(i))
 		holds("tags", fmt.Sprint(i.Tags))
 	}
 	err := filepath.WalkDir(filepath.Join(o.folder, "state"), func(path string, d fs.DirEntry, err error) error {
@@ -173,15 +170,12 @@ func (o *operator) nowhere() {
 	}
 }
 
-func unzipped(t *testing.T, data []byte) string {
-	t.Helper()
-	r, err := gzip.NewReader(bytes.NewReader(data))
+// script is what an instance was given to run at its first boot.
+func (o *operator) script(i ec2fake.Instance) string {
+	o.Helper()
+	text, err := i.Script()
 	if err != nil {
-		t.Fatal(err)
+		o.Fatal(err)
 	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return text
 }

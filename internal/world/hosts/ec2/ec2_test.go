@@ -1,12 +1,9 @@
 package ec2_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
@@ -183,6 +180,10 @@ func TestLaunched(t *testing.T) {
 	h := a.ready(a.provider("dev"), member(1))
 	i := a.of(member(1))
 	v, _ := a.volume(i.Volumes[0])
+	script, err := i.Script()
+	if err != nil || script == string(i.UserData) {
+		t.Errorf("user data is not zipped: %v", err)
+	}
 	for what, got := range map[string]struct{ is, want any }{
 		"image":    {i.Image, "ami-1"},
 		"type":     {i.Type, "m7.large"},
@@ -191,7 +192,7 @@ func TestLaunched(t *testing.T) {
 		"subnet":   {i.Subnet, "subnet-a"},
 		"groups":   {strings.Join(i.SecurityGroups, " "), "sg-1 sg-2"},
 		"metadata": {i.Metadata.Tokens + fmt.Sprint(i.Metadata.HopLimit), "required1"},
-		"user data": {unzipped(t, i.UserData), "#cloud-config\nssh_deletekeys: true\nssh_genkeytypes: [ed25519]\nssh_keys:\n" +
+		"user data": {script, "#cloud-config\nssh_deletekeys: true\nssh_genkeytypes: [ed25519]\nssh_keys:\n" +
 			"  ed25519_public: ssh-ed25519 AAAA\n  ed25519_private: |\n    -----BEGIN\n    " + string(member(1)) + "\n    END-----\n"},
 		"volume":         {fmt.Sprintf("%d %s %t %t", v.Size, v.Type, v.Encrypted, v.DeleteOnTermination), "20 gp3 true false"},
 		"claim":          {i.Tags["pleiad:cluster"] + i.Tags["pleiad:domain"] + i.Tags["pleiad:token"] + i.Tags["Name"], "devdev.test" + string(token) + string(member(1)) + ".dev.test"},
@@ -206,19 +207,6 @@ func TestLaunched(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, got.is, got.want)
 		}
 	}
-}
-
-func unzipped(t *testing.T, data []byte) string {
-	t.Helper()
-	r, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // A fresh cluster takes one call a member, and lists that do not grow with it.

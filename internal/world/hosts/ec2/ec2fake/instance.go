@@ -1,6 +1,9 @@
 package ec2fake
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"maps"
 	"net/netip"
 	"slices"
@@ -65,6 +68,16 @@ type Instance struct {
 
 	Tags, InterfaceTags map[string]string
 	Volumes             []string // IDs, the root volume first
+}
+
+// Script is the user data as cloud-init reads it: it may be zipped.
+func (i Instance) Script() (string, error) {
+	r, err := gzip.NewReader(bytes.NewReader(i.UserData))
+	if err != nil {
+		return string(i.UserData), nil
+	}
+	text, err := io.ReadAll(r) // no more than a thousand times longestUserData
+	return string(text), err
 }
 
 // Metadata is how an instance may ask for its metadata.
