@@ -188,7 +188,7 @@ func (s situation) expire() ([]Step, []Refusal) {
 	var gone []cluster.MemberName
 	var refusals []Refusal
 	for _, name := range s.marker.Left {
-		if r := s.mixed(name); r != nil {
+		if r := s.mixed(name, "expire the address of "+string(name)); r != nil {
 			refusals = append(refusals, *r)
 		} else {
 			gone = append(gone, name)
@@ -203,13 +203,13 @@ func (s situation) expire() ([]Step, []Refusal) {
 		Reason: Reason{Why: "no service names " + cluster.JoinMembers(gone) + " any more", Rules: []Rule{"R8"}}}}, refusals
 }
 
-// mixed refuses to take an address of a member that has left for ours where several
-// stand on its name.
-func (s situation) mixed(name cluster.MemberName) *Refusal {
+// mixed refuses to take an address for that of a member whose host is gone where
+// several stand on its name (rule R10).
+func (s situation) mixed(name cluster.MemberName, what string) *Refusal {
 	for _, kind := range []cluster.RecordType{cluster.A, cluster.AAAA} {
 		set, _ := s.records.Get(cluster.Key{Name: s.spec.HostName(name) + ".", Type: kind})
 		if _, found := s.roster.Member(name); len(set.Values) > 1 && !found && s.uses(kind) {
-			return &Refusal{Rule: "R10", What: "expire the address of " + string(name), Remedy: remedies(RemoveForeign),
+			return &Refusal{Rule: "R10", What: what, Remedy: remedies(RemoveForeign),
 				Evidence: []string{set.String() + " holds what pleiad did not write, and the host that could tell which is gone"}}
 		}
 	}

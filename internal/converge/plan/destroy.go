@@ -54,6 +54,16 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	if unknown != nil {
 		return refuse(unknown...)
 	}
+	// Once the marker is gone, nothing says any more that one of the addresses was ours.
+	var mixed []Refusal
+	for _, name := range slices.Concat(s.marker.Members, s.marker.Left) {
+		if r := s.mixed(name, what); r != nil {
+			mixed = append(mixed, *r)
+		}
+	}
+	if mixed != nil {
+		return refuse(mixed...)
+	}
 	// What was made goes, not what the spec says now.
 	s.spec.TLS = s.marker.CA != ""
 	if s.marker.Phase != cluster.Destroying && len(s.unlisted()) > len(s.roster.Unlisted()) {
