@@ -39,7 +39,9 @@ func (s situation) bearsRemoval(name cluster.MemberName) (quorum string, r *Refu
 	case entry.Learner:
 		return cluster.Arithmetic(len(c.alive), c.voters), nil
 	case others < cluster.Quorum(c.voters-1):
-		return "", &Refusal{Rule: "R5", What: what, Unknown: true, Remedy: remedies(MendRest),
+		voters, back := s.mayReturn(c)
+		serves := len(c.alive) - others
+		return "", &Refusal{Rule: "R5", What: what, Unknown: back-serves >= cluster.Quorum(voters-1), Remedy: remedies(MendRest),
 			Evidence: []string{"without it there would be no quorum: " + cluster.Arithmetic(others, c.voters-1)}}
 	default:
 		return cluster.Arithmetic(others, c.voters-1), nil
