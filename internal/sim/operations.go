@@ -54,6 +54,13 @@ func (r *rules) perished(name cluster.MemberName) bool {
 	return h == nil || h.process == nil && (h.log == nil || h.older())
 }
 
+// returned says whether a member began after a controller had seen, in its look at
+// hosts of now, that it had ended: who names it then gives up one that does not run.
+func (r *rules) returned(c *Controller, name cluster.MemberName) bool {
+	h := r.w.host(r.w.opts.Spec.Cluster, name)
+	return h != nil && h.process != nil && c.inspected[name] > c.listed && h.process.began > c.inspected[name]
+}
+
 func resizing(op cluster.Operation) bool { return op.Kind == cluster.Add || op.Kind == cluster.Remove }
 
 // changes checks that one change of the members follows the other (rule R4): one is
@@ -68,7 +75,7 @@ func (r *rules) changes(c *Controller, was, is cluster.Marker) {
 	ends := is.Op == cluster.Operation{} || was.Op.For != "" && is.Op == cluster.Operation{Kind: cluster.Remove, Member: was.Op.For}
 	r.must("R4", was.Op == cluster.Operation{} || givesUp || ends, "%s turns %s into %s", c.Name, was.Op, is.Op)
 	if is.Op.Kind == cluster.Remove && was.Op == (cluster.Operation{}) && len(is.Members) <= c.size {
-		r.must("R14", !c.heard[is.Op.Member], "%s gives up %s, from which others hear", c.Name, is.Op.Member)
+		r.must("R14", !c.heard[is.Op.Member] || r.returned(c, is.Op.Member), "%s gives up %s, from which others hear", c.Name, is.Op.Member)
 	}
 	if was.Op.Kind == cluster.Remove {
 		l := e.named(r.w.opts.Spec, was.Op.Member)
