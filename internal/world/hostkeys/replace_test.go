@@ -24,16 +24,22 @@ import (
 // machine has the files of one, and runs commands with the tools that it finds in its
 // own folder of programs.
 type machine struct {
-	t   *testing.T
-	dir string
+	t      *testing.T
+	dir    string
+	public string // its first key
 	// cut, if not 0, ends the nth command before it is run (negative: after).
 	cut, ran int
 }
 
 var errCut = errors.New("connection lost")
 
-func newMachine(t *testing.T, private, public string) *machine {
-	m := &machine{t: t, dir: t.TempDir()}
+// newMachine has the first key that a store gives.
+func newMachine(t *testing.T, s *hostkeys.Store) *machine {
+	private, public, err := s.First(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{t: t, dir: t.TempDir(), public: public}
 	if err := os.Mkdir(m.path("bin"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -105,11 +111,7 @@ func TestReplace(t *testing.T) {
 		t.Run(fmt.Sprint(cut), func(t *testing.T) {
 			t.Parallel()
 			s := hostkeys.In(t.TempDir())
-			private, public, err := s.First(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := newMachine(t, private, public)
+			m := newMachine(t, s)
 			first := m.shown()
 			m.cut = cut
 			if err := s.Replace(t.Context(), name, m); (err != nil) != (cut != 0) {
@@ -148,12 +150,8 @@ func TestNoNewKey(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			s := hostkeys.In(t.TempDir())
-			private, public, err := s.First(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := newMachine(t, private, public)
-			m.program("ssh-keygen", "for last; do :; done\necho private >\"$last\"\necho '"+printed(public)+"' >\"$last.pub\"")
+			m := newMachine(t, s)
+			m.program("ssh-keygen", "for last; do :; done\necho private >\"$last\"\necho '"+printed(m.public)+"' >\"$last.pub\"")
 			if err := s.Replace(t.Context(), name, m); err == nil {
 				t.Error("it is taken")
 			}
