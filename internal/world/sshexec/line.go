@@ -111,11 +111,10 @@ func (l *line) dial(ctx context.Context) (*connection, error) {
 		release := hop.use()
 		c, err := l.login(ctx, r, hop)
 		release()
-		var lost *unsentError
-		if !errors.As(err, &lost) || fresh {
+		if err == nil || fresh || hop.usable() {
 			return c, err
 		}
-		hop.kill(err) // it was lost while idle: this machine was not asked for anything
+		// It was lost while idle: this machine was not asked to run anything.
 	}
 }
 
@@ -195,8 +194,8 @@ func (l *line) handshake(ctx context.Context, r route, hop *connection, keys *ho
 	return nil, noSSH(r, err)
 }
 
-// transport is the byte stream to sshd, by TCP or through a jump host. It is an
-// [unsentError] if the connection to the jump host turns out to be lost.
+// transport is the byte stream to sshd, by TCP or through a jump host. A connection
+// to a jump host that neither opens a channel nor refuses to is lost, and is ended.
 func transport(ctx context.Context, r route, hop *connection) (net.Conn, error) {
 	if hop == nil {
 		raw, err := new(net.Dialer).DialContext(ctx, "tcp", r.address)
@@ -216,11 +215,11 @@ func transport(ctx context.Context, r route, hop *connection) (net.Conn, error) 
 	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
 		return nil, setupError("allow it in the sshd_config of the jump host: AllowTcpForwarding, PermitOpen", "jump host %s does not connect to %s: %w", r.via.host, r.address, err)
 	case ctx.Err() != nil:
-		return nil, unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, context.Cause(ctx)))
-	case errors.As(err, &refused):
-		return nil, unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, err))
+		err = context.Cause(ctx)
+	case !errors.As(err, &refused):
+		hop.kill(err)
 	}
-	return nil, &unsentError{unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, orError(hop.why(), err)))}
+	return nil, unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, err))
 }
 
 // broken says that the connection ended, rather than that sshd said no.

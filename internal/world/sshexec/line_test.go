@@ -330,6 +330,28 @@ func TestIdleJumpHostDies(t *testing.T) {
 	}
 }
 
+// A connection to a jump host that is silent, as behind a NAT that has forgotten it.
+func TestIdleJumpHostIsSilent(t *testing.T) {
+	t.Parallel()
+	jump := sshexectest.Start(t, sshexectest.Options{Address: bastion})
+	first := sshexectest.Start(t, sshexectest.Options{Address: address, Jump: jump})
+	other := sshexectest.Start(t, sshexectest.Options{Address: "192.0.2.2", Jump: jump})
+	p := pool(t, sshexec.Config{SSHConfig: sshexectest.Config(t, first, other, jump), Keepalive: 300 * time.Millisecond})
+	if _, err := p.Machine(addr(address)).Run(t.Context(), "true", nil); err != nil {
+		t.Fatal(err)
+	}
+	jump.Freeze()
+	result := make(chan error, 1)
+	go func() { _, err := p.Machine(addr("192.0.2.2")).Run(t.Context(), "echo again", nil); result <- err }()
+	for jump.Dialled() < 2 && len(result) == 0 {
+		time.Sleep(time.Millisecond) // until it dials anew
+	}
+	jump.Thaw()
+	if err := <-result; err != nil || len(other.Lines()) != 1 {
+		t.Errorf("%v; %d commands were sent", err, len(other.Lines()))
+	}
+}
+
 func TestJumpHostFails(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
