@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pleiad-etcd/pleiad/e2e/cloudflare/edge"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/cloudflare/cloudflaretest"
 )
 
@@ -29,7 +30,7 @@ type operator struct {
 
 func newOperator(t *testing.T) *operator {
 	f := cloudflaretest.New(t)
-	f.AddZone(cloudflaretest.Zone{Name: zone, NameServers: []string{"ns1." + zone}})
+	f.AddZone(cloudflaretest.Zone{Name: zone, NameServers: []string{edge.Server(zone)}})
 	f.Allow(token, zone, cloudflaretest.EditRecords)
 	o := &operator{t: t, fake: f, folder: t.TempDir()}
 	o.write("resolv.conf", "nameserver "+serve(t, f)+"\n")

@@ -19,7 +19,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -118,7 +117,7 @@ func New(t testing.TB) *Fake {
 			t.Fatal(err)
 		}
 	}
-	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
+	f.server = httptest.NewServer(f)
 	f.URL = f.server.URL + "/client/v4"
 	t.Cleanup(func() {
 		close(f.done)

@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-// serve records the answer of a call, holds both against the description, and
+// ServeHTTP implements [http.Handler], for those who do not reach [Fake.URL]: it
+// records the answer of a call, holds both against the description, and
 // sends it.
-func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
+func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.hangs(r) {
 		select {
 		case <-f.done:
