@@ -1,10 +1,10 @@
 package cloud
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/e2e/site"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/ec2/ec2fake"
 )
 
@@ -13,19 +13,26 @@ import (
 // everything of others.
 func TestFromNothingAndBack(t *testing.T) {
 	o := newOperator(t)
-	theirs := []map[string]string{{"Name": "etcd"}, {"pleiad:cluster": site.Cluster}, {"pleiad:cluster": site.Cluster, "pleiad:domain": "other." + site.Zone}}
+	records := o.lookalikes()
+	theirs := []map[string]string{{"Name": "etcd"}, {"pleiad:cluster": cluster}, {"pleiad:cluster": cluster, "pleiad:domain": "other." + zone}}
 	for _, tags := range theirs {
 		o.ec2.Seed(ec2fake.Instance{Subnet: subnetID("a"), Tags: tags, Volumes: []string{o.ec2.SeedVolume(ec2fake.Volume{Tags: tags}).ID}})
+	}
+	if out := o.run(0, "doctor"); !strings.Contains(out, "may edit the records of zone "+zone) {
+		t.Error(out)
 	}
 	if out := o.run(2, "plan"); !strings.Contains(out, "3 instances") {
 		t.Error(out)
 	}
+	asked := o.zone.Calls()
 	if out := o.run(0, "up"); !strings.Contains(out, "healthy") {
 		t.Error(out)
 	}
 	if calls := o.ec2.Calls(); calls["RunInstances"] != 3 {
 		t.Errorf("calls: %v, want 3 RunInstances", calls)
 	}
+	t.Logf("calls: %v, %+v after %+v", o.ec2.Calls(), o.zone.Calls(), asked)
+	o.found(3)
 	zones := map[string]bool{}
 	for _, i := range o.living() {
 		zones[i.Zone] = true
@@ -35,13 +42,20 @@ func TestFromNothingAndBack(t *testing.T) {
 	}
 	o.introduced()
 	before := o.ec2.Calls()
+	asked = o.zone.Calls()
 	o.run(0, "up")
+	if now := o.zone.Calls(); now.Batches != asked.Batches {
+		t.Errorf("up without need: %+v, then %+v", asked, now)
+	}
 	if now := o.ec2.Calls(); now["RunInstances"] != before["RunInstances"] || now["DescribeInstances"] > before["DescribeInstances"]+2 {
 		t.Errorf("up without need: %v, then %v", before, now)
 	}
 	o.nowhere()
 
 	o.run(0, "destroy", "--yes")
+	if left := o.zone.Records(zone); !slices.Equal(left, records) {
+		t.Errorf("left of the zone: %+v, want %+v", left, records)
+	}
 	if left := o.living(); len(left) != 0 {
 		t.Errorf("instances that are left: %+v", left)
 	}
@@ -86,7 +100,7 @@ func TestChangedByHand(t *testing.T) {
 func (o *operator) introduced() {
 	o.Helper()
 	for _, i := range o.living() {
-		out, err := o.site.Command(o.Context(), "ssh-keyscan", "-t", "ed25519", i.PrivateAddress.String()).Output()
+		out, err := o.bed.Command(o.Context(), "ssh-keyscan", "-t", "ed25519", i.PrivateAddress.String()).Output()
 		fields := strings.Fields(string(out))
 		if err != nil || len(fields) < 3 {
 			o.Errorf("scan %s: %v, %q", i.PrivateAddress, err, out)

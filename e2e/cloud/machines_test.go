@@ -4,17 +4,14 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"testing"
 
-	"github.com/pleiad-etcd/pleiad/e2e/site"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/ec2/ec2fake"
 )
 
 // machines are the hosts of a bed that instances run on, by the instance's ID.
 type machines struct {
-	t    *testing.T
-	site *site.Site
+	bed *bed.Bed
 
 	mu   sync.Mutex
 	made map[string]*bed.Host
@@ -31,7 +28,7 @@ func (m *machines) Start(i ec2fake.Instance) error {
 	if h := m.host(i.ID); h != nil {
 		return m.tell(h.Start(context.Background()))
 	}
-	h, err := m.site.Launch(context.Background(), i.ID, i.PrivateAddress, i.UserData)
+	h, err := m.bed.Launch(context.Background(), i.ID, i.PrivateAddress, i.UserData)
 	if err == nil {
 		m.mu.Lock()
 		m.made[i.ID] = h

@@ -1,7 +1,7 @@
 // Package cloud holds the end-to-end tests of clusters on instances that pleiad
 // launches: the built binary, a fake of EC2's API whose instances are Debian hosts of
-// the test bed with cloud-init and a metadata service, their records in BIND, real
-// SSH, real etcd. They need root on Linux and run only with PLEIAD_E2E=1; with that
+// the test bed with cloud-init and a metadata service, a fake of Cloudflare's API
+// with a name server that serves what it holds, real SSH, real etcd. They need root on Linux and run only with PLEIAD_E2E=1; with that
 // set, none of them may be skipped.
 package cloud
 
@@ -16,5 +16,5 @@ var binary string // the pleiad under test
 
 func TestMain(m *testing.M) {
 	os.Exit(tier.Main(m, tier.Needs{Binary: &binary, Tools: map[string]string{
-		"named": "bind9", "dig": "bind9-dnsutils", "ssh": "openssh-client", "ssh-keygen": "openssh-client"}}))
+		"etcdctl": "etcd-client", "ssh": "openssh-client", "ssh-keygen": "openssh-client"}}))
 }
