@@ -27,9 +27,13 @@ func TestLifeInTheCloud(t *testing.T) {
 	o.found(5)
 	serves(t, diary)
 
+	// A newer image is wanted: nothing happens until somebody says whose turn it is.
+	o.edit("image: "+image+"\n", "image: "+newImage+"\n")
+	o.outdated(5)
 	moved := o.living()[0]
 	o.run(0, "replace", nameOf(moved), "--yes")
 	o.gone(moved)
+	o.outdated(4)
 	o.found(5)
 	serves(t, diary)
 
@@ -69,6 +73,20 @@ func TestLifeInTheCloud(t *testing.T) {
 	if left := o.zone.Records(zone); !slices.Equal(left, records) {
 		t.Errorf("left of the zone: %+v, want %+v", left, records)
 	}
+}
+
+// outdated checks that so many members are shown to be on instances of another image
+// than the spec wants, that doctor says so too, and that up does nothing about it.
+func (o *operator) outdated(members int) {
+	o.Helper()
+	old := "image " + image + ", the spec wants " + newImage
+	for command, hint := range map[string]string{"status": "to move its member to a new host: ", "doctor": "move its member to a new host, with: "} {
+		out := o.run(0, command)
+		if n, hints := strings.Count(out, old), strings.Count(out, hint); n != members || hints != members {
+			o.Errorf("%s shows %d members on another image with %d hints, want %d\n%s", command, n, hints, members, out)
+		}
+	}
+	o.run(0, "plan") // there is nothing to do
 }
 
 func nameOf(i ec2fake.Instance) string { return i.Tags["pleiad:member"] }

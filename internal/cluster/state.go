@@ -176,6 +176,10 @@ type Host struct {
 	// has ever been put on it.
 	Pending string `json:"pending,omitempty"`
 	Blank   bool   `json:"-"`
+	// Outdated is what the spec wants of new hosts and this one is not, such as made
+	// from another image; empty if there is nothing, or the provider cannot tell.
+	// Nothing is done about it unless a person has the member moved to a new host.
+	Outdated string `json:"outdated,omitempty"`
 	// Token is the incarnation that the host was made for.
 	Token Token `json:"token"`
 	// Paths are where things lie on the host.

@@ -22,7 +22,8 @@ func instances(ctx context.Context, s Subject) []render.Finding {
 	if err != nil {
 		return append(out, broken("hosts", err, remedyOf(err, "see what was asked, with: "+s.Command("doctor -v"))))
 	}
-	return append(append(out, launched(s, list)), unread(s, list.Places)...)
+	out = append(out, launched(s, list))
+	return append(append(out, outdated(s, list.Hosts)...), unread(s, list.Places)...)
 }
 
 // launched says which hosts there are, and what is not looked at on them.
@@ -42,6 +43,18 @@ func launched(s Subject, list hosts.Listing) render.Finding {
 		names = append(names, name)
 	}
 	out.Found = fmt.Sprintf("%s can be listed; of this cluster are %s; %s", where(s.Spec), strings.Join(names, ", "), unchecked)
+	return out
+}
+
+// outdated are hosts that are not as the spec wants new ones.
+func outdated(s Subject, list []cluster.Host) []render.Finding {
+	var out []render.Finding
+	for _, h := range list {
+		if h.Outdated != "" {
+			out = append(out, render.Finding{Check: "host", Grade: render.Warning, Found: fmt.Sprintf("%s is not as new hosts would be: %s", h.Name, h.Outdated),
+				Remedy: "move its member to a new host, with: " + s.Command("replace "+string(h.Name))})
+		}
+	}
 	return out
 }
 

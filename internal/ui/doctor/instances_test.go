@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -36,6 +37,16 @@ func TestInstances(t *testing.T) {
 	want(t, found[2], render.Fine, "of this cluster are etcd-a, etcd-b (its instance is stopped); ")
 	want(t, found[3], render.Broken, "two instances are etcd-c")
 	want(t, found[4], render.Broken, "etcd-d has no tag")
+}
+
+// An instance that was made from another image still is what it was made as.
+func TestInstancesOutdated(t *testing.T) {
+	found := instances(t.Context(), cloud(fleet{list: []cluster.Host{{Name: "etcd-a"}, {Name: "etcd-b", Outdated: "image ami-1, the spec wants ami-2"}}}))
+	last := found[len(found)-1]
+	want(t, last, render.Warning, "etcd-b is not as new hosts would be: image ami-1, the spec wants ami-2")
+	if len(found) != 4 || !strings.Contains(last.Remedy, "replace etcd-b") {
+		t.Errorf("%+v, want one warning with its remedy", found)
+	}
 }
 
 func TestInstancesUnseen(t *testing.T) {

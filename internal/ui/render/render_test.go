@@ -239,6 +239,9 @@ func TestStatus(t *testing.T) {
 	unlisted := living()
 	unlisted.Hosts = cluster.Unknown[[]cluster.Host]("no answer within 3s")
 	golden(t, "status-unlisted.golden", show(t, NewStatus(spec3(), unlisted, again)))
+	old := living()
+	old.Hosts.Or(nil)[0].Outdated = "image ami-1, the spec wants ami-2; type m5.large, the spec wants m7.large or m6.large"
+	golden(t, "status-outdated.golden", show(t, NewStatus(spec3(), old, again)))
 	crowded := spec3()
 	crowded.Members = 0 // while members leave
 	if text := show(t, NewStatus(crowded, living(), again)); strings.Contains(text, " of 0 ") || !strings.Contains(text, "healthy, 0 wanted") {

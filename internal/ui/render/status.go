@@ -68,8 +68,12 @@ type HostStatus struct {
 	// Health is healthy, unhealthy, down, waiting, unknown or gone.
 	Health string `json:"health"`
 	// Detail is why, unless it is healthy.
-	Detail   string    `json:"detail,omitempty"`
-	PID      int       `json:"pid,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	PID    int    `json:"pid,omitempty"`
+	// Outdated is where the host differs from what the spec wants of new ones, and
+	// Move the command line that moves its member to a new one.
+	Outdated string    `json:"outdated,omitempty"`
+	Move     string    `json:"-"`
 	Since    time.Time `json:"since,omitzero"`
 	Version  string    `json:"version,omitempty"`
 	DBSize   int64     `json:"dbSize,omitempty"`
@@ -110,6 +114,7 @@ func NewStatus(spec cluster.Spec, s cluster.State, command func(arguments string
 		switch {
 		case row.Host != nil:
 			of = hostStatus(*row.Host)
+			of.Move = command("replace " + string(row.Name))
 		case !s.Hosts.Known() || len(s.Unseen()) > 0: // it may be there
 			of.Health = "unknown"
 		}
@@ -152,7 +157,7 @@ func hostStatus(h cluster.Host) HostStatus {
 	n, inspected := h.Node.Get()
 	v, answered := h.View.Get()
 	out := HostStatus{Name: h.Name, Address: h.Address.String(), Ports: h.Ports,
-		PID: n.Process.PID, Since: n.Process.Since, Certificate: n.Certificate}
+		Outdated: h.Outdated, PID: n.Process.PID, Since: n.Process.Since, Certificate: n.Certificate}
 	switch {
 	case !inspected:
 		out.Health, out.Detail = "unknown", h.Node.Why().Text
@@ -239,6 +244,7 @@ func (s Status) text(p *paper) {
 	for _, d := range s.Drift {
 		p.line("  %s", d)
 	}
+	s.outdated(p)
 	if s.Expiry != nil {
 		p.line("")
 		word := ""
@@ -246,6 +252,22 @@ func (s Status) text(p *paper) {
 			word = ", which is due: " + s.Up
 		}
 		p.line("certificates: the first to expire is that of %s, on %s; renewal from %s%s", s.Expiry.Of, day(s.Expiry.NotAfter), day(s.Expiry.RenewAt), word)
+	}
+}
+
+// outdated says which hosts are not as new ones would be. That is no difference that
+// up mends: a host stays what it was made as, and only a person decides that its
+// member moves.
+func (s Status) outdated(p *paper) {
+	hosts := slices.DeleteFunc(slices.Clone(s.Hosts), func(h HostStatus) bool { return h.Outdated == "" })
+	if len(hosts) == 0 {
+		return
+	}
+	p.line("")
+	p.tinted(yellow, "drift: %s not as the spec wants new ones; up changes nothing about that", count(len(hosts), "host"))
+	for _, h := range hosts {
+		p.line("  %s: %s", h.Name, h.Outdated)
+		p.line("    to move its member to a new host: %s", h.Move)
 	}
 }
 

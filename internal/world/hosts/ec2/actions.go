@@ -25,6 +25,8 @@ type instance struct {
 	Private string `xml:"privateIpAddress"`
 	Public  string `xml:"ipAddress"`
 	Subnet  string `xml:"subnetId"`
+	Image   string `xml:"imageId"`
+	Type    string `xml:"instanceType"`
 	Tags    []tag  `xml:"tagSet>item"`
 }
 

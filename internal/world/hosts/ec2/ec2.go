@@ -143,7 +143,21 @@ func (p *Provider) host(i instance) (h cluster.Host, why string) {
 		h.Pending = fmt.Sprintf("nobody has logged in to instance %s yet", i.ID)
 	}
 	h.Blank = i.tag(tagContacted) == ""
+	h.Outdated = p.outdated(i)
 	return h, ""
+}
+
+// outdated is where an instance differs from those that would be launched now. The
+// size of its volume is not in the list of instances.
+func (p *Provider) outdated(i instance) string {
+	var out []string
+	if want := p.spec().Image; i.Image != want {
+		out = append(out, fmt.Sprintf("image %s, the spec wants %s", i.Image, want))
+	}
+	if want := p.spec().InstanceTypes; !slices.Contains(want, i.Type) {
+		out = append(out, fmt.Sprintf("type %s, the spec wants %s", i.Type, strings.Join(want, " or ")))
+	}
+	return strings.Join(out, "; ")
 }
 
 // At implements hosts.Provider. List finds all.

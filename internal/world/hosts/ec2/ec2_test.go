@@ -389,6 +389,35 @@ func TestByHand(t *testing.T) {
 	}
 }
 
+// An instance of another image or type than the spec wants says so; it is a host all
+// the same.
+func TestOutdated(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, want string
+		edit       func(*cluster.EC2Hosts)
+	}{
+		{"as wanted", "", func(*cluster.EC2Hosts) {}},
+		{"of a later type in the list", "", func(s *cluster.EC2Hosts) { s.InstanceTypes = []string{"m8.large", "m7.large"} }},
+		{"another image", "image ami-1, the spec wants ami-2", func(s *cluster.EC2Hosts) { s.Image = "ami-2" }},
+		{"another type", "type m7.large, the spec wants m8.large or m6.large", func(s *cluster.EC2Hosts) { s.InstanceTypes = []string{"m8.large", "m6.large"} }},
+		{"both", "image ami-1, the spec wants ami-2; type m7.large, the spec wants m6.large", func(s *cluster.EC2Hosts) { s.Image, s.InstanceTypes = "ami-2", []string{"m6.large"} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			if err := a.provider("c").Launch(t.Context(), member(1), token); err != nil {
+				t.Fatal(err)
+			}
+			a.edit = c.edit
+			l, err := a.provider("c").List(t.Context())
+			if err != nil || len(l.Hosts) != 1 || l.Hosts[0].Outdated != c.want {
+				t.Errorf("%+v, %v, want one host that is outdated by %q", l, err, c.want)
+			}
+		})
+	}
+}
+
 // Who destroys a cluster and keeps its data keeps it also of a host whose instance
 // somebody else has terminated.
 func TestSweepKeeps(t *testing.T) {
