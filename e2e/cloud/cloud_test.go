@@ -62,7 +62,6 @@ func TestFromNothingAndBack(t *testing.T) {
 	if n := len(o.ec2.Volumes()); n != len(theirs) {
 		t.Errorf("%d volumes are left, want those of others: %+v", n, o.ec2.Volumes())
 	}
-	o.nowhere()
 }
 
 // An instance that somebody has stopped is started, and one that was terminated is

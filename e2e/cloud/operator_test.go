@@ -3,7 +3,6 @@ package cloud
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/e2e/cloudflare/edge"
+	"github.com/pleiad-etcd/pleiad/e2e/spill"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/cloudflare/cloudflaretest"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts/ec2/ec2fake"
@@ -50,10 +50,14 @@ type operator struct {
 	text    string // of the spec, for three members
 	members int    // that the spec wants
 	told    strings.Builder
+	watch   *spill.Watch
+	wrote   map[string]string // what machines wrote, by where
 }
 
 func newOperator(t *testing.T) *operator {
 	o := &operator{T: t, bed: bed.Up(t, 0), folder: t.TempDir(), zone: cloudflaretest.New(t)}
+	o.watch, o.wrote = spill.Start(binary), map[string]string{}
+	t.Cleanup(o.watch.Stop)
 	o.boxes = &machines{bed: o.bed, made: map[string]*bed.Host{}}
 	o.ec2 = ec2fake.New(ec2fake.Account{AccessKey: accessKey, SecretKey: secretKey, Region: region, Subnets: subnets(o.bed),
 		Images: []string{image, newImage}, KeyPairs: []string{"ops"}, SecurityGroups: []string{group}, Types: []string{"m7.large"}})
@@ -197,31 +201,6 @@ func (o *operator) living() []ec2fake.Instance {
 	return slices.DeleteFunc(o.ec2.Instances(), func(i ec2fake.Instance) bool {
 		return i.State == ec2fake.Terminated || i.Tags["pleiad:domain"] != domain
 	})
-}
-
-// nowhere looks for what is secret in all that was said, kept and sent.
-func (o *operator) nowhere() {
-	o.Helper()
-	holds := func(where, text string) {
-		if strings.Contains(text, secretKey) {
-			o.Errorf("the secret key is in %s", where)
-		}
-	}
-	holds("the output", o.told.String())
-	for _, i := range o.ec2.Instances() {
-		holds("user data", o.script(i))
-		holds("tags", fmt.Sprint(i.Tags))
-	}
-	err := filepath.WalkDir(filepath.Join(o.folder, "state"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			text, _ := os.ReadFile(path)
-			holds(path, string(text))
-		}
-		return err
-	})
-	if err != nil {
-		o.Error(err)
-	}
 }
 
 // script is what an instance was given to run at its first boot.

@@ -31,6 +31,7 @@ func TestLifeInTheCloud(t *testing.T) {
 	o.edit("image: "+image+"\n", "image: "+newImage+"\n")
 	o.outdated(5)
 	moved := o.living()[0]
+	o.machinesWrote()
 	o.run(0, "replace", nameOf(moved), "--yes")
 	o.gone(moved)
 	o.outdated(4)
@@ -38,6 +39,7 @@ func TestLifeInTheCloud(t *testing.T) {
 	serves(t, diary)
 
 	lost := o.living()[0]
+	o.machinesWrote()
 	o.ec2.TerminateByHand(lost.ID)
 	o.run(0, "up", "--yes")
 	o.gone(lost)
@@ -61,6 +63,7 @@ func TestLifeInTheCloud(t *testing.T) {
 		t.Error(err)
 	}
 
+	o.nowhere()
 	o.run(0, "destroy", "--yes")
 	if left := o.living(); len(left) != 0 {
 		t.Errorf("instances that are left: %+v", left)
