@@ -53,7 +53,7 @@ func (o *operator) nowhere() {
 		}
 	}
 	files, err := secrets.InFiles(o.folder, func(path string) bool {
-		return path == filepath.Join(o.folder, "credentials") || filepath.Base(filepath.Dir(path)) == "pki" && strings.HasSuffix(path, ".key")
+		return path == filepath.Join(o.folder, "credentials") || strings.HasSuffix(path, "/ssh/secret") || filepath.Base(filepath.Dir(path)) == "pki" && strings.HasSuffix(path, ".key")
 	})
 	o.ok(err)
 	for _, found := range append(files, o.watch.Find(secrets)...) {
@@ -81,6 +81,9 @@ func (o *operator) secrets() spill.Secrets {
 	if len(held) < 3 {
 		o.Errorf("the keys of two CAs and the operator are %v", held)
 	}
+	first, err := os.ReadFile(filepath.Join(o.folder, "state", cluster, "ssh", "secret"))
+	o.ok(err)
+	out["what first SSH keys are made from"] = strings.TrimSpace(string(first))
 	for _, i := range o.living() {
 		text, err := o.boxes.host(i.ID).Enter(o.Context(), keys)
 		o.ok(err)
