@@ -255,6 +255,41 @@ func TestDestroyAfterEveryCallOfACloud(t *testing.T) {
 	}
 }
 
+// A cluster that a script has made is not adopted: on its domain nothing is done, with or
+// without TLS, and its records are named; beside it, a new cluster leaves it as it is.
+func TestNothingOfAScriptIsAdopted(t *testing.T) {
+	t.Parallel()
+	for _, tls := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls %t", tls), func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.spec.TLS = tls
+			for n := range 3 {
+				name := fmt.Sprintf("node%d.%s", n, c.spec.Domain)
+				for _, r := range []cloudflaretest.Record{
+					{Type: "A", Name: name, Content: fmt.Sprintf("10.5.1.%d", 10+n)},
+					{Type: "SRV", Name: "_etcd-server._tcp." + c.spec.Domain, Data: &cloudflaretest.Service{Port: 2380, Target: name}},
+				} {
+					c.records = append(c.records, c.zone.Put(cloudZone, r))
+				}
+			}
+			r, err := c.do(Operator.Up, nil)
+			if err != nil || len(r.Refusals) == 0 || r.Refusals[0].Rule != "R10" {
+				t.Errorf("%v, %+v, want a refusal by R10", err, r.Refusals)
+			}
+			for _, refusal := range r.Refusals {
+				t.Log(refusal)
+			}
+			c.holds(0)
+			c.spec.DiscoveryName = "c3"
+			c.must(Operator.Up)
+			c.holds(3)
+			c.must(destroy)
+			c.holds(0)
+		})
+	}
+}
+
 // cut is what happens to one call: it never arrives, or its answer is lost. The command
 // goes on, or dies with it.
 type cut struct {

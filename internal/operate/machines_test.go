@@ -119,10 +119,13 @@ func (m *machines) View(_ context.Context, h cluster.Host) (cluster.View, error)
 		return cluster.View{}, errors.Join(err, errors.New("connection refused"))
 	}
 	v := cluster.View{ID: on.data.Member, Cluster: on.data.Cluster, Term: 2, Applied: 9, Revision: 1, Version: "3.7.3", DBSize: 20480}
-	alive := 0
+	alive, scheme := 0, "https"
+	if on.node.Names == nil {
+		scheme = "http"
+	}
 	for _, p := range on.node.Gate.Peers {
-		url := p.URL("https")
-		v.Members = append(v.Members, cluster.Member{ID: cluster.BootstrapMemberID(url, on.node.Token), Name: p.Name(), PeerURLs: []string{url}, ClientURLs: []string{"https://" + p.Address + ":2379"}})
+		url := p.URL(scheme)
+		v.Members = append(v.Members, cluster.Member{ID: cluster.BootstrapMemberID(url, on.node.Token), Name: p.Name(), PeerURLs: []string{url}, ClientURLs: []string{scheme + "://" + p.Address + ":2379"}})
 	}
 	slices.SortFunc(v.Members, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })
 	v.Leader = v.Members[0].ID
