@@ -52,6 +52,7 @@ type cloud struct {
 	machines *machines
 	wire     *wire
 	records  []cloudflaretest.Record // of others
+	given    sync.Map                // first keys: when, by member
 }
 
 func newCloud(t *testing.T) *cloud {
@@ -62,7 +63,7 @@ func newCloud(t *testing.T) *cloud {
 			{ID: "subnet-0123456789abcdefb", Zone: "eu-test-1b", ZoneID: "use1-az2", VPC: "vpc-1", Prefix: netip.MustParsePrefix("10.5.2.0/24")},
 			{ID: "subnet-0123456789abcdefc", Zone: "eu-test-1c", ZoneID: "use1-az3", VPC: "vpc-1", Prefix: netip.MustParsePrefix("10.5.3.0/24")},
 		}})
-	c.ec2.SetLag(ec2fake.Lag{Unseen: 2, Pending: 1, ShuttingDown: 1})
+	c.ec2.SetLag(ec2fake.Lag{Unseen: 12, Pending: 1, ShuttingDown: 1})
 	c.machines = &machines{ec2: c.ec2, on: map[string]*machine{}}
 	c.spec = cluster.Spec{Cluster: "blue", Domain: "blue." + cloudZone, Members: 3, TLS: true,
 		Hosts: cluster.HostsSpec{EC2: &cluster.EC2Hosts{Region: "eu-test-1", Image: "ami-0123456789abcdef0", InstanceTypes: []string{"m7.large"}, Login: "private",
@@ -101,11 +102,24 @@ func (c *cloud) open(_ context.Context, t Target) (real.World, error) {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: cloudKey, SecretAccessKey: cloudWord}, nil
 		}),
+		Late: 300 * time.Millisecond,
 		FirstKey: func(name cluster.MemberName) (private, public string, err error) {
+			c.given.Store(name, time.Now())
 			return "-----BEGIN\n" + string(name) + "\nEND-----\n", "ssh-ed25519 AAAA", nil
 		},
 		Contact: func(context.Context, cluster.Host) error { return nil },
-		Part:    func(cluster.MemberName) error { return nil },
+		Part: func(name cluster.MemberName) error {
+			c.given.Delete(name)
+			return nil
+		},
+		Given: func() (map[cluster.MemberName]time.Time, error) {
+			out := map[cluster.MemberName]time.Time{}
+			c.given.Range(func(name, at any) bool {
+				out[name.(cluster.MemberName)] = at.(time.Time)
+				return true
+			})
+			return out, nil
+		},
 	})
 	if err != nil {
 		return real.World{}, err

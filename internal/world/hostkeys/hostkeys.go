@@ -12,7 +12,8 @@
 // only until that was done.
 //
 // Keys are files in a folder of the state directory, one a host, and a secret from
-// which first keys are made, so that the same user data can be made again.
+// which first keys are made, so that the same user data can be made again. Beside them
+// is noted when a first key was given: its machine may exist from then on.
 package hostkeys
 
 import (
@@ -55,6 +56,11 @@ const (
 func (s *Store) own(name string) string    { return filepath.Join(s.dir, name+".pub") }
 func (s *Store) agreed(name string) string { return filepath.Join(s.dir, name+".agreed") }
 
+// given is the file that says when a machine was given its first key.
+func (s *Store) given(name string) string { return filepath.Join(s.dir, name+givenSuffix) }
+
+const givenSuffix = ".given"
+
 // Vouch says which keys a machine may show: the one of its own, or until it is known
 // to have that, also the one that was agreed with it, and its first.
 func (s *Store) Vouch(name string) (sshexec.HostKeys, error) {
@@ -92,7 +98,8 @@ func (s *Store) Vouch(name string) (sshexec.HostKeys, error) {
 func (s *Store) Forget(name cluster.MemberName) error {
 	_, err := durable.Remove(s.own(string(name)))
 	_, err2 := durable.Remove(s.agreed(string(name)))
-	return errors.Join(err, err2)
+	_, err3 := durable.Remove(s.given(string(name)))
+	return errors.Join(err, err2, err3)
 }
 
 // Remove removes the store, if no machine is left in it.

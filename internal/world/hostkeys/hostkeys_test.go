@@ -2,11 +2,13 @@ package hostkeys_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -51,6 +53,54 @@ func TestFirst(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(dir, hostkeys.Folder, "secret")); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("the secret: %v, %v", info, err)
+	}
+}
+
+// It is known when machines were given a first key, until they are forgotten. A folder
+// with nothing but a machine that nobody forgot is not removed.
+func TestGiven(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := hostkeys.In(dir)
+	if given, err := s.Given(); err != nil || len(given) != 0 {
+		t.Errorf("%v, %v, want none", given, err)
+	}
+	for range 2 {
+		before := time.Now()
+		if _, _, err := s.First(name); err != nil {
+			t.Fatal(err)
+		}
+		if given, err := s.Given(); err != nil || len(given) != 1 || given[name].Before(before) || given[name].After(time.Now()) {
+			t.Errorf("%v, %v, want %s after %s", given, err, name, before)
+		}
+	}
+	folder := filepath.Join(dir, hostkeys.Folder)
+	if err := s.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(folder); err != nil {
+		t.Errorf("the folder is gone, and what was made with it: %v", err)
+	}
+	if err := s.Forget(name); err != nil {
+		t.Fatal(err)
+	}
+	if given, err := s.Given(); err != nil || len(given) != 0 {
+		t.Errorf("%v, %v, want none", given, err)
+	}
+	if err := s.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is there: %v", err)
+	}
+	if _, _, err := s.First(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".given"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Given(); !errors.Is(err, fault.Damaged) {
+		t.Errorf("what is damaged: %v", err)
 	}
 }
 

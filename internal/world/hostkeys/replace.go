@@ -25,7 +25,7 @@ func (s *Store) Replace(ctx context.Context, name cluster.MemberName, m Machine)
 		_, err := m.Run(ctx, "true", nil)
 		return err
 	}
-	_, public, err := s.First(name)
+	_, public, err := s.first(name)
 	if err != nil {
 		return err
 	}

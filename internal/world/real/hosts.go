@@ -79,7 +79,8 @@ func withEC2(spec cluster.Spec, stateDir, self string, trace Trace, w *World) er
 		Contact: func(ctx context.Context, h cluster.Host) error {
 			return keys.Replace(ctx, h.Name, reach(h.Reach()))
 		},
-		Part: keys.Forget,
+		Part:  keys.Forget,
+		Given: keys.Given,
 	})
 	if err != nil {
 		return err

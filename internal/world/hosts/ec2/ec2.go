@@ -47,8 +47,14 @@ type Config struct {
 	// Contact logs in to a machine that is up, and replaces what only the first
 	// contact may rely on.
 	Contact func(context.Context, cluster.Host) error
-	// Part forgets whatever Contact kept of a host.
+	// Part forgets whatever FirstKey and Contact kept of a host.
 	Part func(cluster.MemberName) error
+	// Given is when each host that nobody has parted from was given its first key last:
+	// its instance may have been launched then.
+	Given func() (map[cluster.MemberName]time.Time, error)
+	// Late is how long after its launch an instance may still be missing in lists; a
+	// minute by default.
+	Late time.Duration
 	// Pause is how long to wait between two looks; two seconds by default.
 	Pause time.Duration
 }
@@ -73,6 +79,9 @@ var _ hosts.Provider = (*Provider)(nil)
 func New(c Config) (*Provider, error) {
 	if c.Pause == 0 {
 		c.Pause = 2 * time.Second
+	}
+	if c.Late == 0 {
+		c.Late = time.Minute
 	}
 	api, err := newAPI(*c.Spec.Hosts.EC2, c.Credentials)
 	if err != nil {

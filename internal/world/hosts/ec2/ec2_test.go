@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +29,33 @@ const (
 	token  = cluster.Token("8f2c6a0e8f2c6a0e")
 )
 
+// firsts are the first keys that were given.
+type firsts struct {
+	mu    sync.Mutex
+	given map[cluster.MemberName]time.Time
+}
+
+func (f *firsts) give(name cluster.MemberName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.given == nil {
+		f.given = map[cluster.MemberName]time.Time{}
+	}
+	f.given[name] = time.Now()
+}
+
+func (f *firsts) forget(name cluster.MemberName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.given, name)
+}
+
+func (f *firsts) all() (map[cluster.MemberName]time.Time, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.given), nil
+}
+
 // account is a fake EC2 and those who work with it.
 type account struct {
 	*ec2fake.Server
@@ -36,6 +65,7 @@ type account struct {
 	// contact is what happens at a login; nil for nothing.
 	contact func(cluster.Host) error
 	parted  []cluster.MemberName
+	first   firsts
 	keys    aws.CredentialsProvider
 }
 
@@ -66,6 +96,7 @@ func (a *account) provider(name cluster.Name) *ec2.Provider {
 	p, err := ec2.New(ec2.Config{Spec: cluster.Spec{Cluster: name, Domain: string(name) + ".test", Hosts: cluster.HostsSpec{EC2: &spec}},
 		Credentials: a.keys, Pause: time.Millisecond, Paths: cluster.Paths{Config: "/etc/pleiad", Data: "/var/lib/pleiad/data"},
 		FirstKey: func(name cluster.MemberName) (private, public string, err error) {
+			a.first.give(name)
 			return "-----BEGIN\n" + string(name) + "\nEND-----\n", "ssh-ed25519 AAAA", nil
 		},
 		Contact: func(_ context.Context, h cluster.Host) error {
@@ -74,7 +105,13 @@ func (a *account) provider(name cluster.Name) *ec2.Provider {
 			}
 			return nil
 		},
-		Part: func(name cluster.MemberName) error { a.parted = append(a.parted, name); return nil },
+		Part: func(name cluster.MemberName) error {
+			a.parted = append(a.parted, name)
+			a.first.forget(name)
+			return nil
+		},
+		Given: a.first.all,
+		Late:  50 * time.Millisecond,
 	})
 	if err != nil {
 		a.t.Fatal(err)
@@ -433,6 +470,36 @@ func TestSweepKeeps(t *testing.T) {
 		if left := a.Volumes(); len(left) != 1 || left[0].Tags["pleiad:kept"] == "" {
 			t.Errorf("volumes that are left: %+v, want the one that is kept", left)
 		}
+	}
+}
+
+// An instance whose launch had no answer and that no list has yet is waited for and
+// terminated, whatever becomes of data: it has none. One that was never launched is given
+// up after a while, and one that somebody has logged in to is left alone.
+func TestSweepAwaitsWhatIsLate(t *testing.T) {
+	t.Parallel()
+	for _, fate := range []hosts.DataFate{hosts.KeepData, hosts.DeleteData} {
+		a := newAccount(t)
+		a.SetLag(ec2fake.Lag{Unseen: 6, Pending: 2})
+		a.LoseAnswer("RunInstances", 1)
+		if err := a.provider("dev").Launch(t.Context(), member(1), token); err == nil {
+			t.Error("a launch without an answer succeeded")
+		}
+		a.LoseRequest("RunInstances", 1)
+		if err := a.provider("dev").Launch(t.Context(), member(2), token); err == nil {
+			t.Error("a launch that was lost succeeded")
+		}
+		if err := a.provider("dev").Sweep(t.Context(), fate); err != nil {
+			t.Fatal(err)
+		}
+		if i, v := len(a.living()), len(a.Volumes()); i+v != 0 || len(a.parted) != 2 {
+			t.Errorf("%d instances and %d volumes are left; parted from %v", i, v, a.parted)
+		}
+	}
+	a := newAccount(t)
+	a.ready(a.provider("dev"), member(1))
+	if err := a.provider("dev").Sweep(t.Context(), hosts.DeleteData); err != nil || len(a.living()) != 1 || len(a.Volumes()) != 1 {
+		t.Errorf("%v; %+v, want the one instance", err, a.living())
 	}
 }
 

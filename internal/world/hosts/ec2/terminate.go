@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
@@ -90,9 +93,47 @@ func (p *Provider) discard(ctx context.Context, claim []tag) error {
 	return errors.Join(failed...)
 }
 
+// endLate terminates the instance that a host may have been launched as, unless somebody
+// has logged in to it: nothing was ever put on it.
+func (p *Provider) endLate(ctx context.Context, name cluster.MemberName, launched time.Time) error {
+	for {
+		found, ended, err := p.find(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case found != nil && found.tag(tagContacted) != "":
+			return nil // it is not decided here what becomes of it
+		case found != nil:
+			if err := p.end(ctx, name, found.ID); err != nil {
+				return err
+			}
+			if err := p.discard(ctx, p.claimOf(name)); err != nil {
+				return err
+			}
+			return p.Part(name)
+		case ended > 0 || time.Since(launched) > p.Late:
+			return p.Part(name)
+		}
+		if err := p.wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // Sweep deletes the volumes of hosts whose instances were terminated by somebody
-// else, once the cluster is destroyed, or marks them as kept.
+// else, once the cluster is destroyed, or marks them as kept. An instance that was
+// launched by a command that died at once, and that no list had when the cluster was
+// destroyed, is waited for and terminated.
 func (p *Provider) Sweep(ctx context.Context, fate hosts.DataFate) error {
+	given, err := p.Given()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if err == nil {
+			err = p.endLate(ctx, name, given[name])
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("look for instances that were launched a moment ago: %w", err)
+	}
 	seen, err := p.look(ctx)
 	if err != nil {
 		return err
