@@ -62,6 +62,8 @@ const (
 // Observe reads the state of one cluster. If the marker changes while the hosts
 // are inspected, they would seem to know better than the marker: a [Steady]
 // observation is repeated once. If the marker changed again, the records are unknown.
+// In a Steady observation nothing is older than the marker: a member list from before
+// an operation began would say that the operation has nothing left to do.
 func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) cluster.State {
 	s, changed := once(ctx, spec, w, patience)
 	if changed && patience == Steady {
@@ -74,10 +76,14 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 }
 
 // once is one look, and whether the marker changed meanwhile. What takes long is
-// done at once: the hosts that were found are looked at while the records are
-// read, and those that only the records know are asked meanwhile.
+// done at once: the hosts that were found are looked at while the addresses are
+// read, and those that only the records know are asked meanwhile. A Glance does not
+// wait for the marker either: nothing is planned from it, and a name server may be mute.
 func once(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) (s cluster.State, changed bool) {
 	s = cluster.State{At: w.Now(), Fresh: w.Fresh(spec.Members)}
+	if patience == Steady {
+		names(ctx, spec, w, &s)
+	}
 	find, inspect := patience.limits()
 	began := time.Now()
 	found := make(chan struct{}) // closed when s.Hosts and s.Places are settled
@@ -92,7 +98,9 @@ func once(ctx context.Context, spec cluster.Spec, w world.World, patience Patien
 		lookAt(ctx, w, looked, inspect-time.Since(began), inspecting.Done)
 	})
 	all.Go(func() { store = control(ctx, w) })
-	names(ctx, spec, w, &s)
+	if patience != Steady {
+		names(ctx, spec, w, &s)
+	}
 	<-found
 	addresses(ctx, spec, w, &s)
 	outside := removed(ctx, spec, w, &s, find)

@@ -33,6 +33,8 @@ type fleet struct {
 	published []time.Time
 	mute      time.Time
 	keyless   bool // nobody can ask members
+	// marked is when the marker was first read, listed when hosts were first asked for.
+	marked, listed time.Time
 }
 
 func names() (out []cluster.MemberName) {
@@ -76,7 +78,11 @@ func (f *fleet) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, 
 	if !f.mute.IsZero() && time.Now().After(f.mute) {
 		return found, after(ctx, time.Hour)
 	}
-	return found, after(ctx, 20*time.Millisecond)
+	err := after(ctx, 20*time.Millisecond)
+	if f.marked.IsZero() {
+		f.marked = time.Now()
+	}
+	return found, err
 }
 
 // generation is that of the marker now.
@@ -97,6 +103,7 @@ type fleetHosts struct {
 
 // List is that of machines in the spec: it asks all of them at once.
 func (h fleetHosts) List(ctx context.Context) (hosts.Listing, error) {
+	h.f.listed = time.Now()
 	var l hosts.Listing
 	var slowest time.Duration
 	for i, name := range names() {
@@ -201,6 +208,21 @@ func TestGlanceEndsWithASilentMember(t *testing.T) {
 			t.Errorf("hosts are %+v, want etcd-1 inspected and silent", s.Hosts)
 		}
 	})
+}
+
+// What is planned from is not older than the marker: a member list from before an
+// operation began says that it has nothing left to do. A person who waits for a table
+// does not wait for the name server first.
+func TestSteadyReadsTheMarkerFirst(t *testing.T) {
+	for _, patience := range []observe.Patience{observe.Glance, observe.Steady} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9}}
+			observe.Observe(t.Context(), f.spec, f.world(), patience)
+			if first := !f.listed.Before(f.marked); first != (patience == observe.Steady) {
+				t.Errorf("patience %d: the marker was read at %s, hosts asked for at %s", patience, f.marked, f.listed)
+			}
+		})
+	}
 }
 
 // Whoever acts waits for what is only slow: sudo while a host is found, and where
