@@ -101,6 +101,26 @@ type Fresh struct {
 	Token   Token
 }
 
+// NameLetters are the letters of member names: without vowels, so that no word comes
+// out, and without 0, 1 and l, which people misread. 28^7 names make a reuse unheard of.
+const NameLetters = "23456789bcdfghjkmnpqrstvwxyz"
+
+// NewMemberName is the member name that seven numbers below the number of NameLetters
+// make.
+func NewMemberName(random [7]byte) MemberName {
+	name := []byte("etcd-")
+	for _, b := range random {
+		name = append(name, NameLetters[int(b)%len(NameLetters)])
+	}
+	return MemberName(name)
+}
+
+// Made says whether a name is of the form that NewMemberName gives.
+func (n MemberName) Made() bool {
+	letters, ok := strings.CutPrefix(string(n), "etcd-")
+	return ok && len(letters) == len([7]byte{}) && strings.Trim(letters, NameLetters) == ""
+}
+
 // Control is what the control side stores about a cluster: who it is and the
 // cluster's CA. Nothing of it describes the state of the cluster.
 type Control struct {

@@ -52,14 +52,14 @@ func (c Changer) AddLearner(ctx context.Context, via []cluster.Host, peerURL str
 	if err != nil {
 		return 0, fmt.Errorf("add learner %s: %w: %w", peerURL, contract.ErrRefused, err)
 	}
-	err = c.change(ctx, via, "add learner "+peerURL, func(p *process) error {
+	err = c.change(ctx, via, "add learner "+peerURL, func(p *process, m *cluster.Marker) error {
 		// As etcd makes it, of the URL and of the second.
 		id = cluster.BootstrapMemberID(peerURL, cluster.Token(fmt.Sprint(time.Now().Unix())))
 		l := &listed{id: id, urls: []string{peerURL}, host: u.Hostname(), learner: true}
 		if err := p.mayAdd(l); err != nil {
 			return err
 		}
-		c.c.w.rules.adds(c.c, p.of, l)
+		c.c.w.rules.adds(c.c, m, p.of, l)
 		p.of.add(l)
 		return nil
 	})
@@ -68,12 +68,12 @@ func (c Changer) AddLearner(ctx context.Context, via []cluster.Host, peerURL str
 
 // Promote implements etcd.Changer.
 func (c Changer) Promote(ctx context.Context, via []cluster.Host, id cluster.MemberID) error {
-	return c.change(ctx, via, "promote member "+id.String(), func(p *process) error {
+	return c.change(ctx, via, "promote member "+id.String(), func(p *process, m *cluster.Marker) error {
 		l := p.of.entry(id)
 		if err := p.of.mayPromote(l); err != nil {
 			return err
 		}
-		c.c.w.rules.promotes(c.c, p.of, l)
+		c.c.w.rules.promotes(c.c, m, p.of, l)
 		l.learner = false
 		p.of.relist()
 		return nil
@@ -82,12 +82,12 @@ func (c Changer) Promote(ctx context.Context, via []cluster.Host, id cluster.Mem
 
 // Remove implements etcd.Changer.
 func (c Changer) Remove(ctx context.Context, via []cluster.Host, id cluster.MemberID) error {
-	return c.change(ctx, via, "remove member "+id.String(), func(p *process) error {
+	return c.change(ctx, via, "remove member "+id.String(), func(p *process, m *cluster.Marker) error {
 		l := p.of.entry(id)
 		if err := p.mayRemove(l); err != nil {
 			return err
 		}
-		c.c.w.rules.removes(c.c, p.of, l)
+		c.c.w.rules.removes(c.c, m, p.of, l)
 		p.of.remove(l)
 		return nil
 	})
@@ -95,7 +95,7 @@ func (c Changer) Remove(ctx context.Context, via []cluster.Host, id cluster.Memb
 
 // MoveLeader implements etcd.Changer.
 func (c Changer) MoveLeader(ctx context.Context, via []cluster.Host, to cluster.MemberID) error {
-	return c.change(ctx, via, "move the leader to member "+to.String(), func(p *process) error {
+	return c.change(ctx, via, "move the leader to member "+to.String(), func(p *process, _ *cluster.Marker) error {
 		l := p.of.entry(to)
 		switch {
 		case p.of.leader != p.self.id:
@@ -112,9 +112,9 @@ func (c Changer) MoveLeader(ctx context.Context, via []cluster.Host, to cluster.
 }
 
 // change lets the first member that can be asked make a change, which takes a
-// quorum.
-func (c Changer) change(ctx context.Context, via []cluster.Host, what string, effect func(*process) error) error {
-	through, err := c.reach(ctx, via, what)
+// quorum. Its effect gets the marker that the controller had read for it.
+func (c Changer) change(ctx context.Context, via []cluster.Host, what string, effect func(*process, *cluster.Marker) error) error {
+	through, marker, err := c.reach(ctx, via, what)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (c Changer) change(ctx context.Context, via []cluster.Host, what string, ef
 			return errParked
 		}
 		w.flow(p.of)
-		err := effect(p)
+		err := effect(p, marker)
 		if errors.Is(err, contract.ErrUnknownOutcome) {
 			w.answer(o, e.lost, changeLimit)
 			return errParked
@@ -146,10 +146,11 @@ func (c Changer) change(ctx context.Context, via []cluster.Host, what string, ef
 }
 
 // reach finds the first member that takes changes. One that is silent takes its
-// time.
-func (c Changer) reach(ctx context.Context, via []cluster.Host, what string) (through cluster.MemberName, err error) {
+// time. The marker that the controller has read is good for this attempt alone.
+func (c Changer) reach(ctx context.Context, via []cluster.Host, what string) (through cluster.MemberName, marker *cluster.Marker, err error) {
 	e := fmt.Errorf("%s: %w", what, contract.ErrUnreachable)
 	err = c.c.call(ctx, &op{kind: read, verb: "reach", object: listOf(c.of) + ": " + what, errs: errs{failed: e, lost: e}}, func(o *op) error {
+		marker, c.c.marker = c.c.marker, nil
 		silent := 0
 		for _, v := range via {
 			h := c.c.w.host(c.of, v.Name)
@@ -173,7 +174,7 @@ func (c Changer) reach(ctx context.Context, via []cluster.Host, what string) (th
 		}
 		return e
 	})
-	return through, err
+	return through, marker, err
 }
 
 // entry is the entry of an ID; nil if there is none.

@@ -31,6 +31,8 @@ type Controller struct {
 	epoch   int             // orders what the loop tells; see hear
 	// owed are the members that it must name as left.
 	owed []*host
+	// marker is the one that it last read; nil for none.
+	marker *cluster.Marker
 	// listed is the moment at which it last saw the hosts, looked when it last
 	// saw each member serve.
 	listed int
@@ -121,9 +123,6 @@ func (c *Controller) Do(f func()) {
 	}
 }
 
-// letters of member names, as package world has them.
-const letters = "23456789bcdfghjkmnpqrstvwxyz"
-
 func (c *Controller) fresh(n int) cluster.Fresh {
 	word := func(alphabet string, n int) string {
 		b := make([]byte, n)
@@ -134,7 +133,7 @@ func (c *Controller) fresh(n int) cluster.Fresh {
 	}
 	f := cluster.Fresh{Owner: cluster.Owner(word("0123456789abcdef", 8)), Token: cluster.Token(word("0123456789abcdef", 8))}
 	for range n {
-		f.Members = append(f.Members, cluster.MemberName("etcd-"+word(letters, 7)))
+		f.Members = append(f.Members, cluster.MemberName("etcd-"+word(cluster.NameLetters, 7)))
 	}
 	return f
 }

@@ -101,8 +101,12 @@ func (z Zone) Read(ctx context.Context, keys []cluster.Key) (cluster.Records, er
 		var changes []cluster.Change
 		for _, k := range keys {
 			w.rules.reads(z.c, recordName(k))
-			if set := w.zone.get(k); set != nil {
+			set := w.zone.get(k)
+			if set != nil {
 				changes = append(changes, cluster.Change{Key: k, New: set})
+			}
+			if k == w.opts.Spec.MarkerKey() {
+				z.c.marker = w.rules.now()
 			}
 		}
 		out = cluster.Records{}.With(changes)

@@ -116,26 +116,28 @@ func (r *rules) resizes(c *Controller, was, is cluster.Marker, back bool) {
 	}
 }
 
-// adds: the marker names the member that is added (rule R4), and its address is in
-// DNS (R8).
-func (r *rules) adds(c *Controller, e *etcd, l *listed) {
-	m, spec := r.now(), r.w.opts.Spec
+// adds: the marker named the member that is added (rule R4) when the controller looked,
+// which it does for each attempt, and its address is in DNS (R8). Between that look and
+// what etcd does, another controller may give the addition up.
+func (r *rules) adds(c *Controller, m *cluster.Marker, e *etcd, l *listed) {
+	spec := r.w.opts.Spec
 	if r.damaged > c.listed || m == nil && r.spoiledMarker() {
 		return
 	}
-	r.must("R4", m != nil && m.Op.Kind == cluster.Add && spec.HostName(m.Op.Member) == l.host, "%s adds %s, but the operation on the marker is %v", c.Name, l.host, m)
+	r.must("R4", m != nil && m.Op.Kind == cluster.Add && spec.HostName(m.Op.Member) == l.host, "%s adds %s, but the operation on the marker was %v", c.Name, l.host, m)
 	k := cluster.Key{Name: l.host + ".", Type: cluster.A}
 	_, has := r.w.zone.snapshot().Get(k)
-	r.must("R8", has || r.w.zone.spoiled[k], "%s adds %s, which has no address", c.Name, l.host)
+	now := r.now()
+	late := now == nil || m == nil || now.Op != m.Op
+	r.must("R8", has || late || r.w.zone.spoiled[k], "%s adds %s, which has no address", c.Name, l.host)
 }
 
 // promotes: what votes is counted before (rule R5).
-func (r *rules) promotes(c *Controller, e *etcd, l *listed) {
-	m := r.now()
+func (r *rules) promotes(c *Controller, m *cluster.Marker, e *etcd, l *listed) {
 	if r.damaged > c.listed || m == nil && r.spoiledMarker() {
 		return
 	}
-	r.must("R4", m != nil && m.Op.Kind == cluster.Add && r.w.opts.Spec.HostName(m.Op.Member) == l.host, "%s promotes %s, but the operation on the marker is %v", c.Name, l.host, m)
+	r.must("R4", m != nil && m.Op.Kind == cluster.Add && r.w.opts.Spec.HostName(m.Op.Member) == l.host, "%s promotes %s, but the operation on the marker was %v", c.Name, l.host, m)
 	alive := e.alive(l.id) + 1
 	r.must("R5", alive >= cluster.Quorum(e.voters()+1), "%s promotes %s: %s", c.Name, l.host, cluster.Arithmetic(alive, e.voters()+1))
 }
@@ -143,12 +145,12 @@ func (r *rules) promotes(c *Controller, e *etcd, l *listed) {
 // removes: the rest stays a quorum (rule R5), the marker says so (R4), clients were
 // sent away before (R8), and one that the controller has seen to serve goes only where
 // there are more than the spec wants (R7).
-func (r *rules) removes(c *Controller, e *etcd, l *listed) {
-	m, spec := r.now(), r.w.opts.Spec
+func (r *rules) removes(c *Controller, m *cluster.Marker, e *etcd, l *listed) {
+	spec := r.w.opts.Spec
 	if r.damaged > c.listed || m == nil && r.spoiledMarker() {
 		return
 	}
-	r.must("R4", m != nil && m.Op.Kind == cluster.Remove && spec.HostName(m.Op.Member) == l.host, "%s removes %s, but the operation on the marker is %v", c.Name, l.host, m)
+	r.must("R4", m != nil && m.Op.Kind == cluster.Remove && spec.HostName(m.Op.Member) == l.host, "%s removes %s, but the operation on the marker was %v", c.Name, l.host, m)
 	k := cluster.Key{Name: spec.ClientService(), Type: cluster.SRV}
 	set := r.w.zone.get(k)
 	r.must("R8", set == nil || !strings.Contains(set.String(), " "+l.host+".") || r.w.zone.spoiled[k], "%s removes %s while clients are still sent to it", c.Name, l.host)

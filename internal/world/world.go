@@ -45,19 +45,11 @@ func (w World) Now() time.Time {
 	return w.Clock()
 }
 
-// alphabet of member names: without vowels, so that no word comes out, and
-// without 0, 1 and l, which people misread. 28^7 names make a reuse unheard of.
-const alphabet = "23456789bcdfghjkmnpqrstvwxyz"
-
 // Fresh makes random names from the system's source of randomness.
 func Fresh(n int) cluster.Fresh {
 	f := cluster.Fresh{Owner: cluster.Owner(hexadecimal(8)), Token: cluster.Token(hexadecimal(16))}
 	for range n {
-		name := []byte("etcd-")
-		for _, b := range random(7) {
-			name = append(name, alphabet[int(b)%len(alphabet)])
-		}
-		f.Members = append(f.Members, cluster.MemberName(name))
+		f.Members = append(f.Members, cluster.NewMemberName([7]byte(random(7))))
 	}
 	return f
 }

@@ -111,13 +111,16 @@ func change(ctx context.Context, w world.World, s plan.Step, tell func(string)) 
 	case plan.MoveLeader:
 		c, do = s.Change, func() error { return w.Members.MoveLeader(ctx, s.Via, s.To) }
 	}
-	if err := stands(ctx, w, c.Marker); err != nil {
-		return err
-	}
-	if _, moves := s.(plan.MoveLeader); moves { // it may have moved already
+	attempt := func() error {
+		if err := stands(ctx, w, c.Marker); err != nil {
+			return err
+		}
 		return do()
 	}
-	return untilAllowed(ctx, do, tell)
+	if _, moves := s.(plan.MoveLeader); moves { // it may have moved already
+		return attempt()
+	}
+	return untilAllowed(ctx, attempt, tell)
 }
 
 // refusing is how long etcd may refuse a change: it does for five seconds after
@@ -125,11 +128,12 @@ func change(ctx context.Context, w world.World, s plan.Step, tell func(string)) 
 const refusing = 8 * time.Second
 
 // untilAllowed asks again as long as etcd refuses, or until it is time to look at the
-// rest of the world. What is refused has changed nothing.
-func untilAllowed(ctx context.Context, do func() error, tell func(string)) error {
+// rest of the world. What is refused has changed nothing. Each attempt looks at the
+// marker first: another controller may have given the change up meanwhile.
+func untilAllowed(ctx context.Context, attempt func() error, tell func(string)) error {
 	end, told := time.Now().Add(refusing), ""
 	for {
-		err := do()
+		err := attempt()
 		if !errors.Is(err, etcd.ErrRefused) || !time.Now().Before(end) {
 			return err
 		}

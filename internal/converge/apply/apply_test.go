@@ -29,8 +29,12 @@ type stub struct {
 	node    func() cluster.Node
 	view    func() (cluster.View, error)
 	servers func() cluster.Visibility
-	fate    hosts.DataFate
-	creds   *node.Credentials
+	// refused says of each change of the member list whether etcd refuses it; the last one stays.
+	refused []bool
+	// meanwhile is the marker after etcd has refused a change; empty for the same.
+	meanwhile string
+	fate      hosts.DataFate
+	creds     *node.Credentials
 }
 
 var errCall = errors.New("the call failed")
@@ -44,7 +48,7 @@ func (s *stub) call(name string) error {
 }
 
 func (s *stub) world() world.World {
-	return world.World{DNS: zone{s: s}, Server: server{s: s}, Authoritatives: authoritatives{s: s}, Hosts: provider{s: s}, Deliver: deliverer{s: s}, Etcd: inspector{s: s}, Authority: keeper{s: s}}
+	return world.World{DNS: zone{s: s}, Server: server{s: s}, Authoritatives: authoritatives{s: s}, Hosts: provider{s: s}, Deliver: deliverer{s: s}, Etcd: inspector{s: s}, Members: changer{s: s}, Authority: keeper{s: s}}
 }
 
 type (
@@ -66,7 +70,8 @@ type (
 		etcd.Inspector
 		s *stub
 	}
-	keeper struct {
+	changer struct{ s *stub }
+	keeper  struct {
 		authority.Authority
 		s *stub
 	}
@@ -114,6 +119,32 @@ func (i inspector) View(context.Context, cluster.Host) (cluster.View, error) {
 		return cluster.View{}, err
 	}
 	return i.s.view()
+}
+
+func (c changer) change(name string) error {
+	if err := c.s.call(name); err != nil {
+		return err
+	}
+	if len(c.s.refused) > 0 && next(&c.s.refused) {
+		if c.s.meanwhile != "" {
+			c.s.records = with(marker(c.s.meanwhile))
+		}
+		return etcd.ErrRefused
+	}
+	return nil
+}
+
+func (c changer) AddLearner(context.Context, []cluster.Host, string) (cluster.MemberID, error) {
+	return 1, c.change("add")
+}
+func (c changer) Promote(context.Context, []cluster.Host, cluster.MemberID) error {
+	return c.change("promote")
+}
+func (c changer) Remove(context.Context, []cluster.Host, cluster.MemberID) error {
+	return c.change("remove")
+}
+func (c changer) MoveLeader(context.Context, []cluster.Host, cluster.MemberID) error {
+	return c.change("move leader")
 }
 
 func (k keeper) Create(context.Context, cluster.Owner, bool) error { return k.s.call("create") }
@@ -182,6 +213,10 @@ func examples() []example {
 		{"stop", plan.StopMember{Host: h}, "stop"},
 		{"stop in turn", plan.StopMember{Host: h, Marker: &m}, "read, stop"},
 		{"terminate", plan.TerminateHost{Host: h, Marker: m}, "read, inspect, terminate"},
+		{"add learner", plan.AddLearner{Change: plan.Change{Marker: m}}, "read, add"},
+		{"promote learner", plan.PromoteLearner{Change: plan.Change{Marker: m}}, "read, promote"},
+		{"remove member", plan.RemoveMember{Change: plan.Change{Marker: m}}, "read, remove"},
+		{"move leader", plan.MoveLeader{Change: plan.Change{Marker: m}}, "read, move leader"},
 	}
 }
 
@@ -275,6 +310,46 @@ func TestAMarkerThatMovedOnIsAConflict(t *testing.T) {
 			t.Errorf("%s beside a marker: %v, calls %q", e.name, err, s.calls)
 		}
 	}
+}
+
+// R4: etcd refuses a change for a while, and is asked again as long as the marker names
+// the change; a leader that cannot be moved may have moved already.
+func TestAChangeIsAskedForAgain(t *testing.T) {
+	change := plan.Change{Marker: marker(planned)}
+	for name, c := range map[string]struct {
+		step    plan.Step
+		refused []bool
+		moves   bool // the marker, when etcd has refused once
+		calls   string
+		want    error
+		took    time.Duration
+	}{
+		"refused twice":         {plan.AddLearner{Change: change}, []bool{true, true, false}, false, "read, add, read, add, read, add", nil, 2 * pauseDNS},
+		"given up meanwhile":    {plan.AddLearner{Change: change}, []bool{true, false}, true, "read, add, read", dns.ErrConflict, pauseDNS},
+		"a leader that is none": {plan.MoveLeader{Change: change}, []bool{true}, false, "read, move leader", etcd.ErrRefused, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, told := sound(), []string(nil)
+			s.refused = c.refused
+			if c.moves {
+				s.meanwhile = strings.Replace(planned, "op=restart", "op=remove", 1)
+			}
+			begun := time.Now()
+			err := run(t.Context(), s, c.step, &told)
+			if took := time.Since(begun); !errors.Is(err, c.want) || took != c.took || !slices.Equal(s.calls, strings.Split(c.calls, ", ")) {
+				t.Errorf("%s: %v after %s, calls %q", name, err, took, s.calls)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // as long as it is worth waiting for
+		s, told := sound(), []string(nil)
+		s.refused = []bool{true}
+		begun := time.Now()
+		err := run(t.Context(), s, plan.RemoveMember{Change: change}, &told)
+		if took := time.Since(begun); !errors.Is(err, etcd.ErrRefused) || took != refusing || len(told) != 1 {
+			t.Errorf("for ever: %v after %s, told %q", err, took, told)
+		}
+	})
 }
 
 // R5, R6: a certificate or a member that changed since is left alone, and so is

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -95,7 +96,25 @@ func (s situation) is(m cluster.Member, name cluster.MemberName) bool {
 			h.Ports.Peer = port
 		}
 	}
-	return m.ID == s.spec.MemberID(*s.marker, h) || s.changing(name) && slices.Contains(m.PeerURLs, s.spec.PeerURL(name, h.Ports.Peer))
+	late, unknown := s.lateAddition(m)
+	joins := slices.Contains(m.PeerURLs, s.spec.PeerURL(name, h.Ports.Peer)) || unknown && late == name
+	return m.ID == s.spec.MemberID(*s.marker, h) || s.changing(name) && joins
+}
+
+// lateAddition is the name of a member that was to join and was given up before etcd listed
+// it: the call that adds it may be under way for as long as etcd takes, and whoever
+// made it may have died. It is a learner that has never started, under a name that
+// pleiad makes, which is not on the marker. As such it has no data and no vote.
+func (s situation) lateAddition(m cluster.Member) (cluster.MemberName, bool) {
+	if !m.Learner || m.Name != "" || len(m.PeerURLs) != 1 {
+		return "", false
+	}
+	u, err := url.Parse(m.PeerURLs[0])
+	if err != nil {
+		return "", false
+	}
+	name, ours := s.spec.MemberOf(u.Hostname() + ".")
+	return name, ours && name.Made() && !s.marker.Has(name)
 }
 
 // belongs says whether a name on the marker is a member of etcd, as far as can be
@@ -172,6 +191,9 @@ func (s situation) foreignMembers() []string {
 	}
 	for _, m := range s.list.Or(nil) {
 		i := slices.IndexFunc(s.marker.Members, func(name cluster.MemberName) bool { return s.is(m, name) })
+		if _, late := s.lateAddition(m); late {
+			continue // see undoLate
+		}
 		if i < 0 {
 			out = append(out, fmt.Sprintf("etcd lists member %s %q, which pleiad did not add", m.ID, m.Name))
 			continue

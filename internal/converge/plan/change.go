@@ -72,9 +72,19 @@ func (s situation) changeWanted() bool {
 
 // wantedChange is the change that is to be begun next, if any: the first of these.
 func (s situation) wantedChange() (cluster.Operation, Reason) {
-	for _, want := range []func() (cluster.Operation, Reason){s.bury, s.followList, s.settleLearner, s.shrink, s.grow, s.exchange} {
+	for _, want := range []func() (cluster.Operation, Reason){s.undoLate, s.bury, s.followList, s.settleLearner, s.shrink, s.grow, s.exchange} {
 		if op, why := want(); op != (cluster.Operation{}) {
 			return op, why
+		}
+	}
+	return cluster.Operation{}, Reason{}
+}
+
+// undoLate removes a learner that etcd added after the addition had been given up.
+func (s situation) undoLate() (cluster.Operation, Reason) {
+	for _, m := range s.list.Or(nil) {
+		if name, late := s.lateAddition(m); late {
+			return cluster.Operation{Kind: cluster.Remove, Member: name}, Reason{Why: "etcd added it as a learner after that had been given up", Rules: []Rule{"R4"}}
 		}
 	}
 	return cluster.Operation{}, Reason{}

@@ -98,7 +98,9 @@ func (s situation) remove(name cluster.MemberName) ([]Step, []Refusal) {
 		m.Op = cluster.Operation{}
 		m.Members = slices.DeleteFunc(m.Members, func(n cluster.MemberName) bool { return n == name })
 		delete(m.IDs, name)
-		m.Left = append(m.Left, name)
+		if !slices.Contains(m.Left, name) {
+			m.Left = append(m.Left, name)
+		}
 		m.Changes++
 	})
 }

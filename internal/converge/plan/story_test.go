@@ -408,6 +408,10 @@ func (w *story) event(line string, f []string) error {
 		view(func(v *cluster.View) {
 			v.Members = append(slices.Clone(v.Members), cluster.Member{ID: 0xbad, Name: cluster.MemberName(f[2])})
 		})
+	case f[1] == "lists-learner": // a member that has not started
+		w.state = withList(w.state, func(list []cluster.Member) []cluster.Member {
+			return append(list, cluster.Member{ID: 0xbad, Learner: true, PeerURLs: []string{w.spec.PeerURL(cluster.MemberName(f[2]), 2380)}})
+		})
 	case f[1] == "lists-no-longer":
 		view(func(v *cluster.View) {
 			v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m cluster.Member) bool { return m.Name == member(f[2]) })

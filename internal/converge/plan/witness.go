@@ -50,7 +50,7 @@ func (s situation) mutilated() []string {
 		out = append(out, "it lists no members")
 	}
 	switch op := s.marker.Op; {
-	case op.Member != "" && !s.marker.Has(op.Member):
+	case op.Member != "" && op.Kind != cluster.Remove && !s.marker.Has(op.Member): // see lateAddition
 		out = append(out, fmt.Sprintf("its operation %s is about a member that it does not list", op))
 	case op.Kind == cluster.Add && len(s.marker.Members) == 1:
 		out = append(out, "it lists no members but the one that is to join them")
