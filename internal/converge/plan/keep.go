@@ -261,6 +261,9 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 			continue // see change
 		}
 		if r := unfit(h, n, LetOthersServe); r != nil {
+			if s.marker.Op == (cluster.Operation{Kind: cluster.Remove, Member: h.Name}) && !h.Runs() {
+				continue // it leaves; why it cannot yet is told of that
+			}
 			if h.Runs() {
 				r.What = "rely on member " + string(h.Name)
 				r.Evidence = append(r.Evidence, "its process still runs, on files that are gone: it will not survive a restart")
