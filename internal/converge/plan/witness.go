@@ -159,7 +159,8 @@ func (s situation) knowsBetter(h cluster.Host) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	m, n := s.marker, h.Node.Or(cluster.Node{})
-	if !m.Has(h.Name) && !s.changed() {
+	joins := m.Phase == cluster.Sealed && h.Node.Known() && !lived(h) // it was about to; see leftovers
+	if !m.Has(h.Name) && !s.changed() && !joins {
 		say("is of this incarnation, but not on the list")
 	}
 	if n.Sealed && m.Phase == cluster.Bootstrapping {
