@@ -138,11 +138,12 @@ func (w *World) misplace(h *host) {
 	w.misplaced(h, *h.log)
 }
 
-// misplaced puts the data of another member of the same cluster on a host.
+// misplaced puts the data of another member of the same cluster on a host: a copy of
+// its own that another host has would roll it back.
 func (w *World) misplaced(h *host, own identity) {
 	h.log = &identity{member: own.member + 1, cluster: own.cluster}
 	for _, other := range w.rules.ours() {
-		if other != h && other.log != nil {
+		if other != h && other.log != nil && other.log.member != own.member {
 			h.log = &identity{member: other.log.member, cluster: other.log.cluster}
 		}
 	}
