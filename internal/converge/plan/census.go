@@ -225,13 +225,11 @@ func (s situation) answers(name cluster.MemberName) bool {
 	})
 }
 
-// heard says whether a member that serves hears from one whose host is gone: that one
-// runs all the same, wherever it is.
+// heard says whether one whose host is gone may run all the same, wherever that is: a
+// member that serves hears from it, or does not say whether it does.
 func (s situation) heard(name cluster.MemberName) bool {
-	id := s.memberID(name)
-	return slices.ContainsFunc(s.census().Or(census{}).others(name), func(other cluster.Host) bool {
-		return slices.Contains(other.Heard.Or(nil), id)
-	})
+	evidence, _ := s.hearsay(name)
+	return s.asked() && evidence != nil
 }
 
 // memberID is a member's ID as etcd lists it, or else as it was computed.

@@ -68,22 +68,35 @@ func (s situation) sighted(name cluster.MemberName) *Refusal {
 	if !s.saidDead(name) || h.View.Known() || h.Node.Known() && !h.Runs() {
 		return nil // it says itself that it does not serve, or its host does
 	}
-	id := s.memberID(name)
-	r := &Refusal{Rule: "R14", What: "replace member " + string(name), Remedy: remedies(ReachHost)}
-	for _, other := range s.census().Or(census{}).others(name) {
-		switch peers, known := other.Heard.Get(); {
-		case !known:
-			r.Unknown = true
-			r.Evidence = append(r.Evidence, fmt.Sprintf("%s does not say whether it hears from %s: %s", other.Name, name, other.Heard.Why().Text))
-		case len(peers) == 0: // who serves in a quorum hears at least one other
-			r.Unknown = true
-			r.Evidence = append(r.Evidence, fmt.Sprintf("%s says that it hears from nobody, and yet it serves", other.Name))
-		case slices.Contains(peers, id):
-			r.Evidence = append(r.Evidence, fmt.Sprintf("%s hears from %s: it runs, and cannot be reached from here", other.Name, name))
-		}
-	}
-	if r.Evidence == nil {
+	evidence, unknown := s.hearsay(name)
+	if evidence == nil {
 		return nil
 	}
-	return r
+	return &Refusal{Rule: "R14", What: "replace member " + string(name), Evidence: evidence, Unknown: unknown, Remedy: remedies(ReachHost)}
+}
+
+// hearsay is what speaks against giving up a member that cannot be found or reached
+// from here: others that serve hear from it, or do not say whether they do. It is
+// unknown if one of them does not say.
+func (s situation) hearsay(name cluster.MemberName) (evidence []string, unknown bool) {
+	id, c := s.memberID(name), s.census().Or(census{})
+	for _, other := range c.others(name) {
+		switch peers, known := other.Heard.Get(); {
+		case !known:
+			unknown = true
+			evidence = append(evidence, fmt.Sprintf("%s does not say whether it hears from %s: %s", other.Name, name, other.Heard.Why().Text))
+		case len(peers) == 0 && c.voters > 1: // who serves in a quorum hears at least one other
+			unknown = true
+			evidence = append(evidence, fmt.Sprintf("%s says that it hears from nobody, and yet it serves", other.Name))
+		case slices.Contains(peers, id):
+			evidence = append(evidence, fmt.Sprintf("%s hears from %s: it runs, and cannot be reached from here", other.Name, name))
+		}
+	}
+	return evidence, unknown
+}
+
+// asked says whether the members were asked whom they hear: they are if one is lost,
+// unless its addition or removal has begun.
+func (s situation) asked() bool {
+	return slices.ContainsFunc(s.hosts, func(h cluster.Host) bool { return h.Heard.Tried() })
 }

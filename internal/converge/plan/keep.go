@@ -217,8 +217,11 @@ func (s situation) lost(missing []cluster.MemberName) []Refusal {
 		}
 		r := Refusal{Rule: "R6", What: "launch host " + string(name), Remedy: remedies(LetOthersServe),
 			Evidence: []string{"the host of member " + string(name) + " is gone, its data with it"}}
-		if s.heard(name) {
-			r.Evidence = []string{"the host of member " + string(name) + " is gone, but other members hear from it: it runs, and cannot be reached from here"}
+		switch hearsay, unknown := s.hearsay(name); {
+		case s.answers(name):
+			r.Evidence = []string{"the host of member " + string(name) + " is gone, but its member still runs: it will not survive a restart"}
+		case s.heard(name):
+			r.Evidence, r.Unknown = append([]string{"the host of member " + string(name) + " is gone"}, hearsay...), unknown
 		}
 		out = append(out, r)
 	}
