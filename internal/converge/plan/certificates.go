@@ -22,6 +22,11 @@ const (
 	// urgent is how long before its end a certificate is changed even where the
 	// other members are no quorum.
 	urgent = 30 * 24 * time.Hour
+	// ending is how long before its end it is changed even where another member, which
+	// has a new one, is yet to be started with it. If it never starts, because its new
+	// certificate is no good, the others still have theirs; if for another reason, they
+	// must not wait until they have none.
+	ending = 24 * time.Hour
 )
 
 // certificate is the one that a member is known to have; nil if there is none,
@@ -83,8 +88,9 @@ func length(d time.Duration) string {
 // renewal is the running member whose certificate is changed next, of those of a
 // sealed cluster; empty if it is nobody's turn. Members that do not run serve
 // with none: they get theirs first, and are started with it. One with another's
-// data gets none, and nobody waits for it.
-func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal) {
+// data gets none, and nobody waits for it. One that is started in the same plan has yet
+// to prove what it has.
+func (s situation) renewal(members []cluster.Host, starts []Step) (cluster.MemberName, *Refusal) {
 	seen := visible(members)
 	running := runningOf(seen)
 	if slices.ContainsFunc(seen, func(h cluster.Host) bool {
@@ -93,7 +99,7 @@ func (s situation) renewal(members []cluster.Host) (cluster.MemberName, *Refusal
 		return "", nil
 	}
 	next, found := s.mostUrgent(running)
-	if !found {
+	if !found || len(starts) > 0 && certificate(next).Valid(s.state.At, ending) {
 		return "", nil
 	}
 	voters := s.voters()

@@ -65,21 +65,21 @@ func (s situation) repairs() (steps []Step, whole bool, refusals []Refusal) {
 	refusals = append(refusals, conflicts...)
 
 	standing := slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool { return !s.belongs(h.Name) })
+	peers, whole := s.peers(members, missing)
+	starts, unfits := s.restart(members, visible(members), whole)
 	skewed := s.skewed(standing)
-	next, unsafe := s.renewal(standing)
+	next, unsafe := s.renewal(standing, starts)
 	for _, r := range []*Refusal{skewed, unsafe} {
 		if r != nil {
 			refusals = append(refusals, *r)
 		}
 	}
-	peers, whole := s.peers(members, missing)
 	if whole && !s.departing() {
 		steps = append(steps, s.install(peers, skewed == nil, next)...)
 	}
 	if skewed == nil {
 		steps = append(steps, s.renewOperator()...)
 	}
-	starts, unfits := s.restart(members, visible(members), whole)
 	return append(steps, starts...), whole, append(refusals, unfits...)
 }
 
@@ -264,7 +264,7 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 			continue // see change
 		}
 		if r := unfit(h, n, LetOthersServe); r != nil {
-			if s.marker.Op == (cluster.Operation{Kind: cluster.Remove, Member: h.Name}) && !h.Runs() {
+			if at := h.Node.Or(cluster.Node{}).Process.Gate; s.marker.Op == (cluster.Operation{Kind: cluster.Remove, Member: h.Name}) && (!h.Runs() || at != "") {
 				continue // it leaves; why it cannot yet is told of that
 			}
 			if h.Runs() {
