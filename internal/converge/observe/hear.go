@@ -26,15 +26,18 @@ func Hear(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.Stat
 	if !slices.ContainsFunc(members, func(name cluster.MemberName) bool { return m.Has(name) && !answers(name) }) {
 		return
 	}
+	lost := slices.Clone(s.Missing) // of which some may serve all the same
 	var asking sync.WaitGroup
-	for i := range hosts {
-		h := &hosts[i]
-		if h.View.Known() {
-			asking.Go(func() { h.Heard = heard(ctx, w, *h, 3*spec.ElectionTimeout()+2*askEtcd) })
+	for _, all := range [][]cluster.Host{hosts, lost} {
+		for i := range all {
+			h := &all[i]
+			if h.View.Known() {
+				asking.Go(func() { h.Heard = heard(ctx, w, *h, 3*spec.ElectionTimeout()+2*askEtcd) })
+			}
 		}
 	}
 	asking.Wait()
-	s.Hosts = cluster.Known(hosts)
+	s.Hosts, s.Missing = cluster.Known(hosts), lost
 }
 
 func heard(ctx context.Context, w world.World, h cluster.Host, limit time.Duration) cluster.Seen[[]cluster.MemberID] {
