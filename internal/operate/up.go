@@ -146,7 +146,7 @@ func (o Operator) prepare(ctx context.Context, t Target, loop *converge.Loop, pi
 
 // look observes for somebody who may be asked about it.
 func look(ctx context.Context, t Target, loop converge.Loop) (cluster.State, error) {
-	state := observe.Observe(ctx, t.Spec, loop.World, observe.Steady)
+	state := loop.Observe(ctx)
 	if ctx.Err() != nil {
 		return state, context.Cause(ctx)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pleiad-etcd/pleiad/internal/converge/observe"
+	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 )
@@ -49,18 +49,18 @@ func (o *planOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	next := plan.Planner(plan.Up)
+	loop := converge.Up(t.Spec, sur.World)
 	if o.destroy {
-		next = plan.Destroy
+		loop = converge.Destroy(t.Spec, sur.World)
 	}
-	state := observe.Observe(ctx, t.Spec, sur.World, observe.Steady)
+	state := loop.Observe(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err := o.operator(o.system, o.find).SameZone(ctx, t, state, false); err != nil {
 		return astray(err)
 	}
-	road := render.NewRoad(t.Spec, plan.Road(next, t.Spec, state), o.spelled(t))
+	road := render.NewRoad(t.Spec, plan.Road(loop.Next, t.Spec, state), o.spelled(t))
 	if err := o.printer(o.system).Show(road); err != nil {
 		return cannot(act, err)
 	}
