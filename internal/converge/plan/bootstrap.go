@@ -174,9 +174,10 @@ func (s situation) install(members []cluster.Host, issue bool, next cluster.Memb
 	return steps
 }
 
-// start starts fresh members in order, then waits until all of them serve.
+// start starts fresh members, then waits until all of them serve. They are started
+// together: in what order etcd begins on them, they see to themselves (package member).
 func (s situation) start(members []cluster.Host) Plan {
-	var p Plan
+	p := Plan{Together: true}
 	for _, h := range members {
 		n := s.render(*s.marker, members, h)
 		if r := unfit(h, n, StartOver); r != nil {

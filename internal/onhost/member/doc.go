@@ -5,7 +5,7 @@
 // [Inspect] what came of it.
 //
 //	lock ─▶ status ─▶ identity ─┬─ own data ───────▶ resolver with pins ─────────────────▶ etcd
-//	                            ├─ never had data ─▶ resolver ─▶ gate ─▶ pins ─▶ begin ─▶ etcd ─▶ born
+//	                            ├─ never had data ─▶ resolver ─▶ gate ─▶ pins ─▶ first ─▶ begin ─▶ etcd ─▶ born
 //	                            ├─ the same, joins ─▶ ask peers ─▶ gate ─▶ pins ─▶ begin ─▶ etcd ─▶ born
 //	                            └─ else: refused
 //

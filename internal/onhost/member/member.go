@@ -145,6 +145,9 @@ func start(ctx context.Context, j *journal, n node.Node, etcd starter, log *logg
 		if err := pass(ctx, j, n, log); err != nil {
 			return err
 		}
+		if decision == FirstStart {
+			awaitFirst(ctx, n, firstWaits)
+		}
 		if err := beginFirstStart(n, time.Now()); err != nil {
 			return err
 		}
