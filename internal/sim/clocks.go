@@ -129,7 +129,8 @@ func (r *rules) certifies(c *Controller, h *host, cert *cluster.Certificate) {
 		known := was.by == c.Name || was.at < c.listed
 		// One that is due itself protects nothing, and is proven when it is changed. On
 		// its last day a certificate does not wait for a member that may never start.
-		due := other.certificate.Due(r.w.now()) || !h.certificate.Valid(r.w.now(), 24*time.Hour)
+		now := r.w.now()
+		due := other.certificate.Due(now) || h.certificate.Valid(now, 0) && !h.certificate.Valid(now, 24*time.Hour)
 		r.must("R5", other == h || idle || !unproven || other.process == nil || !known || due, "%s changes the certificate of %s before that of %s is proven", c.Name, h.Name, other.Name)
 	}
 	r.must("R5", r.clocked > c.listed || accepted >= min(cluster.Quorum(len(m.Members)), len(hosts)+len(strays)), "%s gives %s a certificate that %d of %d members accept", c.Name, h.Name, accepted, len(m.Members))
