@@ -139,7 +139,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 	text := r.String()
 	damage := had("delete marker", "restore zone", "edit marker")
 	switch {
-	case r.Rule == "R5" && strings.HasPrefix(r.What, "change the certificate"): // what must be mended first is refused beside it
+	case r.Rule == "R5" && (strings.HasPrefix(r.What, "change the certificate") || strings.HasPrefix(r.What, "promote") && !r.Unknown): // what must be mended first is refused beside it
 		return had("vanish", "lose host", "host dies while starting", "wipe", "misplace", "restore", "roll back", "delete marker", "restore zone", "edit marker", "foreign value", "etcdctl")
 	case r.Rule == "R14" && r.Unknown: // one that runs where nobody looks may return, and never does
 		return had("lose host")

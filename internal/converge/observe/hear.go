@@ -11,7 +11,7 @@ import (
 )
 
 // Hear adds to a state which members are heard by those that answer, if one that may
-// be given up does not: whether it is dead is not for this controller alone to
+// be given up does not, or knows no leader: whether it is dead is not for this controller alone to
 // say. It takes more than two election timeouts; see [etcd.Inspector].
 func Hear(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.State, members []cluster.MemberName) {
 	found, known := s.Hosts.Get()
@@ -21,7 +21,7 @@ func Hear(ctx context.Context, spec cluster.Spec, w world.World, s *cluster.Stat
 	}
 	hosts := slices.Clone(found)
 	answers := func(name cluster.MemberName) bool {
-		return slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name && h.View.Known() })
+		return slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name && h.View.Or(cluster.View{}).Leader != 0 })
 	}
 	if !slices.ContainsFunc(members, func(name cluster.MemberName) bool { return m.Has(name) && !answers(name) }) {
 		return

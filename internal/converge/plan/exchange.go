@@ -61,16 +61,23 @@ func (s situation) saidDead(name cluster.MemberName) bool {
 	return slices.Contains(s.named, name) && s.marker.Has(name) && !s.serves(name)
 }
 
-// sighted refuses to give up a member that does not answer here while others
-// hear from it, or do not say whether they do.
+// sighted refuses to give up a member that does not answer here, or knows no leader,
+// while others hear from it, or do not say whether they do. A member loses its leader
+// for a moment whenever that one ends.
 func (s situation) sighted(name cluster.MemberName) *Refusal {
 	h, _ := s.roster.Member(name)
-	if !s.saidDead(name) || h.View.Known() || h.Node.Known() && !h.Runs() {
-		return nil // it says itself that it does not serve, or its host does
+	v, answers := h.View.Get()
+	if !s.saidDead(name) || v.Leader != 0 || h.Node.Known() && !h.Runs() {
+		return nil // it says itself why it does not serve, or its host does
 	}
 	evidence, unknown := s.hearsay(name)
-	if evidence == nil {
+	switch {
+	case evidence == nil:
 		return nil
+	case answers:
+		evidence, unknown = append([]string{string(name) + " answers, and knows no leader yet"}, evidence...), true
+	default:
+		evidence = append([]string{string(name) + " does not answer here: " + h.View.Why().Text}, evidence...)
 	}
 	return &Refusal{Rule: "R14", What: "replace member " + string(name), Evidence: evidence, Unknown: unknown, Remedy: remedies(ReachHost)}
 }
@@ -89,7 +96,7 @@ func (s situation) hearsay(name cluster.MemberName) (evidence []string, unknown 
 			unknown = true
 			evidence = append(evidence, fmt.Sprintf("%s says that it hears from nobody, and yet it serves", other.Name))
 		case slices.Contains(peers, id):
-			evidence = append(evidence, fmt.Sprintf("%s hears from %s: it runs, and cannot be reached from here", other.Name, name))
+			evidence = append(evidence, fmt.Sprintf("%s hears from %s: it runs", other.Name, name))
 		}
 	}
 	return evidence, unknown

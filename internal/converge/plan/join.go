@@ -224,7 +224,8 @@ func (s situation) promote(h cluster.Host, id cluster.MemberID) ([]Step, []Refus
 		return []Step{AwaitMembers{Hosts: []cluster.Host{h}, Reason: Reason{Why: fmt.Sprintf("it catches up: it is at index %d, the leader at %d", v.Applied, newest), Rules: []Rule{"R7"}}}}, nil
 	}
 	if len(c.alive)+1 < cluster.Quorum(c.voters+1) {
-		return nil, []Refusal{{Rule: "R5", What: "promote learner " + string(h.Name), Unknown: true, Remedy: remedies(MendRest),
+		voters, back := s.mayReturn(c)
+		return nil, []Refusal{{Rule: "R5", What: "promote learner " + string(h.Name), Unknown: back+1 >= cluster.Quorum(voters+1), Remedy: remedies(MendRest),
 			Evidence: []string{"as a voter it would not make a quorum with those that serve: " + quorum}}}
 	}
 	return []Step{PromoteLearner{ID: id, Change: Change{Member: h.Name, Via: c.alive, Marker: *s.stored,
