@@ -68,11 +68,12 @@ func system() *cli.System {
 
 // etcdctl becomes etcd's own etcdctl. It reads arguments, environment and
 // resolver from the process, which is why all three are set here and nowhere
-// else. Signals end it as they end the real one.
+// else. Signals end it as they end the real one. Members are asked directly, whatever
+// proxy others are to be reached by.
 func etcdctl(args []string, env map[string]string, resolver *net.Resolver) error {
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
 	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "ETCDCTL_") {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "ETCDCTL_") || cli.IsProxy(name) {
 			if err := os.Unsetenv(name); err != nil {
 				return err
 			}

@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,13 +50,39 @@ func (o *envOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err, o.again("status"), o.again("up"))
 	}
-	v := render.Variables{Variables: environment(found.URLs(), t)}
+	var v render.Variables
+	urls := found.URLs()
 	if !t.Spec.OnMachines() {
 		// The names of local hosts are known to no resolver but the cluster's.
 		v.Note = []string{"addresses instead of names, which your resolver does not know; the certificates are valid for both"}
-		v.Variables = environment(byAddress(found), t)
+		urls = byAddress(found)
 	}
+	v.Variables = append(environment(urls, t), direct(o.system.Streams.Env, urls)...)
 	return cannot(act, o.printer(o.system).Show(v))
+}
+
+// proxies are the variables that send connections to a proxy, or spare some hosts
+// from it; etcd's clients read them (golang.org/x/net/http/httpproxy), in capitals and
+// in small letters.
+func proxies() []string { return []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"} }
+
+// IsProxy says whether a variable is about proxies.
+func IsProxy(name string) bool { return slices.Contains(proxies(), strings.ToUpper(name)) }
+
+// direct spares the members from a proxy, if there is one: nothing if there is none.
+// What was spared before still is.
+func direct(env func(string) string, urls []string) []render.Variable {
+	set := func(name string) bool { return env(name) != "" || env(strings.ToLower(name)) != "" }
+	if !set("HTTP_PROXY") && !set("HTTPS_PROXY") {
+		return nil
+	}
+	spared := strings.FieldsFunc(cmp.Or(env("NO_PROXY"), env("no_proxy")), func(r rune) bool { return r == ',' || r == ' ' })
+	for _, one := range urls {
+		if u, err := url.Parse(one); err == nil && !slices.Contains(spared, u.Hostname()) {
+			spared = append(spared, u.Hostname())
+		}
+	}
+	return []render.Variable{{Name: "NO_PROXY", Value: strings.Join(spared, ",")}}
 }
 
 // byAddress are the URLs of all endpoints with addresses for names.

@@ -69,10 +69,13 @@ func (o *etcdctlOptions) run(ctx context.Context) error {
 }
 
 // overridden says whether etcdctl is given a flag that stands for a variable:
-// it refuses to take both.
+// it refuses to take both. What follows "--" are keys and values.
 func overridden(variable string, args []string) bool {
 	flag := "--" + strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(variable, "ETCDCTL_")), "_", "-")
 	for _, a := range args {
+		if a == "--" {
+			break
+		}
 		if a == flag || strings.HasPrefix(a, flag+"=") {
 			return true
 		}
