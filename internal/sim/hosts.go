@@ -191,7 +191,7 @@ func (p Hosts) At(ctx context.Context, addresses []netip.Addr) (l hosts.Listing,
 func (p Hosts) Launch(ctx context.Context, name cluster.MemberName, token cluster.Token, others ...netip.Addr) error {
 	return p.c.call(ctx, &op{kind: write, verb: "launch", object: hostName(name), errs: hostErrs()}, func(*op) error {
 		w := p.c.w
-		if h := w.host(p.of, name); h != nil {
+		if h := w.host(p.of, name); h != nil && !w.opts.NoToken {
 			if h.astray && !p.c.w.given() && h.process == nil {
 				p.c.w.remove(h) // nothing is left of it
 				return p.make(name, token, others)

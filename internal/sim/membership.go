@@ -24,6 +24,8 @@ func (r *rules) launched(c *Controller, h *host) {
 		}
 	}
 	r.must("R6", !r.used[h.Name], "%s launches host %s again", c.Name, h.Name)
+	twice := slices.ContainsFunc(r.ours(), func(other *host) bool { return other != h && other.Name == h.Name && !other.astray })
+	r.must("R11", !twice, "%s launches host %s, and there is one already", c.Name, h.Name)
 	joins := func(m *cluster.Marker) bool { return m.Op.Kind == cluster.Add && m.Op.Member == h.Name }
 	if m := r.now(); m == nil || m.Phase != cluster.Bootstrapping && !joins(m) || m.Token != h.Token {
 		r.w.count("fault: crossing") // with another controller's destroy

@@ -23,6 +23,7 @@ type broken struct {
 	noGate, noIdentity bool
 	askTwice           bool
 	noMark             bool
+	noToken            bool
 	befalls            string            // an affliction that every seed has in its mix
 	options            map[string]string // of etcd
 }
@@ -68,7 +69,7 @@ func play(seed uint64, b broken) result {
 	s.stores = []*sim.Store{s.mine, {}}
 	s.spec = s.drawSpec()
 	s.spec.Etcd.Options = maps.Clone(b.options)
-	s.w = sim.New(sim.Options{Seed: seed, Spec: s.spec, Idle: synctest.Wait, NoGate: b.noGate, NoIdentity: b.noIdentity, AskTwice: b.askTwice, NoMark: b.noMark,
+	s.w = sim.New(sim.Options{Seed: seed, Spec: s.spec, Idle: synctest.Wait, NoGate: b.noGate, NoIdentity: b.noIdentity, AskTwice: b.askTwice, NoMark: b.noMark, NoToken: b.noToken,
 		Negative: time.Duration(5+s.chance.IntN(35)) * time.Second})
 	s.mix = s.drawMix()
 	if b.befalls != "" {

@@ -71,6 +71,9 @@ type Options struct {
 	AskTwice bool
 	// NoMark takes away the knowledge of how far data had got (rule R6).
 	NoMark bool
+	// NoToken makes another host at each request for one, as a cloud does where a
+	// request has no token that says whether it is the same one again (rule R11).
+	NoToken bool
 }
 
 // World is one simulated world. Only the goroutine in [World.Run] touches it;

@@ -60,6 +60,7 @@ func TestTeeth(t *testing.T) {
 		{"R9", "members that cannot be seen are pinned no more", broken{planner: seenOnly}},
 		{"R10", "foreign values are withdrawn", broken{planner: foreignIsOurs}},
 		{"R11", "what somebody else wrote meanwhile is overwritten", broken{world: regardless}},
+		{"R11", "a host is asked for twice and made twice", broken{noToken: true}},
 		{"R12", "an unknown outcome is tried again", broken{world: blindly}},
 		{"R13", "the members are those whose hosts are left", broken{planner: shrink, befalls: "vanish"}},
 		{"R13", "more members join than are wanted", broken{planner: tooMany}},
