@@ -102,7 +102,6 @@ func (c *cloud) open(_ context.Context, t Target) (real.World, error) {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: cloudKey, SecretAccessKey: cloudWord}, nil
 		}),
-		Late: 300 * time.Millisecond,
 		FirstKey: func(name cluster.MemberName) (private, public string, err error) {
 			c.given.Store(name, time.Now())
 			return "-----BEGIN\n" + string(name) + "\nEND-----\n", "ssh-ed25519 AAAA", nil
@@ -116,6 +115,9 @@ func (c *cloud) open(_ context.Context, t Target) (real.World, error) {
 			out := map[cluster.MemberName]time.Time{}
 			c.given.Range(func(name, at any) bool {
 				out[name.(cluster.MemberName)] = at.(time.Time)
+				if !slices.ContainsFunc(c.ec2.Instances(), func(i ec2fake.Instance) bool { return i.Tags["pleiad:member"] == string(name.(cluster.MemberName)) }) {
+					out[name.(cluster.MemberName)] = time.Time{} // what was never launched was to be long ago
+				}
 				return true
 			})
 			return out, nil

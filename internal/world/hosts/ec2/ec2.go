@@ -52,9 +52,6 @@ type Config struct {
 	// Given is when each host that nobody has parted from was given its first key last:
 	// its instance may have been launched then.
 	Given func() (map[cluster.MemberName]time.Time, error)
-	// Late is how long after its launch an instance may still be missing in lists; a
-	// minute by default.
-	Late time.Duration
 	// Pause is how long to wait between two looks; two seconds by default.
 	Pause time.Duration
 }
@@ -79,9 +76,6 @@ var _ hosts.Provider = (*Provider)(nil)
 func New(c Config) (*Provider, error) {
 	if c.Pause == 0 {
 		c.Pause = 2 * time.Second
-	}
-	if c.Late == 0 {
-		c.Late = time.Minute
 	}
 	api, err := newAPI(*c.Spec.Hosts.EC2, c.Credentials)
 	if err != nil {

@@ -50,10 +50,10 @@ func (f *firsts) forget(name cluster.MemberName) {
 	delete(f.given, name)
 }
 
-func (f *firsts) all() (map[cluster.MemberName]time.Time, error) {
+func (f *firsts) all() map[cluster.MemberName]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return maps.Clone(f.given), nil
+	return maps.Clone(f.given)
 }
 
 // account is a fake EC2 and those who work with it.
@@ -110,8 +110,15 @@ func (a *account) provider(name cluster.Name) *ec2.Provider {
 			a.first.forget(name)
 			return nil
 		},
-		Given: a.first.all,
-		Late:  50 * time.Millisecond,
+		Given: func() (map[cluster.MemberName]time.Time, error) {
+			given := a.first.all()
+			for name := range given {
+				if !slices.ContainsFunc(a.Instances(), func(i ec2fake.Instance) bool { return i.Tags["pleiad:member"] == string(name) }) {
+					given[name] = time.Time{} // what was never launched was to be long ago
+				}
+			}
+			return given, nil
+		},
 	})
 	if err != nil {
 		a.t.Fatal(err)

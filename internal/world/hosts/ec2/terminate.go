@@ -93,6 +93,9 @@ func (p *Provider) discard(ctx context.Context, claim []tag) error {
 	return errors.Join(failed...)
 }
 
+// late is how long after its launch an instance may still be missing in lists.
+const late = time.Minute
+
 // endLate terminates the instance that a host may have been launched as, unless somebody
 // has logged in to it: nothing was ever put on it.
 func (p *Provider) endLate(ctx context.Context, name cluster.MemberName, launched time.Time) error {
@@ -111,7 +114,7 @@ func (p *Provider) endLate(ctx context.Context, name cluster.MemberName, launche
 				return err
 			}
 			return p.Part(name)
-		case ended > 0 || time.Since(launched) > p.Late:
+		case ended > 0 || time.Since(launched) > late:
 			return p.Part(name)
 		}
 		if err := p.wait(ctx); err != nil {
