@@ -177,7 +177,7 @@ func (s situation) install(members []cluster.Host, issue bool, next cluster.Memb
 // start starts fresh members, then waits until all of them serve. They are started
 // together: in what order etcd begins on them, they see to themselves (package member).
 func (s situation) start(members []cluster.Host) Plan {
-	p := Plan{Together: true}
+	var p Plan
 	for _, h := range members {
 		n := s.render(*s.marker, members, h)
 		if r := unfit(h, n, StartOver); r != nil {
@@ -197,6 +197,7 @@ func (s situation) start(members []cluster.Host) Plan {
 		return p
 	}
 	if p.Steps != nil {
+		p.Together = true
 		return p
 	}
 	if waiting := s.waiting(members); len(waiting) > 0 {
