@@ -8,6 +8,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/world/amazon"
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
 	"github.com/pleiad-etcd/pleiad/internal/world/hostkeys"
@@ -73,7 +74,7 @@ func withEC2(spec cluster.Spec, stateDir, self string, trace Trace, w *World) er
 	deliverer := systemd.New(func(way cluster.Way) systemd.Machine { return reach(way) }, systemd.NewBuilds(self, c.Binaries))
 	provider, err := ec2.New(ec2.Config{
 		Spec:        spec,
-		Credentials: ec2.DefaultCredentials(c.Region),
+		Credentials: amazon.Credentials(c.Region, ""),
 		Paths:       node.MachinePaths(),
 		FirstKey:    keys.First,
 		Contact: func(ctx context.Context, h cluster.Host) error {
