@@ -106,7 +106,7 @@ var (
 	takers = map[string]int{"WithRemedy": 1, "remedy": 1, "cannot": 2, "broken": 2, "remedyOf": 1, "setupError": 0, "secretFile": 2}
 	// givers are the functions whose every text is a remedy.
 	givers = []string{"Remedy", "tokenRemedy", "classOf", "addKey", "sameSecret", "rightForKey", "sameTime", "whichZone", "whichServer", "readLog", "openPort", "remedy",
-		"newToken", "sourceOfToken", "rightToEdit", "moreRoom", "smallerBatch"}
+		"missingRight", "newToken", "sourceOfToken", "rightToEdit", "moreRoom", "smallerBatch"}
 )
 
 // told are the texts of remedies in the files of one package: of each that is

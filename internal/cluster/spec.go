@@ -142,6 +142,7 @@ type DNSSpec struct {
 	Embedded   *EmbeddedDNS
 	RFC2136    *RFC2136DNS
 	Cloudflare *CloudflareDNS
+	Route53    *Route53DNS
 }
 
 // EmbeddedDNS is pleiad's own name server, a process on this machine that is
@@ -167,6 +168,23 @@ type CloudflareDNS struct {
 	// that of the environment.
 	TokenFile string
 	// Endpoint is where the API is; empty for Cloudflare's own.
+	Endpoint string
+}
+
+// Route53DNS is a hosted zone in Amazon Route 53.
+type Route53DNS struct {
+	// Zone is the zone that holds the domain, without trailing dot; empty for the
+	// nearest one at or above it.
+	Zone string
+	// ZoneID is its ID, where several zones have one name; empty to find it by name.
+	ZoneID string
+	// Region says which of Amazon's clouds, by any region of it; empty for the public
+	// one.
+	Region string
+	// Profile is the one of AWS's configuration whose credentials are used; empty for
+	// those that AWS's tools find.
+	Profile string
+	// Endpoint is where the API is; empty for Amazon's own.
 	Endpoint string
 }
 
@@ -354,6 +372,8 @@ func (s Spec) DNSKind() string {
 		return "rfc2136"
 	case s.DNS.Cloudflare != nil:
 		return "cloudflare"
+	case s.DNS.Route53 != nil:
+		return "route53"
 	}
 	return "embedded"
 }
@@ -369,6 +389,8 @@ func (s Spec) Primary() string {
 		return s.DNS.RFC2136.Server
 	case s.DNS.Cloudflare != nil:
 		return "Cloudflare"
+	case s.DNS.Route53 != nil:
+		return "Route 53"
 	}
 	return ""
 }
@@ -389,7 +411,7 @@ func (s Spec) ZoneKeyFile() string {
 // pleiad's; empty where they use the resolver of their machine.
 func (s Spec) Resolver(own NameServer) string {
 	switch {
-	case s.OnMachines(), s.DNS.Cloudflare != nil:
+	case s.OnMachines(), s.DNS.Cloudflare != nil, s.DNS.Route53 != nil:
 		return ""
 	case s.DNS.RFC2136 != nil:
 		return s.DNS.RFC2136.Address()
@@ -405,19 +427,29 @@ func (s Spec) Zone() string {
 		return s.DNS.RFC2136.Zone
 	case s.DNS.Cloudflare != nil && s.DNS.Cloudflare.Zone != "":
 		return s.DNS.Cloudflare.Zone
+	case s.DNS.Route53 != nil && s.DNS.Route53.Zone != "":
+		return s.DNS.Route53.Zone
 	}
 	return s.Domain
 }
 
 // FindsZone says that nobody but the provider knows which zone holds the domain.
-func (s Spec) FindsZone() bool { return s.DNS.Cloudflare != nil && s.DNS.Cloudflare.Zone == "" }
+func (s Spec) FindsZone() bool {
+	return s.DNS.Cloudflare != nil && s.DNS.Cloudflare.Zone == "" || s.DNS.Route53 != nil && s.DNS.Route53.Zone == ""
+}
 
 // InZone is the spec with a zone that was found.
 func (s Spec) InZone(zone string) Spec {
-	if s.FindsZone() {
+	switch {
+	case !s.FindsZone():
+	case s.DNS.Cloudflare != nil:
 		c := *s.DNS.Cloudflare
 		c.Zone = zone
 		s.DNS.Cloudflare = &c
+	default:
+		r := *s.DNS.Route53
+		r.Zone = zone
+		s.DNS.Route53 = &r
 	}
 	return s
 }
@@ -425,7 +457,7 @@ func (s Spec) InZone(zone string) Spec {
 // SeatZone is the zone as it belongs to where a cluster lives: where it may be left
 // out, to name it later changes nothing.
 func (s Spec) SeatZone() string {
-	if s.DNS.Cloudflare != nil {
+	if s.DNS.Cloudflare != nil || s.DNS.Route53 != nil {
 		return s.Domain
 	}
 	return s.Zone()

@@ -17,6 +17,7 @@ func TestFactsFollowFromProviders(t *testing.T) {
 	rfc2136 := DNSSpec{RFC2136: &RFC2136DNS{Server: "ns1.test", Zone: "test", KeyFile: "/etc/key"}}
 	found := DNSSpec{Cloudflare: &CloudflareDNS{}}
 	cloudflare := DNSSpec{Cloudflare: &CloudflareDNS{Zone: "test", TokenFile: "/etc/token"}}
+	route53 := DNSSpec{Route53: &Route53DNS{Zone: "test", Profile: "etcd"}}
 	type facts struct {
 		hosts, region, dns, device, primary, key, resolver, zone, seat string
 		machines, serves                                               bool
@@ -31,6 +32,8 @@ func TestFactsFollowFromProviders(t *testing.T) {
 		{ssh, rfc2136, facts{hosts: "ssh", dns: "rfc2136", device: "/dev/vdb", primary: "ns1.test", key: "/etc/key", zone: "test", seat: "test", machines: true}},
 		{local, found, facts{hosts: "local", dns: "cloudflare", primary: "Cloudflare", zone: "dev.test", seat: "dev.test"}},
 		{ssh, cloudflare, facts{hosts: "ssh", dns: "cloudflare", device: "/dev/vdb", primary: "Cloudflare", key: "/etc/token", zone: "test", seat: "dev.test", machines: true}},
+		{local, DNSSpec{Route53: &Route53DNS{}}, facts{hosts: "local", dns: "route53", primary: "Route 53", zone: "dev.test", seat: "dev.test"}},
+		{ec2, route53, facts{hosts: "ec2", region: "eu-central-1", dns: "route53", primary: "Route 53", zone: "test", seat: "dev.test", machines: true}},
 		{ec2, cloudflare, facts{hosts: "ec2", region: "eu-central-1", dns: "cloudflare", primary: "Cloudflare", key: "/etc/token", zone: "test", seat: "dev.test", machines: true}},
 	} {
 		s := Spec{Domain: "dev.test", Hosts: tt.hosts, DNS: tt.dns}
@@ -50,6 +53,10 @@ func TestZoneIsFound(t *testing.T) {
 	in := s.InZone("test")
 	if !s.FindsZone() || in.FindsZone() || in.Zone() != "test" || in.InZone("other").Zone() != "test" || in.DNS.Cloudflare.TokenFile != "/t" || s.DNS.Cloudflare.Zone != "" {
 		t.Errorf("%+v became %+v", s.DNS.Cloudflare, in.DNS.Cloudflare)
+	}
+	r := Spec{Domain: "dev.test", DNS: DNSSpec{Route53: &Route53DNS{ZoneID: "Z1"}}}
+	if in := r.InZone("test"); !r.FindsZone() || in.FindsZone() || in.Zone() != "test" || in.DNS.Route53.ZoneID != "Z1" || r.DNS.Route53.Zone != "" {
+		t.Errorf("%+v became %+v", r.DNS.Route53, in.DNS.Route53)
 	}
 	if e := (Spec{Domain: "dev.test", DNS: DNSSpec{Embedded: &EmbeddedDNS{}}}); e.FindsZone() || e.InZone("test").Zone() != "dev.test" {
 		t.Error("the embedded name server finds zones")

@@ -121,7 +121,7 @@ func keys() []key {
 			set: func(s *cluster.Spec, v string) error { s.TLS = v == "auto"; return nil }},
 		{name: "etcd", kind: group, doc: "The etcd that runs.", keys: etcdKeys()},
 		{name: "hosts", kind: choice, doc: "Where members run: one kind of host.", keys: hostsKeys()},
-		{name: "dns", kind: choice, doc: "Where records are written: one provider.", later: []string{"route53"}, keys: dnsKeys()},
+		{name: "dns", kind: choice, doc: "Where records are written: one provider.", keys: dnsKeys()},
 		{name: "deliver", values: []string{"local", "systemd"}, later: []string{"chef", "cloud-init"}, derived: true, example: "local",
 			doc: "How a host gets what its member needs: local for hosts of kind local, systemd for machines. It follows from the hosts and need not be given.",
 			get: func(s cluster.Spec) string { return delivery(s.Hosts) },
@@ -192,6 +192,10 @@ func dnsKeys() []key {
 		{name: "cloudflare", kind: group, doc: "A zone at Cloudflare.", keys: cloudflareKeys(),
 			pick:   func(s *cluster.Spec) { s.DNS = cluster.DNSSpec{Cloudflare: &cluster.CloudflareDNS{}} },
 			picked: func(s cluster.Spec) bool { return s.DNS.Cloudflare != nil }},
+		{name: "route53", kind: group, keys: route53Keys(),
+			doc:    "A hosted zone in Amazon Route 53. The credentials are those of every AWS tool: the environment, ~/.aws, or the role of this machine.",
+			pick:   func(s *cluster.Spec) { s.DNS = cluster.DNSSpec{Route53: &cluster.Route53DNS{}} },
+			picked: func(s cluster.Spec) bool { return s.DNS.Route53 != nil }},
 	}
 }
 
@@ -212,6 +216,31 @@ func cloudflareKeys() []key {
 			doc: "For tests: where the API is.",
 			get: func(s cluster.Spec) string { return s.DNS.Cloudflare.Endpoint },
 			set: func(s *cluster.Spec, v string) error { s.DNS.Cloudflare.Endpoint = v; return cluster.CheckEndpoint(v) }},
+	}
+}
+
+func route53Keys() []key {
+	return []key{
+		{name: "zone", pattern: zonePattern, most: maxName + 1, example: exampleRoute53().Zone,
+			doc: "The zone that holds the domain; if it is not given, the nearest one at or above the domain in the account.",
+			get: func(s cluster.Spec) string { return s.DNS.Route53.Zone },
+			set: func(s *cluster.Spec, v string) (err error) {
+				s.DNS.Route53.Zone, err = checkDomain(v)
+				return err
+			}},
+		key{name: "zoneID", pattern: zoneIDPattern, most: maxZoneID, example: exampleRoute53().ZoneID,
+			doc: "The zone's ID, where the account has several zones of one name, such as a public and a private one."}.
+			text(func(s cluster.Spec) *string { return &s.DNS.Route53.ZoneID }, checkZoneID),
+		key{name: "region", pattern: regionPattern, example: "cn-north-1",
+			doc: "Which of Amazon's clouds, by any region of it. Route 53 is one service for all regions of the public cloud, and it need not be given there."}.
+			text(func(s cluster.Spec) *string { return &s.DNS.Route53.Region }, checkRegion),
+		key{name: "profile", pattern: awsProfilePattern, most: maxProfile, example: "etcd",
+			doc: "The profile of ~/.aws whose credentials are used; if it is not given, AWS_PROFILE and the rest of the environment say."}.
+			text(func(s cluster.Spec) *string { return &s.DNS.Route53.Profile }, checkAWSProfile),
+		{name: "endpoint", hidden: true, pattern: `^https?://`, example: "https://route53.amazonaws.com",
+			doc: "For tests: where the API is.",
+			get: func(s cluster.Spec) string { return s.DNS.Route53.Endpoint },
+			set: func(s *cluster.Spec, v string) error { s.DNS.Route53.Endpoint = v; return cluster.CheckEndpoint(v) }},
 	}
 }
 

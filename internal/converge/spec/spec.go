@@ -47,6 +47,10 @@ func exampleCloudflare() cluster.CloudflareDNS {
 	return cluster.CloudflareDNS{Zone: "example.com", TokenFile: "/etc/pleiad/cloudflare.token"}
 }
 
+func exampleRoute53() cluster.Route53DNS {
+	return cluster.Route53DNS{Zone: "example.com", ZoneID: "Z0123456789ABCDEFGHIJ"}
+}
+
 // exampleEC2 has identifiers of the right form that nothing has: one subnet a member,
 // each in a zone of its own.
 func exampleEC2() cluster.EC2Hosts {

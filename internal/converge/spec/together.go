@@ -39,6 +39,9 @@ func ofNames(s cluster.Spec) []clash {
 	if c := s.DNS.Cloudflare; c != nil {
 		found = append(found, ofZone(s, "dns.cloudflare.zone", c.Zone)...)
 	}
+	if r := s.DNS.Route53; r != nil {
+		found = append(found, ofZone(s, "dns.route53.zone", r.Zone)...)
+	}
 	return found
 }
 
@@ -61,7 +64,7 @@ func ofHosts(s cluster.Spec) []clash {
 		}
 	}
 	if s.DNS.Embedded != nil && onMachines(s.Hosts) {
-		add("dns.embedded", "", "a name server on this machine alone, which hosts of kind %s do not ask; expected rfc2136 or cloudflare", s.HostsKind())
+		add("dns.embedded", "", "a name server on this machine alone, which hosts of kind %s do not ask; expected rfc2136, cloudflare or route53", s.HostsKind())
 	}
 	release := s.Etcd.Release
 	switch source := s.Etcd.Source; {

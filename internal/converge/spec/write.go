@@ -61,6 +61,10 @@ func exemplify(s *cluster.Spec) {
 		s.Cluster, s.Domain = "etcd-1", "etcd.example.com"
 		c.Zone = exampleCloudflare().Zone // the token is in the environment, or its file named by whoever has one
 	}
+	if r := s.DNS.Route53; r != nil {
+		s.Cluster, s.Domain = "etcd-1", "etcd.example.com"
+		r.Zone = exampleRoute53().Zone // its ID is needed where that is not enough
+	}
 	if s.Hosts.EC2 != nil {
 		*s.Hosts.EC2 = exampleEC2()
 	}

@@ -112,8 +112,8 @@ func TestTemplateFitsTheHosts(t *testing.T) {
 		{"local", "", "embedded"},
 		{"ssh", "", "rfc2136"},
 		{"ec2", "", "cloudflare"},
-		{"ssh", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136 or cloudflare"},
-		{"ec2", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ec2 do not ask; expected rfc2136 or cloudflare"},
+		{"ssh", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ssh do not ask; expected rfc2136, cloudflare or route53"},
+		{"ec2", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ec2 do not ask; expected rfc2136, cloudflare or route53"},
 		{"moon", "", "--hosts moon: unknown; expected local or ssh or ec2"},
 	} {
 		text, err := Template(tt.hosts, tt.dns)
@@ -130,8 +130,8 @@ func TestTemplateFitsTheHosts(t *testing.T) {
 }
 
 func TestTemplateNamesWhatThereIs(t *testing.T) {
-	_, err := Template("moon", "route53")
-	want := "--hosts moon: unknown; expected local or ssh or ec2\n--dns route53: not in this version yet; expected embedded or rfc2136 or cloudflare"
+	_, err := Template("moon", "hosts-file")
+	want := "--hosts moon: unknown; expected local or ssh or ec2\n--dns hosts-file: unknown; expected embedded or rfc2136 or cloudflare or route53"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -193,6 +193,15 @@ func drawSpec(t *rapid.T) cluster.Spec {
 			Zone:      rapid.SampledFrom([]string{"", s.Domain}).Draw(t, "zone"),
 			TokenFile: rapid.SampledFrom([]string{"", "/run/secrets/cloudflare", "/a file"}).Draw(t, "tokenFile"),
 			Endpoint:  rapid.SampledFrom([]string{"", "http://127.0.0.1:8080/client/v4", "https://api.test"}).Draw(t, "endpoint"),
+		}}
+	}
+	if s.DNS.Embedded != nil && rapid.Bool().Draw(t, "route53") {
+		s.DNS = cluster.DNSSpec{Route53: &cluster.Route53DNS{
+			Zone:     rapid.SampledFrom([]string{"", s.Domain}).Draw(t, "zone"),
+			ZoneID:   rapid.SampledFrom([]string{"", "Z0123456789ABCDEFGHIJ", "Z1"}).Draw(t, "zoneID"),
+			Region:   rapid.SampledFrom([]string{"", "us-gov-west-1"}).Draw(t, "region"),
+			Profile:  rapid.SampledFrom([]string{"", "etcd", "null", "a b.c@d/e"}).Draw(t, "profile"),
+			Endpoint: rapid.SampledFrom([]string{"", "http://127.0.0.1:8080", "https://api.test"}).Draw(t, "endpoint"),
 		}}
 	}
 	if kind := rapid.SampledFrom([]string{"local", "ssh", "ec2"}).Draw(t, "hosts"); s.DNS.Embedded == nil && kind != "local" {

@@ -33,7 +33,7 @@ the text to that file, which must not exist.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.hosts, "hosts", "local", "where members run: local, ssh or ec2")
-	cmd.Flags().StringVar(&o.dns, "dns", "", "where records are written: embedded, rfc2136 or cloudflare (default embedded, with ssh rfc2136, with ec2 cloudflare)")
+	cmd.Flags().StringVar(&o.dns, "dns", "", "where records are written: embedded, rfc2136, cloudflare or route53 (default embedded, with ssh rfc2136, with ec2 cloudflare)")
 	return cmd
 }
 

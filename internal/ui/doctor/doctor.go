@@ -108,6 +108,8 @@ func concerning(s Subject) []check {
 		checks = append(checks, one(embeddedAddress))
 	case s.Grants != nil:
 		checks = append(checks, one(nameServerAnswers), one(tokenFile), tokenRights, nameServers)
+	case s.Spec.DNS.Route53 != nil:
+		checks = append(checks, one(nameServerAnswers), iamRights, nameServers)
 	default:
 		checks = append(checks, one(nameServerAnswers), one(keyFile), rights, nameServers)
 	}

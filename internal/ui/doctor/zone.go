@@ -194,7 +194,7 @@ func nameServers(ctx context.Context, s Subject) []render.Finding {
 	v, err := s.Authoritatives.Compare(ctx, keys, want)
 	if err != nil {
 		return []render.Finding{{Check: "authoritatives", Grade: render.Warning, Found: err.Error(),
-			Remedy: "let the primary answer unsigned queries from here, with the zone's NS records and their addresses among them"}}
+			Remedy: remedyOf(err, "let the primary answer unsigned queries from here, with the zone's NS records and their addresses among them")}}
 	}
 	out := []render.Finding{agreement(v)}
 	for _, note := range v.Notes {

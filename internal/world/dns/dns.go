@@ -2,7 +2,8 @@
 // names, and change several of them under a guard. Observe reads through it,
 // apply writes through it, and [Authoritatives] tells how far a change has
 // spread. The providers are in folders of their own (embedded, rfc2136,
-// cloudflare); package dnstest holds the suite that each of them and the simulator pass.
+// cloudflare, route53); package dnstest holds the suite that each of them and the
+// simulator pass.
 //
 // Words. A *zone* is what a provider serves and may be larger than our
 // *domain*. *Our names* are those that [Owns] accepts; nothing else is ever

@@ -2,16 +2,11 @@ package real
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns/authoritative"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/cloudflare"
 )
 
@@ -42,10 +37,10 @@ func withCloudflare(ctx context.Context, spec cluster.Spec, w World) (World, err
 			return z.Name, err
 		}
 	}
-	w.NameServers = cloudflareServers{zone: zone}
-	// Quiet, for the loop looks before the zone may be delegated.
-	w.World.Authoritatives = cloudflareServers{zone: zone, quiet: true, timeout: time.Second}
-	return w, nil
+	return withServers(w, givenServers{by: "Cloudflare", zone: func(ctx context.Context) (string, []string, error) {
+		z, err := zone.Zone(ctx)
+		return z.Name, z.NameServers, err
+	}}), nil
 }
 
 func cloudflareToken(ctx context.Context, c *cluster.CloudflareDNS) (cloudflare.Token, error) {
@@ -68,57 +63,4 @@ func tokenRemedy(file string) []string {
 			"or put it into a file, and name that in dns.cloudflare.tokenFile of the spec"}
 	}
 	return []string{"put the token, and nothing else, into " + file + ", or name another file in dns.cloudflare.tokenFile of the spec and give that with -f"}
-}
-
-// cloudflareServers are the name servers that Cloudflare gives a zone. Which
-// these are only Cloudflare knows, so it is asked at the first comparison.
-type cloudflareServers struct {
-	zone    *cloudflare.Provider
-	quiet   bool
-	timeout time.Duration
-}
-
-var _ dns.Authoritatives = cloudflareServers{}
-
-// Compare asks one of them for the others, and says so if these are not the ones
-// that Cloudflare names: then the zone that we write is not the one that is asked.
-func (c cloudflareServers) Compare(ctx context.Context, keys []cluster.Key, want cluster.Records) (cluster.Visibility, error) {
-	z, err := c.zone.Zone(ctx)
-	if err != nil {
-		return cluster.Visibility{}, err
-	}
-	err = errors.New("there are none at Cloudflare")
-	for _, name := range z.NameServers {
-		var servers *authoritative.Servers
-		if servers, err = authoritative.New(authoritative.Config{Primary: name, Zone: z.Name, Quiet: c.quiet, Timeout: c.timeout}); err != nil {
-			continue
-		}
-		var v cluster.Visibility
-		if v, err = servers.Compare(ctx, keys, want); err == nil {
-			return otherServers(v, z), nil
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return cluster.Visibility{}, fmt.Errorf("find the name servers of zone %s: %w", z.Name, err)
-}
-
-// otherServers adds a note if the servers that were found are not those that
-// Cloudflare gave the zone.
-func otherServers(v cluster.Visibility, z cloudflare.Zone) cluster.Visibility {
-	var named, found []string
-	for _, name := range z.NameServers {
-		named = append(named, strings.ToLower(strings.TrimSuffix(name, ".")))
-	}
-	for _, s := range v.Servers {
-		found = append(found, strings.TrimSuffix(s.Name, "."))
-	}
-	slices.Sort(named)
-	slices.Sort(found)
-	if named, found = slices.Compact(named), slices.Compact(found); !slices.Equal(named, found) {
-		v.Notes = append(v.Notes, fmt.Sprintf("zone %s names %s as its name servers, but Cloudflare gave it %s: resolvers may ask a zone that is not the one written here",
-			z.Name, strings.Join(found, ", "), strings.Join(named, ", ")))
-	}
-	return v
 }

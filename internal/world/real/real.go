@@ -91,6 +91,8 @@ func Open(ctx context.Context, spec cluster.Spec, h *statedir.Home, trace Trace)
 		return withRFC2136(ctx, spec, w)
 	case spec.DNS.Cloudflare != nil:
 		return withCloudflare(ctx, spec, w)
+	case spec.DNS.Route53 != nil:
+		return withRoute53(spec, w)
 	}
 	return withEmbedded(ctx, spec, h, self, w)
 }

@@ -14,7 +14,7 @@ type Seat struct {
 	// they are, since nobody looks for them in another one.
 	Hosts  string `json:"hosts"`
 	Region string `json:"region,omitempty"`
-	// DNS is the kind of name server: "embedded", "rfc2136" or "cloudflare", and
+	// DNS is the kind of name server: "embedded", "rfc2136", "cloudflare" or "route53", and
 	// Zone what it serves. Where the server answers may change.
 	DNS  string `json:"dns"`
 	Zone string `json:"zone"`

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns/cloudflare"
 )
 
 // The zone that is written and the zone that is asked are one if they have the
@@ -22,7 +21,7 @@ func TestOtherServers(t *testing.T) {
 		"ada.ns.cloudflare.com carl.ns.cloudflare.com":  "but Cloudflare gave it ada.ns.cloudflare.com, carl.ns.cloudflare.com",
 		"lola.ns.cloudflare.com":                        "names bob.ns.cloudflare.com, lola.ns.cloudflare.com",
 	} {
-		v := otherServers(found, cloudflare.Zone{Name: "a.test", NameServers: strings.Fields(given)})
+		v := otherServers(found, "a.test", strings.Fields(given), "Cloudflare")
 		if got := strings.Join(v.Notes, "\n"); (note == "") != (got == "") || !strings.Contains(got, note) {
 			t.Errorf("%s: %q", given, got)
 		}
