@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pleiad-etcd/pleiad/e2e/cloudflare/edge"
+	"github.com/pleiad-etcd/pleiad/e2e/hosted/edge"
 	"github.com/pleiad-etcd/pleiad/e2e/spill"
 	"github.com/pleiad-etcd/pleiad/e2e/testbed/bed"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/cloudflare/cloudflaretest"
@@ -119,7 +119,7 @@ func (o *operator) answer() {
 	o.ok(err)
 	p, err := o.bed.ListenPacket(o.Context(), netip.AddrPortFrom(at, 53))
 	o.ok(err)
-	stop := (&edge.Edge{Fake: o.zone, Zone: zone, At: at, Delay: time.Second}).Serve(l, p)
+	stop := (&edge.Edge{Records: edge.Cloudflare(o.zone, zone), Zone: zone, At: at, Delay: time.Second}).Serve(l, p)
 	o.Cleanup(func() {
 		if err := stop(); err != nil {
 			o.Error(err)

@@ -407,6 +407,10 @@ func (s Spec) ZoneKeyFile() string {
 	return ""
 }
 
+// ByIAM says that rights in the zone are granted name by name, to credentials of AWS, which no
+// spec holds.
+func (s Spec) ByIAM() bool { return s.DNS.Route53 != nil }
+
 // Resolver is host:port of the name server that members are given, own being
 // pleiad's; empty where they use the resolver of their machine.
 func (s Spec) Resolver(own NameServer) string {

@@ -108,7 +108,7 @@ func concerning(s Subject) []check {
 		checks = append(checks, one(embeddedAddress))
 	case s.Grants != nil:
 		checks = append(checks, one(nameServerAnswers), one(tokenFile), tokenRights, nameServers)
-	case s.Spec.DNS.Route53 != nil:
+	case s.Spec.ByIAM():
 		checks = append(checks, one(nameServerAnswers), iamRights, nameServers)
 	default:
 		checks = append(checks, one(nameServerAnswers), one(keyFile), rights, nameServers)

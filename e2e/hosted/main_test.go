@@ -1,8 +1,8 @@
-// Package cloudflare holds the end-to-end tests of zones at Cloudflare: the built
-// binary and real etcd on this machine, against a fake of the API and a name
-// server that serves what that holds. They need root on Linux and run only with
+// Package hosted holds the end-to-end tests of zones that are changed through an API, at
+// Cloudflare and in Route 53: the built binary and real etcd on this machine, against a
+// fake of the API and a name server that serves what that holds. They need root on Linux and run only with
 // PLEIAD_E2E=1; with that set, none of them may be skipped.
-package cloudflare
+package hosted
 
 import (
 	"os"

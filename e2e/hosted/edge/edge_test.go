@@ -15,19 +15,19 @@ const zone = "a.test"
 
 func ask(name string, kind uint16) *wire.Msg { return new(wire.Msg).SetQuestion(name, kind) }
 
-func holding(t *testing.T, records ...cloudflaretest.Record) *Edge {
+func holding(t *testing.T, records ...cloudflaretest.Record) (*cloudflaretest.Fake, *Edge) {
 	f := cloudflaretest.New(t)
 	f.AddZone(cloudflaretest.Zone{Name: zone, NameServers: []string{Server(zone)}})
 	for _, r := range records {
 		f.Put(zone, r)
 	}
-	return &Edge{Fake: f, Zone: zone, At: netip.MustParseAddr("127.0.0.1")}
+	return f, &Edge{Records: Cloudflare(f, zone), Zone: zone, At: netip.MustParseAddr("127.0.0.1")}
 }
 
 // It answers over UDP and TCP with what the API holds: services with their data, proxied
 // names with the proxy, and names that are not there as such.
 func TestServe(t *testing.T) {
-	e := holding(t,
+	_, e := holding(t,
 		cloudflaretest.Record{Type: "A", Name: "m1." + zone, Content: "192.0.2.1", TTL: 60},
 		cloudflaretest.Record{Type: "A", Name: "m2." + zone, Content: "192.0.2.2", TTL: 60, Proxied: true},
 		cloudflaretest.Record{Type: "SRV", Name: "_etcd-server._tcp." + zone, TTL: 60, Data: &cloudflaretest.Service{Port: 2380, Target: "m1." + zone}})
@@ -74,11 +74,11 @@ func TestServe(t *testing.T) {
 
 // A change shows after the delay, and one that follows it after its own.
 func TestDelay(t *testing.T) {
-	e := holding(t)
+	f, e := holding(t)
 	e.Delay = 10 * time.Second
-	e.served = e.Fake.Records(zone)
+	e.served = e.Records()
 	for n, second := range []int{1, 2} { // each makes a record
-		e.Fake.Put(zone, cloudflaretest.Record{Type: "A", Name: "m." + zone, Content: "192.0.2." + string(rune('1'+n)), TTL: 60})
+		f.Put(zone, cloudflaretest.Record{Type: "A", Name: "m." + zone, Content: "192.0.2." + string(rune('1'+n)), TTL: 60})
 		if got := len(e.shown(time.Unix(int64(second), 0))); got != 0 {
 			t.Errorf("%d records at once", got)
 		}

@@ -1,17 +1,20 @@
-package cloudflare
+package hosted
 
 import (
 	"net"
 	"testing"
 
-	"github.com/pleiad-etcd/pleiad/e2e/cloudflare/edge"
-	"github.com/pleiad-etcd/pleiad/internal/world/dns/cloudflare/cloudflaretest"
+	"github.com/pleiad-etcd/pleiad/e2e/hosted/edge"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/dnstest"
 )
 
+// zone is where the tests have their clusters.
+const zone = "twindb.test"
+
 // serve makes the zone's name server, which is the resolver of members and clients,
-// too. It returns its address.
-func serve(t *testing.T, f *cloudflaretest.Fake) string {
+// too. records are those of the zone just then, each as a line of a zone file. It
+// returns its address.
+func serve(t *testing.T, records func() []string) string {
 	t.Helper()
 	address := dnstest.Address()
 	listen := net.JoinHostPort(address.String(), "53")
@@ -23,7 +26,7 @@ func serve(t *testing.T, f *cloudflaretest.Fake) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := (&edge.Edge{Fake: f, Zone: zone, At: address}).Serve(l, p)
+	stop := (&edge.Edge{Records: records, Zone: zone, At: address}).Serve(l, p)
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
 			t.Error(err)

@@ -1,5 +1,5 @@
-// Package edge is what Cloudflare's name servers are to its API: it answers DNS
-// queries with the records that a fake of that API holds. End-to-end tests make it
+// Package edge is what the name servers of a DNS provider are to its API: it answers
+// DNS queries with the records that a fake of that API holds. End-to-end tests make it
 // the name server of a zone, so that members and clients find by DNS what pleiad
 // wrote by HTTP.
 //
@@ -18,16 +18,12 @@ import (
 	"time"
 
 	wire "github.com/miekg/dns"
-
-	"github.com/pleiad-etcd/pleiad/internal/world/dns/cloudflare/cloudflaretest"
 )
-
-// Proxy is what a proxied name answers with.
-const Proxy = "192.0.2.104"
 
 // Edge is the name server of one zone.
 type Edge struct {
-	Fake *cloudflaretest.Fake
+	// Records are those of the zone just then, each as a line of a zone file.
+	Records func() []string
 	// Zone has no trailing dot.
 	Zone string
 	// At is the address that the zone gives its name server.
@@ -36,13 +32,13 @@ type Edge struct {
 	Delay time.Duration
 
 	mu      sync.Mutex
-	served  []cloudflaretest.Record
+	served  []string
 	waiting []version // oldest first
 }
 
 // version is what a zone holds since it was noticed.
 type version struct {
-	records []cloudflaretest.Record
+	records []string
 	noticed time.Time
 }
 
@@ -52,7 +48,7 @@ func Server(zone string) string { return "ns1." + zone }
 // Serve answers on a listener and a packet connection until it is stopped, which
 // closes both.
 func (e *Edge) Serve(l net.Listener, p net.PacketConn) (stop func() error) {
-	e.served = e.Fake.Records(e.Zone)
+	e.served = e.Records()
 	handler := wire.HandlerFunc(func(w wire.ResponseWriter, q *wire.Msg) {
 		_ = w.WriteMsg(e.Answer(q)) // whoever asked asks again
 	})
@@ -110,28 +106,18 @@ func (e *Edge) Answer(q *wire.Msg) *wire.Msg {
 // lines are the records that are shown now, as a zone file has them.
 func (e *Edge) lines() []string {
 	lines := []string{fmt.Sprintf("%s. 60 IN NS %s.", e.Zone, Server(e.Zone)), fmt.Sprintf("%s. 60 IN A %s", Server(e.Zone), e.At)}
-	for _, r := range e.shown(time.Now()) {
-		content := r.Content
-		switch {
-		case r.Data != nil:
-			content = fmt.Sprintf("%d %d %d %s.", r.Data.Priority, r.Data.Weight, r.Data.Port, r.Data.Target)
-		case r.Proxied:
-			content = Proxy
-		}
-		lines = append(lines, fmt.Sprintf("%s. %d IN %s %s", r.Name, r.TTL, r.Type, content))
-	}
-	return lines
+	return append(lines, e.shown(time.Now())...)
 }
 
 // shown are the records that are not held back any longer.
-func (e *Edge) shown(now time.Time) []cloudflaretest.Record {
+func (e *Edge) shown(now time.Time) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	newest := e.served
 	if n := len(e.waiting); n > 0 {
 		newest = e.waiting[n-1].records
 	}
-	if is := e.Fake.Records(e.Zone); !slices.Equal(is, newest) {
+	if is := e.Records(); !slices.Equal(is, newest) {
 		e.waiting = append(e.waiting, version{is, now})
 	}
 	for len(e.waiting) > 0 && now.Sub(e.waiting[0].noticed) >= e.Delay {
