@@ -108,7 +108,7 @@ func checkRegion(text string) error {
 	case is.MatchString(text):
 		return nil
 	case is.MatchString(region):
-		return fmt.Errorf("a zone, which follows from the subnets; expected its region, %s", region)
+		return fmt.Errorf("a zone of a region; expected the region itself, %s", region)
 	}
 	return errors.New("not a region; " + want)
 }
