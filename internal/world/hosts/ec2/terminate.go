@@ -96,9 +96,19 @@ func (p *Provider) discard(ctx context.Context, claim []tag) error {
 // late is how long after its launch an instance may still be missing in lists.
 const late = time.Minute
 
+// listed is when an instance that was launched at a time is in all lists. The clock may
+// have been wrong then.
+func listed(launched, now time.Time) time.Time {
+	if launched.After(now) {
+		launched = now
+	}
+	return launched.Add(late)
+}
+
 // endLate terminates the instance that a host may have been launched as, unless somebody
 // has logged in to it: nothing was ever put on it.
 func (p *Provider) endLate(ctx context.Context, name cluster.MemberName, launched time.Time) error {
+	until := listed(launched, time.Now())
 	for {
 		found, ended, err := p.find(ctx, name)
 		switch {
@@ -114,7 +124,7 @@ func (p *Provider) endLate(ctx context.Context, name cluster.MemberName, launche
 				return err
 			}
 			return p.Part(name)
-		case ended > 0 || time.Since(launched) > late:
+		case ended > 0 || time.Now().After(until):
 			return p.Part(name)
 		}
 		if err := p.wait(ctx); err != nil {
