@@ -139,6 +139,8 @@ func (s situation) hopeless(name cluster.MemberName) string {
 		return "somebody has removed another member from etcd's list, which leaves first"
 	case entry != nil && entry.Name == "" && !slices.Contains(row.Published, "address") && s.otherDead(name):
 		return "its address is not in DNS, and another member has died, which leaves first"
+	case entry == nil && slices.ContainsFunc(s.list.Or(nil), func(m cluster.Member) bool { _, late := s.lateAddition(m); return late }):
+		return "etcd lists another learner, and adds no second one"
 	case s.marker.Op.For == "" && len(s.marker.Members) > s.spec.Members:
 		return fmt.Sprintf("the spec no longer wants it: members: %d", s.spec.Members)
 	case s.list.Known() && entry == nil && s.otherDead(name):
