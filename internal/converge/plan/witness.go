@@ -240,8 +240,9 @@ func (s situation) rightMarker() (record string, whole bool) {
 	}
 	m := cluster.Marker{Cluster: s.spec.Cluster, Owner: s.control.Owner, Phase: cluster.Bootstrapping,
 		Token: hosts[0].Token, Generation: s.newest(hosts) + 1_000_000}
-	if s.marker != nil && s.marker.Token == m.Token {
-		m.Phase, m.Op = s.marker.Phase, s.marker.Op
+	ours := s.marker != nil && s.marker.Token == m.Token
+	if ours {
+		m.Phase = s.marker.Phase
 	}
 	var made cluster.Made
 	for _, h := range hosts {
@@ -256,13 +257,16 @@ func (s situation) rightMarker() (record string, whole bool) {
 			made = n.Made
 		}
 	}
+	if ours && s.marker.Generation >= made.Generation { // an older one says nothing of what is in flight
+		m.Op = s.marker.Op
+	}
 	tls := s.speaksTLS(hosts)
 	if tls {
 		m.CA = s.control.CA
 	}
 	m.Members, m.ID = made.Members, made.ID
 	m.IDs, m.Changes = s.joined(hosts, made)
-	s.amend(&m, hosts)
+	s.amend(&m)
 	if m.ID == 0 {
 		m.Members, m.ID = names(hosts), s.idOf(hosts, m.Token, tls)
 	}
@@ -282,11 +286,11 @@ func (s situation) rightMarker() (record string, whole bool) {
 
 // amend adds to a marker what etcd's list says: the IDs of those that joined, and the
 // host of one that was about to join.
-func (s situation) amend(m *cluster.Marker, hosts []cluster.Host) {
+func (s situation) amend(m *cluster.Marker) {
 	list := cluster.Membership(views(slices.Concat(s.hosts, s.state.Missing)), m.ID)
 	for _, l := range list.Or(nil) {
 		name, url := s.urlOf(l)
-		here := slices.ContainsFunc(hosts, func(h cluster.Host) bool { return h.Name == name })
+		here := slices.ContainsFunc(s.hosts, func(h cluster.Host) bool { return h.Name == name && h.Token == m.Token })
 		if name == "" || !here && !m.Has(name) {
 			continue
 		}
