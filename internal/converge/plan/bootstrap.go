@@ -289,11 +289,16 @@ func (s situation) expected(members []cluster.Host) map[cluster.MemberID]bool {
 }
 
 // undo is what to do about a membership that somebody else has changed. A member of
-// ours is never removed here: its host says whose the ID is.
+// ours is never removed here: its host says whose the ID is, or its peer URL whose the
+// name.
 func (s situation) undo() []Remedy {
+	if token, other := s.otherToken(); other {
+		return PutMarkerBack.lines(damaged, s.entry(s.marker.Next(func(m *cluster.Marker) { m.Token, m.Generation = token, m.Generation+1_000_000 })))
+	}
 	var out []Remedy
 	for _, m := range s.list.Or(nil) {
-		ours := slices.ContainsFunc(s.hosts, func(h cluster.Host) bool { return h.Node.Or(cluster.Node{}).Made.Member == m.ID })
+		name, _ := s.urlOf(m)
+		ours := s.marker.Has(name) || slices.ContainsFunc(s.hosts, func(h cluster.Host) bool { return h.Node.Or(cluster.Node{}).Made.Member == m.ID })
 		if !ours && !slices.ContainsFunc(s.marker.Members, func(name cluster.MemberName) bool { return s.is(m, name) }) {
 			out = append(out, UndoMember.Say(m.ID))
 		}
@@ -307,4 +312,18 @@ func (s situation) undo() []Remedy {
 		return remedies(LetOthersServe)
 	}
 	return out
+}
+
+// otherToken is the token that a host has and a member's ID was made with, where the
+// marker has another: then somebody has edited that.
+func (s situation) otherToken() (cluster.Token, bool) {
+	for _, m := range s.list.Or(nil) {
+		name, url := s.urlOf(m)
+		for _, h := range s.hosts {
+			if s.marker.Has(name) && h.Token != s.marker.Token && m.ID == cluster.BootstrapMemberID(url, h.Token) {
+				return h.Token, true
+			}
+		}
+	}
+	return "", false
 }

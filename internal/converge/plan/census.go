@@ -194,6 +194,10 @@ func (s situation) foreignMembers() []string {
 		if _, late := s.lateAddition(m); late {
 			continue // see undoLate
 		}
+		if name, _ := s.urlOf(m); i < 0 && s.marker.Has(name) {
+			out = append(out, fmt.Sprintf("etcd lists %s as member %s, which does not follow from the marker", name, m.ID))
+			continue
+		}
 		if i < 0 {
 			out = append(out, fmt.Sprintf("etcd lists member %s %q, which pleiad did not add", m.ID, m.Name))
 			continue
