@@ -435,3 +435,29 @@ func TestUpWaitsForTheResolver(t *testing.T) {
 		})
 	}
 }
+
+// What is shown before anything is done asks who hears from a member whose host is lost,
+// as the loop does: what it shows is what will be done.
+func TestPreviewAsksWhoHears(t *testing.T) {
+	staged(t, func(s *stage) {
+		s.up()
+		if !s.w.Afflict("vanish") {
+			t.Fatal("there was no host to lose")
+		}
+		asked := func() bool {
+			return slices.ContainsFunc(s.w.Trace(), func(line string) bool { return strings.Contains(line, "heard by") })
+		}
+		shown := false
+		if _, err := s.do(Operator.Up, func(o *Operator, _ context.CancelCauseFunc) {
+			o.Show = func(Target, []plan.Plan) error {
+				shown = true
+				if !asked() {
+					t.Error("nobody was asked before the plan was shown")
+				}
+				return nil
+			}
+		}); err != nil || !shown {
+			t.Errorf("%v, shown %t", err, shown)
+		}
+	})
+}

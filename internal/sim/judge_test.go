@@ -163,7 +163,7 @@ func (s *scenario) excuse(r plan.Refusal) string {
 		return had("vanish", "lose host", "host dies while starting")
 	case r.Rule == "R9": // a lost host's address is in no node that is made now
 		return had("vanish", "lose host", "host dies while starting", "restore zone", "edit marker")
-	case advises(r, plan.UndoMember) || advises(r, plan.UpdateMember): // or nothing that is left knows that it was added
+	case advises(r, plan.UndoMember) || advises(r, plan.UpdateMember) || r.Rule == "R8" && advises(r, plan.PutMarkerBack): // or nothing that is left knows that it was added
 		return had("etcdctl", "restore zone", "edit marker", "delete marker")
 	case strings.Contains(text, "belongs to owner"):
 		return had("another owner", "companion")

@@ -551,7 +551,7 @@ func print(p Plan) string {
 		}
 	}
 	for _, r := range p.Refusals {
-		fmt.Fprintf(&b, "refused by %s: %s\n", r.Rule, r.What)
+		fmt.Fprintf(&b, "refused by %s%s: %s\n", r.Rule, map[bool]string{true: ", until another look"}[r.Unknown], r.What)
 		for _, e := range r.Evidence {
 			fmt.Fprintf(&b, "    %s\n", e)
 		}
