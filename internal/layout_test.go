@@ -80,7 +80,8 @@ var inWorld = map[string][]string{
 
 	"internal/world/dns/authoritative": {"internal/world/dns/rr"},
 	"internal/world/dns/rfc2136":       {"internal/world/dns/rr", "internal/world/dns/tsig"},
-	"internal/world/dns/cloudflare":    {"internal/world/dns/rr"},
+	"internal/world/dns/cloudflare":    {"internal/world/dns/rr", "internal/world/dns/listing"},
+	"internal/world/dns/route53":       {"internal/world/dns/listing"},
 	// Fakes of Amazon's services check signatures in one way.
 	"internal/world/dns/route53/route53fake": {"internal/world/amazon/amazontest"},
 	"internal/world/hosts/ec2/ec2fake":       {"internal/world/amazon/amazontest"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 func (p *Provider) apply(ctx context.Context, changes []cluster.Change) error {
@@ -43,25 +44,25 @@ func (p *Provider) prepare(ctx context.Context, z Zone, changes []cluster.Change
 	for i, c := range changes {
 		keys[i] = c.Key
 	}
-	below, err := p.scope(z, keys)
+	below, err := listing.Scope(z.Name, p.domain, keys)
 	if err != nil {
 		return nil, batch{}, err
 	}
 	p.mu.Lock()
 	last := p.last
-	p.last = listing{} // it serves once
+	p.last = listed{} // it serves once
 	p.mu.Unlock()
-	if last.covers(changes, time.Now()) {
-		if b, err := build(last.records, changes, p.comment); err == nil && b.size() > 0 {
-			return last.records, b, nil
+	if last.Covers(changes, time.Now()) {
+		if b, err := build(last.Records, changes, p.comment); err == nil && b.size() > 0 {
+			return last.Records, b, nil
 		}
 	}
 	l, err := p.list(ctx, z, below)
 	if err != nil {
 		return nil, batch{}, err
 	}
-	b, err := build(l.records, changes, p.comment)
-	return l.records, b, err
+	b, err := build(l.Records, changes, p.comment)
+	return l.Records, b, err
 }
 
 // send sends a batch, once, and returns the records that it made.
@@ -127,7 +128,7 @@ func (p *Provider) judge(ctx context.Context, z Zone, changes []cluster.Change, 
 	for i, c := range changes {
 		keys[i] = c.Key
 	}
-	below, err := p.scope(z, keys)
+	below, err := listing.Scope(z.Name, p.domain, keys)
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (p *Provider) judge(ctx context.Context, z Zone, changes []cluster.Change, 
 		if err != nil {
 			return p.unknown(err)
 		}
-		switch last = rule(l.records, changes, made); last {
+		switch last = rule(l.Records, changes, made); last {
 		case won:
 			return nil
 		case lostClaim:

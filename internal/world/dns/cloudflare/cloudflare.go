@@ -20,7 +20,7 @@
 //
 // What it cannot promise: records that the API's conditions do not cover, those
 // that a change set only expects to stand or to be absent, are compared with a
-// list made shortly before ([fresh]), and so is what somebody edits by hand
+// list made shortly before ([listing.Fresh]), and so is what somebody edits by hand
 // without making a new record. And of two first claims sent in one instant both
 // can win, if the older one becomes visible only after the younger was checked;
 // the next reading shows two markers, on which nobody builds.
@@ -41,6 +41,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 // Config says which zone, and by which right.
@@ -67,9 +68,6 @@ type Config struct {
 }
 
 const (
-	// fresh is how old a list may be on which a batch is built: the one that was
-	// made to plan the change serves for it, too.
-	fresh = 5 * time.Second
 	// maxComment is what the smallest plan allows.
 	maxComment = 100
 )
@@ -85,7 +83,7 @@ type Provider struct {
 
 	mu   sync.Mutex
 	zone Zone            // the zero Zone until it was found
-	last listing         // the list that the next change may build on
+	last listed          // the list that the next change may build on
 	gone map[string]bool // IDs that the last change deleted: a list with one of them is old
 }
 
@@ -93,11 +91,11 @@ var _ dns.Zone = (*Provider)(nil)
 
 // New makes a provider. It asks nobody.
 func New(c Config) (*Provider, error) {
-	domain, zone := plain(c.Domain), plain(c.Zone)
+	domain, zone := listing.Plain(c.Domain), listing.Plain(c.Zone)
 	if domain == "" {
 		return nil, fmt.Errorf("a zone at Cloudflare without a domain in it")
 	}
-	if zone != "" && !within(domain, zone) {
+	if zone != "" && !listing.Within(domain, zone) {
 		return nil, fmt.Errorf("the domain %s is not in the zone %s", domain, zone)
 	}
 	if c.Token.secret == nil {
@@ -138,12 +136,6 @@ func (p *Provider) called() string {
 	}
 	return "the zone of " + p.domain
 }
-
-// plain is a name as the API has it: lower case, without trailing dot.
-func plain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
-
-// within says whether a plain name is a plain domain or below it.
-func within(name, domain string) bool { return name == domain || strings.HasSuffix(name, "."+domain) }
 
 // cut shortens a text to at most so many bytes, on one line.
 func cut(text string, most int) string {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 // zonesShown is how many zones are looked at: the most in one answer.
@@ -40,7 +41,7 @@ func (p *Provider) Grants(ctx context.Context) (dns.Grants, error) {
 		return dns.Grants{}, fmt.Errorf("list the token's zones at Cloudflare: %w", p.malformed())
 	}
 	for _, other := range zones {
-		if plain(other.Name) != z.Name {
+		if listing.Plain(other.Name) != z.Name {
 			out.Others = append(out.Others, cut(other.Name, 255))
 		}
 	}

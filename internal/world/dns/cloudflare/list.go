@@ -15,6 +15,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/system/httponce"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 const (
@@ -29,26 +30,8 @@ const (
 	firstPause = 50 * time.Millisecond
 )
 
-// listing are all records at and below a name, at one moment.
-type listing struct {
-	below   string // "" for no listing
-	at      time.Time
-	records []stored
-}
-
-// covers says whether a listing tells about all changes of a set, and is young
-// enough to build on.
-func (l listing) covers(changes []cluster.Change, now time.Time) bool {
-	if l.below == "" || now.Sub(l.at) > fresh {
-		return false
-	}
-	for _, c := range changes {
-		if !within(plain(c.Name), l.below) {
-			return false
-		}
-	}
-	return true
-}
+// listed are all records at and below a name, at one moment.
+type listed = listing.Listing[stored]
 
 func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Records, error) {
 	if err := dns.CheckKeys(keys); err != nil || len(keys) == 0 {
@@ -58,7 +41,7 @@ func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Record
 	if err != nil {
 		return cluster.Records{}, err
 	}
-	below, err := p.scope(z, keys)
+	below, err := listing.Scope(z.Name, p.domain, keys)
 	if err != nil {
 		return cluster.Records{}, err
 	}
@@ -66,7 +49,7 @@ func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Record
 	if err != nil {
 		return cluster.Records{}, err
 	}
-	records, err := collect(keys, l.records)
+	records, err := collect(keys, l.Records)
 	if err != nil {
 		return cluster.Records{}, err
 	}
@@ -76,37 +59,23 @@ func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Record
 	return records, nil
 }
 
-// scope is the name below which all keys are: the domain, or all of the zone.
-func (p *Provider) scope(z Zone, keys []cluster.Key) (string, error) {
-	below := p.domain
-	for _, k := range keys {
-		if !within(plain(k.Name), z.Name) {
-			return "", fmt.Errorf("%s %s is not in the zone %s", k.Name, k.Type, z.Name)
-		}
-		if !within(plain(k.Name), p.domain) {
-			below = z.Name
-		}
-	}
-	return below, nil
-}
-
 // list asks for all records at and below a name. A list that holds what our own
 // last change has deleted is from before it, and is asked for again.
-func (p *Provider) list(ctx context.Context, z Zone, below string) (listing, error) {
+func (p *Provider) list(ctx context.Context, z Zone, below string) (listed, error) {
 	for i := range attempts {
 		if err := wait(ctx, i); err != nil {
-			return listing{}, p.unread(&httponce.Lost{Err: err}, z)
+			return listed{}, p.unread(&httponce.Lost{Err: err}, z)
 		}
 		at := time.Now() // before the call: a list is as old as its question
 		records, err := p.pages(ctx, z, below)
 		if err != nil {
-			return listing{}, err
+			return listed{}, err
 		}
 		if !p.behind(records) {
-			return listing{below: below, at: at, records: records}, nil
+			return listed{Below: below, At: at, Records: records}, nil
 		}
 	}
-	return listing{}, fault.WithRemedy(fmt.Errorf("%w: its list of records is older than our last change, %d times", dns.ErrUnreachable, attempts), again)
+	return listed{}, fault.WithRemedy(fmt.Errorf("%w: its list of records is older than our last change, %d times", dns.ErrUnreachable, attempts), again)
 }
 
 // behind says whether a list is from before our last change.
@@ -150,7 +119,7 @@ func (p *Provider) sweep(ctx context.Context, z Zone, below string) (records []s
 		}
 		for _, s := range part {
 			// The filter knows no labels: xetcd.example.com ends with etcd.example.com.
-			if within(plain(s.Name), below) {
+			if listing.Within(listing.Plain(s.Name), below) {
 				records = append(records, s)
 			}
 		}
@@ -188,7 +157,7 @@ func (p *Provider) page(ctx context.Context, z Zone, below string, page int) ([]
 // delegation is there.
 func alias(k cluster.Key, records []stored) error {
 	for _, s := range records {
-		if plain(s.Name)+"." == k.Name && (s.Type == "CNAME" || s.Type == "NS") {
+		if listing.Plain(s.Name)+"." == k.Name && (s.Type == "CNAME" || s.Type == "NS") {
 			return fault.WithRemedy(fmt.Errorf("the name belongs to somebody else: %s has a record %s %q", k.Name, s.Type, cut(s.Content, 80)),
 				"remove that record, or give the cluster another domain")
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/rr"
 )
 
@@ -54,7 +55,7 @@ type service struct {
 
 // key is the record set that a record belongs to.
 func (s stored) key() cluster.Key {
-	return cluster.Key{Name: plain(s.Name) + ".", Type: cluster.RecordType(s.Type)}
+	return cluster.Key{Name: listing.Plain(s.Name) + ".", Type: cluster.RecordType(s.Type)}
 }
 
 // content is a record's value, wherever its traffic is sent.
@@ -64,7 +65,7 @@ func (s stored) content() (string, error) {
 		if s.Data == nil {
 			return "", fmt.Errorf("%s SRV: a record without its data", s.Name)
 		}
-		target := plain(s.Data.Target) + "."
+		target := listing.Plain(s.Data.Target) + "."
 		return fmt.Sprintf("%d %d %d %s", s.Data.Priority, s.Data.Weight, s.Data.Port, target), nil
 	case cluster.TXT:
 		text, err := rr.Unquote(s.Content)
@@ -103,11 +104,11 @@ func (s stored) older(than stored) bool {
 
 // write is the record that carries one value of a record set.
 func write(set cluster.RecordSet, value, comment string) (written, error) {
-	w := written{Type: string(set.Type), Name: plain(set.Name), TTL: lifetime(set.TTL), Comment: comment}
+	w := written{Type: string(set.Type), Name: listing.Plain(set.Name), TTL: lifetime(set.TTL), Comment: comment}
 	switch set.Type {
 	case cluster.SRV:
 		f := strings.Split(value, " ") // dns.Check vouches for the form
-		w.Data = &service{Target: plain(f[3])}
+		w.Data = &service{Target: listing.Plain(f[3])}
 		for i, to := range []*uint16{&w.Data.Priority, &w.Data.Weight, &w.Data.Port} {
 			n, err := strconv.ParseUint(f[i], 10, 16)
 			if err != nil {

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 // Zone is a zone as Cloudflare knows it.
@@ -95,7 +97,7 @@ func (p *Provider) lookup(ctx context.Context, name string) ([]Zone, error) {
 	if err := json.Unmarshal(a.Result, &zones); err != nil {
 		return nil, p.malformed()
 	}
-	return slices.DeleteFunc(zones, func(z Zone) bool { return plain(z.Name) != name || !identifier(z.ID) }), nil
+	return slices.DeleteFunc(zones, func(z Zone) bool { return listing.Plain(z.Name) != name || !identifier(z.ID) }), nil
 }
 
 // usable is the one of several zones whose records resolvers see.

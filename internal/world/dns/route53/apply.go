@@ -14,6 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 func (p *Provider) apply(ctx context.Context, changes []cluster.Change) (dns.Receipt, error) {
@@ -39,16 +40,16 @@ func (p *Provider) prepare(ctx context.Context, z Zone, changes []cluster.Change
 	for i, c := range changes {
 		keys[i] = c.Key
 	}
-	below, err := p.scope(z, keys)
+	below, err := listing.Scope(z.Name, p.domain, keys)
 	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
 	last := p.last
-	p.last = listing{} // it serves once
+	p.last = listed{} // it serves once
 	p.mu.Unlock()
-	if last.covers(changes, time.Now()) {
-		if batch, err := build(last.sets, changes); err == nil && len(batch) > 0 {
+	if last.Covers(changes, time.Now()) {
+		if batch, err := build(last.Records, changes); err == nil && len(batch) > 0 {
 			return batch, nil
 		}
 	}
@@ -56,7 +57,7 @@ func (p *Provider) prepare(ctx context.Context, z Zone, changes []cluster.Change
 	if err != nil {
 		return nil, err
 	}
-	return build(l.sets, changes)
+	return build(l.Records, changes)
 }
 
 // send sends a batch, once.

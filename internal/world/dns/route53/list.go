@@ -16,6 +16,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 const (
@@ -28,19 +29,8 @@ const (
 	readings = 6
 )
 
-// listing are the record sets at and below a name, at one moment.
-type listing struct {
-	below string // "" for no listing
-	at    time.Time
-	sets  []types.ResourceRecordSet
-}
-
-// covers says whether a listing tells about all changes of a set, and is young
-// enough to build on.
-func (l listing) covers(changes []cluster.Change, now time.Time) bool {
-	return l.below != "" && now.Sub(l.at) <= fresh &&
-		!slices.ContainsFunc(changes, func(c cluster.Change) bool { return !within(plain(c.Name), l.below) })
-}
+// listed are all record sets at and below a name, at one moment.
+type listed = listing.Listing[types.ResourceRecordSet]
 
 func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Records, error) {
 	if err := dns.CheckKeys(keys); err != nil || len(keys) == 0 {
@@ -50,7 +40,7 @@ func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Record
 	if err != nil {
 		return cluster.Records{}, err
 	}
-	below, err := p.scope(z, keys)
+	below, err := listing.Scope(z.Name, p.domain, keys)
 	if err != nil {
 		return cluster.Records{}, err
 	}
@@ -58,7 +48,7 @@ func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Record
 	if err != nil {
 		return cluster.Records{}, err
 	}
-	records, err := collect(keys, l.sets)
+	records, err := collect(keys, l.Records)
 	if err != nil {
 		return cluster.Records{}, err
 	}
@@ -68,37 +58,23 @@ func (p *Provider) read(ctx context.Context, keys []cluster.Key) (cluster.Record
 	return records, nil
 }
 
-// scope is the name below which all keys are: the domain, or all of the zone.
-func (p *Provider) scope(z Zone, keys []cluster.Key) (string, error) {
-	below := p.domain
-	for _, k := range keys {
-		if !within(plain(k.Name), z.Name) {
-			return "", fmt.Errorf("%s %s is not in the zone %s", k.Name, k.Type, z.Name)
-		}
-		if !within(plain(k.Name), p.domain) {
-			below = z.Name
-		}
-	}
-	return below, nil
-}
-
 // list reads all record sets at and below a name. One page is of one moment, and
 // shows every change that was accepted before; several pages are of one moment if
 // two readings agree.
-func (p *Provider) list(ctx context.Context, z Zone, below string) (listing, error) {
+func (p *Provider) list(ctx context.Context, z Zone, below string) (listed, error) {
 	var last []types.ResourceRecordSet
 	for i := range readings {
 		at := time.Now() // before the call: a list is as old as its question
 		sets, single, err := p.sweep(ctx, z, below)
 		if err != nil {
-			return listing{}, p.unread(err, z)
+			return listed{}, p.unread(err, z)
 		}
 		if single || i > 0 && reflect.DeepEqual(sets, last) {
-			return listing{below: below, at: at, sets: sets}, nil
+			return listed{Below: below, At: at, Records: sets}, nil
 		}
 		last = sets
 	}
-	return listing{}, fault.WithRemedy(fmt.Errorf("%w: the records changed during each of %d readings", dns.ErrUnreachable, readings), again)
+	return listed{}, fault.WithRemedy(fmt.Errorf("%w: the records changed during each of %d readings", dns.ErrUnreachable, readings), again)
 }
 
 // sweep reads all pages once, and says whether there was one alone. Route 53 orders
@@ -112,7 +88,7 @@ func (p *Provider) sweep(ctx context.Context, z Zone, below string) (sets []type
 			return nil, false, err
 		}
 		for _, s := range out.ResourceRecordSets {
-			if !within(plain(aws.ToString(s.Name)), below) {
+			if !listing.Within(listing.Plain(aws.ToString(s.Name)), below) {
 				return sets, page == 0, nil
 			}
 			sets = append(sets, s)

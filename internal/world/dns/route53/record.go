@@ -10,6 +10,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 // mostTTL is the longest TTL that Route 53 takes.
@@ -18,7 +19,7 @@ const mostTTL = 1<<31 - 1
 // keyOf is the record set that Route 53 means. Names come in lower case with a
 // trailing dot; characters that no name of ours has come as octal codes and stay so.
 func keyOf(s types.ResourceRecordSet) cluster.Key {
-	return cluster.Key{Name: plain(aws.ToString(s.Name)) + ".", Type: cluster.RecordType(s.Type)}
+	return cluster.Key{Name: listing.Plain(aws.ToString(s.Name)) + ".", Type: cluster.RecordType(s.Type)}
 }
 
 // foreign says why a record set is not one that pleiad could have written: an alias, or
@@ -104,9 +105,3 @@ func write(set cluster.RecordSet) *types.ResourceRecordSet {
 	}
 	return out
 }
-
-// plain is a name as people write it: lower case, without trailing dot.
-func plain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
-
-// within says whether a plain name is a plain domain or below it.
-func within(name, domain string) bool { return name == domain || strings.HasSuffix(name, "."+domain) }

@@ -16,7 +16,7 @@
 //   - No more calls are begun than Route 53 takes from an account.
 //
 // What it cannot promise: that a record set which a change set only expects to be
-// absent is absent is compared with a list made shortly before ([fresh]). And no
+// absent is absent is compared with a list made shortly before ([listing.Fresh]). And no
 // server of a private zone can be asked from outside its VPCs, whatever Route 53 says
 // of it.
 //
@@ -37,6 +37,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 // Config says which zone, and by which right.
@@ -66,9 +67,6 @@ type Config struct {
 }
 
 const (
-	// fresh is how old a list may be on which a batch is built: the one that was
-	// made to plan the change serves for it, too.
-	fresh = 5 * time.Second
 	// patience is how long to wait for a change to be settled; it takes a minute at
 	// most, as a rule. maxPause is the longest one between two questions.
 	patience = 10 * time.Minute
@@ -88,19 +86,19 @@ type Provider struct {
 	pause   time.Duration
 
 	mu   sync.Mutex
-	zone Zone    // the zero Zone until it was found
-	last listing // the list that the next change may build on
+	zone Zone   // the zero Zone until it was found
+	last listed // the list that the next change may build on
 }
 
 var _ dns.Zone = (*Provider)(nil)
 
 // New makes a provider. It asks nobody.
 func New(c Config) (*Provider, error) {
-	domain, zone := plain(c.Domain), plain(c.Zone)
+	domain, zone := listing.Plain(c.Domain), listing.Plain(c.Zone)
 	switch {
 	case domain == "":
 		return nil, errors.New("a zone at Route 53 without a domain in it")
-	case zone != "" && !within(domain, zone):
+	case zone != "" && !listing.Within(domain, zone):
 		return nil, fmt.Errorf("the domain %s is not in the zone %s", domain, zone)
 	case c.ID != "" && !identifier(c.ID):
 		return nil, fmt.Errorf("zone ID %q: want up to 32 capital letters and digits", c.ID)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/system/httponce"
+	"github.com/pleiad-etcd/pleiad/internal/world/dns/listing"
 )
 
 // Zone is a hosted zone as Route 53 knows it.
@@ -126,7 +127,7 @@ func (p *Provider) zonesFrom(ctx context.Context, name string) (found []Zone, er
 		}
 		for _, h := range out.HostedZones {
 			z := zoneOf(&h)
-			if !within(z.Name, name) {
+			if !listing.Within(z.Name, name) {
 				return found, nil
 			}
 			if z.ID != "" {
@@ -151,12 +152,12 @@ func (p *Provider) lookup(ctx context.Context, id string) (Zone, error) {
 	if z.ID == "" {
 		return Zone{}, p.unread(lost("a zone without its ID"), Zone{ID: id})
 	}
-	if !within(p.domain, z.Name) || p.name != "" && p.name != z.Name {
+	if !listing.Within(p.domain, z.Name) || p.name != "" && p.name != z.Name {
 		return Zone{}, fault.WithRemedy(fmt.Errorf("%w: zone %s is %s, which is not the zone of %s", fault.Unsupported, z.ID, brief(z.Name), p.domain), nameZone)
 	}
 	if out.DelegationSet != nil {
 		for _, s := range out.DelegationSet.NameServers {
-			z.NameServers = append(z.NameServers, plain(s))
+			z.NameServers = append(z.NameServers, listing.Plain(s))
 		}
 	}
 	for _, v := range out.VPCs {
@@ -176,7 +177,7 @@ func (p *Provider) remember(z Zone) Zone {
 func (p *Provider) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.zone, p.last = Zone{}, listing{}
+	p.zone, p.last = Zone{}, listed{}
 }
 
 // zoneOf is what is known of a zone; the zero Zone if that is not what one is.
@@ -184,7 +185,7 @@ func zoneOf(h *types.HostedZone) Zone {
 	if h == nil {
 		return Zone{}
 	}
-	z := Zone{ID: strings.TrimPrefix(aws.ToString(h.Id), "/hostedzone/"), Name: plain(aws.ToString(h.Name))}
+	z := Zone{ID: strings.TrimPrefix(aws.ToString(h.Id), "/hostedzone/"), Name: listing.Plain(aws.ToString(h.Name))}
 	if !identifier(z.ID) {
 		return Zone{}
 	}
