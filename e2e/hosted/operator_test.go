@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // operator is somebody who has a spec, a secret, and a resolver that knows the zone.
@@ -91,4 +93,61 @@ func (o *operator) nowhere() {
 			o.t.Errorf("the secret is with process %s", filepath.Base(p))
 		}
 	}
+}
+
+// api is what a walk needs of a zone behind an API.
+type api struct {
+	changes func() int   // how often the records were changed
+	left    func() []any // all records, of others too
+	disturb func()       // what people do in a dashboard
+	granted string       // what doctor says of the rights
+	drift   string       // what status says of one disturbance
+}
+
+// life is that of a cluster in a zone: found through it, disturbed there, repaired, and
+// taken down. Records of others stay, and the secret is nowhere.
+func (o *operator) life(a api) {
+	t, theirs := o.t, a.left()
+	t.Helper()
+	if out := o.run(0, "doctor"); !strings.Contains(out, a.granted) {
+		t.Error(out)
+	}
+	before := a.changes()
+	if out := o.run(0, "up"); !strings.Contains(out, "cluster is healthy") {
+		t.Error(out)
+	}
+	// The claim, the list, the seal.
+	if got := a.changes() - before; got != 3 {
+		t.Errorf("up changed the records %d times, want 3", got)
+	}
+	o.nowhere()
+	before = a.changes()
+	o.run(0, "up")
+	if got := a.changes(); got != before {
+		t.Errorf("up without need changed the records %d times", got-before)
+	}
+
+	a.disturb()
+	if out := o.run(0, "status"); !strings.Contains(out, a.drift) || !strings.Contains(out, "SRV") {
+		t.Error(out)
+	}
+	o.run(2, "plan")
+	o.run(0, "up")
+	if out := o.run(0, "status"); strings.Contains(out, "drift") {
+		t.Error(out)
+	}
+
+	o.run(0, "destroy --yes")
+	if diff := cmp.Diff(theirs, a.left()); diff != "" {
+		t.Errorf("left of the zone (-want +got): %s", diff)
+	}
+	o.nowhere()
+}
+
+// anything is a list of any kind.
+func anything[T any](list []T) (out []any) {
+	for _, one := range list {
+		out = append(out, one)
+	}
+	return out
 }

@@ -3,7 +3,6 @@ package operate
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -140,18 +139,7 @@ func (c *cloud) open(_ context.Context, t Target) (real.World, error) {
 	}, nil
 }
 
-func (c *cloud) find(context.Context) (t Target, err error) {
-	t.Root, t.Spec = c.root, c.spec
-	if t.Home, err = statedir.Open(c.root, c.spec.Cluster); err != nil {
-		t.Home = nil
-		if errors.Is(err, statedir.ErrNone) {
-			err = nil
-		}
-		return t, err
-	}
-	t.Stored, err = Stored(t.Home)
-	return t, err
-}
+func (c *cloud) find(context.Context) (Target, error) { return target(c.root, c.spec) }
 
 // do runs an operation, of which a call may fail.
 func (c *cloud) do(op func(Operator, context.Context) (Result, error), f *cut) (Result, error) {

@@ -67,10 +67,15 @@ func staged(t *testing.T, f func(*stage)) {
 	})
 }
 
-func (s *stage) find(context.Context) (t Target, err error) {
+func (s *stage) find(context.Context) (Target, error) {
 	s.looks++
-	t.Root, t.Spec = s.root, s.spec
-	if t.Home, err = statedir.Open(s.root, s.spec.Cluster); err != nil {
+	return target(s.root, s.spec)
+}
+
+// target is the cluster of a spec, with its home if it has one.
+func target(root string, spec cluster.Spec) (t Target, err error) {
+	t.Root, t.Spec = root, spec
+	if t.Home, err = statedir.Open(root, spec.Cluster); err != nil {
 		t.Home = nil
 		if errors.Is(err, statedir.ErrNone) {
 			err = nil
