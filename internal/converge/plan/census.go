@@ -278,8 +278,11 @@ func (s situation) mayReturn(c census) (voters, back int) {
 }
 
 // stays says whether a member does not run and must not be started as it is.
-func (s situation) stays(h cluster.Host) bool {
-	return h.Node.Known() && !h.Runs() && unfit(h, s.render(*s.marker, s.roster.Members(), h), StartOver) != nil
+func (s situation) stays(h cluster.Host) bool { return !h.Runs() && s.unfit(h) }
+
+// unfit says whether what is on a host must not be started, whether it runs or not.
+func (s situation) unfit(h cluster.Host) bool {
+	return h.Node.Known() && unfit(h, s.render(*s.marker, s.roster.Members(), h), StartOver) != nil
 }
 
 // otherDead says whether any other member is dead.

@@ -110,6 +110,11 @@ func (s situation) renewal(members []cluster.Host, starts []Step) (cluster.Membe
 			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s could not be inspected: %s", h.Name, h.Node.Why().Text))
 		}
 	}
+	for _, h := range s.state.Missing {
+		if lasts && s.marker.Has(h.Name) && s.answers(h.Name) {
+			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s runs, and its host was not found", h.Name))
+		}
+	}
 	for _, h := range running {
 		if shown, known := h.Shown.Get(); !s.outdated(h) && (!known || shown.Due(s.state.At)) {
 			r.Evidence = append(r.Evidence, fmt.Sprintf("member %s has not been seen to serve with its own: %s", h.Name, unproven(h)))

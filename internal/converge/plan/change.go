@@ -154,8 +154,8 @@ func (s situation) freshName() cluster.MemberName {
 }
 
 // leastNeeded is the member that leaves first where the cluster is to be smaller:
-// one that does not serve, one whose machine is no longer in the spec, not the
-// leader; the last of several.
+// one that does not serve, one that would not survive a restart, one whose machine is no
+// longer in the spec, not the leader; the last of several.
 func (s situation) leastNeeded() cluster.MemberName {
 	c := s.census().Or(census{})
 	need := func(row cluster.Row) int {
@@ -163,12 +163,14 @@ func (s situation) leastNeeded() cluster.MemberName {
 		switch {
 		case !serves:
 			return 0
-		case row.Host == nil, s.unwanted(row.Name) != "":
+		case row.Host == nil, s.unfit(*row.Host):
 			return 1
-		case row.Host.View.Or(cluster.View{}).ID != c.leader:
+		case s.unwanted(row.Name) != "":
 			return 2
+		case row.Host.View.Or(cluster.View{}).ID != c.leader:
+			return 3
 		}
-		return 3
+		return 4
 	}
 	listed := slices.DeleteFunc(slices.Clone(s.roster), func(row cluster.Row) bool { return !row.Listed })
 	slices.Reverse(listed)
