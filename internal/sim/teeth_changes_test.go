@@ -139,7 +139,7 @@ func tooFew(next plan.Planner) plan.Planner {
 	}
 }
 
-// unheard takes for dead whom it does not find, whoever hears from it.
+// unheard takes a member that it does not find for dead, even if others hear from it.
 func unheard(next plan.Planner) plan.Planner {
 	return func(spec cluster.Spec, s cluster.State) plan.Plan {
 		missing := slices.Clone(s.Missing)

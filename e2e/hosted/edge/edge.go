@@ -50,7 +50,7 @@ func Server(zone string) string { return "ns1." + zone }
 func (e *Edge) Serve(l net.Listener, p net.PacketConn) (stop func() error) {
 	e.served = e.Records()
 	handler := wire.HandlerFunc(func(w wire.ResponseWriter, q *wire.Msg) {
-		_ = w.WriteMsg(e.Answer(q)) // whoever asked asks again
+		_ = w.WriteMsg(e.Answer(q)) // a client without an answer asks again
 	})
 	var all []*wire.Server
 	ended := make(chan error, 2)

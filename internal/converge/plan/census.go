@@ -102,8 +102,8 @@ func (s situation) is(m cluster.Member, name cluster.MemberName) bool {
 }
 
 // lateAddition is the name of a member that was to join and was given up before etcd listed
-// it: the call that adds it may be under way for as long as etcd takes, and whoever
-// made it may have died. It is a learner that has never started, under a name that
+// it: the call that adds it may be under way for as long as etcd takes, and the
+// controller that made it may have died. It is a learner that has never started, under a name that
 // pleiad makes, which is not on the marker. As such it has no data and no vote.
 func (s situation) lateAddition(m cluster.Member) (cluster.MemberName, bool) {
 	if !m.Learner || m.Name != "" || len(m.PeerURLs) != 1 {

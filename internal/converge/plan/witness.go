@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -326,6 +327,10 @@ func (s situation) urlOf(m cluster.Member) (name cluster.MemberName, url string)
 func (s situation) joined(hosts []cluster.Host, made cluster.Made) (ids map[cluster.MemberName]cluster.MemberID, changes uint64) {
 	spec := s.spec
 	spec.TLS = s.speaksTLS(hosts)
+	if s.marker != nil && s.marker.ID == made.ID { // of those whose hosts were not found; a name has one ID for ever
+		ids = maps.Clone(s.marker.IDs)
+		maps.DeleteFunc(ids, func(name cluster.MemberName, _ cluster.MemberID) bool { return !slices.Contains(made.Members, name) })
+	}
 	for _, h := range hosts {
 		n := h.Node.Or(cluster.Node{})
 		id := n.Made.Member

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// perSecond is how many calls Route 53 takes from an account in a second, whoever
-// makes them. More are refused for all.
+// perSecond is how many calls Route 53 takes from an account in a second, from all its
+// users together. More are refused for all.
 const perSecond = 5
 
 // pace lets so many calls begin in any second; the others wait for their turn.

@@ -179,8 +179,8 @@ func TestZoneIDOfAnother(t *testing.T) {
 	}
 }
 
-// A public and a private zone of one name: whoever means the private one says so, and
-// is told what nobody can see from outside.
+// A public and a private zone of one name: the private one is chosen by its ID, and what
+// nobody can see from outside is said.
 func TestPrivate(t *testing.T) {
 	f := start(t)
 	hidden := f.AddZone(route53fake.Zone{Name: zone, Private: true, VPCs: []string{"vpc-1", "vpc-2"}})

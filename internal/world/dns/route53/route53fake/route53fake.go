@@ -84,7 +84,7 @@ type zone struct {
 	sets []Set
 }
 
-// user is whoever has a key, and what they may do; nil for everything.
+// user is the holder of a key, and what they may do; nil for everything.
 type user struct {
 	key aws.Credentials
 	may func(Call) bool
