@@ -73,6 +73,9 @@ func (s situation) remove(name cluster.MemberName) ([]Step, []Refusal) {
 	if why := s.stayer(name); why != "" {
 		return s.rewrite(Release, name, Reason{Why: why, Rules: []Rule{"R4", "R5"}}, func(m *cluster.Marker) { m.Op = cluster.Operation{} })
 	}
+	if s.mayYetServe(name) {
+		return nil, nil // it is awaited
+	}
 	if s.listed(name) != nil || !s.list.Known() {
 		return s.removeFromList(name)
 	}
@@ -118,6 +121,16 @@ func (s situation) stayer(name cluster.MemberName) string {
 		return fmt.Sprintf("it serves, and there are no more than the spec wants: members: %d", s.spec.Members)
 	}
 	return ""
+}
+
+// mayYetServe says whether a member that is about to leave, and is not one too many, runs
+// and has only not answered now: then nobody knows whether it serves. A person can say
+// that it does not.
+func (s situation) mayYetServe(name cluster.MemberName) bool {
+	h, found := s.roster.Member(name)
+	entry := s.listed(name)
+	return found && h.Runs() && !h.View.Known() && h.Node.Or(cluster.Node{}).Process.Gate == "" && !s.unfit(h) &&
+		entry != nil && !entry.Learner && len(s.marker.Members) <= s.spec.Members && !slices.Contains(s.named, name)
 }
 
 // removeFromList has etcd remove a member.

@@ -12,8 +12,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/dns"
 )
 
-// What credentials may do is found out name by name, one after the other. Each remedy is
-// enough: with it, nothing more is reported.
+// What credentials may do is found out name by name, one after the other.
 func TestIAMRights(t *testing.T) {
 	for name, c := range map[string]struct {
 		granted func(cluster.Key) bool
