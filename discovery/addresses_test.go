@@ -37,6 +37,46 @@ func TestLookupWithAddresses(t *testing.T) {
 	wantError(t, c.Endpoints[2].AddrErr, discovery.ErrUnavailable, "m3.lab.test.")
 }
 
+// A failure of one family is not the absence of the host, whatever is said of
+// the other family.
+func TestLookupWithAddressesOfOneFamily(t *testing.T) {
+	t.Parallel()
+	const a, aaaa = "m1.lab.test. 60 IN A 127.0.0.1", "m1.lab.test. 60 IN AAAA ::1"
+	for _, tt := range []struct {
+		what, record, fails string
+		rcode               int
+		addrs               string
+		kind                error
+	}{
+		{"A fails, AAAA is empty", "m1.lab.test. 60 IN TXT x", "A", dns.RcodeServerFailure, "[]", discovery.ErrUnavailable},
+		{"AAAA fails, A is empty", "m1.lab.test. 60 IN TXT x", "AAAA", dns.RcodeServerFailure, "[]", discovery.ErrUnavailable},
+		{"A is refused, AAAA is empty", "m1.lab.test. 60 IN TXT x", "A", dns.RcodeRefused, "[]", discovery.ErrUnavailable},
+		{"A fails, AAAA is known", aaaa, "A", dns.RcodeServerFailure, "[::1]", nil},
+		{"AAAA fails, A is known", a, "AAAA", dns.RcodeServerFailure, "[127.0.0.1]", nil},
+		{"AAAA does not answer, A is known", a, "AAAA", testdns.Silent, "[127.0.0.1]", nil},
+		{"A does not answer, AAAA is empty", "m1.lab.test. 60 IN TXT x", "A", testdns.Silent, "[]", discovery.ErrUnavailable},
+		{"nothing fails, both are empty", "m1.lab.test. 60 IN TXT x", "MX", dns.RcodeServerFailure, "[]", discovery.ErrNotFound},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			t.Parallel()
+			server, resolver := start(t, ssl1, tt.record)
+			server.FaultType("m1.lab.test.", tt.fails, tt.rcode)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			c, err := discovery.Lookup(ctx, "lab.test", resolver, discovery.WithAddresses())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(c.Endpoints[0].Addrs); got != tt.addrs {
+				t.Errorf("addresses %s, want %s", got, tt.addrs)
+			}
+			if got := c.Endpoints[0].AddrErr; !errors.Is(got, tt.kind) {
+				t.Errorf("error %v, want %v", got, tt.kind)
+			}
+		})
+	}
+}
+
 // The records are known by the time the context ends: they are what was asked
 // for, and the addresses are unknown.
 func TestLookupWithAddressesThatDoNotCome(t *testing.T) {

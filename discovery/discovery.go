@@ -118,7 +118,8 @@ type Endpoint struct {
 	Addrs []netip.Addr
 	// AddrErr is why Host has no addresses, always an *[Error]; nil if it has
 	// some or none were asked for. A host without address does not make the
-	// lookup fail: the other members can still be used.
+	// lookup fail: the other members can still be used. It is [ErrNotFound] only if
+	// the name server said for both families, IPv4 and IPv6, that there are none.
 	AddrErr error
 }
 

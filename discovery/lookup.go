@@ -51,10 +51,18 @@ func lookup(ctx context.Context, role, domain string, opts []Option) (Cluster, e
 	if err != nil {
 		return Cluster{}, err
 	}
-	return q.lookup(ctx)
+	found, err := q.lookup(ctx)
+	return found.Cluster, err
 }
 
-func (q question) lookup(ctx context.Context) (Cluster, error) {
+// found is a cluster, and what is unknown of the addresses of each endpoint, if
+// they were asked for.
+type found struct {
+	Cluster
+	unknown []families
+}
+
+func (q question) lookup(ctx context.Context) (found, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	resolver, release := interruptible(ctx, q.resolver)
@@ -62,12 +70,13 @@ func (q question) lookup(ctx context.Context) (Cluster, error) {
 	q.resolver = resolver
 	a, err := choose(q.ask(ctx))
 	if err != nil {
-		return Cluster{}, err
+		return found{}, err
 	}
+	out := found{Cluster: Cluster{Domain: q.domain, Service: a.name, Endpoints: a.endpoints}}
 	if q.addresses {
-		q.addAddresses(ctx, a.endpoints)
+		out.unknown = q.addAddresses(ctx, a.endpoints)
 	}
-	return Cluster{Domain: q.domain, Service: a.name, Endpoints: a.endpoints}, nil
+	return out, nil
 }
 
 // answer is what DNS said about one service: endpoints, or an *Error.

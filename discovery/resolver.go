@@ -1,7 +1,9 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -60,28 +62,64 @@ func hostFor(r *net.Resolver, host string) string {
 // etcd cluster has, less than a forged answer may name.
 const parallelHosts = 16
 
-// addAddresses fills in Addrs or AddrErr of each endpoint.
-func (q question) addAddresses(ctx context.Context, endpoints []Endpoint) {
+// families are those of a host's addresses that could not be asked for: there
+// may be more addresses of them than were found.
+type families struct{ four, six bool }
+
+// has says whether an address is of one of the families.
+func (f families) has(a netip.Addr) bool { return a.Is4() && f.four || a.Is6() && f.six }
+
+// addAddresses fills in Addrs or AddrErr of each endpoint, and returns what is
+// unknown of each.
+func (q question) addAddresses(ctx context.Context, endpoints []Endpoint) []families {
+	unknown := make([]families, len(endpoints))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, parallelHosts)
 	for i := range endpoints {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			endpoints[i].Addrs, endpoints[i].AddrErr = q.hostAddresses(ctx, endpoints[i].Host)
+			unknown[i] = q.hostAddresses(ctx, &endpoints[i])
 		})
 	}
 	wg.Wait()
+	return unknown
 }
 
-func (q question) hostAddresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	addrs, err := q.resolver.LookupNetIP(ctx, "ip", hostFor(q.resolver, host))
-	if err == nil && len(addrs) > 0 {
-		for i := range addrs {
-			addrs[i] = addrs[i].Unmap()
-		}
-		slices.SortFunc(addrs, netip.Addr.Compare)
-		return slices.Compact(addrs), nil
+// hostAddresses asks for the families apart: where both are asked for at once,
+// net returns one error, and that is absence if one family is empty and the
+// other one could not be asked for.
+func (q question) hostAddresses(ctx context.Context, e *Endpoint) families {
+	host := hostFor(q.resolver, e.Host)
+	var four, six []netip.Addr
+	var err4, err6 error
+	var both sync.WaitGroup
+	both.Go(func() { four, err4 = q.resolver.LookupNetIP(ctx, "ip4", host) })
+	both.Go(func() { six, err6 = q.resolver.LookupNetIP(ctx, "ip6", host) })
+	both.Wait()
+	unknown := families{four: familyUnknown(err4), six: familyUnknown(err6)}
+	for _, a := range slices.Concat(four, six) {
+		e.Addrs = append(e.Addrs, a.Unmap())
 	}
-	return nil, &Error{Kind: kindOf(err), Names: []string{host + "."}, Err: err}
+	if len(e.Addrs) > 0 {
+		slices.SortFunc(e.Addrs, netip.Addr.Compare)
+		e.Addrs = slices.Compact(e.Addrs)
+		return unknown
+	}
+	e.AddrErr = &Error{Kind: ErrNotFound, Names: []string{e.Host + "."}, Err: cmp.Or(err4, err6)}
+	switch {
+	case unknown.four:
+		e.AddrErr = &Error{Kind: ErrUnavailable, Names: []string{e.Host + "."}, Err: err4}
+	case unknown.six:
+		e.AddrErr = &Error{Kind: ErrUnavailable, Names: []string{e.Host + "."}, Err: err6}
+	}
+	return unknown
+}
+
+// familyUnknown says of the outcome of a question for one family that nothing is
+// known. A name that stands in a hosts file with addresses of the other family
+// alone has a net.AddrError: it has none of this one.
+func familyUnknown(err error) bool {
+	var none *net.AddrError
+	return err != nil && !errors.As(err, &none) && errors.Is(kindOf(err), ErrUnavailable)
 }

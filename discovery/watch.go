@@ -2,9 +2,9 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -39,7 +39,8 @@ const jitter = 0.1
 //
 // What was found first, TLS or plain, is all that is asked for from then on:
 // a client of one kind cannot turn into one of the other. With [WithAddresses],
-// a host whose addresses become unknown keeps those last known.
+// a host whose addresses of one family, or of both, become unknown keeps those of
+// that family last known.
 //
 // The clusters that Watch yields are the caller's to keep and change. While
 // the caller's loop is at work nothing is looked up.
@@ -57,7 +58,7 @@ func Watch(ctx context.Context, domain string, opts ...Option) iter.Seq2[Cluster
 func (q *question) watcher() *watcher {
 	return &watcher{
 		interval: q.interval,
-		lookup:   func(ctx context.Context) (Cluster, error) { return q.lookup(ctx) }, // as pinned by then
+		lookup:   func(ctx context.Context) (found, error) { return q.lookup(ctx) }, // as pinned by then
 		pin:      q.pin,
 	}
 }
@@ -73,7 +74,7 @@ func (q *question) pin(tls bool) {
 // watcher is the loop of Watch, apart from DNS.
 type watcher struct {
 	interval time.Duration
-	lookup   func(context.Context) (Cluster, error)
+	lookup   func(context.Context) (found, error)
 	pin      func(tls bool) // called after the first success
 
 	last     Cluster // last good one; no endpoints before the first
@@ -96,7 +97,7 @@ func (w *watcher) run(ctx context.Context, yield func(Cluster, error) bool) {
 }
 
 // accept takes in the outcome of a lookup and says whether it is news.
-func (w *watcher) accept(c Cluster, err error) bool {
+func (w *watcher) accept(c found, err error) bool {
 	if err != nil {
 		w.failures++
 		return true
@@ -104,21 +105,27 @@ func (w *watcher) accept(c Cluster, err error) bool {
 	if len(w.last.Endpoints) == 0 {
 		w.pin(c.Endpoints[0].TLS)
 	}
-	keepAddresses(c.Endpoints, w.last.Endpoints)
+	c.keepAddresses(w.last.Endpoints)
 	news := w.failures > 0 || !slices.EqualFunc(c.Endpoints, w.last.Endpoints, Endpoint.same)
-	w.last, w.failures = c, 0
+	w.last, w.failures = c.Cluster, 0
 	return news
 }
 
-// keepAddresses gives hosts whose addresses are unknown those they had.
-func keepAddresses(now, before []Endpoint) {
-	for i, e := range now {
-		if !errors.Is(e.AddrErr, ErrUnavailable) {
+// keepAddresses gives hosts the addresses they had of each family that is unknown.
+func (f found) keepAddresses(before []Endpoint) {
+	for i, unknown := range f.unknown {
+		e := &f.Endpoints[i]
+		j := slices.IndexFunc(before, func(b Endpoint) bool { return b.Host == e.Host })
+		if j < 0 {
 			continue
 		}
-		if j := slices.IndexFunc(before, func(b Endpoint) bool { return b.Host == e.Host }); j >= 0 {
-			now[i].Addrs = before[j].Addrs
+		for _, a := range before[j].Addrs {
+			if unknown.has(a) {
+				e.Addrs = append(e.Addrs, a)
+			}
 		}
+		slices.SortFunc(e.Addrs, netip.Addr.Compare)
+		e.Addrs = slices.Compact(e.Addrs)
 	}
 }
 

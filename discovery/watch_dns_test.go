@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,62 @@ func TestWatchOverDNS(t *testing.T) {
 			return false
 		}
 		acts[next].do()
+		return true
+	})
+	if next < len(acts) {
+		t.Errorf("ended before: %s", acts[next].what)
+	}
+}
+
+// A family that cannot be asked for keeps its addresses, and the other one follows
+// DNS.
+func TestWatchKeepsTheAddressesOfAFamily(t *testing.T) {
+	const ssl, host = "_etcd-client-ssl._tcp.lab.test.", "m1.lab.test."
+	server, err := testdns.Start(ssl+" 60 IN SRV 0 0 2379 "+host, host+" 60 IN A 127.0.0.1", host+" 60 IN AAAA ::1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	acts := []struct {
+		what  string
+		do    func() error
+		addrs string
+	}{
+		{"both families", func() error { return nil }, "[127.0.0.1 ::1]"},
+		{"A fails, AAAA gets one more", func() error {
+			server.FaultType(host, "A", dns.RcodeServerFailure)
+			return server.Add(host + " 60 IN AAAA ::2")
+		}, "[127.0.0.1 ::1 ::2]"},
+		{"A fails, AAAA is empty", func() error {
+			server.Remove(host)
+			return server.Add(host + " 60 IN TXT x")
+		}, "[127.0.0.1]"},
+		{"A is answered again", func() error {
+			server.FaultType(host, "A", dns.RcodeSuccess)
+			return server.Add(host + " 60 IN A 127.0.0.2")
+		}, "[127.0.0.2]"},
+	}
+	q, err := newQuestion("client", "lab.test", []Option{WithResolver(NameServer(server.Addr)), WithAddresses()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.interval = time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	next := 0
+	q.watcher().run(ctx, func(c Cluster, err error) bool {
+		act := acts[next]
+		if got := fmt.Sprint(c.Endpoints[0].Addrs); err != nil || got != act.addrs {
+			t.Errorf("%s: yielded %s, %v; want %s", act.what, got, err, act.addrs)
+			return false
+		}
+		if next++; next == len(acts) {
+			return false
+		}
+		if err := acts[next].do(); err != nil {
+			t.Error(err)
+			return false
+		}
 		return true
 	})
 	if next < len(acts) {

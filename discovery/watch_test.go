@@ -18,29 +18,31 @@ type script struct {
 	pinned   []bool
 }
 
-func (s *script) lookup(context.Context) (Cluster, error) {
+func (s *script) lookup(context.Context) (found, error) {
 	outcome := s.outcomes[min(len(s.at), len(s.outcomes)-1)]
 	s.at = append(s.at, time.Now())
 	switch outcome {
 	case "!notfound":
-		return Cluster{}, &Error{Kind: ErrNotFound, Names: []string{"x."}}
+		return found{}, &Error{Kind: ErrNotFound, Names: []string{"x."}}
 	case "!unavailable":
-		return Cluster{}, &Error{Kind: ErrUnavailable, Names: []string{"x."}}
+		return found{}, &Error{Kind: ErrUnavailable, Names: []string{"x."}}
 	}
-	var c Cluster
+	var c found
 	for _, h := range strings.Fields(outcome) {
 		host, addr, _ := strings.Cut(h, "=")
 		e := Endpoint{Host: host, Port: 2379, TLS: true}
+		var unknown families
 		switch addr {
 		case "":
 		case "!notfound":
 			e.AddrErr = &Error{Kind: ErrNotFound, Names: []string{host}}
 		case "!unavailable":
 			e.AddrErr = &Error{Kind: ErrUnavailable, Names: []string{host}}
+			unknown = families{four: true, six: true}
 		default:
 			e.Addrs = []netip.Addr{netip.MustParseAddr(addr)}
 		}
-		c.Endpoints = append(c.Endpoints, e)
+		c.Endpoints, c.unknown = append(c.Endpoints, e), append(c.unknown, unknown)
 	}
 	return c, nil
 }
@@ -162,9 +164,9 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		w := watcher{
 			interval: time.Hour,
 			pin:      func(bool) {},
-			lookup: func(ctx context.Context) (Cluster, error) {
+			lookup: func(ctx context.Context) (found, error) {
 				<-ctx.Done() // a name server that never answers
-				return Cluster{}, &Error{Kind: ErrUnavailable, Err: ctx.Err()}
+				return found{}, &Error{Kind: ErrUnavailable, Err: ctx.Err()}
 			},
 		}
 		time.AfterFunc(time.Second, cancel)

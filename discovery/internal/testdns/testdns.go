@@ -23,7 +23,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	sets   map[dns.Question][]dns.RR
-	faults map[string]int // by name: an rcode, or Silent
+	faults map[string]int // by name, or "name TYPE": an rcode, or Silent
 	asked  []string       // "network name TYPE", in order of arrival
 }
 
@@ -114,6 +114,9 @@ func (s *Server) Fault(name string, rcode int) {
 	s.faults[strings.ToLower(name)] = rcode
 }
 
+// FaultType is [Server.Fault] for the questions of one type, such as "A".
+func (s *Server) FaultType(name, qtype string, rcode int) { s.Fault(name+" "+qtype, rcode) }
+
 // Asked returns the questions so far, each as "udp name. TYPE", the name as it
 // was asked.
 func (s *Server) Asked() []string {
@@ -130,7 +133,10 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 	reply.Authoritative = true
 	s.mu.Lock()
 	s.asked = append(s.asked, fmt.Sprintf("%s %s %s", network, q.Name, dns.TypeToString[q.Qtype]))
-	fault := s.faults[strings.ToLower(q.Name)]
+	fault, ok := s.faults[strings.ToLower(q.Name+" "+dns.TypeToString[q.Qtype])]
+	if !ok {
+		fault = s.faults[strings.ToLower(q.Name)]
+	}
 	reply.Answer = append(reply.Answer, s.sets[key(q.Name, q.Qtype)]...)
 	if len(reply.Answer) == 0 && !s.exists(q.Name) {
 		reply.Rcode = dns.RcodeNameError
