@@ -144,9 +144,12 @@ func scheme(n node.Node) string {
 const (
 	gateFirstPause = 20 * time.Millisecond
 	gateLastPause  = 500 * time.Millisecond
-	// gateRound bounds one round of questions, so that a silent name server
-	// is reported soon.
-	gateRound = 2 * time.Second
+	// gateRound bounds the first round of questions, so that a silent name server
+	// is reported soon. A round that was too short is followed by one twice as
+	// long, up to gateLastRound: three name servers of resolv.conf may take 5 s
+	// each, twice, and a limit below theirs would never let a member start.
+	gateRound     = 2 * time.Second
+	gateLastRound = 30 * time.Second
 )
 
 // Replaced says that a member waits at its gate for a list that is no longer the one
@@ -160,9 +163,26 @@ func Replaced(n node.Node, installed *node.Node) error {
 }
 
 // waitAtGate asks r until it shows the exact truth; see [waitFor].
-func waitAtGate(ctx context.Context, r *net.Resolver, n node.Node, told func(wrong string) error) error {
-	rival := RivalService(n)
-	return waitFor(ctx, n, func(ctx context.Context) ([]string, error) { return Check(n.Gate, rival, ask(ctx, r, n, rival)), nil }, told)
+func waitAtGate(ctx context.Context, r *resolver, n node.Node, told func(wrong string) error) error {
+	rival, round := RivalService(n), gateRound
+	look := func(ctx context.Context) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, round)
+		defer cancel()
+		wrong := Check(n.Gate, rival, ask(ctx, r.network(), n, rival))
+		if ctx.Err() != nil {
+			round = min(2*round, gateLastRound)
+		}
+		if silent := r.silent.servers(); len(wrong) > 0 && len(silent) > 0 {
+			wrong = append(wrong, unanswered(silent))
+		}
+		return wrong, nil
+	}
+	return waitFor(ctx, n, look, told)
+}
+
+// unanswered names the name servers of resolv.conf that do not answer.
+func unanswered(servers []string) string {
+	return "no answer from name server " + strings.Join(servers, " and ") + " of /etc/resolv.conf"
 }
 
 // waitFor looks until nothing is wrong, waiting is of no use, the host's node is
@@ -197,10 +217,8 @@ func waitFor(ctx context.Context, n node.Node, look func(context.Context) (wrong
 	}
 }
 
-// ask puts all questions of the gate at once, for at most [gateRound].
+// ask puts all questions of the gate at once.
 func ask(ctx context.Context, r *net.Resolver, n node.Node, rival string) Answers {
-	ctx, cancel := context.WithTimeout(ctx, gateRound)
-	defer cancel()
 	var wg sync.WaitGroup
 	a := Answers{Hosts: map[string]cluster.Seen[[]netip.Addr]{}}
 	wg.Go(func() { a.Services = askServices(ctx, r, n.Resolver, n.Gate.Service) })
@@ -238,13 +256,20 @@ func askServices(ctx context.Context, r *net.Resolver, server, name string) clus
 	return cluster.Known(out)
 }
 
+// askAddresses asks for the families apart. Together they would be one error, and
+// that is absence where one is empty and nobody could be asked for the other.
 func askAddresses(ctx context.Context, r *net.Resolver, server, name string) cluster.Seen[[]netip.Addr] {
-	found, err := r.LookupNetIP(ctx, "ip", name)
-	if absent(err) {
-		return cluster.Known[[]netip.Addr](nil)
-	}
-	if err != nil {
-		return cluster.Unknown[[]netip.Addr](reason(err, server))
+	var four, six []netip.Addr
+	var err4, err6 error
+	var both sync.WaitGroup
+	both.Go(func() { four, err4 = r.LookupNetIP(ctx, "ip4", name) })
+	both.Go(func() { six, err6 = r.LookupNetIP(ctx, "ip6", name) })
+	both.Wait()
+	found := slices.Concat(four, six)
+	for _, err := range []error{err4, err6} {
+		if len(found) == 0 && err != nil && !absent(err) {
+			return cluster.Unknown[[]netip.Addr](reason(err, server))
+		}
 	}
 	for i := range found {
 		found[i] = found[i].Unmap()
@@ -253,10 +278,12 @@ func askAddresses(ctx context.Context, r *net.Resolver, server, name string) clu
 	return cluster.Known(slices.Compact(found))
 }
 
-// absent says that the name server knows that there is no such record.
+// absent says that the name server knows that there is no such record, or a hosts
+// file has addresses of the other family alone.
 func absent(err error) bool {
 	var d *net.DNSError
-	return errors.As(err, &d) && d.IsNotFound
+	var other *net.AddrError
+	return errors.As(err, &d) && d.IsNotFound || errors.As(err, &other)
 }
 
 // reason is why a lookup failed: the server, and of the error's text the last
@@ -271,5 +298,8 @@ func reason(err error, server string) string {
 	if d.IsTimeout {
 		why = "no answer in time"
 	}
-	return fmt.Sprintf("name server %s: %s", cmp.Or(server, d.Server), strings.TrimSpace(why))
+	if server = cmp.Or(server, d.Server); server == "" {
+		return strings.TrimSpace(why)
+	}
+	return fmt.Sprintf("name server %s: %s", server, strings.TrimSpace(why))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
 	"pgregory.net/rapid"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -228,7 +229,7 @@ func TestWaitAtGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := 0
-	err = waitAtGate(t.Context(), r.network(), n, func(wrong string) error {
+	err = waitAtGate(t.Context(), r, n, func(wrong string) error {
 		if wrong != worlds[at].want {
 			t.Errorf("world %d: %q, want %q", at, wrong, worlds[at].want)
 		}
@@ -253,7 +254,7 @@ func TestGateEndsWithItsContextAndNotes(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("enough")
 	var told []string
-	err = waitAtGate(ctx, r.network(), n, func(wrong string) error {
+	err = waitAtGate(ctx, r, n, func(wrong string) error {
 		told = append(told, wrong)
 		time.AfterFunc(5*gateFirstPause, func() { cancel(stop) }) // some rounds later, all of them the same
 		return nil
@@ -265,7 +266,7 @@ func TestGateEndsWithItsContextAndNotes(t *testing.T) {
 		t.Errorf("told %q, want one line that names the server and what it did", told)
 	}
 	full := errors.New("disk full")
-	if err := waitAtGate(t.Context(), r.network(), n, func(string) error { return full }); !errors.Is(err, full) {
+	if err := waitAtGate(t.Context(), r, n, func(string) error { return full }); !errors.Is(err, full) {
 		t.Errorf("gate that could not be noted: %v", err)
 	}
 }
@@ -283,12 +284,62 @@ func TestGateEndsWhenAnotherNodeIsDelivered(t *testing.T) {
 	}
 	b.Address = newAddress(t) // it was made again
 	told := 0
-	err = waitAtGate(t.Context(), r.network(), n, func(string) error {
+	err = waitAtGate(t.Context(), r, n, func(string) error {
 		told++
 		install(t, render(cluster.Bootstrapping, dns.addr, a, b))
 		return nil
 	})
 	if err == nil || !strings.Contains(err.Error(), "another node was delivered") || told != 1 {
 		t.Errorf("gate: %v, after it told %d times what it waits for", err, told)
+	}
+}
+
+// A gate opens where the first name server of resolv.conf is mute, as long as
+// another one answers; while it is shut, it names the mute one.
+func TestGateOpensBesideAMuteNameServer(t *testing.T) {
+	t.Parallel()
+	a, b := cluster.Host{Name: "etcd-a"}, cluster.Host{Name: "etcd-b"}
+	a.Address, b.Address = netip.MustParseAddr("127.1.2.1"), netip.MustParseAddr("127.1.2.2")
+	a.Ports, b.Ports = cluster.StandardPorts(), cluster.StandardPorts()
+	members := []cluster.Host{a, b}
+	good := newNameServer(t, publish(members, "etcd-b.dev.test.")...)
+	mute := strange(t, func([]byte) [][]byte { return nil })
+	r := besides(t, mute, good.addr)
+	began, told := time.Now(), []string(nil)
+	err := waitAtGate(t.Context(), r, render(cluster.Bootstrapping, "", a, b), func(wrong string) error {
+		told = append(told, wrong)
+		good.set(t, publish(members)...)
+		return nil
+	})
+	if took := time.Since(began); err != nil || took > 10*time.Second {
+		t.Errorf("gate: %v after %s", err, took)
+	}
+	want := "R3: etcd-b.dev.test. has no address, want 127.1.2.2; no answer from name server " + mute + " of /etc/resolv.conf"
+	if len(told) != 1 || told[0] != want {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// Rule R1: one family that cannot be asked for is not absence.
+func TestOneFamilyIsUnknown(t *testing.T) {
+	t.Parallel()
+	addr := strange(t, func(query []byte) [][]byte {
+		var q, a dns.Msg
+		if err := q.Unpack(query); err != nil {
+			t.Error(err)
+		}
+		a.SetReply(&q)
+		if q.Question[0].Qtype == dns.TypeA {
+			a.Rcode = dns.RcodeServerFailure
+		}
+		packed, err := a.Pack()
+		if err != nil {
+			t.Error(err)
+		}
+		return [][]byte{packed}
+	})
+	seen := askAddresses(t.Context(), mustResolver(t, addr, nil).network(), addr, "etcd-a.dev.test.")
+	if got, known := seen.Get(); known {
+		t.Errorf("addresses %v, want unknown", got)
 	}
 }

@@ -175,11 +175,15 @@ func passGate(ctx context.Context, j *journal, n node.Node, log *logger) error {
 	if err := checkFounding(n); err != nil {
 		return err
 	}
-	if err := installResolver(n.Resolver); err != nil {
+	r, err := installResolver(n.Resolver)
+	if err != nil {
 		return err
 	}
-	if err := waitAtGate(ctx, net.DefaultResolver, n, waits(j, log)); err != nil {
+	if err := waitAtGate(ctx, r, n, waits(j, log)); err != nil {
 		return err
+	}
+	if silent := r.silent.servers(); len(silent) > 0 {
+		log.line("warn", unanswered(silent)+"; another one answered")
 	}
 	if err := installPins(n, verified(n.Gate)); err != nil {
 		return err
@@ -246,13 +250,13 @@ func tellSystemd(word string) {
 
 // installResolver replaces the process's resolver with one without pins. Without
 // a server it asks those of the operating system.
-func installResolver(server string) error {
+func installResolver(server string) (*resolver, error) {
 	r, err := newResolver(server, nil)
 	if err != nil {
-		return fmt.Errorf("%s: %w", node.FileName, err)
+		return nil, fmt.Errorf("%s: %w", node.FileName, err)
 	}
 	net.DefaultResolver = r.network()
-	return nil
+	return r, nil
 }
 
 // starter is which etcd runs.

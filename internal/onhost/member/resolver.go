@@ -30,6 +30,10 @@ type resolver struct {
 	// server is asked for what is not pinned; the zero value leaves the choice
 	// to Go, which reads resolv.conf.
 	server netip.AddrPort
+	// system are the name servers of the operating system.
+	system func() []string
+	// silent are those of them that do not answer.
+	silent silence
 	// pins are answered without it.
 	pins pins
 }
@@ -38,7 +42,7 @@ type resolver struct {
 // looked up through the very resolver) or empty for those of the system, and
 // the pins of a node.
 func newResolver(server string, pins map[string]string) (*resolver, error) {
-	r := &resolver{}
+	r := &resolver{system: systemServers}
 	var err error
 	if server != "" {
 		if r.server, err = netip.ParseAddrPort(server); err != nil {
@@ -52,7 +56,8 @@ func newResolver(server string, pins map[string]string) (*resolver, error) {
 }
 
 // network is the resolver as the net package takes it, which chooses a name
-// server, with resolv.conf's times and order, before it dials.
+// server, with resolv.conf's times and order, before it dials. Where that is one
+// of the system's and it does not answer soon, the others are asked beside it.
 func (r *resolver) network() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, chosen string) (net.Conn, error) {
 		server := chosen
@@ -73,11 +78,10 @@ func (r *resolver) answer(ctx context.Context, network, server string, query []b
 	if err != nil || local != nil {
 		return local, err
 	}
-	answer, err := exchange(ctx, network, server, query)
-	if err == nil && truncated(answer) && !strings.HasPrefix(network, "tcp") {
-		answer, err = exchange(ctx, "tcp", server, query)
+	if r.server.IsValid() {
+		return exchangeWhole(ctx, network, server, query)
 	}
-	return answer, err
+	return r.askAll(ctx, network, r.order(server), query)
 }
 
 // misled are the pinned names for which r, in which the pins are, says something

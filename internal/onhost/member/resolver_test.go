@@ -27,6 +27,14 @@ func mustResolver(t testing.TB, server string, pins map[string]string) *resolver
 	return r
 }
 
+// besides is a resolver of a system that has these name servers.
+func besides(t testing.TB, servers ...string) *resolver {
+	t.Helper()
+	r := mustResolver(t, "", nil)
+	r.system = func() []string { return servers }
+	return r
+}
+
 var pinned = map[string]string{"etcd-a.dev.test": "127.1.2.3", "etcd-b.dev.test": "fd00::2"}
 
 // nobody is a name server that does not exist: port 0 cannot be asked.
@@ -156,7 +164,9 @@ func strange(t *testing.T, reply func(query []byte) [][]byte) string {
 func TestTheSystemsNameServerIsAsked(t *testing.T) {
 	t.Parallel()
 	s := newNameServer(t, "etcd-c.dev.test. 60 IN A 127.1.2.4")
-	r := mustResolver(t, "", pinned).network()
+	own := mustResolver(t, "", pinned)
+	own.system = func() []string { return []string{s.addr} }
+	r := own.network()
 	for _, network := range []string{"udp", "tcp"} {
 		for name, want := range map[string]string{"etcd-c.dev.test.": "127.1.2.4", "etcd-a.dev.test.": "127.1.2.3"} {
 			c, err := r.Dial(t.Context(), network, s.addr)

@@ -1,0 +1,160 @@
+package member
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// hedge is how long a name server may take until the next one of resolv.conf is
+// asked beside it. The resolver of the system, and Go's, wait for the first one
+// to the end of resolv.conf's timeout (5 s), at each lookup anew.
+const hedge = 250 * time.Millisecond
+
+// maxServers is how many name servers of resolv.conf count (resolv.conf(5), MAXNS).
+const maxServers = 3
+
+// systemServers are the name servers of the system, host:port, read anew each
+// time: DHCP may change them.
+func systemServers() []string {
+	f, err := os.Open("/etc/resolv.conf")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var out []string
+	for s := bufio.NewScanner(f); s.Scan() && len(out) < maxServers; {
+		if f := strings.Fields(s.Text()); len(f) > 1 && f[0] == "nameserver" {
+			out = append(out, net.JoinHostPort(f[1], "53"))
+		}
+	}
+	return out
+}
+
+// order are the name servers of the system from the one on that Go has chosen,
+// which tries and rotates them as resolv.conf says. One that does not stand there
+// any more is not asked.
+func (r *resolver) order(chosen string) []string {
+	servers := r.system()
+	if len(servers) == 0 {
+		return []string{chosen} // Go has its own if there is no resolv.conf
+	}
+	if i := slices.Index(servers, chosen); i > 0 {
+		return slices.Concat(servers[i:], servers[:i])
+	}
+	return servers
+}
+
+// silence is which name servers have not answered when they were asked last.
+type silence struct {
+	mu   sync.Mutex
+	last map[string]bool
+}
+
+func (s *silence) note(server string, silent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		s.last = map[string]bool{}
+	}
+	s.last[server] = silent
+}
+
+// servers are the silent ones, sorted, as resolv.conf has them.
+func (s *silence) servers() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for server, silent := range s.last {
+		if host, port, err := net.SplitHostPort(server); err == nil && port == "53" {
+			server = host
+		}
+		if silent {
+			out = append(out, server)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// said is what one name server answered.
+type said struct {
+	server  string
+	message []byte
+	err     error
+}
+
+// final says whether nobody else need be asked: there are such records, or no
+// such name. Any other answer is about the server.
+func (s said) final() bool {
+	if s.err != nil {
+		return false
+	}
+	code := s.message[3] & 0x0f // RFC 1035, section 4.1.1
+	return code == 0 || code == 3
+}
+
+// askAll asks name servers, each a little later than the one before it, or as soon
+// as that one has failed, and returns the first answer that is final; without
+// one, the last that came. It leaves nothing behind.
+func (r *resolver) askAll(ctx context.Context, network string, servers []string, query []byte) ([]byte, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	answers := make(chan said, len(servers))
+	open := map[string]bool{}
+	next := func() {
+		if len(servers) == 0 {
+			return
+		}
+		server := servers[0]
+		servers, open[server] = servers[1:], true
+		asking.Go(func() {
+			message, err := exchangeWhole(ctx, network, server, query)
+			answers <- said{server, message, err}
+		})
+	}
+	next()
+	timer := time.NewTicker(hedge)
+	defer timer.Stop()
+	var last said
+	for len(open) > 0 {
+		select {
+		case <-timer.C:
+			next()
+		case last = <-answers:
+			delete(open, last.server)
+			r.silent.note(last.server, silentError(last.err))
+			if last.final() {
+				for server := range open {
+					r.silent.note(server, true)
+				}
+				return last.message, nil
+			}
+			next()
+		}
+	}
+	return last.message, last.err
+}
+
+// silentError says of an error of an exchange that nothing came, not even a
+// refusal.
+func silentError(err error) bool {
+	timeout, ok := err.(net.Error)
+	return ok && timeout.Timeout()
+}
+
+// exchangeWhole is [exchange], over TCP again if the answer was cut off.
+func exchangeWhole(ctx context.Context, network, server string, query []byte) ([]byte, error) {
+	answer, err := exchange(ctx, network, server, query)
+	if err == nil && truncated(answer) && !strings.HasPrefix(network, "tcp") {
+		answer, err = exchange(ctx, "tcp", server, query)
+	}
+	return answer, err
+}
