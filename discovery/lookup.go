@@ -10,9 +10,11 @@ import (
 	"time"
 )
 
-// lookupTimeout bounds a lookup whatever the context says: two tries of Go's
-// resolver at one name server.
-const lookupTimeout = 10 * time.Second
+// lookupTimeout bounds a lookup whatever the context says. Go's resolver asks a
+// name server for 5 s before it asks the next one (resolv.conf(5)), once for the
+// records and once for the addresses: with two mute servers of three that is 20 s
+// until all is known.
+const lookupTimeout = 30 * time.Second
 
 // Lookup asks DNS for the client endpoints of the etcd cluster of a domain. It
 // reads what etcdctl --discovery-srv reads:
@@ -32,7 +34,7 @@ const lookupTimeout = 10 * time.Second
 //	unusable        anything         ErrInvalidRecord
 //
 // The domain may be written with a trailing dot and in any case. Lookup returns
-// at the latest after 10 seconds, sooner if ctx ends. Its errors are of type
+// at the latest after 30 seconds, sooner if ctx ends. Its errors are of type
 // *[Error].
 func Lookup(ctx context.Context, domain string, opts ...Option) (Cluster, error) {
 	return lookup(ctx, "client", domain, opts)

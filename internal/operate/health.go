@@ -20,12 +20,14 @@ import (
 type Verdict string
 
 // The verdicts. Healthy: every member serves. Degraded: a quorum serves, but
-// not every member does. Unhealthy: there is no quorum, or it is not one
-// cluster.
+// not every member does, or is known to. Unhealthy: there is no quorum, or it is
+// not one cluster. Unclear: there may be a quorum, with members whose names
+// cannot be looked up.
 const (
 	Healthy   Verdict = "healthy"
 	Degraded  Verdict = "degraded"
 	Unhealthy Verdict = "unhealthy"
+	Unclear   Verdict = "unknown"
 )
 
 // Health is a cluster as a client finds it through DNS.
@@ -59,6 +61,8 @@ type MemberHealth struct {
 	// name this member.
 	URL     string `json:"url,omitempty"`
 	Healthy bool   `json:"healthy"`
+	// Unknown says that it was not asked, since its name cannot be looked up.
+	Unknown bool `json:"unknown,omitempty"`
 	// Detail is why it is not healthy.
 	Detail string `json:"detail,omitempty"`
 }
@@ -146,15 +150,15 @@ func endpointHost(name cluster.MemberName, addr netip.Addr, port uint16) cluster
 func judge(domain string, answers []answer) Health {
 	h := Health{Domain: domain, Members: []MemberHealth{}}
 	members, clusters := listed(answers)
-	healthy := 0
+	healthy, unknown := 0, 0
 	for _, a := range answers {
 		m := MemberHealth{Name: a.name, URL: a.url}
 		switch {
+		case errors.Is(a.err, discovery.ErrUnavailable):
+			m.Unknown, m.Detail = true, fmt.Sprintf("not asked at %s: %v", a.url, a.err)
+			unknown++
 		case a.err != nil:
 			m.Detail = fmt.Sprintf("no healthy result from %s: %v", a.url, a.err)
-			if i := slices.IndexFunc(members, func(l cluster.Member) bool { return l.Name == a.name }); i >= 0 {
-				m.ID = members[i].ID.String()
-			}
 		case !a.view.Healthy():
 			m.ID, m.Detail = a.view.ID.String(), a.view.Complaint()
 		default:
@@ -162,6 +166,9 @@ func judge(domain string, answers []answer) Health {
 			if !a.view.Learner {
 				healthy++
 			}
+		}
+		if i := slices.IndexFunc(members, func(l cluster.Member) bool { return l.Name == a.name }); i >= 0 && a.err != nil {
+			m.ID = members[i].ID.String()
 		}
 		h.Members = append(h.Members, m)
 	}
@@ -177,8 +184,11 @@ func judge(domain string, answers []answer) Health {
 	if len(clusters) > 1 {
 		h.Problems = append(h.Problems, "the members are not one cluster, but "+strings.Join(clusters, ", "))
 	}
+	quorum := cluster.Quorum(max(voters, len(answers)))
 	switch all := healthy == len(answers) && len(h.Problems) == 0; {
-	case len(clusters) > 1 || healthy < cluster.Quorum(max(voters, len(answers))):
+	case len(clusters) <= 1 && healthy < quorum && healthy+unknown >= quorum:
+		h.Verdict = Unclear
+	case len(clusters) > 1 || healthy < quorum:
 		h.Verdict = Unhealthy
 	case all:
 		h.Verdict = Healthy

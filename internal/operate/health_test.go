@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 )
@@ -35,21 +36,29 @@ func TestUnasked(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	down := errors.New("connection refused")
+	unnamed := &discovery.Error{Kind: discovery.ErrUnavailable, Names: []string{"x."}}
+	absent := &discovery.Error{Kind: discovery.ErrNotFound, Names: []string{"x."}}
 	for name, test := range map[string]struct {
 		change  func(a []answer) []answer
 		want    Verdict
 		problem string // in what is told
 	}{
-		"all serve":           {func(a []answer) []answer { return a }, Healthy, ""},
-		"one is down":         {func(a []answer) []answer { a[1].err = down; return a }, Degraded, "2 etcd-b false: no healthy result from https://etcd-b: connection refused"},
-		"two are down":        {func(a []answer) []answer { a[1].err, a[2].err = down, down; return a }, Unhealthy, "etcd-c"},
-		"none answers":        {func(a []answer) []answer { a[0].err, a[1].err, a[2].err = down, down, down; return a }, Unhealthy, " etcd-a false: "},
-		"no linearizable":     {func(a []answer) []answer { a[0].view.Stalled = "timed out"; return a }, Degraded, "serves no linearizable read: timed out"},
-		"no leader":           {func(a []answer) []answer { a[0].view.Leader = 0; return a }, Degraded, "knows no leader"},
-		"alarm":               {func(a []answer) []answer { a[2].view.Alarms = []string{"NOSPACE"}; return a }, Degraded, "reports NOSPACE"},
-		"a voter unpublished": {func(a []answer) []answer { return a[:2] }, Degraded, "member 3 (etcd-c) is a voter, but the client records do not name it"},
-		"one of three known":  {func(a []answer) []answer { return a[:1] }, Unhealthy, "etcd-b"},
-		"two clusters":        {func(a []answer) []answer { a[2].view.Cluster = 0xd; return a }, Unhealthy, "not one cluster, but c, d"},
+		"all serve":                   {func(a []answer) []answer { return a }, Healthy, ""},
+		"one is down":                 {func(a []answer) []answer { a[1].err = down; return a }, Degraded, "2 etcd-b false: no healthy result from https://etcd-b: connection refused"},
+		"two are down":                {func(a []answer) []answer { a[1].err, a[2].err = down, down; return a }, Unhealthy, "etcd-c"},
+		"none answers":                {func(a []answer) []answer { a[0].err, a[1].err, a[2].err = down, down, down; return a }, Unhealthy, " etcd-a false: "},
+		"no linearizable":             {func(a []answer) []answer { a[0].view.Stalled = "timed out"; return a }, Degraded, "serves no linearizable read: timed out"},
+		"no leader":                   {func(a []answer) []answer { a[0].view.Leader = 0; return a }, Degraded, "knows no leader"},
+		"a name not looked up":        {func(a []answer) []answer { a[1].err = unnamed; return a }, Degraded, "2 etcd-b false: not asked at https://etcd-b: "},
+		"two names not looked up":     {func(a []answer) []answer { a[1].err, a[2].err = unnamed, unnamed; return a }, Unclear, "etcd-c"},
+		"no name looked up":           {func(a []answer) []answer { a[0].err, a[1].err, a[2].err = unnamed, unnamed, unnamed; return a }, Unclear, "etcd-a"},
+		"one down, one not looked up": {func(a []answer) []answer { a[1].err, a[2].err = down, unnamed; return a }, Unclear, "etcd-b"},
+		"two down, one not looked up": {func(a []answer) []answer { a[0].err, a[1].err, a[2].err = down, down, unnamed; return a }, Unhealthy, "etcd-b"},
+		"names that do not exist":     {func(a []answer) []answer { a[1].err, a[2].err = absent, absent; return a }, Unhealthy, "etcd-c"},
+		"alarm":                       {func(a []answer) []answer { a[2].view.Alarms = []string{"NOSPACE"}; return a }, Degraded, "reports NOSPACE"},
+		"a voter unpublished":         {func(a []answer) []answer { return a[:2] }, Degraded, "member 3 (etcd-c) is a voter, but the client records do not name it"},
+		"one of three known":          {func(a []answer) []answer { return a[:1] }, Unhealthy, "etcd-b"},
+		"two clusters":                {func(a []answer) []answer { a[2].view.Cluster = 0xd; return a }, Unhealthy, "not one cluster, but c, d"},
 		"published learner": {func(a []answer) []answer {
 			for i := range a {
 				a[i].view.Members = []cluster.Member{{ID: 1, Name: "etcd-a"}, {ID: 2, Name: "etcd-b", Learner: true}, {ID: 3, Name: "etcd-c"}}

@@ -18,15 +18,18 @@ func (h Health) text(p *paper) {
 		if m.ID != "" {
 			who = fmt.Sprintf("%s (%s)", m.ID, m.Name)
 		}
-		if m.Healthy {
+		switch {
+		case m.Healthy:
 			p.line("member %s is %s: got healthy result from %s", who, p.paint(green, "healthy"), m.URL)
-		} else {
+		case m.Unknown:
+			p.line("member %s is %s: %s", who, p.paint(yellow, "unknown"), m.Detail)
+		default:
 			p.line("member %s is %s: %s", who, p.paint(red, "unhealthy"), m.Detail)
 		}
 	}
 	for _, problem := range h.Problems {
 		p.tinted(red, "%s", problem)
 	}
-	word := map[operate.Verdict]tint{operate.Healthy: green, operate.Degraded: yellow, operate.Unhealthy: red}[h.Verdict]
+	word := map[operate.Verdict]tint{operate.Healthy: green, operate.Degraded: yellow, operate.Unclear: yellow, operate.Unhealthy: red}[h.Verdict]
 	p.tinted(word, "cluster is %s", h.Verdict)
 }
