@@ -385,7 +385,7 @@ func TestASpecIsKeptIfItWasObeyed(t *testing.T) {
 // A resolver that remembers what was there before, or that there was nothing, is
 // waited for, where it is that of the machine; the cluster's own has no excuse.
 func TestUpWaitsForTheResolver(t *testing.T) {
-	gone := &discovery.Error{Kind: discovery.ErrNotFound}
+	var gone error = &discovery.Error{Kind: discovery.ErrNotFound}
 	for _, c := range []struct {
 		name     string
 		resolver string
@@ -426,8 +426,8 @@ func TestUpWaitsForTheResolver(t *testing.T) {
 				}
 				o.Stale = func(why string) { told = append(told, why) }
 			})
-			reached := err == nil && r.Reached()
-			if reached != c.reached || looks != c.looks || len(told) != c.told || c.missing < 99 && err != nil || c.missing == 99 && !errors.Is(err, c.fails) {
+			reached, unseen := err == nil && r.Reached(), errors.As(err, new(*UnseenError))
+			if reached != c.reached || looks != c.looks || len(told) != c.told || c.missing < 99 && err != nil || c.missing == 99 && !errors.Is(err, c.fails) || unseen != (c.fails == gone && c.missing == 99) {
 				t.Errorf("%s: %v, reached %t after %d looks, told %q", c.name, err, reached, looks, told)
 			}
 			first := "one is not listed"

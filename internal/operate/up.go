@@ -112,8 +112,26 @@ func (o Operator) up(ctx context.Context, t Target, pick Pick) (Result, error) {
 		return r, err
 	}
 	r.Health, err = o.prove(ctx, t)
+	if errors.Is(err, discovery.ErrNotFound) || errors.Is(err, discovery.ErrUnavailable) {
+		err = &UnseenError{Spec: t.Spec, Err: err}
+	}
 	return r, err
 }
+
+// UnseenError is the error of a cluster that is as the spec says, and that this
+// machine's resolver does not show.
+type UnseenError struct {
+	Spec cluster.Spec
+	Err  error
+}
+
+// Error implements error.
+func (e *UnseenError) Error() string {
+	return fmt.Sprintf("its %d members are as the spec says, but this machine does not find them in DNS: %v", e.Spec.Members, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *UnseenError) Unwrap() error { return e.Err }
 
 // prepare is all that comes before the first step: a look, the member that is to be
 // replaced if there is one, the road from there, and consent to it.

@@ -25,6 +25,7 @@ const (
 	Occupied    Exit = 9
 	Unreachable Exit = 10
 	BadState    Exit = 11
+	Unseen      Exit = 12
 	Interrupted Exit = 130
 )
 
@@ -49,6 +50,7 @@ func exits() []exit {
 		{Occupied, "occupied", "an address, a name or a machine is in use by something else"},
 		{Unreachable, "unreachable", "the name server does not answer"},
 		{BadState, "bad-state", "the state directory cannot be used, or the disk is full"},
+		{Unseen, "unseen", "up: the cluster is as the spec says, but this machine does not find it in DNS"},
 		{Interrupted, "interrupted", "interrupted by a signal; run up or destroy again to continue"},
 	}
 }

@@ -62,6 +62,9 @@ func (o *upOptions) report(command, act string, result operate.Result, err error
 	if err != nil && len(outcome.Refusals) > 0 { // what was refused may be the reason
 		err = errors.Join(err, o.printer(o.system).Show(outcome))
 	}
+	if unseen := new(operate.UnseenError); errors.As(err, &unseen) {
+		return &failure{act: fmt.Sprintf("find cluster %s through DNS", t.Spec.Cluster), err: err, exit: Unseen, hints: []string{o.again("status")}}
+	}
 	if err != nil {
 		return cannot(act, astray(err))
 	}
