@@ -22,6 +22,9 @@ const (
 	StateFolder = "/var/lib/pleiad"
 	// KeptFolder holds the data of members that were removed without it.
 	KeptFolder = "/var/lib/pleiad-kept"
+	// StageFolder holds what Chef is to lay down on the machine, and what it
+	// needs for that; root's. It is there only where Chef delivers.
+	StageFolder = "/var/lib/pleiad-chef"
 	// UnitName is the member's systemd unit, UnitFile where it lies.
 	UnitName = "pleiad-member.service"
 	UnitFile = "/etc/systemd/system/" + UnitName
@@ -153,5 +156,5 @@ func (n Node) Hosts() []byte {
 // RemoveByHand is what root types on a machine to take off it what pleiad put
 // there, the member's data too, where no pleiad may do it.
 const RemoveByHand = "systemctl disable --now " + UnitName + "; systemctl disable --now " + MountName + "; " +
-	"rm -rf " + StateFolder + " " + BinaryFolder + " " + UnitFile + " " + MountFile + " " + ClaimFolder +
+	"rm -rf " + StageFolder + " " + StateFolder + " " + BinaryFolder + " " + UnitFile + " " + MountFile + " " + ClaimFolder +
 	"; systemctl daemon-reload; systemctl reset-failed " + UnitName + "; getent passwd " + MachineUser + " | grep -q '" + MadeByUs + "' && userdel " + MachineUser

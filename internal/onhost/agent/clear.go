@@ -34,6 +34,7 @@ func (h *Host) clear(ctx context.Context, host cluster.Host, keepData bool) erro
 		return ErrBusy
 	}
 	for _, step := range []func() error{
+		func() error { return h.unstage(ctx) }, // or Chef brings it all back
 		func() error { return h.removeUnit(ctx, host, node.UnitFile, node.UnitName) },
 		func() error { _, err := durable.Remove(h.path(node.HostsFile)); return err },
 		func() error { return h.removeVolume(ctx, host, keepData) },
@@ -67,7 +68,7 @@ func (h *Host) removeUnit(ctx context.Context, host cluster.Host, file, name str
 		if _, err := durable.Remove(h.path(file)); err != nil {
 			return err
 		}
-	} else if _, err := durable.Remove(h.path(wantedBy(name))); err != nil { // systemctl knows only of units that have a file
+	} else if _, err := durable.Remove(h.path(node.WantedBy(name))); err != nil { // systemctl knows only of units that have a file
 		return err
 	} else if begun, err := exists(state(host.Paths)); err != nil || !begun {
 		return err

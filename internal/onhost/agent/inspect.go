@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -90,7 +89,7 @@ func (h *Host) drift(n node.Node) ([]string, error) {
 		out = append(out, node.HostsFile+" does not hold the pinned peers")
 	}
 	if n.Sealed {
-		enabled, err := exists(h.path(wantedBy(node.UnitName)))
+		enabled, err := exists(h.path(node.WantedBy(node.UnitName)))
 		if err != nil {
 			return nil, err
 		}
@@ -120,11 +119,6 @@ func (h *Host) missing(n node.Node) ([]string, error) {
 		}
 	}
 	return out, nil
-}
-
-// wantedBy is the link that `systemctl enable` makes for a unit.
-func wantedBy(unit string) string {
-	return filepath.Join("/etc/systemd/system/multi-user.target.wants", unit)
 }
 
 // startedBy is the binary that a unit starts.

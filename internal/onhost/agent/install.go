@@ -19,7 +19,13 @@ import (
 // there, and returns the paths of what it changed. See deliver.Deliverer.
 func (h *Host) Install(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary string) ([]string, error) {
 	i := installing{Host: h, node: n, binary: binary}
-	err := h.exclusively(ctx, func() error { return i.install(ctx, host, creds) })
+	err := h.exclusively(ctx, func() error {
+		// What Chef was to lay down is older now.
+		if err := h.unstage(ctx); err != nil {
+			return err
+		}
+		return i.install(ctx, host, creds)
+	})
 	return i.changed, wrap("install on", host.Name, err)
 }
 
@@ -32,7 +38,25 @@ type installing struct {
 	changed []string
 }
 
-func (i *installing) install(ctx context.Context, host cluster.Host, creds *node.Credentials) (err error) {
+func (i *installing) install(ctx context.Context, host cluster.Host, creds *node.Credentials) error {
+	if err := i.check(ctx, host, creds); err != nil {
+		return err
+	}
+	return i.take(ctx,
+		i.folders,
+		i.volume,
+		i.release,
+		func(context.Context) error { return i.credentials(creds) },
+		i.hosts,
+		i.unitFile,
+		func(context.Context) error {
+			return i.write(filepath.Join(i.node.Paths.Config, node.FileName), i.node.Encode())
+		})
+}
+
+// check says whether the node may be delivered, and finds or makes the user that
+// it needs.
+func (i *installing) check(ctx context.Context, host cluster.Host, creds *node.Credentials) error {
 	n := i.node
 	if n.Name != host.Name || n.Paths != host.Paths {
 		return fmt.Errorf("the node is of %s in %s, want %s in %s", n.Name, n.Paths.Config, host.Name, host.Paths.Config)
@@ -49,19 +73,14 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 	if err := as(u, func() error { return member.Deliverable(n) }); err != nil {
 		return err
 	}
-	if i.user, err = i.User(ctx, true); err != nil {
-		return err
-	}
-	for _, step := range []func(context.Context) error{
-		i.folders,
-		i.volume,
-		i.release,
-		func(context.Context) error { return i.credentials(creds) },
-		i.hosts,
-		i.unitFile,
-		func(context.Context) error { return i.write(filepath.Join(n.Paths.Config, node.FileName), n.Encode()) },
-	} {
-		if err := ctx.Err(); err != nil {
+	i.user, err = i.User(ctx, true)
+	return err
+}
+
+// take takes steps until ctx ends.
+func (i *installing) take(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err := step(ctx); err != nil {
@@ -169,7 +188,7 @@ func (i *installing) unitFile(ctx context.Context) error {
 		return nil
 	}
 	changed, err := i.enable()
-	i.note(changed, wantedBy(node.UnitName))
+	i.note(changed, node.WantedBy(node.UnitName))
 	return err
 }
 
@@ -199,7 +218,7 @@ func (i *installing) known(ctx context.Context, first bool, write func() error) 
 // systemctl would make systemd reload all units, or mark every unit of the
 // machine as out of date.
 func (h *Host) enable() (changed bool, err error) {
-	link := h.path(wantedBy(node.UnitName))
+	link := h.path(node.WantedBy(node.UnitName))
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return false, err
 	}

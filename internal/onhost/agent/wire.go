@@ -47,6 +47,7 @@ type request struct {
 	Node     *node.Node        `json:"node,omitempty"`
 	Creds    *node.Credentials `json:"credentials,omitempty"`
 	Binary   string            `json:"binary,omitempty"`
+	Digest   string            `json:"digest,omitempty"`
 	Grace    time.Duration     `json:"grace,omitempty"`
 	KeepData bool              `json:"keepData,omitempty"`
 	Probe    *Question         `json:"probe,omitempty"`
@@ -114,6 +115,10 @@ func (h *Host) answer(ctx context.Context, q request) response {
 		}
 	case "install":
 		a.Changed, err = h.Install(ctx, q.Host, *q.Node, q.Creds, q.Binary)
+	case "stage":
+		err = h.Stage(ctx, q.Host, *q.Node, q.Creds, q.Binary, q.Digest)
+	case "unlaid":
+		a.Changed, err = h.Unlaid(ctx, q.Host)
 	case "start":
 		err = h.Start(ctx, q.Host)
 	case "stop":
@@ -304,6 +309,18 @@ func (c *Client) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, err
 // Install is [Host.Install] on the machine.
 func (c *Client) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, binary string) ([]string, error) {
 	a, err := c.ask(ctx, request{Do: "install", Host: h, Node: &n, Creds: creds, Binary: binary})
+	return a.Changed, err
+}
+
+// Stage is [Host.Stage] on the machine.
+func (c *Client) Stage(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, binary, digest string) error {
+	_, err := c.ask(ctx, request{Do: "stage", Host: h, Node: &n, Creds: creds, Binary: binary, Digest: digest})
+	return err
+}
+
+// Unlaid is [Host.Unlaid] on the machine.
+func (c *Client) Unlaid(ctx context.Context, h cluster.Host) ([]string, error) {
+	a, err := c.ask(ctx, request{Do: "unlaid", Host: h})
 	return a.Changed, err
 }
 
