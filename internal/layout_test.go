@@ -50,6 +50,10 @@ var arrows = map[string][]string{
 	"internal/operate": {"internal/cluster", "internal/progress", "internal/converge", "internal/world", "discovery"},
 
 	"internal/world": {"internal/cluster", "internal/node", "internal/pki", "internal/fault", "internal/onhost", "internal/system", "internal/world"},
+	// It carries the cookbook to machines.
+	"internal/world/deliver/chef":          {"internal/cluster", "internal/node", "internal/fault", "internal/system", "chef"},
+	"internal/world/deliver/chef/cheftest": {"internal/node"},
+	"chef":                                 {},
 	// The transport knows no nouns: what runs on a machine is its callers' affair.
 	"internal/world/sshexec":             {"internal/system/given", "internal/system/shell", "internal/fault"},
 	"internal/world/sshexec/sshexectest": {"internal/system/process/processtest"},

@@ -32,6 +32,39 @@ type Spec struct {
 	Hosts HostsSpec
 	// DNS is where the one list of members is written.
 	DNS DNSSpec
+	// Chef says how Chef installs on machines; nil where pleiad does.
+	Chef *Chef
+}
+
+// Chef is how a run of Chef, or of Cinc, lays down what pleiad delivers.
+type Chef struct {
+	// Way is "local", a run on the machine without a server, or "server", through
+	// the Chef server that knife knows.
+	Way string
+	// Client is the command on machines; empty for cinc-client.
+	Client string
+	// RunList is what is run: "recipe[etcd-server]" if it is empty.
+	RunList string
+	// Prefix stands before a member's name in that of its node.
+	Prefix string
+	// What follows is for the way "server" alone. Product is what knife bootstrap
+	// installs, "cinc" if it is empty, and InstallURL where the script for that
+	// is; empty for knife's own.
+	Product    string
+	InstallURL string
+	// PolicyName and PolicyGroup take the place of a run list.
+	PolicyName  string
+	PolicyGroup string
+	// KnifeConfig is the path of knife's configuration; empty for its own.
+	KnifeConfig string
+}
+
+// Command is the client's on machines.
+func (c Chef) Command() string {
+	if c.Client == "" {
+		return "cinc-client"
+	}
+	return c.Client
 }
 
 // Etcd is the etcd that is wanted.

@@ -46,6 +46,9 @@ func (e *ExitError) Error() string {
 	return text
 }
 
+// ExitCode is the status, as os/exec has it.
+func (e *ExitError) ExitCode() int { return e.Status }
+
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])

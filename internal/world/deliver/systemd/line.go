@@ -137,20 +137,21 @@ func (l *line) close() {
 	_ = l.end() // whatever it did has been answered or is unknown
 }
 
-// push makes the machine hold this pleiad's binary, and returns its path there.
-func (l *line) push(ctx context.Context) (string, error) {
+// push makes the machine hold this pleiad's binary, and returns its path there and
+// its digest.
+func (l *line) push(ctx context.Context) (path, digest string, err error) {
 	b, there, err := l.build(ctx)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	path := node.BinaryPath(b.Digest)
+	path = node.BinaryPath(b.Digest)
 	if slices.Contains(there, b.Digest[:16]) {
-		return path, nil
+		return path, b.Digest, nil
 	}
 	if err := l.send(ctx, b, strings.TrimSuffix(path, "/pleiad"), 0o755); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return path, nil
+	return path, b.Digest, nil
 }
 
 // send puts a program into a folder of its own, or leaves nothing.

@@ -29,12 +29,14 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
 	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver/chef/cheftest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/delivertest/fakemember"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
 )
 
-// TestMain lets this binary play a member: "fake CONFIG BEHAVIOUR".
+// TestMain lets this binary play a member, "fake CONFIG BEHAVIOUR", and Chef's
+// client, "chef ROOT ARGUMENTS".
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "fake" {
 		if err := fakemember.Run(os.Args[2], os.Args[3]); err != nil {
@@ -42,6 +44,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if len(os.Args) > 3 && os.Args[1] == "chef" {
+		os.Exit(cheftest.Client(os.Args[2], os.Args[3:], os.Stdout))
 	}
 	cache, err := os.MkdirTemp("", "")
 	if err == nil {
@@ -91,6 +96,7 @@ var agents = regexp.MustCompile(`(?:exec )?("\$binary"|\S+/pleiad) agent\b`)
 func (m *machine) shell(ctx context.Context, command string) *exec.Cmd {
 	command = agents.ReplaceAllString(command, `echo "AGENT "$1; cat >/dev/null; exit`)
 	command = paths.ReplaceAllString(command, m.Root+"$1")
+	command = strings.ReplaceAll(command, "PATH=$PATH:", "PATH="+m.Path("/usr/bin")+":$PATH:")
 	command = strings.ReplaceAll(command, "uname -s -m", "echo "+m.uname)
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.WaitDelay = time.Second // a killed shell may leave a child that holds its output
@@ -312,6 +318,7 @@ const (
 type world struct {
 	*testing.T
 	builds *systemd.Builds
+	lay    systemd.Lay // nil for none
 
 	mu       sync.Mutex // guards what follows
 	machines map[netip.Addr]*machine
@@ -331,7 +338,7 @@ func (w *world) machine(a netip.Addr) *machine {
 
 // deliverer is a new one, as of a second command.
 func (w *world) deliverer() *systemd.Deliverer {
-	d := systemd.New(func(way cluster.Way) systemd.Machine { return w.machine(way.Address) }, w.builds)
+	d := systemd.Through(func(way cluster.Way) systemd.Machine { return w.machine(way.Address) }, w.builds, w.lay)
 	w.Cleanup(func() { d.Close() })
 	return d
 }
@@ -382,39 +389,41 @@ func (w *world) status(h cluster.Host) member.Status {
 }
 
 func TestConformance(t *testing.T) {
-	delivertest.Run(t, func(t *testing.T) delivertest.World {
-		w := newWorld(t)
-		return delivertest.World{
-			Deliverer: func() deliver.Deliverer { return w.deliverer() },
-			Host:      w.host,
-			Behave:    func(h cluster.Host, b delivertest.Behaviour) { w.behave(h, fakemember.Behaviour{Behaviour: b}) },
-			Answers: func(h cluster.Host) bool {
-				c, err := net.Dial("tcp", netip.AddrPortFrom(h.Address, h.Ports.Peer).String())
-				if err == nil {
-					c.Close()
+	delivertest.Run(t, func(t *testing.T) delivertest.World { return newWorld(t).contract(t) })
+}
+
+// contract is the world as the suite of the contract has it.
+func (w *world) contract(t *testing.T) delivertest.World {
+	return delivertest.World{
+		Deliverer: func() deliver.Deliverer { return w.deliverer() },
+		Host:      w.host,
+		Behave:    func(h cluster.Host, b delivertest.Behaviour) { w.behave(h, fakemember.Behaviour{Behaviour: b}) },
+		Answers: func(h cluster.Host) bool {
+			c, err := net.Dial("tcp", netip.AddrPortFrom(h.Address, h.Ports.Peer).String())
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		},
+		Kill: func(h cluster.Host) {
+			p := w.status(h).Process
+			if err := errors.Join(p.Signal(syscall.SIGKILL), p.Wait(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Occupy: func(h cluster.Host, port uint16) func() {
+			l, err := net.Listen("tcp", netip.AddrPortFrom(h.Address, port).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			return func() {
+				if err := processtest.Close(l); err != nil {
+					t.Error(err)
 				}
-				return err == nil
-			},
-			Kill: func(h cluster.Host) {
-				p := w.status(h).Process
-				if err := errors.Join(p.Signal(syscall.SIGKILL), p.Wait(t.Context())); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Occupy: func(h cluster.Host, port uint16) func() {
-				l, err := net.Listen("tcp", netip.AddrPortFrom(h.Address, port).String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { l.Close() })
-				return func() {
-					if err := processtest.Close(l); err != nil {
-						t.Error(err)
-					}
-				}
-			},
-		}
-	})
+			}
+		},
+	}
 }
 
 // rendered is a node of a cluster of one that bootstraps.

@@ -24,10 +24,12 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/onhost/agent"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
@@ -52,12 +54,25 @@ type Machine interface {
 type Deliverer struct {
 	machine func(cluster.Way) Machine
 	builds  *Builds
+	lay     Lay // nil where the agent does it
 
 	mu    sync.Mutex // guards what follows
 	lines map[cluster.Way]*line
 }
 
 var _ deliver.Deliverer = (*Deliverer)(nil)
+
+// Lay has somebody else lay down on a machine what the agent has staged there
+// ([agent.Host.Stage]): everything that a node is made of. It returns when that is
+// done, or why it is not.
+type Lay func(ctx context.Context, m Machine, h cluster.Host) error
+
+// Through returns a deliverer that differs from that of [New] in who lays nodes down.
+func Through(machine func(cluster.Way) Machine, builds *Builds, lay Lay) *Deliverer {
+	d := New(machine, builds)
+	d.lay = lay
+	return d
+}
 
 // New returns a deliverer. It connects to nothing.
 func New(machine func(cluster.Way) Machine, builds *Builds) *Deliverer {
@@ -110,7 +125,7 @@ func (d *Deliverer) Fits(ctx context.Context, addr netip.Addr) error {
 // Install implements deliver.Deliverer.
 func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
 	l := d.line(h.Reach())
-	binary, err := l.push(ctx)
+	binary, digest, err := l.push(ctx)
 	if err != nil {
 		return fmt.Errorf("install on %s: %w", h.Name, err)
 	}
@@ -118,8 +133,31 @@ func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cr
 	if err != nil {
 		return fmt.Errorf("install on %s: %w", h.Name, err)
 	}
-	_, err = a.Install(ctx, h, n, creds, binary)
-	return err
+	if d.lay == nil {
+		_, err = a.Install(ctx, h, n, creds, binary)
+		return err
+	}
+	if err := a.Stage(ctx, h, n, creds, binary, digest); err != nil {
+		return err
+	}
+	if err := d.lay(ctx, l.machine, h); err != nil {
+		return fmt.Errorf("install on %s: %w", h.Name, err)
+	}
+	return l.laid(ctx, h, binary)
+}
+
+// laid looks whether all that was staged is there.
+func (l *line) laid(ctx context.Context, h cluster.Host, binary string) error {
+	a, err := l.agentOf(ctx, binary) // the connection may have ended meanwhile
+	if err != nil {
+		return fmt.Errorf("install on %s: %w", h.Name, err)
+	}
+	missing, err := a.Unlaid(ctx, h)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return fault.WithRemedy(fmt.Errorf("install on %s: the run ended well, but did not lay down %s", h.Name, strings.Join(missing, ", ")),
+		"see that the cookbook etcd-server of this pleiad is in the run list")
 }
 
 // Start implements deliver.Deliverer.
