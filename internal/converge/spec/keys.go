@@ -61,7 +61,8 @@ type key struct {
 	put   func(s *cluster.Spec, items []string)
 	items func(s cluster.Spec) []string
 
-	// keys of a group or choice, and whether a group needs some of them.
+	// keys of a group or choice, and whether a group needs some of them; of a word
+	// what may stand in place of it, where it has settings.
 	keys []key
 	some bool
 	// pick makes the spec use a group that it can be without, in a choice this
@@ -122,10 +123,20 @@ func keys() []key {
 		{name: "etcd", kind: group, doc: "The etcd that runs.", keys: etcdKeys()},
 		{name: "hosts", kind: choice, doc: "Where members run: one kind of host.", keys: hostsKeys()},
 		{name: "dns", kind: choice, doc: "Where records are written: one provider.", keys: dnsKeys()},
-		{name: "deliver", values: []string{"local", "systemd"}, later: []string{"chef", "cloud-init"}, derived: true, example: "local",
-			doc: "How a host gets what its member needs: local for hosts of kind local, systemd for machines. It follows from the hosts and need not be given.",
-			get: func(s cluster.Spec) string { return delivery(s.Hosts) },
-			set: func(*cluster.Spec, string) error { return nil }}, // compared with the hosts once those are read
+		{name: "deliver", values: []string{"local", "systemd", "chef"}, later: []string{"cloud-init"}, derived: true, example: "local", keys: deliverKeys(),
+			doc: "How a host gets what its member needs: local for hosts of kind local, systemd for machines, or chef where a run of Chef or Cinc lays it down there; its settings may stand below it. It follows from the hosts unless it is chef.",
+			get: func(s cluster.Spec) string {
+				if s.Chef != nil {
+					return "chef"
+				}
+				return delivery(s.Hosts)
+			},
+			set: func(s *cluster.Spec, v string) error { // compared with the hosts once those are read
+				if v == "chef" {
+					s.Chef = usualChef()
+				}
+				return nil
+			}},
 	}
 }
 

@@ -115,6 +115,10 @@ func (r *reader) value(k key, entry *ast.MappingValueNode, s *cluster.Spec, path
 	r.at[strings.Join(path, ".")] = at
 	switch k.kind {
 	case word, number:
+		if m, ok := mapping(entry.Value); ok && len(k.keys) > 0 && len(m.Values) > 0 {
+			r.settings(k, m, s, path)
+			return
+		}
 		r.scalar(k, entry.Value, s)
 		return
 	case list:
@@ -224,6 +228,16 @@ func assign(k key, s *cluster.Spec, v, file string) error {
 		v = relativeTo(file, v)
 	}
 	return k.set(s, v)
+}
+
+// settings reads what stands in place of a word that has settings.
+func (r *reader) settings(k key, m *ast.MappingNode, s *cluster.Spec, path []string) {
+	c := key{name: k.name, kind: choice, keys: k.keys, later: k.later}
+	r.group(c, m, s, path...)
+	name := keyText(m.Values[0].Key)
+	if _, known := find(k.keys, name); known && k.derived {
+		r.derived[k.name] = name
+	}
 }
 
 // options reads etcd's options: numbers stay as they are written.

@@ -32,6 +32,7 @@ type schema struct {
 	Title         string     `json:"title,omitempty"`
 	Description   string     `json:"description,omitempty"`
 	Type          any        `json:"type,omitempty"` // a name, or several
+	AnyOf         []schema   `json:"anyOf,omitempty"`
 	Enum          []any      `json:"enum,omitempty"`
 	Default       any        `json:"default,omitempty"`
 	Minimum       int        `json:"minimum,omitempty"`
@@ -80,6 +81,10 @@ func keySchema(k key) schema {
 	s := schema{Description: k.doc}
 	switch k.kind {
 	case word:
+		if len(k.keys) > 0 {
+			settledSchema(k, &s)
+			break
+		}
 		wordSchema(k, &s)
 	case number:
 		numberSchema(k, &s)
@@ -103,6 +108,13 @@ func wordSchema(k key, s *schema) {
 		return
 	}
 	s.Pattern, s.MinLength, s.MaxLength, s.Examples = k.pattern, 1, k.most, []string{k.example}
+}
+
+// settledSchema allows a word, or its settings in place of it.
+func settledSchema(k key, s *schema) {
+	s.AnyOf = make([]schema, 2)
+	wordSchema(k, &s.AnyOf[0])
+	groupSchema(key{kind: choice, keys: k.keys}, &s.AnyOf[1])
 }
 
 func numberSchema(k key, s *schema) {

@@ -85,6 +85,12 @@ func ofDelivery(s cluster.Spec, said string) []clash {
 	if want == "" || said == "" || said == want {
 		return nil
 	}
+	if said == "chef" && onMachines(s.Hosts) {
+		return ofChef(s)
+	}
+	if onMachines(s.Hosts) {
+		want += " or chef"
+	}
 	return []clash{{path: "deliver", value: said, err: fmt.Errorf(
 		"not for hosts of kind %s; expected %s, or nothing: it follows from the hosts", s.HostsKind(), want)}}
 }

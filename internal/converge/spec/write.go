@@ -22,9 +22,9 @@ func Encode(s cluster.Spec) []byte {
 }
 
 // Template is a pleiad.yaml to start from, with every key explained, for a kind
-// of hosts and a DNS provider, named as in the file; "" is the provider that
+// of hosts, a DNS provider and a way of delivery, named as in the file; "" is what
 // goes with the hosts.
-func Template(hosts, dns string) ([]byte, error) {
+func Template(hosts, dns, deliver string) ([]byte, error) {
 	if dns == "" {
 		dns = fitting(hosts)
 	}
@@ -34,6 +34,9 @@ func Template(hosts, dns string) ([]byte, error) {
 		if err := pickProvider(&s, p.flag, p.name); err != nil {
 			problems = append(problems, Problem{Text: err.Error()})
 		}
+	}
+	if err := deliverBy(&s, deliver); err != nil {
+		problems = append(problems, Problem{Text: err.Error()})
 	}
 	exemplify(&s)
 	if len(problems) == 0 {
@@ -110,6 +113,11 @@ func (w *writer) value(k key, depth int) {
 	case options:
 		w.options(k, depth)
 	case word, number:
+		if w.settled(k) {
+			w.line(depth, k.name+":")
+			w.group(key{kind: choice, keys: k.keys}, depth+1)
+			return
+		}
 		w.scalar(k, depth)
 	case list:
 		w.list(k, depth)
@@ -121,6 +129,17 @@ func (w *writer) value(k key, depth int) {
 		w.line(depth, k.name+":")
 		w.group(k, depth+1)
 	}
+}
+
+// settled says that a word has settings to be written in place of it, or to be
+// explained.
+func (w *writer) settled(k key) bool {
+	for _, sub := range k.keys {
+		if sub.picked(w.spec) {
+			return w.explain || *w.spec.Chef != *usualChef()
+		}
+	}
+	return false
 }
 
 func (w *writer) scalar(k key, depth int) {

@@ -28,7 +28,7 @@ func TestTemplatesAreValidAndExplainEveryKey(t *testing.T) {
 			if h.name != "local" && d.name == "embedded" {
 				continue // they do not go together
 			}
-			text, err := Template(h.name, d.name)
+			text, err := Template(h.name, d.name, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,21 +116,21 @@ func TestTemplateFitsTheHosts(t *testing.T) {
 		{"ec2", "embedded", "--dns embedded: a name server on this machine alone, which hosts of kind ec2 do not ask; expected rfc2136, cloudflare or route53"},
 		{"moon", "", "--hosts moon: unknown; expected local or ssh or ec2"},
 	} {
-		text, err := Template(tt.hosts, tt.dns)
+		text, err := Template(tt.hosts, tt.dns, "")
 		if err != nil {
 			if err.Error() != tt.want {
 				t.Errorf("%s, %q: %v", tt.hosts, tt.dns, err)
 			}
 			continue
 		}
-		if want, err := Template(tt.hosts, tt.want); err != nil || !bytes.Equal(text, want) {
+		if want, err := Template(tt.hosts, tt.want, ""); err != nil || !bytes.Equal(text, want) {
 			t.Errorf("%s, %q: not the template for %s (%v):\n%s", tt.hosts, tt.dns, tt.want, err, text)
 		}
 	}
 }
 
 func TestTemplateNamesWhatThereIs(t *testing.T) {
-	_, err := Template("moon", "hosts-file")
+	_, err := Template("moon", "hosts-file", "")
 	want := "--hosts moon: unknown; expected local or ssh or ec2\n--dns hosts-file: unknown; expected embedded or rfc2136 or cloudflare or route53"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
@@ -146,6 +146,9 @@ func TestSchemaHasTheKeysOfTheParser(t *testing.T) {
 	compare = func(path string, k key, s map[string]any) {
 		if s["description"] != k.doc || k.doc == "" {
 			t.Errorf("%s is described as %q, want %q", path, s["description"], k.doc)
+		}
+		if forms, _ := s["anyOf"].([]any); len(forms) == 2 { // a word, or its settings
+			s, _ = forms[1].(map[string]any)
 		}
 		properties, _ := s["properties"].(map[string]any)
 		known := names(k.keys)
@@ -324,4 +327,26 @@ func TestEncodedSpecIsReadBack(t *testing.T) {
 			t.Fatalf("%s\n%s", text, v)
 		}
 	})
+}
+
+// A template for Chef shows its settings in place of the word.
+func TestTemplateForChef(t *testing.T) {
+	text, err := Template("ssh", "rfc2136", "chef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Parse(FileName, text)
+	if err != nil || s.Chef == nil || *s.Chef != *usualChef() {
+		t.Errorf("Parse: %v, %+v; want Chef as usual of\n%s", err, s.Chef, text)
+	}
+	for _, k := range chefKeys() {
+		if !regexp.MustCompile(`(?m)^ *(# )?` + k.name + `:( |$)`).Match(text) {
+			t.Errorf("the template does not show %s:\n%s", k.name, text)
+		}
+	}
+	for hosts, word := range map[string]string{"local": "chef", "ssh": "local"} {
+		if _, err := Template(hosts, "", word); err == nil {
+			t.Errorf("Template for %s, delivered by %s: nil, want an error", hosts, word)
+		}
+	}
 }

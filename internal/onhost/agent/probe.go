@@ -32,6 +32,8 @@ type Question struct {
 	// zero where there is none yet: then a listener on these ports counts at any
 	// address, as when a host is claimed.
 	Address netip.Addr `json:"address"`
+	// Client is the command of Chef's client whose version is wanted; empty for none.
+	Client string `json:"client,omitempty"`
 }
 
 // Machine is what was found. What could not be determined says why.
@@ -48,6 +50,8 @@ type Machine struct {
 	// Account is why the account of the member's name cannot be the member's;
 	// zero if it can, or is not there yet.
 	Account Misfit `json:"account,omitzero"`
+	// Client is what Chef's client says its version is.
+	Client cluster.Seen[string] `json:"client,omitzero"`
 	// Resolvers are those of the machine, as resolv.conf names them.
 	Resolvers []string `json:"resolvers,omitempty"`
 	// Took is how long it took to find all this out.
@@ -79,6 +83,9 @@ func (h *Host) Probe(ctx context.Context, q Question) *Machine {
 	m.Systemd, _ = exists(h.path("/run/systemd/system")) // sd_booted(3)
 	m.Resolvers = h.resolvers()
 	m.Account = h.unfit(ctx)
+	if q.Client != "" {
+		m.Client = seen(h.Run(ctx, q.Client, "--version"))
+	}
 	// None of these disturbs the disk, which is measured meanwhile.
 	var all sync.WaitGroup
 	all.Go(func() { m.UDP = h.lookup(ctx, "udp", q.Zone) })

@@ -14,8 +14,8 @@ import (
 
 type initOptions struct {
 	*globals
-	system     *System
-	hosts, dns string
+	system              *System
+	hosts, dns, deliver string
 }
 
 func newInit(s *System, g *globals, run func(context.Context, *initOptions) error) *cobra.Command {
@@ -34,6 +34,7 @@ the text to that file, which must not exist.`,
 	}
 	cmd.Flags().StringVar(&o.hosts, "hosts", "local", "where members run: local, ssh or ec2")
 	cmd.Flags().StringVar(&o.dns, "dns", "", "where records are written: embedded, rfc2136, cloudflare or route53 (default embedded, with ssh rfc2136, with ec2 cloudflare)")
+	cmd.Flags().StringVar(&o.deliver, "deliver", "", "how hosts get what they need: local, systemd or chef (default local, with ssh and ec2 systemd)")
 	return cmd
 }
 
@@ -43,7 +44,7 @@ func (o *initOptions) run() error {
 	if toOut {
 		act = "print a spec"
 	}
-	text, err := spec.Template(o.hosts, o.dns)
+	text, err := spec.Template(o.hosts, o.dns, o.deliver)
 	if err != nil {
 		return cannot(act, err)
 	}

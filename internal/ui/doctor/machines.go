@@ -39,6 +39,9 @@ func machines(ctx context.Context, s Subject) []render.Finding {
 		reached, free := reach(s, list.Hosts, list.Places, addr, usable < s.Spec.Members)
 		found[i] = []render.Finding{reached}
 		q := agent.Question{Zone: asked(s), Ports: cluster.StandardPorts()}
+		if s.Spec.Chef != nil {
+			q.Client = s.Spec.Chef.Command()
+		}
 		hosts := slices.ContainsFunc(list.Hosts, func(h cluster.Host) bool { return h.Address == addr })
 		if hosts {
 			q.Address = addr
@@ -125,6 +128,9 @@ func broken(check string, err error, remedy string) render.Finding {
 // judge grades what was found out about a machine.
 func judge(s Subject, m agent.Machine) []render.Finding {
 	out := []render.Finding{judgeSystem(m), judgeRoot(m), judgeClock(m), judgePorts(m)}
+	if s.Spec.Chef != nil {
+		out = append(out, judgeChef(*s.Spec.Chef, m.Client))
+	}
 	if bad := m.Account; bad != (agent.Misfit{}) {
 		out = append(out, render.Finding{Check: "account", Grade: render.Broken, Found: bad.Why, Remedy: bad.Remedy})
 	}

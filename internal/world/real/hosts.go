@@ -9,6 +9,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/world/amazon"
+	"github.com/pleiad-etcd/pleiad/internal/world/deliver/chef"
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/systemd"
 	"github.com/pleiad-etcd/pleiad/internal/world/hostkeys"
@@ -46,7 +47,8 @@ func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 	c := spec.Hosts.SSH
 	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts,
 		Fingerprints: c.Fingerprints, Trace: trace})
-	deliverer := systemd.New(func(way cluster.Way) systemd.Machine { return machine{pool.Vouched(way.Address, way.Vouched)} }, systemd.NewBuilds(self, c.Binaries))
+	deliverer := systemd.Through(func(way cluster.Way) systemd.Machine { return machine{pool.Vouched(way.Address, way.Vouched)} },
+		systemd.NewBuilds(self, c.Binaries), laying(spec, chef.Knife{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts}))
 	w.World.Deliver = deliverer
 	w.World.Hosts = sshhosts.New(sshhosts.Config{
 		Spec:    spec,
@@ -57,6 +59,17 @@ func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 	w.Logs, w.Probe = deliverer.Logs, deliverer.Probe
 	w.Sweep = func(context.Context, bool) error { return nil } // a machine is left as it was, or its claim stays
 	w.Close = func() error { return errors.Join(deliverer.Close(), pool.Close()) }
+}
+
+// laying is who lays nodes down on machines; nil for pleiad itself.
+func laying(spec cluster.Spec, knife chef.Knife) systemd.Lay {
+	if spec.Chef == nil {
+		return nil
+	}
+	installer := chef.New(*spec.Chef, knife)
+	return func(ctx context.Context, m systemd.Machine, h cluster.Host) error {
+		return installer.Converge(ctx, m, h)
+	}
 }
 
 // machine is one over SSH, whose sessions are streams.
@@ -71,7 +84,7 @@ func withEC2(spec cluster.Spec, stateDir, self string, trace Trace, w *World) er
 	c, keys := spec.Hosts.EC2, hostkeys.In(stateDir)
 	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, Jump: c.Jump, Vouch: keys.Vouch, Trace: trace})
 	reach := func(way cluster.Way) machine { return machine{pool.Vouched(way.Address, way.Vouched)} }
-	deliverer := systemd.New(func(way cluster.Way) systemd.Machine { return reach(way) }, systemd.NewBuilds(self, c.Binaries))
+	deliverer := systemd.Through(func(way cluster.Way) systemd.Machine { return reach(way) }, systemd.NewBuilds(self, c.Binaries), laying(spec, chef.Knife{}))
 	provider, err := ec2.New(ec2.Config{
 		Spec:        spec,
 		Credentials: amazon.Credentials(c.Region, ""),
