@@ -18,6 +18,6 @@ var binary string
 func TestMain(m *testing.M) {
 	os.Exit(tier.Main(m, tier.Needs{Binary: &binary, Tools: map[string]string{
 		"named": "bind9", "dig": "bind9-dnsutils", "nsupdate": "bind9-dnsutils",
-		"etcdctl": "etcd-client", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
+		"etcdctl": "etcd-client", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "ruby": "ruby",
 	}}))
 }
