@@ -37,12 +37,13 @@ var arrows = map[string][]string{
 	"internal/system/durable":   {"internal/system/untrusted", "internal/system/bound"},
 	"internal/system/process":   {"internal/system/untrusted", "internal/system/bound"},
 
-	"internal/onhost/member": {"internal/cluster", "internal/node", "internal/pki", "internal/system"},
-	"internal/onhost/agent":  {"internal/cluster", "internal/node", "internal/onhost/member", "internal/system"},
+	"internal/onhost/program": {"internal/cluster", "internal/system"},
+	"internal/onhost/member":  {"internal/cluster", "internal/node", "internal/onhost/program", "internal/pki", "internal/system"},
+	"internal/onhost/agent":   {"internal/cluster", "internal/node", "internal/onhost/member", "internal/onhost/program", "internal/system"},
 
 	"internal/converge/spec":    {"internal/cluster"},
 	"internal/converge/plan":    {"internal/cluster", "internal/node", "internal/system/shell"},
-	"internal/converge/verify":  {"internal/cluster"},
+	"internal/converge/verify":  {"internal/cluster", "internal/node"},
 	"internal/converge/observe": {"internal/cluster", "internal/fault", "internal/world"},
 	"internal/converge/apply":   {"internal/cluster", "internal/node", "internal/converge/plan", "internal/world"},
 	"internal/converge":         {"internal/cluster", "internal/fault", "internal/progress", "internal/converge", "internal/world"},

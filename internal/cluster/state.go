@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -268,6 +270,13 @@ const BornFile = "born.json"
 // Born is the path of the born file.
 func (p Paths) Born() string { return p.besideData(BornFile) }
 
+// FailedFile lies in a member's configuration folder, and says which start came to
+// nothing.
+const FailedFile = "failed.json"
+
+// Failed is the path of that file.
+func (p Paths) Failed() string { return filepath.Join(p.Config, FailedFile) }
+
 func (p Paths) besideData(name string) string { return filepath.Join(filepath.Dir(p.Data), name) }
 
 // Node is what is found on a host: what was installed, what the member left,
@@ -284,6 +293,15 @@ type Node struct {
 	// Drift is what else on the host is no longer as it was delivered: its
 	// unit, its pinned peers, its binary.
 	Drift []string `json:"drift,omitempty"`
+	// Next is what the member starts with, the next time; Former what it started
+	// with before that was delivered, nil if nothing is kept to go back to.
+	Next   Startup  `json:"next,omitzero"`
+	Former *Startup `json:"former,omitempty"`
+	// Failed is the last start that came to nothing, nil if there is none.
+	Failed *FailedStart `json:"failed,omitempty"`
+	// Offered is the program that this pleiad would deliver to the host; zero where
+	// that is not known.
+	Offered Program `json:"offered,omitzero"`
 	// Certificate is how long all of the member's own are valid; nil without TLS
 	// or before delivery.
 	Certificate *Certificate `json:"certificate,omitempty"`
@@ -294,6 +312,57 @@ type Node struct {
 	// Clock is the host's clock when it was asked; zero where it is this
 	// machine's own.
 	Clock time.Time `json:"clock,omitzero"`
+}
+
+// Program is a pleiad: what it calls itself, the etcd in it, and which build it is.
+// Programs are the same if their builds are; a build that could not be told is empty.
+type Program struct {
+	Version string `json:"version,omitempty"` // such as "v1.2.0", or "(devel)"
+	Etcd    string `json:"etcd,omitempty"`    // such as "3.7.3"
+	Build   string `json:"build,omitempty"`
+}
+
+// Differs says that both programs are known, and are not the same.
+func (p Program) Differs(q Program) bool {
+	return p.Build != "" && q.Build != "" && p.Build != q.Build
+}
+
+// String is the program as people are told of it.
+func (p Program) String() string {
+	if p == (Program{}) {
+		return "an unknown pleiad"
+	}
+	text := "pleiad"
+	if p.Version != "" {
+		text += " " + p.Version
+	}
+	if p.Etcd != "" {
+		text += " with etcd " + p.Etcd
+	}
+	return text + " (" + p.Build[:min(len(p.Build), 7)] + ")"
+}
+
+// Startup is what a member starts with: the digest of its flags, and the program.
+type Startup struct {
+	Flags   string  `json:"flags,omitempty"`
+	Program Program `json:"program,omitzero"`
+}
+
+// Digest tells starts apart in a few letters.
+func (s Startup) Digest() string {
+	sum := sha256.Sum256([]byte(s.Flags + " " + s.Program.Build))
+	return hex.EncodeToString(sum[:4])
+}
+
+// Same says that a start with the one is a start with the other.
+func (s Startup) Same(t Startup) bool {
+	return s.Flags == t.Flags && s.Program.Build == t.Program.Build
+}
+
+// FailedStart is a start after which the member did not run, and why.
+type FailedStart struct {
+	Startup
+	Why string `json:"why"`
 }
 
 // Made is what a node was made from, and so what its host knows of the cluster
@@ -353,8 +422,10 @@ type Process struct {
 	Running bool      `json:"running"`
 	PID     int       `json:"pid,omitempty"`
 	Since   time.Time `json:"since,omitzero"`
-	// Flags is the digest of the flags the process was started with.
-	Flags string `json:"flags,omitempty"`
+	// Flags is the digest of the flags the process was started with, and Program
+	// what it runs.
+	Flags   string  `json:"flags,omitempty"`
+	Program Program `json:"program,omitzero"`
 	// Gate is what the start gate still waits for (rule R3), empty once it has
 	// passed.
 	Gate string `json:"gate,omitempty"`
