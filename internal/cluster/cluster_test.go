@@ -70,6 +70,9 @@ func TestMarkerComesBack(t *testing.T) {
 			if m.Op.Kind == Add && rapid.Bool().Draw(t, "exchange") {
 				m.Op.For = rapid.SampledFrom(m.Members).Draw(t, "for")
 			}
+			if m.Op.Kind == Restart && rapid.Bool().Draw(t, "digest") {
+				m.Op.With = "0a1b2c3d"
+			}
 		}
 		for _, n := range rapid.SliceOfNDistinct(word, 0, 3, rapid.ID).Draw(t, "left") {
 			m.Left = append(m.Left, MemberName(n))
@@ -91,7 +94,7 @@ func TestForeignMarkers(t *testing.T) {
 	good := Marker{Cluster: "c", Owner: "o", Token: "t", Generation: 1, Phase: Sealed, Members: []MemberName{"a"}}.String()
 	for _, text := range []string{"", "hello", strings.Replace(good, "v=1", "v=2", 1), strings.Replace(good, "gen=1", "gen=x", 1),
 		strings.Replace(good, "owner=o", "owner=", 1), strings.Replace(good, "sealed", "asleep", 1), good + " owner=p", good + " id=zz", good + " later=x",
-		good + " op=restart", good + " op=restart:", good + " op=later:a", good + " op=restart:a:b", good + " op=add:a:", good + " changes=x",
+		good + " op=restart", good + " op=restart:", good + " op=later:a", good + " op=restart:a:", good + " op=remove:a:b", good + " op=add:a:", good + " changes=x",
 		strings.Replace(good, "members=a", "members=a:", 1), strings.Replace(good, "members=a", "members=a:zz", 1),
 		strings.Replace(good, "members=a", "members=a:0", 1), strings.Replace(good, "members=a", "members=:1", 1)} {
 		if m, err := ParseMarker(text); err == nil {

@@ -64,6 +64,9 @@ type Operation struct {
 	// For is the member that leaves once Member has joined in its place; empty for
 	// none, and unless Kind is Add.
 	For MemberName `json:"for,omitempty"`
+	// With is the digest of what the member is to be started with, and unless Kind is
+	// Restart empty: controllers that want different things know of each other by it.
+	With string `json:"with,omitempty"`
 }
 
 // OperationKind is what is done to the member.
@@ -81,18 +84,23 @@ const (
 // String is the operation on the marker.
 func (o Operation) String() string {
 	text := string(o.Kind) + ":" + string(o.Member)
-	if o.For != "" {
-		text += ":" + string(o.For)
+	if rest := string(o.For) + o.With; rest != "" {
+		text += ":" + rest
 	}
 	return text
 }
 
 func parseOperation(text string) (Operation, error) {
 	kind, rest, _ := strings.Cut(text, ":")
-	member, leaves, exchange := strings.Cut(rest, ":")
-	o := Operation{Kind: OperationKind(kind), Member: MemberName(member), For: MemberName(leaves)}
-	if !slices.Contains([]OperationKind{Restart, Add, Remove}, o.Kind) || member == "" || exchange && (o.Kind != Add || leaves == "") {
-		return o, fmt.Errorf("op %q: want %s:MEMBER, %s:MEMBER, %s:MEMBER:MEMBER or %s:MEMBER", text, Restart, Add, Add, Remove)
+	member, more, long := strings.Cut(rest, ":")
+	o := Operation{Kind: OperationKind(kind), Member: MemberName(member)}
+	if !slices.Contains([]OperationKind{Restart, Add, Remove}, o.Kind) || member == "" || long && (o.Kind == Remove || more == "") {
+		return o, fmt.Errorf("op %q: want %s:MEMBER:DIGEST, %s:MEMBER, %s:MEMBER:MEMBER or %s:MEMBER", text, Restart, Add, Add, Remove)
+	}
+	if o.Kind == Restart {
+		o.With = more
+	} else {
+		o.For = MemberName(more)
 	}
 	return o, nil
 }

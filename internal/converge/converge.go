@@ -40,8 +40,8 @@ type Loop struct {
 	World world.World
 	// Next plans towards the goal.
 	Next plan.Planner
-	// Named are members that a person wants to be replaced; see [Loop.Replace].
-	Named []cluster.MemberName
+	// Wishes are what a person asks for beside the spec; see [Loop.Wish].
+	Wishes plan.Wishes
 	// Check verifies that the goal is reached, once nothing is left to do.
 	Check func(cluster.Spec, cluster.State) []verify.Difference
 	// Seen is an observation that somebody made, which spares the next round its
@@ -64,17 +64,15 @@ func Up(spec cluster.Spec, w world.World) Loop {
 		Patience: time.Minute, Boundary: func(context.Context, string, string) {}, memory: newMemory()}
 }
 
-// Replace has members replaced beside what the loop does, and asks the others about one
-// that does not answer.
-func (l *Loop) Replace(members ...cluster.MemberName) {
-	l.Named, l.Next = members, plan.Replace(members...)
-}
+// Wish has the loop do what a person asks for beside the spec. Of a member that is to
+// be replaced and does not answer, the others are asked.
+func (l *Loop) Wish(w plan.Wishes) { l.Wishes, l.Next = w, plan.For(w) }
 
 // Observe looks at the world, as a round does. Of members that a person gives up, and
 // of those whose host is gone, the others are asked.
 func (l *Loop) Observe(ctx context.Context) cluster.State {
 	s := observe.Observe(ctx, l.Spec, l.World, observe.Steady)
-	given := slices.Clone(l.Named)
+	given := slices.Clone(l.Wishes.Replaced)
 	for _, h := range s.Missing {
 		if !h.View.Known() {
 			given = append(given, h.Name)

@@ -58,6 +58,13 @@ func MachinePaths() cluster.Paths {
 // lies on a machine.
 func BinaryPath(digest string) string { return BinaryFolder + "/" + digest[:16] + "/pleiad" }
 
+// IsBinary says whether a path is one of BinaryPath's.
+func IsBinary(path string) bool {
+	digest, ok := strings.CutPrefix(path, BinaryFolder+"/")
+	digest, last := strings.CutSuffix(digest, "/pleiad")
+	return ok && last && len(digest) == 16 && strings.Trim(digest, "0123456789abcdef") == ""
+}
+
 // ReleasePath is where the etcd of an official release lies on a machine.
 func ReleasePath(version string) string { return BinaryFolder + "/etcd-" + version + "/etcd" }
 

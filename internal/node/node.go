@@ -233,6 +233,15 @@ func (n Node) Flags() string {
 	return digest([]byte(strings.Join(lasting, "\n")))
 }
 
+// Runs is the program that the member runs as: a pleiad, and the etcd that takes its
+// place if there is a release.
+func (n Node) Runs(p cluster.Program) cluster.Program {
+	if n.Release != nil {
+		p.Etcd = n.Release.Version
+	}
+	return p
+}
+
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])

@@ -64,7 +64,7 @@ func (m *machines) Inspect(_ context.Context, h cluster.Host) (cluster.Node, err
 }
 
 // Install implements deliver.Deliverer.
-func (m *machines) Install(_ context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
+func (m *machines) Install(_ context.Context, h cluster.Host, n node.Node, creds *node.Credentials, _ bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	on, err := m.of(h)
@@ -80,6 +80,11 @@ func (m *machines) Install(_ context.Context, h cluster.Host, n node.Node, creds
 		on.node = &n
 	}
 	return err
+}
+
+// Revert implements deliver.Deliverer. Nothing is ever installed beside a member here.
+func (m *machines) Revert(context.Context, cluster.Host) error {
+	return errors.New("nothing is kept")
 }
 
 // Start implements deliver.Deliverer.

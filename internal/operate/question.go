@@ -33,6 +33,19 @@ func (q Question) Destroys() []plan.Step {
 	return out
 }
 
+// Back are the members that would come to run an older program than they do.
+func (q Question) Back() []plan.StopMember {
+	var out []plan.StopMember
+	for _, p := range q.Road {
+		for _, s := range p.Steps {
+			if stop, ok := s.(plan.StopMember); ok && stop.Back {
+				out = append(out, stop)
+			}
+		}
+	}
+	return out
+}
+
 // Refused is what is needed for the goal and not done, at the end of the road.
 func (q Question) Refused() []plan.Refusal { return refused(q.Road) }
 

@@ -143,20 +143,22 @@ func (o Operator) prepare(ctx context.Context, t Target, loop *converge.Loop, pi
 	if err != nil {
 		return state, nil, err
 	}
-	q := Question{Target: t, State: state}
+	q, wishes := Question{Target: t, State: state}, plan.Wishes{Older: true}
 	if pick != nil {
 		if q.Replaced, err = pick(t, state); err != nil {
 			return state, nil, err
 		}
-		loop.Replace(q.Replaced)
-		observe.Hear(ctx, t.Spec, loop.World, &q.State, loop.Named)
+		wishes.Replaced = []cluster.MemberName{q.Replaced}
+		observe.Hear(ctx, t.Spec, loop.World, &q.State, wishes.Replaced)
 		state = q.State
 	}
-	q.Road = plan.Road(loop.Next, t.Spec, state)
+	q.Road = plan.Road(plan.For(wishes), t.Spec, state)
 	if err := o.Show(t, q.Road); err != nil {
 		return state, nil, err
 	}
-	if len(q.Destroys()) > 0 || q.Replaced != "" && len(q.Road[0].Steps) > 0 {
+	wishes.Older = len(q.Back()) > 0 // what comes up later, nobody has agreed to
+	loop.Wish(wishes)
+	if len(q.Destroys())+len(q.Back()) > 0 || q.Replaced != "" && len(q.Road[0].Steps) > 0 {
 		err = o.consent(ctx, q)
 	}
 	return state, q.Road, err

@@ -9,7 +9,7 @@ import (
 
 // Afflictions are what may befall the world, by name; see [World.Afflict].
 func Afflictions() []string {
-	return []string{"kill", "vanish", "wipe", "misplace", "lose host", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker", "etcdctl", "stop machine"}
+	return []string{"kill", "vanish", "wipe", "misplace", "lose host", "roll back", "restore", "unreachable", "isolate", "dark", "reboot", "power cut", "outage", "stuck server", "wrong clock", "wrong clock of a host", "obscure", "lose claim", "occupy", "deny", "stale", "waver", "lie", "delete marker", "delete address", "delete service", "restore zone", "edit marker", "foreign value", "foreign marker", "etcdctl", "stop machine", "another pleiad"}
 }
 
 // Afflict lets something befall a random host, member or record of the
@@ -103,6 +103,9 @@ func (w *World) Afflict(what string) bool {
 		done = w.intrude(cluster.NewRecordSet(w.opts.Spec.MarkerName(), cluster.TXT, "v=spf1 -all"))
 	case "etcdctl":
 		done = w.etcdctl()
+	case "another pleiad":
+		w.programs.take(w.chance.IntN(3) == 0)
+		done = true
 	default:
 		panic("no such affliction: " + what)
 	}
@@ -304,6 +307,9 @@ func (w *World) Blackout() {
 // Heal ends every fault that lasts. Caches stay as they are, and so do
 // strangers' records.
 func (w *World) Heal() {
+	if w.programs.broken[w.programs.now.Build] {
+		w.programs.take(false)
+	}
 	w.rates, w.zone.denied, w.zone.stuck, w.zone.damaged = Rates{}, false, false, false
 	clear(w.dark)
 	w.ahead.set(0)

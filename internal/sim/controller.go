@@ -20,6 +20,7 @@ type Controller struct {
 	Consent Consent
 	w       *World
 	store   *Store
+	program cluster.Program
 	size    int        // how many members its spec wants
 	names   *rand.Rand // of fresh names; drawn by the loop's own goroutine only
 	cancel  context.CancelCauseFunc
@@ -58,7 +59,7 @@ const (
 
 // Controller makes a controller with a name of its own, acting from a store.
 func (w *World) Controller(name string, store *Store) *Controller {
-	return &Controller{Name: name, w: w, store: store, unsure: map[string]bool{}, looked: map[cluster.MemberName]time.Time{}, served: map[cluster.MemberName]time.Time{}, heard: map[cluster.MemberName]bool{},
+	return &Controller{Name: name, w: w, store: store, program: w.programs.now, unsure: map[string]bool{}, looked: map[cluster.MemberName]time.Time{}, served: map[cluster.MemberName]time.Time{}, heard: map[cluster.MemberName]bool{},
 		inspected: map[cluster.MemberName]int{},
 		names:     rand.New(rand.NewPCG(w.chance.Uint64(), 2))}
 }

@@ -54,6 +54,14 @@ func (d Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, e
 		d.c.w.rules.reads(d.c, nodeName(h.Name))
 		d.c.inspected[h.Name] = d.c.w.moment()
 		out = h.inspect()
+		out.Offered = d.c.program
+		if d.c.w.local() { // whoever starts it runs it
+			for _, s := range []*cluster.Startup{&out.Next, out.Former} {
+				if s != nil && s.Flags != "" {
+					s.Program = d.c.program
+				}
+			}
+		}
 		if !d.c.w.local() {
 			out.Clock = d.c.w.clock(h)
 		}
@@ -67,15 +75,19 @@ func (h *host) inspect() cluster.Node {
 	out := cluster.Node{Installed: h.digest, Certificate: h.certificate, Data: h.data(), Process: cluster.Process{Exit: h.exit}}
 	if h.node != nil {
 		out.Sealed, out.Made = h.node.Sealed, h.node.Made()
+		out.Next, out.Failed = h.next(), h.failed
+		if h.former != nil {
+			out.Former = &cluster.Startup{Flags: h.reverted().Flags(), Program: h.former.program}
+		}
 	}
 	if p := h.process; p != nil {
-		out.Process = cluster.Process{Running: true, PID: p.pid, Since: p.since, Flags: p.flags, Gate: p.gate}
+		out.Process = cluster.Process{Running: true, PID: p.pid, Since: p.since, Flags: p.flags, Program: p.program, Gate: p.gate}
 	}
 	return out
 }
 
 // Install implements deliver.Deliverer.
-func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
+func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, renew bool) error {
 	return d.on(ctx, write, "install", h, func(o *op, h *host) error {
 		w := d.c.w
 		if n.Name != h.Name {
@@ -100,13 +112,15 @@ func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cre
 				w.settle(p.of) // at its next handshake
 			}
 		}
+		program := w.deliver(h, d.c.program, renew)
+		h.aside(n, program)
 		h.node, h.digest = nil, ""
 		if w.befalls(w.rates.Half) {
 			w.count("fault: half-done install")
 			o.fault = "half done"
 			return fmt.Errorf("install %s: no space left on device", h.Name)
 		}
-		h.node, h.digest = &n, n.Digest()
+		h.node, h.digest, h.program = &n, n.Digest(), program
 		if n.Sealed && h.known == 0 {
 			h.known = w.moment()
 		}
@@ -125,10 +139,18 @@ func (d Deliverer) Start(ctx context.Context, h cluster.Host) error {
 		}
 		d.c.w.rules.must("R6", h.Copy == "" || h.copied > d.c.listed, "member %s is started on a copy of its host", h.Name)
 		h.enabled = d.c.w.given()
-		d.c.w.start(h)
+		as := h.program
+		if d.c.w.local() {
+			as = d.c.program
+		}
+		d.c.w.start(h, as)
 		p := h.process
 		if p == nil {
-			return fmt.Errorf("start member %s: %s", h.Name, h.exit)
+			err := fmt.Errorf("start member %s: %s", h.Name, h.exit)
+			if h.node != nil {
+				h.noteStart(cluster.Startup{Flags: h.node.Flags(), Program: as}, err)
+			}
+			return err
 		}
 		if p.listening || p.gate != "" {
 			return nil
@@ -160,4 +182,24 @@ func (d Deliverer) Stop(ctx context.Context, h cluster.Host, grace time.Duration
 		})
 		return errParked
 	})
+}
+
+// Revert implements deliver.Deliverer.
+func (d Deliverer) Revert(ctx context.Context, h cluster.Host) error {
+	return d.on(ctx, write, "revert", h, func(_ *op, h *host) error {
+		switch {
+		case h.former == nil || h.node == nil:
+			return fmt.Errorf("revert %s: nothing is kept that it was started with before", h.Name)
+		case h.process != nil:
+			return fmt.Errorf("revert %s: the member runs", h.Name)
+		}
+		n := h.reverted()
+		h.node, h.digest, h.program, h.former = &n, n.Digest(), h.former.program, nil
+		return nil
+	})
+}
+
+// reverted is a host's node with the flags of the former one.
+func (h *host) reverted() node.Node {
+	return member.Former{Args: h.former.node.Args, Release: h.former.node.Release}.In(*h.node)
 }

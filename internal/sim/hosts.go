@@ -30,6 +30,11 @@ type host struct {
 	node        *node.Node // nil: nothing was delivered, or only half
 	digest      string     // of node
 	certificate *cluster.Certificate
+	// program is what a machine starts its member with, former what it did before, and
+	// failed the last start that came to nothing.
+	program cluster.Program
+	former  *former
+	failed  *cluster.FailedStart
 
 	log *identity // of the write-ahead log; nil: there is none
 	// First start, and birth, as `pleiad member` notes them: begun says that

@@ -142,7 +142,7 @@ func (h *host) powerLost(p *process) {
 func (w *World) revive(h *host) {
 	if !h.gone && h.enabled && h.process == nil {
 		w.count("a member is started by its machine")
-		w.start(h)
+		w.start(h, h.program)
 	}
 }
 

@@ -18,12 +18,14 @@ type process struct {
 	host  *host
 	node  node.Node // as it was when the process began
 	flags string
-	pid   int
-	since time.Time
-	began int           // the moment
-	gate  string        // what the start gate waits for
-	shown string        // what was wrong with DNS when the gate let it pass
-	pause time.Duration // until it asks again
+	// program is what it runs as, on this machine that of whoever started it.
+	program cluster.Program
+	pid     int
+	since   time.Time
+	began   int           // the moment
+	gate    string        // what the start gate waits for
+	shown   string        // what was wrong with DNS when the gate let it pass
+	pause   time.Duration // until it asks again
 
 	listening  bool // its peer port answers: it is etcd now
 	publishing bool
@@ -40,16 +42,21 @@ type process struct {
 	starters, viewers []*op // calls that wait for it
 }
 
-// start runs the member of a host: who am I, may I, then etcd. The checks are
-// those of package member itself.
-func (w *World) start(h *host) {
-	p := &process{host: h, pid: w.number(), since: time.Now(), began: w.moment()}
+// start runs the member of a host as a program: who am I, may I, then etcd. The checks
+// are those of package member itself.
+func (w *World) start(h *host, as cluster.Program) {
+	p := &process{host: h, program: as, pid: w.number(), since: time.Now(), began: w.moment()}
 	h.process, h.exit = p, ""
 	if h.node == nil {
 		w.end(h, "read member file: no such file or directory")
 		return
 	}
 	p.node, p.flags = *h.node, h.node.Flags()
+	if w.programs.broken[as.Build] {
+		w.end(h, "exit status 1")
+		w.rules.stumbles(h)
+		return
+	}
 	if h.puppet != nil && h.puppet.refuse != "" {
 		w.end(h, h.puppet.refuse)
 		return
@@ -242,6 +249,9 @@ func (w *World) boot(p *process, e *etcd) {
 
 // started answers the calls that wait for a start.
 func (w *World) started(p *process, err error) {
+	if len(p.starters) > 0 {
+		p.host.noteStart(cluster.Startup{Flags: p.flags, Program: p.program}, err)
+	}
 	for _, o := range p.starters {
 		w.answer(o, err, w.between(time.Millisecond, 5*time.Millisecond))
 	}

@@ -175,7 +175,7 @@ func TestJoinsOnce(t *testing.T) {
 						w.opts.NoGate = true // and what lies beside it
 						h.log, h.begun, h.born = nil, false, false
 					}
-					w.start(h)
+					w.start(h, h.program)
 				})
 				time.Sleep(time.Minute)
 				if back, known := view(t, e, 1); c.want == "" && (!known || back.ID != id || !back.Learner) {

@@ -34,8 +34,7 @@ func (r *rules) operates(c *Controller, was, is cluster.Marker) {
 // restarts: no member of a sealed cluster is stopped but the one on the marker
 // (rule R4).
 func (r *rules) restarts(c *Controller, h *host, m cluster.Marker) {
-	restart := cluster.Operation{Kind: cluster.Restart, Member: h.Name}
-	r.must("R4", m.Op == restart, "%s stops %s, but the operation on the marker is %q", c.Name, h.Name, m.Op)
+	r.must("R4", m.Op.Kind == cluster.Restart && m.Op.Member == h.Name, "%s stops %s, but the operation on the marker is %q", c.Name, h.Name, m.Op)
 }
 
 // well says that a member serves, as far as its peers can tell.

@@ -131,6 +131,8 @@ type stage struct {
 	// untraced says that nobody can look for what runs of removed hosts, careless
 	// that the planner takes that for nothing.
 	untraced, careless bool
+	// agrees says that a person has agreed to an older program.
+	agrees bool
 	// dooms says that each member that is to join loses its data before it votes.
 	dooms bool
 }
@@ -185,8 +187,11 @@ func (s *stage) until(verb string, spec cluster.Spec, store *Store, step string)
 	if verb == "destroy" {
 		loop, c.Consent = converge.Destroy(spec, world), LoseData
 	}
+	if s.agrees {
+		loop.Wish(plan.Wishes{Older: true})
+	}
 	if name, named := strings.CutPrefix(verb, "replace "); named {
-		loop.Replace(cluster.MemberName(name))
+		loop.Wish(plan.Wishes{Replaced: []cluster.MemberName{cluster.MemberName(name)}})
 	}
 	if s.careless {
 		next := loop.Next
@@ -705,6 +710,36 @@ var tried = map[plan.Way]remedy{
 			for _, h := range s.w.rules.ours() {
 				if lines[1] == fmt.Sprintf("kill %d && pleiad up", h.process.pid) {
 					s.w.end(h, "terminated")
+				}
+			}
+		}},
+	},
+	plan.SameMinor: {
+		befall: func(s *stage) { s.w.programs.take(false); s.w.programs.now.Etcd = "3.8.0" },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.programs.take(false) }},
+	},
+	plan.AgreeOlder: {
+		befall: func(s *stage) {
+			older := s.w.programs.now
+			s.w.programs.take(false)
+			s.reach("up")
+			s.w.programs.now = older
+		},
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.agrees = true }},
+	},
+	plan.FixStartup: {
+		spec:   onMachines(3),
+		befall: func(s *stage) { s.w.programs.take(true) },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.programs.take(false) }},
+	},
+	plan.TryAgain: {
+		spec:   onMachines(3),
+		befall: func(s *stage) { s.w.programs.take(true) },
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			clear(s.w.programs.broken) // what was wrong with the machine is repaired
+			for _, h := range s.w.rules.ours() {
+				if strings.HasSuffix(lines[1], " rm "+h.Paths.Failed()+" && pleiad up") && strings.Contains(lines[1], h.Address.String()) {
+					h.failed = nil
 				}
 			}
 		}},

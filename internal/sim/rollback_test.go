@@ -71,7 +71,7 @@ func TestClaimPutBackBesideAMemberAtItsGate(t *testing.T) {
 		for _, set := range claim.Sets {
 			s.w.zone.put(set.Key, &set)
 		}
-		s.w.start(hosts[0])
+		s.w.start(hosts[0], hosts[0].program)
 		for _, h := range []*host{hosts[2], hosts[1]} { // their addresses are given the other way round
 			s.w.vanish(h, "vanishes")
 		}

@@ -128,7 +128,7 @@ func (s *scenario) begin(verb string, spec cluster.Spec, store *sim.Store) *run 
 	switch verb {
 	case "replace":
 		if names := s.w.Members(); names != nil {
-			loop.Replace(names[s.chance.IntN(len(names))])
+			loop.Wish(plan.Wishes{Replaced: []cluster.MemberName{names[s.chance.IntN(len(names))]}})
 		}
 	case "destroy":
 		loop, r.Consent = converge.Destroy(spec, w), sim.LoseData

@@ -88,6 +88,8 @@ type World struct {
 	dark  map[netip.Addr]bool // machines that controllers cannot reach
 	etcds map[cluster.ID]*etcd
 	rules rules
+	// programs are those of pleiad.
+	programs programs
 	// ahead is how far the clock of the machine on which controllers run is
 	// ahead; it is that of local hosts too.
 	ahead offset
@@ -107,6 +109,8 @@ func New(o Options) *World {
 	w.scheduler = newScheduler(rand.New(rand.NewPCG(o.Seed, 1)), o.Idle)
 	w.zone = newZone(!o.Spec.ServesZone())
 	w.rules = newRules(w)
+	w.programs.broken = map[string]bool{}
+	w.programs.take(false)
 	return w
 }
 

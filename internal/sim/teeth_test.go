@@ -45,6 +45,7 @@ func TestTeeth(t *testing.T) {
 		{"R4", "a removal is over before etcd has made it", broken{planner: instead(goneAtOnce)}},
 		{"R4", "etcd is asked again without a look at the marker", broken{world: insistent}},
 		{"R5", "members are rolled all at once", broken{planner: rollTogether}},
+		{"R5", "a new program goes to all machines at once", broken{world: everywhere, befalls: "another pleiad"}},
 		{"R5", "certificates change all at once", broken{planner: renewTogether}},
 		{"R5", "clocks are not compared", broken{planner: clocksUnseen, befalls: "wrong clock"}},
 		{"R6", "lost hosts are launched again", broken{planner: launchAgain, befalls: "vanish"}},
@@ -557,6 +558,18 @@ func (d still) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error
 	return n, err
 }
 
+// everywhere delivers the program of now with each node.
+func everywhere(w world.World) world.World {
+	w.Deliver = renewing{w.Deliver}
+	return w
+}
+
+type renewing struct{ deliver.Deliverer }
+
+func (d renewing) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, _ bool) error {
+	return d.Deliverer.Install(ctx, h, n, creds, true)
+}
+
 // talkative says in an error what it could not install.
 func talkative(w world.World) world.World {
 	w.Deliver = chatty{w.Deliver}
@@ -565,8 +578,8 @@ func talkative(w world.World) world.World {
 
 type chatty struct{ deliver.Deliverer }
 
-func (d chatty) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
-	err := d.Deliverer.Install(ctx, h, n, creds)
+func (d chatty) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, renew bool) error {
+	err := d.Deliverer.Install(ctx, h, n, creds, renew)
 	if err != nil && creds != nil {
 		return fmt.Errorf("install %s: %w", creds.Peer.Key, err)
 	}

@@ -51,7 +51,7 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 	case plan.AddLearner, plan.PromoteLearner, plan.RemoveMember, plan.MoveLeader:
 		return change(ctx, w, s, tell)
 	case plan.ChangeRecords:
-		if err := rest(ctx, s.Rests, tell); err != nil {
+		if err := rest(ctx, w, s, tell); err != nil {
 			return err
 		}
 		receipt, err := w.DNS.Apply(ctx, s.Changes)
@@ -68,6 +68,8 @@ func do(ctx context.Context, spec cluster.Spec, w world.World, s plan.Step, tell
 		return w.Hosts.Await(ctx, s.Host, tell)
 	case plan.InstallNode:
 		return install(ctx, w, s)
+	case plan.RevertNode:
+		return w.Deliver.Revert(ctx, s.Host)
 	case plan.StartMember:
 		return start(ctx, w, s)
 	case plan.AwaitMembers:
@@ -149,18 +151,30 @@ func untilAllowed(ctx context.Context, attempt func() error, tell func(string)) 
 	}
 }
 
-// rest waits until caches have forgotten what a change takes away (rule R8).
-func rest(ctx context.Context, long time.Duration, tell func(string)) error {
-	if long == 0 {
+// rest waits until caches have forgotten what a change takes away (rule R8), or until
+// what another controller has sent has arrived (rule R5): whoever was to serve all the
+// while must do so then.
+func rest(ctx context.Context, w world.World, s plan.ChangeRecords, tell func(string)) error {
+	if s.Rests == 0 {
 		return nil
 	}
-	tell(fmt.Sprintf("for %s, as long as a cache may hold a service that names it", long))
+	if s.While == nil {
+		tell(fmt.Sprintf("for %s, as long as a cache may hold a service that names it", s.Rests))
+	} else {
+		tell(fmt.Sprintf("for %s, lest another controller is about to stop %s", s.Rests, s.While.Name))
+	}
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(long):
+	case <-time.After(s.Rests):
+	}
+	if s.While == nil {
 		return nil
 	}
+	if v, err := w.Etcd.View(ctx, *s.While); err != nil || !v.Healthy() {
+		return fmt.Errorf("%s does not serve any more: %w", s.While.Name, errors.Join(dns.ErrConflict, err))
+	}
+	return nil
 }
 
 // terminate looks once more whether the member runs: not every provider can see
@@ -234,7 +248,7 @@ func samePhase(now, planned cluster.RecordSet) bool {
 // may have done that, and be at the next one, or have started the member (R5).
 func install(ctx context.Context, w world.World, s plan.InstallNode) error {
 	if !s.Issue {
-		return w.Deliver.Install(ctx, s.Host, s.Node, nil)
+		return w.Deliver.Install(ctx, s.Host, s.Node, nil, s.Renew)
 	}
 	found, err := w.Deliver.Inspect(ctx, s.Host)
 	if err != nil {
@@ -248,7 +262,7 @@ func install(ctx context.Context, w world.World, s plan.InstallNode) error {
 	if err != nil {
 		return err
 	}
-	return w.Deliver.Install(ctx, s.Host, s.Node, &creds)
+	return w.Deliver.Install(ctx, s.Host, s.Node, &creds, s.Renew)
 }
 
 // start looks once more at what is about to be started: a data directory that

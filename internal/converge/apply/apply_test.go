@@ -105,11 +105,12 @@ func (p provider) Terminate(_ context.Context, _ cluster.Host, fate hosts.DataFa
 func (d deliverer) Inspect(context.Context, cluster.Host) (cluster.Node, error) {
 	return d.s.node(), d.s.call("inspect")
 }
-func (d deliverer) Install(_ context.Context, _ cluster.Host, _ node.Node, creds *node.Credentials) error {
+func (d deliverer) Install(_ context.Context, _ cluster.Host, _ node.Node, creds *node.Credentials, _ bool) error {
 	d.s.creds = creds
 	return d.s.call("install")
 }
-func (d deliverer) Start(context.Context, cluster.Host) error { return d.s.call("start") }
+func (d deliverer) Revert(context.Context, cluster.Host) error { return d.s.call("revert") }
+func (d deliverer) Start(context.Context, cluster.Host) error  { return d.s.call("start") }
 func (d deliverer) Stop(context.Context, cluster.Host, time.Duration) error {
 	return d.s.call("stop")
 }
@@ -204,9 +205,12 @@ func examples() []example {
 		{"create authority", plan.CreateAuthority{}, "create"},
 		{"renew", plan.RenewOperator{}, "renew"},
 		{"change", plan.ChangeRecords{}, "change, settle"},
+		{"change after a rest", plan.ChangeRecords{Rests: time.Millisecond}, "change, settle"},
+		{"change while a member serves", plan.ChangeRecords{Rests: time.Millisecond, While: &h}, "view, change, settle"},
 		{"launch", plan.LaunchHost{Marker: m}, "read, launch"},
 		{"install", plan.InstallNode{Host: h}, "install"},
 		{"install and issue", plan.InstallNode{Host: h, Issue: true}, "inspect, issue, install"},
+		{"revert", plan.RevertNode{Host: h}, "revert"},
 		{"restart", plan.StartMember{Host: h}, "inspect, start"},
 		{"first start", plan.StartMember{Host: h, Marker: &m}, "read, inspect, start"},
 		{"await records", plan.AwaitRecords{}, "compare"},
@@ -234,6 +238,20 @@ func leaving() []example {
 	return []example{
 		{"remove name server", plan.RemoveNameServer{Marker: marker().Key}, "stop server, read, remove server"},
 		{"forget", plan.Forget{Marker: marker().Key}, "read, forget"},
+	}
+}
+
+// R5: what is changed because a member serves is not, if it has been stopped meanwhile.
+func TestNoChangeOnceAMemberIsStopped(t *testing.T) {
+	s := sound()
+	s.view = func() (cluster.View, error) { return cluster.View{}, nil }
+	var told []string
+	err := run(t.Context(), s, plan.ChangeRecords{Rests: time.Millisecond, While: &cluster.Host{Name: "etcd-a"}}, &told)
+	if !errors.Is(err, dns.ErrConflict) || slices.Contains(s.calls, "change") {
+		t.Errorf("%v after %q, want a conflict and no change", err, s.calls)
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "etcd-a") {
+		t.Errorf("told: %q, want for whom it waits", told)
 	}
 }
 

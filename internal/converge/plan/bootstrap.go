@@ -144,13 +144,20 @@ func (s situation) install(members []cluster.Host, issue bool, next cluster.Memb
 		apart := s.marker.Phase == cluster.Sealed && found.Process.Running && len(s.marker.Members) > 1
 		due := issue && s.outdated(h) && (!apart || h.Name == next)
 		step, other := InstallNode{Host: h, Node: n, Issue: due}, found.Installed != n.Digest()
+		want := startup(h, n)
+		failed := !found.Process.Running && found.Failed != nil && found.Failed.Same(found.Next)
+		step.Renew = failed && found.Next.Program.Differs(want.Program) && s.otherMinor(h, n) == ""
 		switch {
+		case s.broken(h), found.Failed != nil && found.Failed.Same(want) && !found.Next.Same(want):
+			continue // see roll
 		case !due && s.spec.TLS && found.Certificate == nil:
 			continue // it would be of no use
 		case !due && apart && found.Sealed && found.Process.Flags != n.Flags():
 			continue
 		case found.Installed == "":
 			step.Why = "there is nothing on the host yet"
+		case step.Renew:
+			step.Why = "its member did not come up with " + found.Next.Program.String() + ": " + found.Failed.Why
 		case len(found.Drift) > 0:
 			step.Why = "the host does not hold what was delivered: " + strings.Join(found.Drift, "; ")
 		case n.Sealed && !found.Sealed:

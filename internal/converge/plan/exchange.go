@@ -7,12 +7,20 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
 
-// Replace plans as [Up] does, and has members replaced that a person names. One that
-// serves leaves when another one has joined in its place. One that does not is given
-// up on that person's word, unless other members hear from it: that this controller
-// cannot reach a member says nothing of it.
-func Replace(members ...cluster.MemberName) Planner {
-	return func(spec cluster.Spec, state cluster.State) Plan { return up(spec, state, members) }
+// Wishes are what a person asks for beside the spec.
+type Wishes struct {
+	// Replaced are members that are to be replaced. One that serves leaves when another
+	// one has joined in its place. One that does not is given up on that person's word,
+	// unless other members hear from it: that this controller cannot reach a member says
+	// nothing of it.
+	Replaced []cluster.MemberName
+	// Older agrees to programs that are older than those that members run.
+	Older bool
+}
+
+// For plans as [Up] does, with the wishes of a person.
+func For(w Wishes) Planner {
+	return func(spec cluster.Spec, state cluster.State) Plan { return up(spec, state, w) }
 }
 
 // exchange begins to replace a member that is to make room for another one.
@@ -37,7 +45,7 @@ func (s situation) unwanted(name cluster.MemberName) string {
 	switch {
 	case !s.marker.Has(name):
 		return ""
-	case slices.Contains(s.named, name):
+	case slices.Contains(s.wishes.Replaced, name):
 		return "you asked for it"
 	case found && s.outside(h):
 		return fmt.Sprintf("its address %s is no longer in the spec", h.Address)
@@ -58,7 +66,7 @@ func (s situation) serves(name cluster.MemberName) bool {
 
 // saidDead says whether a person gives up a member that does not serve.
 func (s situation) saidDead(name cluster.MemberName) bool {
-	return slices.Contains(s.named, name) && s.marker.Has(name) && !s.serves(name)
+	return slices.Contains(s.wishes.Replaced, name) && s.marker.Has(name) && !s.serves(name)
 }
 
 // sighted refuses to give up a member that does not answer here, or knows no leader,

@@ -33,6 +33,9 @@ func (s situation) beginAdd(op cluster.Operation, why Reason) ([]Step, []Refusal
 	if r == nil {
 		r = s.triedEnough(what)
 	}
+	if r == nil {
+		r = s.mixesMinors(what)
+	}
 	if r != nil {
 		r.Evidence = append([]string{why.Why}, r.Evidence...)
 		return nil, []Refusal{*r}
@@ -129,7 +132,7 @@ func (s situation) hopeless(name cluster.MemberName) string {
 		return "its host was removed while its member ran"
 	case entry != nil && !entry.Learner:
 		return ""
-	case slices.Contains(s.named, name):
+	case slices.Contains(s.wishes.Replaced, name):
 		return "you asked to replace it"
 	case entry != nil && row.Host != nil && s.late(*row.Host) != "":
 		return "it has not caught up within an hour: " + s.late(*row.Host)

@@ -4,16 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 )
-
-// rollGrace is how long a member may take to hand over leadership and finish
-// what clients wait for; etcd needs up to 7 s (server/embed/etcd.go, Close).
-const rollGrace = 10 * time.Second
 
 // keep keeps a sealed cluster right: what is not running is started, what is
 // missing in DNS or on a host is put back; then the members are changed, one at a
@@ -281,8 +276,8 @@ func (s situation) restart(members, seen []cluster.Host, whole bool) ([]Step, []
 			continue
 		}
 		alive++
-		steps = append(steps, StartMember{Host: h, Node: n, Reason: Reason{Why: "it is not running" + died(h), Rules: []Rule{"R9", "R13"},
-			Quorum: cluster.Arithmetic(alive, max(alive, s.voters()))}})
+		steps = append(steps, s.startOrRevert(StartMember{Host: h, Node: n, Reason: Reason{Why: "it is not running" + died(h), Rules: []Rule{"R9", "R13"},
+			Quorum: cluster.Arithmetic(alive, max(alive, s.voters()))}})...)
 	}
 	return steps, refusals
 }
@@ -345,46 +340,6 @@ func died(h cluster.Host) string {
 	return ""
 }
 
-// roll restarts members that run with other flags than they should, one at a
-// time, and only while all members serve and the rest is a quorum (rules R4,
-// R5). The restart is on the marker before the member is stopped, and until it
-// serves again: two controllers that both see everybody serve would otherwise
-// stop a member each.
-//
-// It is sound if nothing is refused. All members serve then: for one that does
-// not there is a refusal, or a step that comes first.
-func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) {
-	h, found := s.due(members)
-	if !found {
-		if s.marker.Op == (cluster.Operation{}) || !sound {
-			return nil, nil
-		}
-		return s.reserve(cluster.Operation{}, Reason{Why: "all members serve with the options of the spec", Rules: []Rule{"R5"}}), nil
-	}
-	voters := s.voters()
-	arithmetic := cluster.Arithmetic(voters-1, voters)
-	restart := cluster.Operation{Kind: cluster.Restart, Member: h.Name}
-	r := Refusal{Rule: "R5", What: "restart member " + string(h.Name)}
-	switch {
-	case voters-1 < cluster.Quorum(voters):
-		r.Evidence = []string{"its etcd options differ from the spec, and without it there is no quorum: " + arithmetic}
-		r.Remedy = []Remedy{RestartByHand.Say("accept the outage: stop it yourself, then start it again:"), RestartByHand.form("%s && {up}", s.stopByHand(h))}
-	case !sound:
-		r.Evidence = []string{"its etcd options differ from the spec; nothing is restarted while anything else is refused"}
-		r.Remedy = remedies(MendRest)
-	case s.marker.Op != restart:
-		return s.reserve(restart, Reason{Why: "it is next to be restarted, and no other controller may stop another one", Rules: []Rule{"R5", "R11"}, Quorum: arithmetic}), nil
-	case h.Node.Or(cluster.Node{}).Installed != s.render(*s.marker, members, h).Digest():
-		return []Step{InstallNode{Host: h, Node: s.render(*s.marker, members, h), Reason: Reason{Why: "it is next to be restarted, with new etcd options", Rules: []Rule{"R5"}}}}, nil
-	default:
-		if move := s.handOver(h.Name, Reason{Why: "it leads the cluster, and is about to be restarted", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}); move != nil {
-			return move, nil
-		}
-		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "its etcd options differ from the spec; all others serve", Rules: []Rule{"R4", "R5"}, Quorum: arithmetic}}}, nil
-	}
-	return nil, []Refusal{r}
-}
-
 // stopByHand is the command that stops a member. On a machine of its own it is
 // systemd's; a process ID would be that of somebody else here.
 func (s situation) stopByHand(h cluster.Host) string {
@@ -398,34 +353,4 @@ func (s situation) stopByHand(h cluster.Host) string {
 // a machine.
 func (s situation) loginAsRoot(h cluster.Host) string {
 	return shell.Line(s.spec.LoginAsRoot(h.Reach().Address)...)
-}
-
-// due is the member to restart next: the one on the marker, as long as it runs
-// with old flags, for somebody may be about to stop it; else one that follows, so that
-// the leader is the last.
-func (s situation) due(members []cluster.Host) (next cluster.Host, found bool) {
-	for _, h := range members {
-		p, n := h.Node.Or(cluster.Node{}).Process, s.render(*s.marker, members, h)
-		if !p.Running || p.Flags == n.Flags() {
-			continue
-		}
-		if !found || s.marker.Op.Member == h.Name || s.marker.Op.Member != next.Name && leads(next) && !leads(h) {
-			next, found = h, true
-		}
-	}
-	return next, found
-}
-
-func leads(h cluster.Host) bool {
-	v := h.View.Or(cluster.View{})
-	return v.Leader != 0 && v.Leader == v.ID
-}
-
-// reserve puts an operation on the marker; the zero value ends the one before.
-func (s situation) reserve(op cluster.Operation, why Reason) []Step {
-	step := ChangeRecords{Purpose: Reserve, Of: op.Member, Op: op.Kind, Changes: []cluster.Change{s.advance(func(m *cluster.Marker) { m.Op = op })}, Reason: why}
-	if op == (cluster.Operation{}) {
-		step.Purpose, step.Of, step.Op = Release, s.marker.Op.Member, s.marker.Op.Kind
-	}
-	return []Step{step}
 }

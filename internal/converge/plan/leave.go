@@ -89,7 +89,7 @@ func (s situation) remove(name cluster.MemberName) ([]Step, []Refusal) {
 		return []Step{StopMember{Host: *s.orphan(name), Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it is no longer a member, and its host was removed while it ran", Rules: []Rule{"R1", "R7"}}}}, nil
 	case found && n.Process.Running:
 		return []Step{StopMember{Host: h, Marker: s.stored, Grace: rollGrace, Reason: Reason{Why: "it is no longer a member", Rules: []Rule{"R7"}}}}, nil
-	case found && !inspected && s.outside(h) && !slices.Contains(s.named, name):
+	case found && !inspected && s.outside(h) && !slices.Contains(s.wishes.Replaced, name):
 		// Once its record is gone nobody would find it again.
 		r := blind([]cluster.Host{h}, "terminate host")
 		r[0].Remedy = append(r[0].Remedy, ReplaceLost.Say(name))
@@ -130,7 +130,7 @@ func (s situation) mayYetServe(name cluster.MemberName) bool {
 	h, found := s.roster.Member(name)
 	entry := s.listed(name)
 	return found && h.Runs() && !h.View.Known() && h.Node.Or(cluster.Node{}).Process.Gate == "" && !s.unfit(h) &&
-		entry != nil && !entry.Learner && len(s.marker.Members) <= s.spec.Members && !slices.Contains(s.named, name)
+		entry != nil && !entry.Learner && len(s.marker.Members) <= s.spec.Members && !slices.Contains(s.wishes.Replaced, name)
 }
 
 // removeFromList has etcd remove a member.

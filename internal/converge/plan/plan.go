@@ -119,8 +119,8 @@ type situation struct {
 	roster  cluster.Roster // of the marker; nil without one
 	// list is etcd's own list of members.
 	list cluster.Seen[[]cluster.Member]
-	// named are the members that a person wants to be replaced.
-	named []cluster.MemberName
+	// wishes are what a person asks for beside the spec.
+	wishes Wishes
 	// replacing says that members that are dead are replaced, and so need no person.
 	replacing bool
 }

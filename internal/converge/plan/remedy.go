@@ -115,6 +115,10 @@ const (
 	ReplaceLost
 	UpdateMember
 	FindWhy
+	SameMinor
+	FixStartup
+	TryAgain
+	AgreeOlder
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -162,6 +166,10 @@ var texts = [...]string{
 	MendRest:        "first fix what else is wrong; see what that is: {status}",
 	KeysSay:         "%s",
 	SaveData:        "%s",
+	SameMinor:       "use a pleiad with the etcd that the members run, or name that version as etcd.release in the spec",
+	FixStartup:      "repair what the reason names, in the spec or on the host, or use a pleiad that works; then: {up}",
+	TryAgain:        "%s",
+	AgreeOlder:      "use the pleiad that the members run; or to go back to this one, run the command again and agree: {up}",
 	FindWhy:         "find out what became of them, for the next one may go the same way; then: {up}",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }

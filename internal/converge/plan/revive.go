@@ -30,8 +30,8 @@ func (s situation) revive() []Step {
 		marker := cluster.Marker{Token: h.Token, ID: found.Data.Cluster, Phase: cluster.Sealed,
 			IDs: map[cluster.MemberName]cluster.MemberID{h.Name: found.Made.Member}}
 		if n := s.render(marker, s.hosts, h); unfit(h, n, LetOthersServe) == nil {
-			steps = append(steps, StartMember{Host: h, Node: n,
-				Reason: Reason{Why: "it is not running" + died(h) + "; a sealed member needs nothing but its host", Rules: []Rule{"R9", "R13"}}})
+			steps = append(steps, s.startOrRevert(StartMember{Host: h, Node: n,
+				Reason: Reason{Why: "it is not running" + died(h) + "; a sealed member needs nothing but its host", Rules: []Rule{"R9", "R13"}}})...)
 		}
 	}
 	return steps

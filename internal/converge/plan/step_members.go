@@ -29,7 +29,7 @@ func (s StartMember) Members() []cluster.MemberName { return []cluster.MemberNam
 func (m StartMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return edit(s, m.Host.Name, func(h *cluster.Host) {
 		h.Node.Edit(func(n *cluster.Node) {
-			n.Process = cluster.Process{Running: true, Since: s.At, Flags: m.Node.Flags()}
+			n.Process = cluster.Process{Running: true, Since: s.At, Flags: n.Next.Flags, Program: n.Next.Program}
 			n.Data = cluster.Data{Present: true, Born: true, Member: m.Node.Member, Cluster: m.Node.ID}
 		})
 		h.View = cluster.Unknown[cluster.View]("starting")
@@ -107,6 +107,8 @@ type StopMember struct {
 	Marker *cluster.RecordSet
 	// Grace is how long it may take before it is forced.
 	Grace time.Duration
+	// Back says that an older program is to take its place: a person must agree.
+	Back bool
 }
 
 func (StopMember) Verb() string     { return "stop member" }

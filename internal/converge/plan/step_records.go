@@ -18,8 +18,11 @@ type ChangeRecords struct {
 	Of      cluster.MemberName
 	Op      cluster.OperationKind
 	Changes []cluster.Change
-	// Rests is how long nothing is changed at first, so that caches forget.
+	// Rests is how long nothing is changed at first, so that caches forget, or what
+	// another controller may just have sent arrives. While is a member that must serve
+	// after that; nil for none.
 	Rests time.Duration
+	While *cluster.Host
 }
 
 func (s ChangeRecords) Verb() string   { return s.Purpose.verb(s.Op) }

@@ -93,13 +93,19 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 	case "walk-up":
 		return "", w.walk(Up, arg(0))
 	case "replace": // members that a person names
-		return print(Replace(letters(d.CmdArgs)...)(w.spec, w.state)), nil
+		return print(For(Wishes{Replaced: letters(d.CmdArgs)})(w.spec, w.state)), nil
 	case "road-replace":
-		return road(Road(Replace(letters(d.CmdArgs)...), w.spec, w.state)), nil
+		return road(Road(For(Wishes{Replaced: letters(d.CmdArgs)}), w.spec, w.state)), nil
 	case "walk-replace":
-		return "", w.walk(Replace(letters(d.CmdArgs)...), "")
+		return "", w.walk(For(Wishes{Replaced: letters(d.CmdArgs)}), "")
 	case "walk-replace-until": // a member, and a verb
-		return "", w.walk(Replace(member(arg(0))), arg(1))
+		return "", w.walk(For(Wishes{Replaced: []cluster.MemberName{member(arg(0))}}), arg(1))
+	case "road-older":
+		return road(Road(For(Wishes{Older: true}), w.spec, w.state)), nil
+	case "walk-older":
+		return "", w.walk(For(Wishes{Older: true}), arg(0))
+	case "older": // a person agrees to an older program
+		return print(For(Wishes{Older: true})(w.spec, w.state)), nil
 	case "walk-destroy":
 		return "", w.walk(Destroy, arg(0))
 	case "nodes":
@@ -358,6 +364,30 @@ func (w *story) event(line string, f []string) error {
 	case f[1] == "unclaimed":
 		w.state = TerminateHost{Host: cluster.Host{Name: member(f[0])}}.Effect(w.spec, w.state)
 		w.state.Places = append(slices.Clone(w.state.Places), cluster.Place{Member: member(f[0]), Unknown: rest(2), Lasting: true, Remedy: []string{"put it back"}})
+	case f[0] == "this" && f[1] == "is": // a pleiad: version, etcd
+		for _, h := range w.state.Hosts.Or(nil) {
+			w.state = edit(w.state, h.Name, func(h *cluster.Host) {
+				h.Node.Edit(func(n *cluster.Node) { n.Offered = program(f[2], f[3]) })
+			})
+		}
+	case f[0] == "members" && f[1] == "run":
+		for _, h := range w.state.Hosts.Or(nil) {
+			w.state = edit(w.state, h.Name, func(h *cluster.Host) {
+				h.View.Edit(func(v *cluster.View) { v.Version = f[3] })
+				h.Node.Edit(func(n *cluster.Node) { n.Process.Program, n.Next.Program = program(f[2], f[3]), program(f[2], f[3]) })
+			})
+		}
+	case f[1] == "came-to-nothing": // its last start, and why
+		node(func(n *cluster.Node) {
+			n.Failed = &cluster.FailedStart{Startup: n.Next, Why: rest(2)}
+			n.Process = cluster.Process{Exit: rest(2)}
+		})
+		host(func(h *cluster.Host) { h.View = cluster.Unknown[cluster.View]("not running") })
+	case f[1] == "runs-another": // than its unit names, version and etcd
+		node(func(n *cluster.Node) {
+			n.Process.Program = program(f[2], f[3])
+			n.Failed = &cluster.FailedStart{Startup: n.Next, Why: "it runs another program"}
+		})
 	case f[1] == "drifted":
 		node(func(n *cluster.Node) { n.Drift = []string{rest(2)} })
 	case f[1] == "astray":
@@ -474,6 +504,11 @@ func (w *story) event(line string, f []string) error {
 		return fmt.Errorf("no such event")
 	}
 	return nil
+}
+
+// program is a pleiad, as a build of its own.
+func program(version, etcd string) cluster.Program {
+	return cluster.Program{Version: version, Etcd: etcd, Build: "b" + version}
 }
 
 // answers says who answers where the one missing host was.

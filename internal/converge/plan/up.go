@@ -12,13 +12,13 @@ import (
 // Up plans towards the spec. A refusal stops only what depends on what is
 // refused: members that need nothing but their own host are started whatever
 // else is wrong; see [situation.revive].
-func Up(spec cluster.Spec, state cluster.State) Plan { return up(spec, state, nil) }
+func Up(spec cluster.Spec, state cluster.State) Plan { return up(spec, state, Wishes{}) }
 
-func up(spec cluster.Spec, state cluster.State, named []cluster.MemberName) Plan {
+func up(spec cluster.Spec, state cluster.State, wishes Wishes) Plan {
 	if r := copied(state.Control, "converge "+string(spec.Cluster)); r != nil {
 		return refuse(*r)
 	}
-	p := towards(spec, state, named)
+	p := towards(spec, state, wishes)
 	// A state directory that cannot be read may be a copy, which only looks.
 	if down(state.Server) && state.Control.Known() {
 		return p.withServer(StartNameServer{Reason{Why: "the name server of this cluster is not running"}})
@@ -36,6 +36,8 @@ func (p Plan) withServer(start StartNameServer) Plan {
 			steps = append(steps, s)
 		case AwaitHost:
 			steps = append(steps, s)
+		case RevertNode:
+			steps = append(steps, s)
 		case InstallNode:
 			if s.Node.Sealed {
 				steps = append(steps, s)
@@ -49,9 +51,9 @@ func (p Plan) withServer(start StartNameServer) Plan {
 	return Plan{Steps: steps, Together: len(steps) > 1, Refusals: p.Refusals}
 }
 
-func towards(spec cluster.Spec, state cluster.State, named []cluster.MemberName) Plan {
+func towards(spec cluster.Spec, state cluster.State, wishes Wishes) Plan {
 	s, refusals := look(spec, state, "converge "+string(spec.Cluster))
-	s.named = named
+	s.wishes = wishes
 	switch {
 	case len(refusals) > 0:
 		return s.refuse(refusals...)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/node"
 )
 
 // Difference is one place where spec and state do not agree.
@@ -43,7 +44,7 @@ func Check(spec cluster.Spec, s cluster.State) []Difference {
 		return c.differences
 	}
 	roster := spec.Roster(marker, hosts, records)
-	c.hosts(roster, s)
+	c.hosts(spec, marker, roster, s)
 	for _, server := range s.Visibility.Or(cluster.Visibility{}).Behind() {
 		for _, line := range server.Behind {
 			c.say(fmt.Sprintf("name server %s (%s)", strings.TrimSuffix(server.Name, "."), server.Address), "%s", line)
@@ -94,7 +95,7 @@ func (c *checker) marker(spec cluster.Spec, r cluster.Records, s cluster.State) 
 	return m, true
 }
 
-func (c *checker) hosts(roster cluster.Roster, s cluster.State) {
+func (c *checker) hosts(spec cluster.Spec, marker cluster.Marker, roster cluster.Roster, s cluster.State) {
 	missing, unseen := roster.Missing(), s.Unseen()
 	for _, name := range missing {
 		if len(unseen) == 0 {
@@ -122,6 +123,12 @@ func (c *checker) hosts(roster cluster.Roster, s cluster.State) {
 		}
 		for _, d := range n.Drift {
 			c.say(string(h.Name), "%s", d)
+		}
+		if n.Process.Running && n.Process.Program.Differs(n.Offered) {
+			c.say(string(h.Name), "runs %s; this is %s", n.Process.Program, n.Offered)
+		}
+		if n.Process.Running && n.Process.Flags != "" && row.Listed && !row.Stranger && n.Process.Flags != node.Render(spec, marker, []cluster.Host{h}, h, "").Flags() {
+			c.say(string(h.Name), "runs with other etcd options than the spec has")
 		}
 		if !row.Listed || row.Stranger {
 			c.say(string(h.Name), "this host is not a member of the cluster")

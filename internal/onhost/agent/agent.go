@@ -38,6 +38,8 @@ var (
 	ErrOccupied = errors.New("address already in use")
 	// ErrBusy: the member runs.
 	ErrBusy = errors.New("the member is running")
+	// ErrNoFormer: there is nothing to go back to.
+	ErrNoFormer = errors.New("nothing is kept that the member was started with before")
 	// ErrVolumeMissing: the device with the member's data is not there.
 	ErrVolumeMissing = errors.New("the member's data volume is missing")
 )

@@ -12,6 +12,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/program"
 )
 
 // Inspect reads what is on the machine. It changes nothing.
@@ -43,8 +44,62 @@ func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, er
 	if n == nil {
 		return out, nil
 	}
-	out.Drift, err = h.drift(*n)
-	return out, err
+	if out.Drift, err = h.drift(*n); err != nil {
+		return cluster.Node{}, err
+	}
+	return out, h.programs(u, host, *n, &out)
+}
+
+// programs says which program the member starts with, and started with before. One
+// that is not there is told as drift.
+func (h *Host) programs(u User, host cluster.Host, n node.Node, out *cluster.Node) error {
+	binary, err := h.starts()
+	if err != nil {
+		return err
+	}
+	if out.Next.Program, err = h.program(binary, n); err != nil {
+		return err
+	}
+	former, err := h.former(u, host)
+	if err != nil || former == nil {
+		out.Former = nil
+		return err
+	}
+	out.Former.Program, err = h.program(former.Binary, former.In(n))
+	return err
+}
+
+// starts is the program that the member's unit starts; empty if there is none.
+func (h *Host) starts() (string, error) {
+	unit, err := os.ReadFile(h.path(node.UnitFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return startedBy(unit), err
+}
+
+// program is the one in a file, for a node; zero if it is not there.
+func (h *Host) program(binary string, n node.Node) (cluster.Program, error) {
+	p, err := program.Of(h.path(binary))
+	if errors.Is(err, fs.ErrNotExist) || binary == "" {
+		return cluster.Program{}, nil
+	}
+	return n.Runs(p), err
+}
+
+// former is what the member can go back to: nil if there is nothing, or if what it
+// was started by is not there any more. The file is the member's own, and what it
+// names is to be started by root.
+func (h *Host) former(u User, host cluster.Host) (former *member.Former, err error) {
+	err = as(u, func() error { former, err = member.ReadFormer(host.Paths.Config); return err })
+	if err != nil || former == nil || !node.IsBinary(former.Binary) {
+		return nil, err
+	}
+	there, err := exists(h.path(former.Binary))
+	if err != nil || !there {
+		return nil, err
+	}
+	return former, nil
 }
 
 // lastWord is why a member ended, as the journal tells; empty if it does not.

@@ -16,9 +16,10 @@ import (
 )
 
 // Install makes the machine hold exactly this node, started by a binary that is
-// there, and returns the paths of what it changed. See deliver.Deliverer.
-func (h *Host) Install(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary string) ([]string, error) {
-	i := installing{Host: h, node: n, binary: binary}
+// there, and returns the paths of what it changed. Unless renew, a member goes on to
+// be started by the binary that it has, if that is there. See deliver.Deliverer.
+func (h *Host) Install(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary string, renew bool) ([]string, error) {
+	i := installing{Host: h, node: n, binary: binary, renew: renew}
 	err := h.exclusively(ctx, func() error {
 		// What Chef was to lay down is older now.
 		if err := h.unstage(ctx); err != nil {
@@ -34,6 +35,7 @@ type installing struct {
 	*Host
 	node    node.Node
 	binary  string
+	renew   bool
 	user    User
 	changed []string
 }
@@ -44,11 +46,13 @@ func (i *installing) install(ctx context.Context, host cluster.Host, creds *node
 	}
 	return i.take(ctx,
 		i.folders,
+		i.aside,
 		i.volume,
 		i.release,
 		func(context.Context) error { return i.credentials(creds) },
 		i.hosts,
 		i.unitFile,
+		i.outdated,
 		func(context.Context) error {
 			return i.write(filepath.Join(i.node.Paths.Config, node.FileName), i.node.Encode())
 		})
@@ -88,6 +92,105 @@ func (i *installing) take(ctx context.Context, steps ...func(context.Context) er
 		}
 	}
 	return nil
+}
+
+// aside keeps what the member was started with so far, before it is to be started
+// with something else.
+func (i *installing) aside(context.Context) error {
+	binary, err := i.starts()
+	if err != nil {
+		return err
+	}
+	there, err := exists(i.path(binary))
+	if err != nil {
+		return err
+	}
+	if node.IsBinary(binary) && there && !i.renew {
+		i.binary = binary
+	}
+	is, err := i.program(binary, i.node)
+	if err != nil {
+		return err
+	}
+	return as(i.user, func() error {
+		former, err := member.Aside(i.node.Paths.Config, binary, is, i.node, i.binary)
+		if err != nil || former == nil {
+			return err
+		}
+		return former.Write(i.node.Paths.Config, i.user.UID, i.user.GID)
+	})
+}
+
+// outdated removes programs that nothing on the machine names any more: with a new one,
+// all but that and the one before.
+func (i *installing) outdated(context.Context) error {
+	if !i.renew {
+		return nil
+	}
+	former, err := i.former(i.user, cluster.Host{Paths: i.node.Paths})
+	if err != nil {
+		return err
+	}
+	found, err := filepath.Glob(i.path(node.BinaryFolder + "/*/pleiad"))
+	if err != nil {
+		return err
+	}
+	for _, file := range found {
+		binary := node.BinaryFolder + "/" + filepath.Base(filepath.Dir(file)) + "/pleiad"
+		if !node.IsBinary(binary) || binary == i.binary || former != nil && binary == former.Binary {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Dir(file)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Revert makes the machine hold what a member that does not run was started with before
+// that was last changed. What systemd still tries to start is stopped first. See
+// deliver.Deliverer.
+func (h *Host) Revert(ctx context.Context, host cluster.Host) error {
+	return wrap("revert", host.Name, h.exclusively(ctx, func() error { return h.revert(ctx, host) }))
+}
+
+func (h *Host) revert(ctx context.Context, host cluster.Host) error {
+	u, err := h.User(ctx, false)
+	if err != nil {
+		return err
+	}
+	former, err := h.former(u, host)
+	if err != nil {
+		return err
+	}
+	var n *node.Node
+	if err := as(u, func() error { n, err = member.Installed(host.Paths.Config); return err }); err != nil {
+		return err
+	}
+	if former == nil || n == nil {
+		return ErrNoFormer
+	}
+	if s, err := status(u, host); err != nil || s.Running() {
+		return errors.Join(err, ErrBusy)
+	}
+	if err := h.systemctl(ctx, "stop", node.UnitName); err != nil {
+		return err
+	}
+	// A run of Chef would lay down again what failed.
+	if err := h.unstage(ctx); err != nil {
+		return err
+	}
+	i := installing{Host: h, node: former.In(*n), binary: former.Binary, user: u}
+	if err := i.unitFile(ctx); err != nil {
+		return err
+	}
+	if err := i.write(filepath.Join(n.Paths.Config, node.FileName), i.node.Encode()); err != nil {
+		return err
+	}
+	return as(u, func() error {
+		_, err := durable.Remove(filepath.Join(n.Paths.Config, member.FormerFile))
+		return err
+	})
 }
 
 // write writes a file of the member's.

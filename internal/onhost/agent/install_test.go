@@ -61,7 +61,7 @@ func credentials(variant int) *node.Credentials {
 
 func (s *stage) install(n node.Node, c *node.Credentials) []string {
 	s.Helper()
-	changed, err := s.agent.Install(s.Context(), s.host, n, c, binary)
+	changed, err := s.agent.Install(s.Context(), s.host, n, c, binary, true)
 	if err != nil {
 		s.Fatalf("Install: %v", err)
 	}
@@ -243,7 +243,7 @@ func TestInstallCutShort(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				o.set(s, cancel)
-				if _, err := s.agent.Install(ctx, s.host, want, credentials(1), binary); err == nil {
+				if _, err := s.agent.Install(ctx, s.host, want, credentials(1), binary, true); err == nil {
 					t.Fatal("Install: nil, want an error")
 				}
 				s.Before = nil
@@ -285,15 +285,15 @@ func TestInstallRefuses(t *testing.T) {
 	other.Name = "etcd-zzzzzzz"
 	for name, try := range map[string]func() error{
 		"another host's node": func() error {
-			_, err := s.agent.Install(t.Context(), s.host, other, nil, binary)
+			_, err := s.agent.Install(t.Context(), s.host, other, nil, binary, true)
 			return err
 		},
 		"other paths": func() error {
-			_, err := s.agent.Install(t.Context(), s.host, elsewhere, nil, binary)
+			_, err := s.agent.Install(t.Context(), s.host, elsewhere, nil, binary, true)
 			return err
 		},
 		"half of the credentials": func() error {
-			_, err := s.agent.Install(t.Context(), s.host, s.rendered(0), &node.Credentials{PeerCA: []byte("ca")}, binary)
+			_, err := s.agent.Install(t.Context(), s.host, s.rendered(0), &node.Credentials{PeerCA: []byte("ca")}, binary, true)
 			return err
 		},
 	} {
@@ -421,7 +421,7 @@ func TestInstallsAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range errs {
 		group.Go(func() {
-			_, errs[i] = s.Host().Install(t.Context(), s.host, s.rendered(i), credentials(i), binary)
+			_, errs[i] = s.Host().Install(t.Context(), s.host, s.rendered(i), credentials(i), binary, true)
 		})
 	}
 	group.Wait()
@@ -451,7 +451,7 @@ func TestInstallWaitsForAnother(t *testing.T) {
 	s.Before = func(string, []string) error { // while this Install is at its first program
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("no patience left"))
 		defer cancel()
-		_, err := s.Host().Install(ctx, s.host, s.rendered(1), nil, binary)
+		_, err := s.Host().Install(ctx, s.host, s.rendered(1), nil, binary, true)
 		if err == nil || !strings.Contains(err.Error(), "another pleiad is at work") || !strings.Contains(err.Error(), "no patience left") {
 			t.Errorf("a second Install: %v, want that the first is at work", err)
 		}

@@ -148,7 +148,7 @@ func TestReleaseIsRefused(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			url, _ := mirror(t, tt.served)
-			_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(url, tt.arch, tt.sum)), credentials(0), binary)
+			_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(url, tt.arch, tt.sum)), credentials(0), binary, true)
 			s.wantNoRelease(err, tt.says...)
 		})
 	}
@@ -156,7 +156,7 @@ func TestReleaseIsRefused(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
 		url, _ := mirror(t, good)
-		_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(url+"/wrong", runtime.GOARCH, sum(good))), credentials(0), binary)
+		_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(url+"/wrong", runtime.GOARCH, sum(good))), credentials(0), binary, true)
 		s.wantNoRelease(err, url+"/wrong", "404")
 	})
 	t.Run("without an end", func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestReleaseIsRefused(t *testing.T) {
 		}))
 		defer endless.Close()
 		s := newStage(t)
-		_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(endless.URL, runtime.GOARCH, sum(good))), credentials(0), binary)
+		_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(endless.URL, runtime.GOARCH, sum(good))), credentials(0), binary, true)
 		s.wantNoRelease(err, endless.URL, "too long")
 	})
 	t.Run("nobody there", func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestReleaseIsRefused(t *testing.T) {
 		gone := httptest.NewServer(http.NotFoundHandler())
 		gone.Close()
 		s := newStage(t)
-		_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(gone.URL, runtime.GOARCH, sum(good))), credentials(0), binary)
+		_, err := s.agent.Install(t.Context(), s.host, s.rendered(0, fromMirror(gone.URL, runtime.GOARCH, sum(good))), credentials(0), binary, true)
 		s.wantNoRelease(err, gone.URL)
 	})
 }

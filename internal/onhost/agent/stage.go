@@ -23,14 +23,14 @@ import (
 // checks, the member's user, its folders, its volume and the release, which no
 // run of Chef's own may make, and puts the rest where the recipe takes it from.
 // A run of Chef in progress is waited for.
-func (h *Host) Stage(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary, digest string) error {
-	i := installing{Host: h, node: n, binary: binary}
+func (h *Host) Stage(ctx context.Context, host cluster.Host, n node.Node, creds *node.Credentials, binary string, renew bool) error {
+	i := installing{Host: h, node: n, binary: binary, renew: renew}
 	return wrap("install on", host.Name, h.exclusively(ctx, func() error {
 		if err := i.check(ctx, host, creds); err != nil {
 			return err
 		}
-		return i.take(ctx, i.folders, i.volume, i.release, func(ctx context.Context) error {
-			return h.staging(ctx, true, func() error { return i.stage(creds, digest) })
+		return i.take(ctx, i.folders, i.aside, i.volume, i.release, func(ctx context.Context) error {
+			return h.staging(ctx, true, func() error { return i.stage(creds) })
 		})
 	}))
 }
@@ -77,8 +77,12 @@ func (h *Host) unstage(ctx context.Context) error {
 
 // stage writes what is to be laid down. Certificates of the same member stay,
 // where no others are given.
-func (i *installing) stage(creds *node.Credentials, digest string) error {
+func (i *installing) stage(creds *node.Credentials) error {
 	certificates, err := i.keepsCertificates()
+	if err != nil {
+		return err
+	}
+	digest, err := digestOf(i.path(i.binary))
 	if err != nil {
 		return err
 	}
@@ -186,17 +190,22 @@ func copyFile(from, to string) error {
 }
 
 func digestIs(path, digest string) (bool, error) {
-	f, err := os.Open(path)
+	sum, err := digestOf(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+	return sum == digest, err
+}
+
+func digestOf(path string) (string, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer f.Close()
 	sum := sha256.New()
 	_, err = io.Copy(sum, f)
-	return hex.EncodeToString(sum.Sum(nil)) == digest, err
+	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // Unlaid says what of the stage is not on the machine as Chef should have laid it

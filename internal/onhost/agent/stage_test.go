@@ -2,8 +2,6 @@ package agent_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"os"
 	"slices"
@@ -15,15 +13,9 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
 
-// digest is that of what stands for pleiad on a stage's machine.
-func digest() string {
-	sum := sha256.Sum256([]byte("pleiad"))
-	return hex.EncodeToString(sum[:])
-}
-
 func (s *stage) stage(n node.Node, c *node.Credentials) {
 	s.Helper()
-	if err := s.agent.Stage(s.Context(), s.host, n, c, binary, digest()); err != nil {
+	if err := s.agent.Stage(s.Context(), s.host, n, c, binary, true); err != nil {
 		s.Fatalf("Stage: %v", err)
 	}
 }
@@ -92,7 +84,7 @@ func TestStageWaitsForChef(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err = s.agent.Stage(ctx, s.host, s.rendered(1), nil, binary, digest())
+	err = s.agent.Stage(ctx, s.host, s.rendered(1), nil, binary, true)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "a run of Chef is at work") {
 		t.Errorf("Stage during a run: %v", err)
 	}

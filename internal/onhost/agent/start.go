@@ -24,8 +24,39 @@ const (
 // Start starts the member unless it runs, and returns when it serves its peers
 // or its gate waits, or with the reason why it ended. See deliver.Deliverer.
 func (h *Host) Start(ctx context.Context, host cluster.Host) error {
-	return wrap("start", host.Name, h.start(ctx, host))
+	began := time.Now()
+	err := h.start(ctx, host)
+	return wrap("start", host.Name, errors.Join(err, h.noteStart(ctx, host, began, err)))
 }
+
+// noteStart notes on the machine whether the member came up with what it is started
+// with now. A port that somebody else has says nothing of that, nor does a
+// controller that has hung up, or a process that was there before.
+func (h *Host) noteStart(ctx context.Context, host cluster.Host, began time.Time, failed error) error {
+	if errors.Is(failed, ErrOccupied) || ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noting)
+	defer cancel()
+	u, err := h.User(ctx, false)
+	if err != nil {
+		return err
+	}
+	found, err := h.inspect(ctx, host)
+	if err != nil || found.Installed == "" { // whoever wants to know will inspect it, and be told
+		return nil
+	}
+	if p := found.Process; p.Running && p.Since.Before(began) {
+		return nil
+	}
+	if runs := found.Process.Program; failed == nil && runs.Differs(found.Next.Program) {
+		failed = fmt.Errorf("it runs %s, not %s: a drop-in of %s may say so", runs, found.Next.Program, node.UnitName)
+	}
+	return as(u, func() error { return member.NoteStart(host.Paths.Config, found.Next, failed, u.UID, u.GID) })
+}
+
+// noting is how long it may take to note how a start ended.
+const noting = 10 * time.Second
 
 func (h *Host) start(ctx context.Context, host cluster.Host) error {
 	u, err := h.User(ctx, false)
@@ -44,7 +75,7 @@ func (h *Host) start(ctx context.Context, host cluster.Host) error {
 	if err != nil {
 		return err
 	}
-	s := starting{Host: h, host: host, node: *n, before: before, ran: before.Running()}
+	s := starting{Host: h, host: host, node: *n, said: said, before: before, ran: before.Running()}
 	watch := member.Starting{Status: said, Poll: poll, Occupied: s.occupied, Serves: s.serves, Ended: s.ended}
 	if !s.ran {
 		if _, err := watch.Vacant(ctx); err != nil {
@@ -73,6 +104,7 @@ type starting struct {
 	*Host
 	host   cluster.Host
 	node   node.Node
+	said   func() (member.Status, error)
 	before member.Status // as the last process left it
 	ran    bool          // that process still ran, and may be about to end
 	asked  time.Time     // when systemd was last asked
@@ -126,8 +158,14 @@ func (s *starting) ended(ctx context.Context, now member.Status) error {
 	}
 	s.asked = time.Now()
 	unit, err := s.unit(ctx)
-	if err != nil || !unit.ended() || unit.active == "inactive" && !fresh {
+	if err != nil || !unit.ended() {
 		return err
+	}
+	if now, err = s.said(); err != nil { // it may have said more before it ended
+		return err
+	}
+	if fresh = now.Process != s.before.Process || s.ran; unit.active == "inactive" && !fresh {
+		return nil
 	}
 	said, since := now.Exit, now.Since
 	if !fresh { // it did not come as far as saying who it is

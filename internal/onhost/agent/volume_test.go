@@ -72,7 +72,7 @@ func TestVolumeRefusesADeviceThatIsNotBlank(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			s.AddDevice(t, disk, &tt.device, tt.head)
-			_, err := s.agent.Install(t.Context(), s.host, s.founding(0), credentials(0), binary)
+			_, err := s.agent.Install(t.Context(), s.host, s.founding(0), credentials(0), binary, true)
 			if !notBlank(err) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "wipefs --all "+disk) {
 				t.Errorf("Install: %v, want a refusal of a device that is not blank with %q and the remedy", err, tt.want)
 			}
@@ -82,7 +82,7 @@ func TestVolumeRefusesADeviceThatIsNotBlank(t *testing.T) {
 	t.Run("absent", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
-		if _, err := s.agent.Install(t.Context(), s.host, s.founding(0), credentials(0), binary); err == nil || !strings.Contains(err.Error(), disk) {
+		if _, err := s.agent.Install(t.Context(), s.host, s.founding(0), credentials(0), binary, true); err == nil || !strings.Contains(err.Error(), disk) {
 			t.Errorf("Install: %v, want an error that names %s", err, disk)
 		}
 		s.wantUntouched()
@@ -125,7 +125,7 @@ func TestVolumeIsMadeOnce(t *testing.T) {
 	// Without it nothing says that the file system is ours.
 	s.Devices = map[string]*agenttest.Device{disk: d}
 	d.Mount = ""
-	if _, err := s.agent.Install(t.Context(), s.host, n, nil, binary); !notBlank(err) || d.Made != 1 {
+	if _, err := s.agent.Install(t.Context(), s.host, n, nil, binary, true); !notBlank(err) || d.Made != 1 {
 		t.Errorf("Install without the mount unit: %v, made %d times, want a refusal of a device that is not blank", err, d.Made)
 	}
 	s.Write(t, node.MountFile, string(unit))
@@ -170,7 +170,7 @@ func TestVolumeCutShort(t *testing.T) {
 					cancel(cut)
 					return nil
 				})
-				if _, err := s.agent.Install(ctx, s.host, n, credentials(0), binary); !errors.Is(err, cut) {
+				if _, err := s.agent.Install(ctx, s.host, n, credentials(0), binary, true); !errors.Is(err, cut) {
 					t.Fatalf("Install: %v, want %v", err, cut)
 				}
 				s.Before = nil
@@ -220,7 +220,7 @@ func TestVolumeThatIsGoneIsNotMadeAgain(t *testing.T) {
 			}
 			s.AddDevice(t, disk, other, blank)
 			n.Sealed, n.Join = tt.sealed, tt.join
-			_, err := s.agent.Install(t.Context(), s.host, n, nil, binary)
+			_, err := s.agent.Install(t.Context(), s.host, n, nil, binary, true)
 			if strings.HasPrefix(tt.name, "nothing yet") {
 				if err != nil || other.Made != 1 || other.UUID != first {
 					t.Errorf("Install: %v, device %+v, want the delivery to go on", err, other)
@@ -256,7 +256,7 @@ func TestVolumeWhoseUnitIsGoneIsNotChosenAgain(t *testing.T) {
 	s.AddDevice(t, disk, other, blank)
 	d.Mount = ""
 	n.Sealed = true
-	_, err := s.agent.Install(t.Context(), s.host, n, nil, binary)
+	_, err := s.agent.Install(t.Context(), s.host, n, nil, binary, true)
 	if !errors.Is(err, agent.ErrVolumeMissing) || !strings.Contains(err.Error(), "in the line What=/dev/disk/by-uuid/UUID") || other.Made > 0 {
 		t.Errorf("Install: %v, made %d times, want ErrVolumeMissing with the remedy", err, other.Made)
 	}
@@ -269,7 +269,7 @@ func TestVolumeWhoseUnitIsGoneIsNotChosenAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Write(t, node.MountFile, "What=/dev/disk/by-uuid/"+first+"\n")
-	if _, err := s.agent.Install(t.Context(), s.host, n, nil, binary); err != nil {
+	if _, err := s.agent.Install(t.Context(), s.host, n, nil, binary, true); err != nil {
 		t.Fatal(err)
 	}
 	unit, err := os.ReadFile(s.Path(node.MountFile))
@@ -290,7 +290,7 @@ func TestVolumeIsKept(t *testing.T) {
 	if d.UUID != kept || d.Mount != "" {
 		t.Errorf("device is %+v after Clear, want file system %s, not mounted", d, kept)
 	}
-	if _, err := s.agent.Install(t.Context(), s.host, s.founding(1), credentials(1), binary); !notBlank(err) {
+	if _, err := s.agent.Install(t.Context(), s.host, s.founding(1), credentials(1), binary, true); !notBlank(err) {
 		t.Errorf("Install over kept data: %v, want a refusal of a device that is not blank", err)
 	}
 	if d.Made != 1 || d.UUID != kept {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ const (
 type greeting struct {
 	Agent  int    `json:"pleiadAgent"` // Version
 	Binary string `json:"binary"`      // what runs
+	Arch   string `json:"arch"`        // of the machine, as Go names it
 	Empty  bool   `json:"empty"`       // version 0 only: nothing of a member is there either
 }
 
@@ -47,7 +49,7 @@ type request struct {
 	Node     *node.Node        `json:"node,omitempty"`
 	Creds    *node.Credentials `json:"credentials,omitempty"`
 	Binary   string            `json:"binary,omitempty"`
-	Digest   string            `json:"digest,omitempty"`
+	Renew    bool              `json:"renew,omitempty"`
 	Grace    time.Duration     `json:"grace,omitempty"`
 	KeepData bool              `json:"keepData,omitempty"`
 	Probe    *Question         `json:"probe,omitempty"`
@@ -76,7 +78,7 @@ func Serve(ctx context.Context, h *Host, in io.Reader, out io.Writer) error {
 	e := json.NewEncoder(out)
 	self, err := os.Executable()
 	if err == nil {
-		err = e.Encode(greeting{Agent: Version, Binary: self})
+		err = e.Encode(greeting{Agent: Version, Binary: self, Arch: runtime.GOARCH})
 	}
 	if err != nil {
 		return fmt.Errorf("greet: %w", err)
@@ -114,9 +116,11 @@ func (h *Host) answer(ctx context.Context, q request) response {
 			a.Node = &n
 		}
 	case "install":
-		a.Changed, err = h.Install(ctx, q.Host, *q.Node, q.Creds, q.Binary)
+		a.Changed, err = h.Install(ctx, q.Host, *q.Node, q.Creds, q.Binary, q.Renew)
+	case "revert":
+		err = h.Revert(ctx, q.Host)
 	case "stage":
-		err = h.Stage(ctx, q.Host, *q.Node, q.Creds, q.Binary, q.Digest)
+		err = h.Stage(ctx, q.Host, *q.Node, q.Creds, q.Binary, q.Renew)
 	case "unlaid":
 		a.Changed, err = h.Unlaid(ctx, q.Host)
 	case "start":
@@ -155,10 +159,23 @@ func (a *Absent) Error() string {
 	return "there is a member on the machine, but no pleiad"
 }
 
+// Foreign is the error of a client where the agent is of another version.
+type Foreign struct {
+	Binary  string
+	Version int
+}
+
+// Error implements error.
+func (f *Foreign) Error() string {
+	return fmt.Sprintf("greet agent: %s there speaks version %d, this pleiad version %d: use the pleiad that delivered to the machine last", f.Binary, f.Version, Version)
+}
+
 // Client speaks with one agent. Methods are safe for concurrent use.
 type Client struct {
 	// Binary is the path of what runs there.
 	Binary string
+	// Arch is the machine's architecture as Go names it; empty if it did not say.
+	Arch   string
 	stream io.ReadWriteCloser
 
 	writing sync.Mutex
@@ -184,9 +201,9 @@ func NewClient(stream io.ReadWriteCloser) (*Client, error) {
 		return nil, &Absent{g.Empty}
 	}
 	if g.Agent != Version {
-		return nil, fmt.Errorf("greet agent: %s there speaks version %d, this pleiad version %d: use the pleiad that delivered to the machine last", g.Binary, g.Agent, Version)
+		return nil, &Foreign{g.Binary, g.Agent}
 	}
-	c := &Client{Binary: g.Binary, stream: stream, encoder: json.NewEncoder(stream), waiting: map[uint64]chan response{}, done: make(chan struct{})}
+	c := &Client{Binary: g.Binary, Arch: g.Arch, stream: stream, encoder: json.NewEncoder(stream), waiting: map[uint64]chan response{}, done: make(chan struct{})}
 	go c.read(d)
 	return c, nil
 }
@@ -307,14 +324,20 @@ func (c *Client) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, err
 }
 
 // Install is [Host.Install] on the machine.
-func (c *Client) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, binary string) ([]string, error) {
-	a, err := c.ask(ctx, request{Do: "install", Host: h, Node: &n, Creds: creds, Binary: binary})
+func (c *Client) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, binary string, renew bool) ([]string, error) {
+	a, err := c.ask(ctx, request{Do: "install", Host: h, Node: &n, Creds: creds, Binary: binary, Renew: renew})
 	return a.Changed, err
 }
 
+// Revert is [Host.Revert] on the machine.
+func (c *Client) Revert(ctx context.Context, h cluster.Host) error {
+	_, err := c.ask(ctx, request{Do: "revert", Host: h})
+	return err
+}
+
 // Stage is [Host.Stage] on the machine.
-func (c *Client) Stage(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, binary, digest string) error {
-	_, err := c.ask(ctx, request{Do: "stage", Host: h, Node: &n, Creds: creds, Binary: binary, Digest: digest})
+func (c *Client) Stage(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, binary string, renew bool) error {
+	_, err := c.ask(ctx, request{Do: "stage", Host: h, Node: &n, Creds: creds, Binary: binary, Renew: renew})
 	return err
 }
 

@@ -67,7 +67,16 @@ func inspectInstalled(configDir string) (cluster.Node, error) {
 	if err != nil || n == nil {
 		return cluster.Node{}, err
 	}
-	return cluster.Node{Installed: n.Digest(), Sealed: n.Sealed, Made: n.Made()}, nil
+	out := cluster.Node{Installed: n.Digest(), Sealed: n.Sealed, Made: n.Made(), Next: cluster.Startup{Flags: n.Flags()}}
+	former, err := ReadFormer(configDir)
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	if former != nil {
+		out.Former = &cluster.Startup{Flags: former.In(*n).Flags()}
+	}
+	out.Failed, err = ReadFailed(configDir)
+	return out, err
 }
 
 func inspectData(dataDir string) (cluster.Data, error) {
@@ -133,7 +142,7 @@ func inspectProcess(s Status, logFile string) (cluster.Process, error) {
 	if s == (Status{}) { // none ever ran
 		return cluster.Process{}, nil
 	}
-	p := cluster.Process{PID: s.Process.PID, Since: s.Since, Flags: s.Flags, Exit: s.Exit}
+	p := cluster.Process{PID: s.Process.PID, Since: s.Since, Flags: s.Flags, Program: s.Program, Exit: s.Exit}
 	if s.Running() {
 		p.Running, p.Gate = true, s.Gate
 		return p, nil

@@ -46,7 +46,7 @@ func TestInspect(t *testing.T) {
 	}{
 		{name: "nothing", setup: func(*testing.T, node.Node) {}, want: func(node.Node) cluster.Node { return cluster.Node{} }},
 		{name: "installed", setup: install, want: func(n node.Node) cluster.Node {
-			return cluster.Node{Installed: n.Digest(), Sealed: true, Made: n.Made()}
+			return cluster.Node{Installed: n.Digest(), Sealed: true, Made: n.Made(), Next: cluster.Startup{Flags: n.Flags()}}
 		}},
 		{name: "data behind a lost member file", setup: func(t *testing.T, n node.Node) {
 			makeWAL(t, n.Paths.Data, memberA, clusterC)
@@ -58,20 +58,20 @@ func TestInspect(t *testing.T) {
 			install(t, n)
 			noteStatus(t, n.Paths.Config, Status{Process: self(t), Since: since, Flags: "f", Gate: "R3: etcd-b"})
 		}, want: func(n node.Node) cluster.Node {
-			return cluster.Node{Installed: n.Digest(), Sealed: true, Made: n.Made(), Process: cluster.Process{Running: true, PID: os.Getpid(), Since: since, Flags: "f", Gate: "R3: etcd-b"}}
+			return cluster.Node{Installed: n.Digest(), Sealed: true, Made: n.Made(), Next: cluster.Startup{Flags: n.Flags()}, Process: cluster.Process{Running: true, PID: os.Getpid(), Since: since, Flags: "f", Gate: "R3: etcd-b"}}
 		}},
 		{name: "refused, its process not yet gone", setup: func(t *testing.T, n node.Node) {
 			install(t, n)
 			noteStatus(t, n.Paths.Config, Status{Process: self(t), Since: since, Exit: "R6: no"})
 		}, want: func(n node.Node) cluster.Node {
-			return cluster.Node{Installed: n.Digest(), Sealed: true, Made: n.Made(), Process: cluster.Process{PID: os.Getpid(), Since: since, Exit: "R6: no"}}
+			return cluster.Node{Installed: n.Digest(), Sealed: true, Made: n.Made(), Next: cluster.Startup{Flags: n.Flags()}, Process: cluster.Process{PID: os.Getpid(), Since: since, Exit: "R6: no"}}
 		}},
 		{name: "ended, and the log knows why", setup: func(t *testing.T, n node.Node) {
 			install(t, n)
 			noteStatus(t, n.Paths.Config, Status{Process: gone, Since: since, Gate: "R3: long ago"})
 			write(t, n.Paths.Log, []byte(`{"level":"fatal","ts":"2026-11-23T10:00:01.000000Z","msg":"discovery failed","error":"no space left on device"}`+"\n"))
 		}, want: func(n node.Node) cluster.Node {
-			return cluster.Node{Installed: n.Digest(), Sealed: true, Made: n.Made(), Process: cluster.Process{PID: gone.PID, Since: since, Exit: "discovery failed: no space left on device"}}
+			return cluster.Node{Installed: n.Digest(), Sealed: true, Made: n.Made(), Next: cluster.Startup{Flags: n.Flags()}, Process: cluster.Process{PID: gone.PID, Since: since, Exit: "no space left on device"}}
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

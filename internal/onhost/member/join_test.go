@@ -350,8 +350,8 @@ func TestJoin(t *testing.T) {
 	waiting := launch(t, early)
 	lacks := "R3: the list of etcd-a lacks https://etcd-b.dev.test:" + fmt.Sprint(b.Ports.Peer)
 	until(t, "the gate to say what it waits for", func() bool { return waiting.inspect().Process.Gate == lacks })
-	diffNode(t, "at the gate", cluster.Node{Installed: early.Digest(), Sealed: true, Made: early.Made(), Certificate: waiting.inspect().Certificate,
-		Process: cluster.Process{Running: true, PID: waiting.cmd.Process.Pid, Flags: early.Flags(), Gate: lacks}}, waiting.inspect())
+	diffNode(t, "at the gate", cluster.Node{Installed: early.Digest(), Sealed: true, Made: early.Made(), Next: cluster.Startup{Flags: early.Flags()}, Certificate: waiting.inspect().Certificate,
+		Process: cluster.Process{Running: true, PID: waiting.cmd.Process.Pid, Flags: early.Flags(), Program: ourselves(t), Gate: lacks}}, waiting.inspect())
 
 	var added struct {
 		Member listed `json:"member"`

@@ -70,9 +70,16 @@ func exits(msg string) bool {
 	return msg == "failed to verify flags" || msg == "failed to start" || strings.HasPrefix(msg, "failed to bootstrap")
 }
 
+// undiscovered is how etcd begins to tell any error of its start, whether or not it
+// was to discover anything (server/etcdmain/etcd.go, startEtcdOrProxyV2).
+const undiscovered = "discovery failed"
+
 func (l logLine) text() string {
-	if l.Error == "" {
+	switch {
+	case l.Error == "":
 		return l.Msg
+	case l.Msg == undiscovered:
+		return l.Error
 	}
 	return l.Msg + ": " + l.Error
 }

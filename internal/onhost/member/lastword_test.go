@@ -16,7 +16,7 @@ func TestEnding(t *testing.T) {
 	fatal := func(seconds int) string {
 		return line(seconds, `"level":"fatal","caller":"etcdmain/etcd.go:204","msg":"discovery failed","error":"listen tcp 127.0.0.1:2380: bind: address already in use"`)
 	}
-	const said = "discovery failed: listen tcp 127.0.0.1:2380: bind: address already in use"
+	const said = "listen tcp 127.0.0.1:2380: bind: address already in use"
 	info, survived := line(5, `"level":"info","msg":"bye"`), line(1, `"level":"error","msg":"could not reach peer"`)
 	for _, tt := range []struct {
 		name, want string

@@ -24,6 +24,7 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdmain"
 
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/program"
 	"github.com/pleiad-etcd/pleiad/internal/system/folder"
 	"github.com/pleiad-etcd/pleiad/internal/system/process"
 )
@@ -41,16 +42,16 @@ var ErrRunning = errors.New("already running")
 // Once etcd runs, it ends the process itself. Run changes what is the
 // process's own, net.DefaultResolver, the environment and signal handling:
 // call it once, from a main.
-func Run(ctx context.Context, configDir, program string, stderr io.Writer) error {
+func Run(ctx context.Context, configDir, etcd string, stderr io.Writer) error {
 	log := logger{w: stderr}
-	err := run(ctx, configDir, program, &log)
+	err := run(ctx, configDir, etcd, &log)
 	if err != nil {
 		log.line("fatal", err.Error())
 	}
 	return err
 }
 
-func run(ctx context.Context, configDir, program string, log *logger) error {
+func run(ctx context.Context, configDir, etcd string, log *logger) error {
 	lock, err := process.Acquire(filepath.Join(configDir, LockFile))
 	if errors.Is(err, process.ErrHeld) {
 		return fmt.Errorf("start member in %s: %w", configDir, ErrRunning)
@@ -64,7 +65,7 @@ func run(ctx context.Context, configDir, program string, log *logger) error {
 
 	j, n, err := open(configDir)
 	if err == nil {
-		err = start(ctx, j, n, starter{program, lock}, log)
+		err = start(ctx, j, n, starter{etcd, lock}, log)
 	}
 	if j != nil {
 		noted := j.note(func(s *Status) { s.Gate, s.Exit = "", err.Error() })
@@ -85,6 +86,10 @@ func open(configDir string) (*journal, node.Node, error) {
 		return nil, node.Node{}, fmt.Errorf("start member: %w", err)
 	}
 	n, wrong := readNode(configDir)
+	runs, err := program.Self()
+	if err != nil {
+		return nil, n, fmt.Errorf("start member: %w", err)
+	}
 	j := &journal{path: filepath.Join(configDir, StatusFile)}
 	err = j.note(func(s *Status) {
 		*s = Status{Version: StatusVersion, Process: self, Folder: here, Since: time.Now().UTC()}
@@ -92,7 +97,7 @@ func open(configDir string) (*journal, node.Node, error) {
 			s.Exit = wrong.Error()
 			return
 		}
-		s.Flags = n.Flags()
+		s.Flags, s.Program = n.Flags(), n.Runs(runs)
 	})
 	if err != nil {
 		return nil, n, errors.Join(wrong, err)

@@ -38,7 +38,7 @@ func TestLifeOfAMember(t *testing.T) {
 	m := launch(t, n, "NOTIFY_SOCKET="+ready.LocalAddr().String(), "ETCD_NAME=evil", "ETCD_FORCE_NEW_CLUSTER=true", "HTTP_PROXY=http://127.0.0.1:1", "https_proxy=http://127.0.0.1:1")
 	waiting := fmt.Sprintf("R3: etcd-a.dev.test. has no address, want %s", h.Address)
 	until(t, "the gate to say what it waits for", func() bool { return m.inspect().Process.Gate != "" })
-	atGate := cluster.Node{Installed: n.Digest(), Made: n.Made(), Process: cluster.Process{Running: true, PID: m.cmd.Process.Pid, Flags: n.Flags(), Gate: waiting}}
+	atGate := cluster.Node{Installed: n.Digest(), Made: n.Made(), Next: cluster.Startup{Flags: n.Flags()}, Process: cluster.Process{Running: true, PID: m.cmd.Process.Pid, Flags: n.Flags(), Program: ourselves(t), Gate: waiting}}
 	diffNode(t, "at the gate", atGate, m.inspect())
 	if _, err := os.Stat(n.Paths.Data); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the data directory was touched before the gate: %v", err)
@@ -53,8 +53,8 @@ func TestLifeOfAMember(t *testing.T) {
 	dns.set(t, publish(members)...)
 	until(t, "health", m.healthy)
 	until(t, "the birth to be noted", func() bool { return m.inspect().Data.Born })
-	alive := cluster.Node{Installed: n.Digest(), Made: n.Made(), Data: cluster.Data{Present: true, Born: true, Member: n.Member, Cluster: n.ID},
-		Process: cluster.Process{Running: true, PID: m.cmd.Process.Pid, Flags: n.Flags()}}
+	alive := cluster.Node{Installed: n.Digest(), Made: n.Made(), Next: cluster.Startup{Flags: n.Flags()}, Data: cluster.Data{Present: true, Born: true, Member: n.Member, Cluster: n.ID},
+		Process: cluster.Process{Running: true, PID: m.cmd.Process.Pid, Flags: n.Flags(), Program: ourselves(t)}}
 	diffNode(t, "serving", alive, m.inspect())
 
 	// etcd tells systemd that it is ready once it has its own signal handlers.

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -30,6 +31,9 @@ const (
 	gateWaits = 300 * time.Millisecond
 	// staysPut is how long somebody must listen on a port to occupy it.
 	staysPut = 300 * time.Millisecond
+	// speaks is how long a process may take to write its status, which it does before
+	// anything else: the program is read from a slow disk first.
+	speaks = 30 * time.Second
 )
 
 // Vacant waits until the member's ports are free. It returns false if the member
@@ -60,7 +64,7 @@ func (s Starting) Vacant(ctx context.Context) (free bool, err error) {
 // it says then, or the reason why it ended.
 func (s Starting) Await(ctx context.Context) (Status, error) {
 	var waits time.Time // since when the gate waits; zero if it does not
-	for {
+	for began := time.Now(); ; {
 		now, err := s.Status()
 		if err != nil {
 			return now, err
@@ -69,6 +73,9 @@ func (s Starting) Await(ctx context.Context) (Status, error) {
 		case !now.Running():
 			if err := s.Ended(ctx, now); err != nil {
 				return now, err
+			}
+			if time.Since(began) >= speaks {
+				return now, fmt.Errorf("its process has said nothing of itself for %s", speaks)
 			}
 		case now.Gate == "":
 			waits = time.Time{}

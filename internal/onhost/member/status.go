@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/system/durable"
 	"github.com/pleiad-etcd/pleiad/internal/system/folder"
 	"github.com/pleiad-etcd/pleiad/internal/system/process"
@@ -40,8 +41,10 @@ type Status struct {
 	Folder folder.ID `json:"folder,omitempty"`
 	// Since is when the process began.
 	Since time.Time `json:"since"`
-	// Flags is the digest of the flags it runs with (node.Node.Flags).
-	Flags string `json:"flags,omitempty"`
+	// Flags is the digest of the flags it runs with (node.Node.Flags), and Program
+	// what it runs, with the etcd that it is about to run or to become.
+	Flags   string          `json:"flags,omitempty"`
+	Program cluster.Program `json:"program,omitzero"`
 	// Gate is what the start gate waits for (rule R3), empty once it passed.
 	Gate string `json:"gate,omitempty"`
 	// Exit is why the process ended or refused to start.

@@ -50,6 +50,7 @@ func (o *planOptions) run(ctx context.Context) error {
 		return cannot(act, err)
 	}
 	loop := converge.Up(t.Spec, sur.World)
+	loop.Wish(plan.Wishes{Older: true}) // up asks
 	if o.destroy {
 		loop = converge.Destroy(t.Spec, sur.World)
 	}

@@ -116,5 +116,8 @@ func endangered(q operate.Question) []string {
 	for _, s := range q.Destroys() {
 		out = append(out, converge.Describe(s).String()+", and its data with it")
 	}
+	for _, s := range q.Back() {
+		out = append(out, "restart member "+s.Object()+": "+s.Why)
+	}
 	return out
 }

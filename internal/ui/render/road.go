@@ -83,15 +83,19 @@ func (r Road) text(p *paper) {
 	default:
 		p.line("plan for cluster %s on %s: nothing to do", r.Cluster, r.Domain)
 	}
-	for i, b := range r.Batches {
-		for _, s := range gather(b) {
-			p.folded("      ", " %3d. %s", i+1, s)
+	number := 0
+	for _, b := range r.Batches {
+		for i, s := range gather(b) {
+			if i == 0 || !b.Together {
+				number++
+			}
+			p.folded("      ", " %3d. %s", number, s)
 			if !r.Brief {
 				reason(p, s)
 			}
 		}
 	}
-	if slices.ContainsFunc(r.Batches, func(b Batch) bool { return len(gather(b)) > 1 }) && !r.Brief {
+	if slices.ContainsFunc(r.Batches, func(b Batch) bool { return b.Together && len(gather(b)) > 1 }) && !r.Brief {
 		p.tinted(faint, "steps with the same number are done together")
 	}
 	if r.Launches != nil {

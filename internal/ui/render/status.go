@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -76,8 +77,10 @@ type HostStatus struct {
 	Move     string    `json:"-"`
 	Since    time.Time `json:"since,omitzero"`
 	Version  string    `json:"version,omitempty"`
-	DBSize   int64     `json:"dbSize,omitempty"`
-	Revision int64     `json:"revision,omitempty"`
+	// Program is the pleiad that it runs as; absent if that is not known.
+	Program  *cluster.Program `json:"program,omitempty"`
+	DBSize   int64            `json:"dbSize,omitempty"`
+	Revision int64            `json:"revision,omitempty"`
 	// Certificate is the member's own.
 	Certificate *cluster.Certificate `json:"certificate,omitempty"`
 }
@@ -158,6 +161,9 @@ func hostStatus(h cluster.Host) HostStatus {
 	v, answered := h.View.Get()
 	out := HostStatus{Name: h.Name, Address: h.Address.String(), Ports: h.Ports,
 		Outdated: h.Outdated, PID: n.Process.PID, Since: n.Process.Since, Certificate: n.Certificate}
+	if n.Process.Running && n.Process.Program.Build != "" {
+		out.Program = &n.Process.Program
+	}
 	switch {
 	case !inspected:
 		out.Health, out.Detail = "unknown", h.Node.Why().Text
@@ -301,6 +307,24 @@ func (s Status) heading(p *paper) {
 		p.tinted(yellow, "name server unknown: %s", s.NameServer.Copy+s.NameServer.Unknown)
 	case s.NameServer.Managed:
 		p.tinted(yellow, "name server is not running: %s", s.Up)
+	}
+	s.programs(p)
+}
+
+// programs says what the members run: a line for each program that one of them does.
+func (s Status) programs(p *paper) {
+	on := map[string][]string{}
+	for _, h := range s.Hosts {
+		if h.Program != nil {
+			on[h.Program.String()] = append(on[h.Program.String()], string(h.Name))
+		}
+	}
+	for _, program := range slices.Sorted(maps.Keys(on)) {
+		if len(on) == 1 {
+			p.line("members run %s", program)
+		} else {
+			p.tinted(yellow, "%s runs %s", strings.Join(on[program], ", "), program)
+		}
 	}
 }
 

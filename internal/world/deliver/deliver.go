@@ -24,8 +24,8 @@ type Deliverer interface {
 
 // Inspector says what is on a host.
 type Inspector interface {
-	// Inspect reads what is on a host. It changes nothing and never waits for
-	// the member.
+	// Inspect reads what is on a host, and which program would be delivered to it.
+	// It changes nothing and never waits for the member.
 	Inspect(ctx context.Context, h cluster.Host) (cluster.Node, error)
 }
 
@@ -38,7 +38,16 @@ type Installer interface {
 	// stops the member and never touches the data directory. Before it changes
 	// anything it checks that what is on the host does not contradict the node,
 	// and otherwise returns ErrContradicted.
-	Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error
+	//
+	// With renew, the member is started by this very pleiad from its next start on;
+	// without, by the one that its host has, if that works.
+	Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, renew bool) error
+
+	// Revert lets a member that does not run start with the flags and the program that
+	// it had before Install last changed one of them: those of Node.Former. It is an
+	// error if there are none, or if it runs; a process that has not come as far as to
+	// say who it is, is ended. All else stays.
+	Revert(ctx context.Context, h cluster.Host) error
 }
 
 // Runner starts and stops the member of a host.
@@ -47,7 +56,8 @@ type Runner interface {
 	// as the member serves its peers, or once the start gate waits for
 	// something (Inspect then says for what); it returns an error that says
 	// why if the process ended or could not be started. It never waits for
-	// quorum: the next member must be started first.
+	// quorum: the next member must be started first. Inspect shows a start that came
+	// to nothing as Node.Failed, until one with the same program and flags does not.
 	Start(ctx context.Context, h cluster.Host) error
 
 	// Stop ends the member's process and returns when it is gone: first

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/program"
 	"github.com/pleiad-etcd/pleiad/internal/world/amazon"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver/chef"
 	localdelivery "github.com/pleiad-etcd/pleiad/internal/world/deliver/local"
@@ -26,7 +27,11 @@ func withLocalHosts(spec cluster.Spec, h *statedir.Home, self string, w *World) 
 	if err != nil {
 		return err
 	}
-	deliverer := localdelivery.New(func(config string) []string { return []string{self, "member", "--dir", config} })
+	runs, err := program.Self()
+	if err != nil {
+		return err
+	}
+	deliverer := localdelivery.New(func(config string) []string { return []string{self, "member", "--dir", config} }, runs)
 	w.World.Hosts, w.World.Deliver = hosts, deliverer
 	w.Block = localhosts.Block(h.Dir(), spec.Cluster, 0)
 	w.Logs = deliverer.Logs

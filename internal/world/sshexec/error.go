@@ -37,6 +37,9 @@ type ExitError struct {
 	Stderr string
 }
 
+// ExitCode is the status; os/exec has it so too.
+func (e *ExitError) ExitCode() int { return e.Status }
+
 // Error implements error.
 func (e *ExitError) Error() string {
 	text := fmt.Sprintf("exit status %d", e.Status)
@@ -45,9 +48,6 @@ func (e *ExitError) Error() string {
 	}
 	return text
 }
-
-// ExitCode is the status, as os/exec has it.
-func (e *ExitError) ExitCode() int { return e.Status }
 
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")

@@ -224,13 +224,21 @@ func (d deliverer) Inspect(ctx context.Context, h cluster.Host) (n cluster.Node,
 	return d.Deliverer.Inspect(ctx, h)
 }
 
-func (d deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) (err error) {
+func (d deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, renew bool) (err error) {
 	what := "install node " + n.Digest()
 	if creds != nil {
 		what += " with a new certificate"
 	}
+	if renew {
+		what += " and this program"
+	}
 	defer d.done(time.Now(), "host "+string(h.Name), what, ok, &err)
-	return d.Deliverer.Install(ctx, h, n, creds)
+	return d.Deliverer.Install(ctx, h, n, creds, renew)
+}
+
+func (d deliverer) Revert(ctx context.Context, h cluster.Host) (err error) {
+	defer d.done(time.Now(), "host "+string(h.Name), "revert to what it started with before", ok, &err)
+	return d.Deliverer.Revert(ctx, h)
 }
 
 func (d deliverer) Start(ctx context.Context, h cluster.Host) (err error) {

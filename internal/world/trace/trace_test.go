@@ -80,9 +80,10 @@ type delivery struct{ echo }
 func (e delivery) Inspect(context.Context, cluster.Host) (cluster.Node, error) {
 	return cluster.Node{Installed: "digest"}, e.err
 }
-func (e delivery) Install(context.Context, cluster.Host, node.Node, *node.Credentials) error {
+func (e delivery) Install(context.Context, cluster.Host, node.Node, *node.Credentials, bool) error {
 	return e.err
 }
+func (e delivery) Revert(context.Context, cluster.Host) error              { return e.err }
 func (e delivery) Start(context.Context, cluster.Host) error               { return e.err }
 func (e delivery) Stop(context.Context, cluster.Host, time.Duration) error { return e.err }
 
@@ -125,7 +126,7 @@ func everything(w world.World) []any {
 	add(w.Hosts.Launch(ctx, "etcd-a", "t"), w.Hosts.Await(ctx, host(), nil), w.Hosts.Terminate(ctx, host(), hosts.DeleteData))
 	two(w.Hosts.Trace(ctx))
 	two(w.Deliver.Inspect(ctx, host()))
-	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
+	add(w.Deliver.Install(ctx, host(), node.Node{Name: "etcd-a"}, &creds, true), w.Deliver.Revert(ctx, host()), w.Deliver.Start(ctx, host()), w.Deliver.Stop(ctx, host(), time.Second))
 	two(w.Etcd.View(ctx, host()))
 	two(w.Etcd.Shown(ctx, host()))
 	two(w.Etcd.Heard(ctx, host()))

@@ -64,6 +64,8 @@ func Run(t *testing.T, world func(*testing.T) World) {
 		{"Start refuses a host to which nothing was delivered", testNotInstalled},
 		{"Start of a running member does nothing", testStartAgain},
 		{"Starts at once start one process", testStartsAtOnce},
+		{"Revert goes back to the flags of before", testRevert},
+		{"Inspect shows the last start that came to nothing", testFailed},
 		{"Start after a crash finds the data", testAfterCrash},
 		{"Start says that something else listens", testOccupied},
 		{"Stop ends the process and keeps the data", testStop},

@@ -35,7 +35,7 @@ func testManyHosts(t *testing.T, w World) {
 			t.Fatalf("%s at once: %v", act, err)
 		}
 	}
-	each("Install", func(s *stage) error { return d.Install(t.Context(), s.host, rendered(s.host, 0), nil) })
+	each("Install", func(s *stage) error { return d.Install(t.Context(), s.host, rendered(s.host, 0), nil, false) })
 	each("Start", func(s *stage) error { return d.Start(t.Context(), s.host) })
 	list[1].stop()
 	for i, s := range list {
@@ -52,7 +52,7 @@ func testCancelled(t *testing.T, w World) {
 	_, inspected := s.d.Inspect(ctx, s.host)
 	for act, err := range map[string]error{
 		"Inspect": inspected,
-		"Install": s.d.Install(ctx, s.host, rendered(s.host, 1), nil),
+		"Install": s.d.Install(ctx, s.host, rendered(s.host, 1), nil, false),
 		"Start":   s.d.Start(ctx, s.host),
 		"Stop":    s.d.Stop(ctx, s.host, grace),
 	} {

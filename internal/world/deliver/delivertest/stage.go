@@ -64,7 +64,7 @@ func (s *stage) inspect() cluster.Node {
 
 func (s *stage) install(n node.Node, c *node.Credentials) {
 	s.Helper()
-	if err := s.d.Install(s.Context(), s.host, n, c); err != nil {
+	if err := s.d.Install(s.Context(), s.host, n, c, false); err != nil {
 		s.Fatalf("Install: %v", err)
 	}
 }

@@ -15,14 +15,14 @@ import (
 )
 
 // Install implements deliver.Deliverer.
-func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
-	if err := install(ctx, h, n, creds); err != nil {
+func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, _ bool) error {
+	if err := d.install(ctx, h, n, creds); err != nil {
 		return fmt.Errorf("install on %s: %w", h.Name, err)
 	}
 	return nil
 }
 
-func install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
+func (d *Deliverer) install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
 	if n.Name != h.Name || n.Paths != h.Paths {
 		return fmt.Errorf("the node is of %s in %s, want %s in %s", n.Name, n.Paths.Config, h.Name, h.Paths.Config)
 	}
@@ -46,7 +46,50 @@ func install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Crede
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, err := durable.Replace(durable.Private(filepath.Join(h.Paths.Config, node.FileName), n.Encode()))
+	former, err := member.Aside(h.Paths.Config, "", d.program, n, "")
+	if err != nil {
+		return err
+	}
+	if former != nil {
+		if err := former.Write(h.Paths.Config, -1, -1); err != nil {
+			return err
+		}
+	}
+	_, err = durable.Replace(durable.Private(filepath.Join(h.Paths.Config, node.FileName), n.Encode()))
+	return err
+}
+
+// Revert implements deliver.Deliverer.
+func (d *Deliverer) Revert(ctx context.Context, h cluster.Host) error {
+	if err := d.revert(ctx, h); err != nil {
+		return fmt.Errorf("revert %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+func (d *Deliverer) revert(ctx context.Context, h cluster.Host) error {
+	former, err := member.ReadFormer(h.Paths.Config)
+	if err != nil {
+		return err
+	}
+	n, err := member.Installed(h.Paths.Config)
+	if err != nil {
+		return err
+	}
+	if former == nil || n == nil {
+		return errors.New("nothing is kept that it was started with before")
+	}
+	before, err := member.ReadStatus(h.Paths.Config)
+	if err != nil {
+		return err
+	}
+	if before.Running() {
+		return errors.New("the member runs")
+	}
+	if _, err := durable.Replace(durable.Private(filepath.Join(h.Paths.Config, node.FileName), former.In(*n).Encode())); err != nil {
+		return err
+	}
+	_, err = durable.Remove(filepath.Join(h.Paths.Config, member.FormerFile))
 	return err
 }
 

@@ -36,7 +36,7 @@ func cancelWhen(t *testing.T, ok func() bool) (context.Context, func()) {
 
 func install(t *testing.T, h cluster.Host, creds *node.Credentials) error {
 	t.Helper()
-	return local.New(nil).Install(t.Context(), h, rendered(h), creds)
+	return local.New(nil, cluster.Program{}).Install(t.Context(), h, rendered(h), creds, false)
 }
 
 func creds(s string) *node.Credentials {
@@ -197,7 +197,7 @@ func TestInstallWithoutKeysReplacesInOneStep(t *testing.T) {
 	}
 	n := rendered(h)
 	n.Sealed = true
-	if err := local.New(nil).Install(t.Context(), h, n, nil); err == nil {
+	if err := local.New(nil, cluster.Program{}).Install(t.Context(), h, n, nil, false); err == nil {
 		t.Fatal("Install: nil, want an error")
 	}
 	if after := files(t, h); !maps.Equal(before, after) {
@@ -220,7 +220,7 @@ func TestInstallOnTerminatedHost(t *testing.T) {
 	if err := install(t, h, creds("1")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Install: %v, want that the folder does not exist", err)
 	}
-	if err := local.New(command("fake")).Start(t.Context(), h); err == nil {
+	if err := local.New(command("fake"), cluster.Program{}).Start(t.Context(), h); err == nil {
 		t.Error("Start: nil, want an error")
 	}
 	if _, err := os.Stat(filepath.Dir(h.Paths.Config)); !errors.Is(err, fs.ErrNotExist) {

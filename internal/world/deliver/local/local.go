@@ -29,15 +29,17 @@ import (
 
 // Deliverer is a deliver.Deliverer for local hosts.
 type Deliverer struct {
-	argv func(configDir string) []string
+	argv    func(configDir string) []string
+	program cluster.Program
 }
 
 var _ deliver.Deliverer = (*Deliverer)(nil)
 
 // New returns a deliverer. argv is the command that runs a member from its
-// configuration folder, its program first.
-func New(argv func(configDir string) []string) *Deliverer {
-	return &Deliverer{argv: argv}
+// configuration folder, its program first; which program that is may be unknown.
+// Whichever pleiad starts a member runs it: no program is kept on a host.
+func New(argv func(configDir string) []string, program cluster.Program) *Deliverer {
+	return &Deliverer{argv: argv, program: program}
 }
 
 // Inspect implements deliver.Deliverer.
@@ -45,6 +47,13 @@ func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, 
 	n, err := member.Inspect(ctx, h.Paths)
 	if err != nil {
 		return cluster.Node{}, fmt.Errorf("inspect %s: %w", h.Name, err)
+	}
+	n.Offered = d.program
+	if n.Installed != "" {
+		n.Next.Program = d.program
+	}
+	if n.Former != nil {
+		n.Former.Program = d.program
 	}
 	return n, nil
 }

@@ -132,7 +132,7 @@ func TestConformance(t *testing.T) {
 	delivertest.Run(t, func(t *testing.T) delivertest.World {
 		root := filepath.Join(t.TempDir(), "dev")
 		return delivertest.World{
-			Deliverer: func() deliver.Deliverer { return local.New(command("fake")) },
+			Deliverer: func() deliver.Deliverer { return local.New(command("fake"), cluster.Program{}) },
 			Host:      func(n cluster.MemberName) cluster.Host { return newHost(t, root, n) },
 			Behave:    func(h cluster.Host, b delivertest.Behaviour) { behave(t, h, fakemember.Behaviour{Behaviour: b}) },
 			Answers:   func(h cluster.Host) bool { return answers(h, h.Ports.Peer) },
@@ -150,10 +150,10 @@ func TestConformance(t *testing.T) {
 // stage is one host with a fake member.
 func stage(t *testing.T, b fakemember.Behaviour) (*local.Deliverer, cluster.Host) {
 	t.Helper()
-	d := local.New(command("fake"))
+	d := local.New(command("fake"), cluster.Program{})
 	h := newHost(t, filepath.Join(t.TempDir(), "dev"), "etcd-k3v9qd2")
 	behave(t, h, b)
-	if err := d.Install(t.Context(), h, rendered(h), nil); err != nil {
+	if err := d.Install(t.Context(), h, rendered(h), nil, false); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { end(t, h) })
@@ -192,7 +192,7 @@ func TestStartThatDiesAtOnce(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "its process ended: exec format error or so") {
 		t.Errorf("Start: %v, want what the process printed", err)
 	}
-	if err := local.New(func(string) []string { return []string{"/does/not/exist"} }).Start(t.Context(), h); err == nil || !strings.Contains(err.Error(), "/does/not/exist") {
+	if err := local.New(func(string) []string { return []string{"/does/not/exist"} }, cluster.Program{}).Start(t.Context(), h); err == nil || !strings.Contains(err.Error(), "/does/not/exist") {
 		t.Errorf("Start of a program that does not exist: %v, want its path", err)
 	}
 }
@@ -228,7 +228,7 @@ func TestProcessThatHasNotSaidWhoItIs(t *testing.T) {
 	}
 	// The lock file is there; its process takes the lock about now. Another
 	// Start and a Stop both wait for it.
-	if err := local.New(command("fake")).Start(t.Context(), h); err != nil {
+	if err := local.New(command("fake"), cluster.Program{}).Start(t.Context(), h); err != nil {
 		t.Errorf("second Start: %v", err)
 	}
 	if err := <-started; err != nil {

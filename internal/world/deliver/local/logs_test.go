@@ -75,7 +75,7 @@ func rotate(t *testing.T, h cluster.Host, stamp string) {
 
 func TestLogsFromTheOldestOn(t *testing.T) {
 	t.Parallel()
-	h, d := freeHost(t), local.New(nil)
+	h, d := freeHost(t), local.New(nil, cluster.Program{})
 	var out bytes.Buffer
 	if err := d.Logs(t.Context(), h, false, &out); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), h.Paths.Log) {
 		t.Errorf("without a log: %v, want that %s does not exist", err, h.Paths.Log)
@@ -101,7 +101,7 @@ func following(t *testing.T, h cluster.Host) (s *screen, end func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s = newScreen()
 	done := make(chan error, 1)
-	go func() { done <- local.New(nil).Logs(ctx, h, true, s) }()
+	go func() { done <- local.New(nil, cluster.Program{}).Logs(ctx, h, true, s) }()
 	return s, func() {
 		t.Helper()
 		cancel()
@@ -152,7 +152,7 @@ func TestLogsFollowEndsWithTheHost(t *testing.T) {
 	appendLog(t, h.Paths.Log, "1\n")
 	s := newScreen()
 	done := make(chan error, 1)
-	go func() { done <- local.New(nil).Logs(t.Context(), h, true, s) }()
+	go func() { done <- local.New(nil, cluster.Program{}).Logs(t.Context(), h, true, s) }()
 	s.await(t, "1\n")
 	if err := os.RemoveAll(filepath.Dir(h.Paths.Log)); err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestLogsBesideRotation(t *testing.T) {
 	})
 	for range looks {
 		var out bytes.Buffer
-		if err := local.New(nil).Logs(t.Context(), h, false, &out); err != nil {
+		if err := local.New(nil, cluster.Program{}).Logs(t.Context(), h, false, &out); err != nil {
 			t.Fatal(err)
 		}
 		last := -1

@@ -81,7 +81,7 @@ type trio struct {
 
 func newTrio(t *testing.T) *trio {
 	root := filepath.Join(t.TempDir(), "dev")
-	c := &trio{T: t, spec: cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3}, d: local.New(command("member"))}
+	c := &trio{T: t, spec: cluster.Spec{Cluster: "dev", Domain: "dev.test", Members: 3}, d: local.New(command("member"), cluster.Program{})}
 	var err error
 	if c.provider, err = hostslocal.New(root, "dev"); err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func (c *trio) install(phase cluster.Phase, resolver string) {
 	c.Helper()
 	c.atOnce(func(h cluster.Host) error {
 		n := node.Render(c.spec, cluster.Marker{Cluster: "dev", Token: token, Phase: phase}, c.hosts, h, resolver)
-		return c.d.Install(c.Context(), h, n, nil)
+		return c.d.Install(c.Context(), h, n, nil, false)
 	})
 }
 

@@ -30,10 +30,29 @@ const startTimeout = time.Minute
 func (d *Deliverer) Start(ctx context.Context, h cluster.Host) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("neither up nor down after %s; see %s", startTimeout, h.Paths.Log))
 	defer cancel()
-	if err := d.start(ctx, h); err != nil {
+	began := time.Now()
+	err := d.start(ctx, h)
+	if err := errors.Join(err, d.noteStart(ctx, h, began, err)); err != nil {
 		return fmt.Errorf("start %s: %w", h.Name, err)
 	}
 	return nil
+}
+
+// noteStart notes on the host whether the member came up with what it is started with
+// now. A port that somebody else has says nothing of that, nor does a command that
+// was interrupted, or a process that was there before.
+func (d *Deliverer) noteStart(ctx context.Context, h cluster.Host, began time.Time, failed error) error {
+	if errors.Is(failed, deliver.ErrOccupied) || ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	found, err := d.Inspect(context.WithoutCancel(ctx), h)
+	if err != nil || found.Installed == "" { // who could not be started cannot be inspected either
+		return nil
+	}
+	if p := found.Process; p.Running && p.Since.Before(began) {
+		return nil
+	}
+	return member.NoteStart(h.Paths.Config, found.Next, failed, -1, -1)
 }
 
 func (d *Deliverer) start(ctx context.Context, h cluster.Host) error {

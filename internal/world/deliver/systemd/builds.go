@@ -17,7 +17,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/onhost/program"
 	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
 )
@@ -72,6 +74,20 @@ func (b *Builds) For(system, machine string) (Build, error) {
 	b.mu.Unlock()
 	o.Do(func() { o.build, o.err = b.pack(arch) })
 	return o.build, o.err
+}
+
+// Program is the build for an architecture as Go names it; zero if there is none that
+// can be read.
+func (b *Builds) Program(arch string) cluster.Program {
+	real, err := filepath.EvalSymlinks(b.path(arch))
+	if err != nil || arch == "" {
+		return cluster.Program{}
+	}
+	p, err := program.Of(real)
+	if err != nil {
+		return cluster.Program{}
+	}
+	return p
 }
 
 // maxBuild is more than any build of pleiad has, in bytes.

@@ -59,7 +59,7 @@ func TestChefLaysDownTheSame(t *testing.T) {
 	creds := &node.Credentials{PeerCA: []byte("peers\n"), ClientCA: []byte("clients\n"), Peer: pair, Server: pair, Gateway: pair}
 	n := rendered(h)
 	n.Sealed, n.Pins = true, map[string]string{"etcd-k3v9qd2.dev.test": h.Address.String()}
-	if err := w.deliverer().Install(t.Context(), h, n, creds); err != nil {
+	if err := w.deliverer().Install(t.Context(), h, n, creds, false); err != nil {
 		t.Fatal(err)
 	}
 	byChef := m.Files(t)
@@ -70,7 +70,7 @@ func TestChefLaysDownTheSame(t *testing.T) {
 	if _, err := os.Stat(m.Path(node.StageFolder)); !os.IsNotExist(err) {
 		t.Errorf("after Clear, the stage: %v, want none: Chef would bring the member back", err)
 	}
-	if err := w.deliverer().Install(t.Context(), h, n, creds); err != nil {
+	if err := w.deliverer().Install(t.Context(), h, n, creds, false); err != nil {
 		t.Fatal(err)
 	}
 	byAgent := m.Files(t)
@@ -98,13 +98,13 @@ func TestChefBringsBackNothingOlder(t *testing.T) {
 	w := newWorld(t).withChef()
 	h := w.host("etcd-k3v9qd2")
 	m := w.machine(h.Address)
-	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil); err != nil {
+	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil, false); err != nil {
 		t.Fatal(err)
 	}
 	newer := rendered(h)
 	newer.Args = append(newer.Args, "--quota-backend-bytes=1")
 	w.lay = nil
-	if err := w.deliverer().Install(t.Context(), h, newer, nil); err != nil {
+	if err := w.deliverer().Install(t.Context(), h, newer, nil, false); err != nil {
 		t.Fatal(err)
 	}
 	if code := cheftest.Client(m.Root, []string{"--once"}, t.Output()); code != 0 {
@@ -123,7 +123,7 @@ func TestChefFails(t *testing.T) {
 	h := w.host("etcd-k3v9qd2")
 	m := w.machine(h.Address)
 	m.Write(t, cheftest.FailFile, "no space left for cookbooks")
-	err := w.deliverer().Install(t.Context(), h, rendered(h), nil)
+	err := w.deliverer().Install(t.Context(), h, rendered(h), nil, false)
 	for _, text := range []string{"etcd-k3v9qd2", "cinc-client on " + h.Address.String(), "FATAL: RuntimeError: no space left for cookbooks"} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("Install: %v, want it to say %q", err, text)
@@ -135,7 +135,7 @@ func TestChefFails(t *testing.T) {
 	if err := os.Remove(m.Path(cheftest.FailFile)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil); err != nil {
+	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil, false); err != nil {
 		t.Error(err)
 	}
 }
@@ -146,7 +146,7 @@ func TestChefWithoutTheRecipe(t *testing.T) {
 	w := newWorld(t)
 	w.lay = func(context.Context, systemd.Machine, cluster.Host) error { return nil }
 	h := w.host("etcd-k3v9qd2")
-	err := w.deliverer().Install(t.Context(), h, rendered(h), nil)
+	err := w.deliverer().Install(t.Context(), h, rendered(h), nil, false)
 	if err == nil || !strings.Contains(err.Error(), node.UnitFile) {
 		t.Errorf("Install: %v, want it to say what is missing", err)
 	}

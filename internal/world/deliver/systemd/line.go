@@ -48,18 +48,38 @@ for path in ` + node.StateFolder + ` ` + node.UnitFile + `; do if [ -e $path ]; 
 echo "{\"pleiadAgent\": 0, \"empty\": $empty}"`
 
 // agent is the agent of the machine, whichever version of pleiad it is, or
-// *agent.Absent. A member without a binary of pleiad is inspected by a visitor.
+// *agent.Absent. A member without a binary of pleiad, or with one that does not
+// greet, is inspected by a visitor.
 func (l *line) agent(ctx context.Context) (*agent.Client, error) {
 	a, err := l.reach(ctx, "", startAny)
 	var absent *agent.Absent
-	if errors.As(err, &absent) && !absent.Empty {
+	var broken *brokenError
+	if errors.As(err, &absent) && !absent.Empty || errors.As(err, &broken) {
 		return l.visitor(ctx)
 	}
 	return a, err
 }
 
-// agentOf is the agent of a certain binary.
-func (l *line) agentOf(ctx context.Context, binary string) (*agent.Client, error) {
+// brokenError is that of a program which was started as an agent, and is none. The
+// way to it is not to blame.
+type brokenError struct{ error }
+
+func (e *brokenError) Unwrap() error { return e.error }
+
+// exited is an error that says how a command ended.
+type exited interface{ ExitCode() int }
+
+// ours is the agent of this very pleiad, which is sent if it is not there.
+func (l *line) ours(ctx context.Context) (*agent.Client, error) {
+	binary, err := l.push(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.of(ctx, binary)
+}
+
+// of is the agent of a certain binary.
+func (l *line) of(ctx context.Context, binary string) (*agent.Client, error) {
 	return l.reach(ctx, binary, "exec "+binary+" agent")
 }
 
@@ -85,8 +105,8 @@ func (l *line) reach(ctx context.Context, binary, command string) (*agent.Client
 // from disk first.
 const greets = 30 * time.Second
 
-func (l *line) open(ctx context.Context, command string) (*agent.Client, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, greets, fmt.Errorf("it does not answer within %s", greets))
+func (l *line) open(caller context.Context, command string) (*agent.Client, error) {
+	ctx, cancel := context.WithTimeoutCause(caller, greets, fmt.Errorf("it does not answer within %s", greets))
 	defer cancel()
 	stream, err := l.machine.Open(ctx, command)
 	if err != nil {
@@ -99,17 +119,30 @@ func (l *line) open(ctx context.Context, command string) (*agent.Client, error) 
 		_ = c.Close() // its stream is closed already
 	}
 	if err != nil {
-		// The error of Close says how the command ended.
-		var absent *agent.Absent
-		if ended := stream.Close(); ended != nil && !errors.As(err, &absent) {
-			err = ended
-		}
-		if ctx.Err() != nil {
-			err = fmt.Errorf("start agent: %w", context.Cause(ctx))
-		}
-		return nil, err
+		return nil, notGreeted(err, stream.Close(), ctx, caller)
 	}
 	return c, nil
+}
+
+// notGreeted is why there is no agent: what its greeting was not, how the command
+// ended, or that nobody waited any longer.
+func notGreeted(err, ended error, ctx, caller context.Context) error {
+	var absent *agent.Absent
+	var foreign *agent.Foreign
+	var exit exited
+	switch {
+	case errors.As(err, &absent) || errors.As(err, &foreign):
+		return err
+	case caller.Err() != nil:
+		return fmt.Errorf("start agent: %w", context.Cause(ctx))
+	case ctx.Err() != nil:
+		return &brokenError{fmt.Errorf("start agent: %w", context.Cause(ctx))}
+	case ended == nil:
+		return &brokenError{err}
+	case errors.As(ended, &exit):
+		return &brokenError{ended}
+	}
+	return ended
 }
 
 // end ends the agent, if there is one.
@@ -137,21 +170,20 @@ func (l *line) close() {
 	_ = l.end() // whatever it did has been answered or is unknown
 }
 
-// push makes the machine hold this pleiad's binary, and returns its path there and
-// its digest.
-func (l *line) push(ctx context.Context) (path, digest string, err error) {
+// push makes the machine hold this pleiad's binary, and returns its path there.
+func (l *line) push(ctx context.Context) (string, error) {
 	b, there, err := l.build(ctx)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	path = node.BinaryPath(b.Digest)
+	path := node.BinaryPath(b.Digest)
 	if slices.Contains(there, b.Digest[:16]) {
-		return path, b.Digest, nil
+		return path, nil
 	}
 	if err := l.send(ctx, b, strings.TrimSuffix(path, "/pleiad"), 0o755); err != nil {
-		return "", "", err
+		return "", err
 	}
-	return path, b.Digest, nil
+	return path, nil
 }
 
 // send puts a program into a folder of its own, or leaves nothing.

@@ -40,10 +40,10 @@ func TestConnectionLost(t *testing.T) {
 		call     func(context.Context, *systemd.Deliverer, cluster.Host) error
 	}{
 		{"Install", "systemctl show", false, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
-			return d.Install(ctx, h, rendered(h), nil)
+			return d.Install(ctx, h, rendered(h), nil, false)
 		}},
 		{"Start", "systemctl start --no-block", false, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
-			return errors.Join(d.Install(ctx, h, rendered(h), nil), d.Start(ctx, h))
+			return errors.Join(d.Install(ctx, h, rendered(h), nil, false), d.Start(ctx, h))
 		}},
 		{"Stop", "systemctl stop", true, func(ctx context.Context, d *systemd.Deliverer, h cluster.Host) error {
 			return d.Stop(ctx, h, time.Second)
@@ -57,7 +57,7 @@ func TestConnectionLost(t *testing.T) {
 			m := w.machine(h.Address)
 			d := w.deliverer()
 			if tt.first {
-				if err := errors.Join(d.Install(t.Context(), h, rendered(h), nil), d.Start(t.Context(), h)); err != nil {
+				if err := errors.Join(d.Install(t.Context(), h, rendered(h), nil, false), d.Start(t.Context(), h)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -89,7 +89,7 @@ func TestAgentThatNeverGreets(t *testing.T) {
 	cause := errors.New("no patience left")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, cause)
 	defer cancel()
-	if err := w.deliverer().Install(ctx, h, rendered(h), nil); !errors.Is(err, cause) {
+	if err := w.deliverer().Install(ctx, h, rendered(h), nil, false); !errors.Is(err, cause) {
 		t.Errorf("Install: %v, want %v", err, cause)
 	}
 }
@@ -102,7 +102,7 @@ func TestLimitReachesTheMachine(t *testing.T) {
 	h := w.host("etcd-k3v9qd2")
 	w.behave(h, fakemember.Behaviour{LateStatus: time.Hour})
 	d := w.deliverer()
-	if err := d.Install(t.Context(), h, rendered(h), nil); err != nil {
+	if err := d.Install(t.Context(), h, rendered(h), nil, false); err != nil {
 		t.Fatal(err)
 	}
 	cause := errors.New("no patience left")
@@ -128,7 +128,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	var group sync.WaitGroup
 	for i, h := range list {
 		group.Go(func() {
-			if err := d.Install(t.Context(), h, rendered(h), nil); err != nil {
+			if err := d.Install(t.Context(), h, rendered(h), nil, false); err != nil {
 				t.Error(err)
 			}
 			if i == 1 {
@@ -177,7 +177,7 @@ func TestStartSaysWhyItDied(t *testing.T) {
 			h := w.host("etcd-k3v9qd2")
 			w.behave(h, tt.behaviour)
 			d := w.deliverer()
-			if err := d.Install(t.Context(), h, rendered(h), nil); err != nil {
+			if err := d.Install(t.Context(), h, rendered(h), nil, false); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
@@ -196,7 +196,7 @@ func TestStopWithoutAUnitFile(t *testing.T) {
 	h := w.host("etcd-k3v9qd2")
 	w.behave(h, fakemember.Behaviour{})
 	d := w.deliverer()
-	if err := errors.Join(d.Install(t.Context(), h, rendered(h), nil), d.Start(t.Context(), h)); err != nil {
+	if err := errors.Join(d.Install(t.Context(), h, rendered(h), nil, false), d.Start(t.Context(), h)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(w.machine(h.Address).Path(node.UnitFile)); err != nil {
@@ -219,7 +219,7 @@ func TestStartEnables(t *testing.T) {
 	n := rendered(h)
 	n.Sealed = false
 	d := w.deliverer()
-	if err := d.Install(t.Context(), h, n, nil); err != nil {
+	if err := d.Install(t.Context(), h, n, nil, false); err != nil {
 		t.Fatal(err)
 	}
 	link := w.machine(h.Address).Path("/etc/systemd/system/multi-user.target.wants/" + node.UnitName)

@@ -63,13 +63,13 @@ func TestPushOnlyWhatIsMissing(t *testing.T) {
 	h := w.host("etcd-k3v9qd2")
 	m := w.machine(h.Address)
 	d := w.deliverer()
-	if err := d.Install(t.Context(), h, rendered(h), nil); err != nil {
+	if err := d.Install(t.Context(), h, rendered(h), nil, false); err != nil {
 		t.Fatal(err)
 	}
 	w.wantBinary(m, true)
 	opened, sent := m.counts()
 	for _, d := range []*systemd.Deliverer{d, w.deliverer()} {
-		if err := d.Install(t.Context(), h, rendered(h), nil); err != nil {
+		if err := d.Install(t.Context(), h, rendered(h), nil, false); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.Inspect(t.Context(), h); err != nil {
@@ -98,12 +98,12 @@ func TestPushIsSpoiled(t *testing.T) {
 			m := w.machine(h.Address)
 			m.spoil = spoil
 			d := w.deliverer()
-			if err := d.Install(t.Context(), h, rendered(h), nil); err == nil || !strings.Contains(err.Error(), "send pleiad to "+w.path()) {
+			if err := d.Install(t.Context(), h, rendered(h), nil, false); err == nil || !strings.Contains(err.Error(), "send pleiad to "+w.path()) {
 				t.Errorf("Install: %v, want that the binary did not arrive", err)
 			}
 			w.wantBinary(m, false)
 			m.spoil = nil
-			if err := d.Install(t.Context(), h, rendered(h), nil); err != nil {
+			if err := d.Install(t.Context(), h, rendered(h), nil, false); err != nil {
 				t.Fatal(err)
 			}
 			w.wantBinary(m, true)
@@ -122,7 +122,7 @@ func TestPushOfAnotherProgram(t *testing.T) {
 	h := w.host("etcd-k3v9qd2")
 	m := w.machine(h.Address)
 	m.spoil = func([]byte) []byte { return b.Packed }
-	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil); err == nil || !strings.Contains(err.Error(), "what arrived is not what was sent") {
+	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil, false); err == nil || !strings.Contains(err.Error(), "what arrived is not what was sent") {
 		t.Errorf("Install: %v, want that it is not what was sent", err)
 	}
 	w.wantBinary(m, false)
@@ -136,7 +136,7 @@ func TestPushesAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range errs {
 		d := w.deliverer()
-		group.Go(func() { errs[i] = d.Install(t.Context(), h, rendered(h), nil) })
+		group.Go(func() { errs[i] = d.Install(t.Context(), h, rendered(h), nil, false) })
 	}
 	group.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -151,7 +151,7 @@ func TestFullDiskHasARemedy(t *testing.T) {
 	h := w.host("etcd-k3v9qd2")
 	m := w.machine(h.Address)
 	m.full = true
-	err := w.deliverer().Install(t.Context(), h, rendered(h), nil)
+	err := w.deliverer().Install(t.Context(), h, rendered(h), nil, false)
 	var r interface{ Remedy() []string }
 	if !errors.As(err, &r) {
 		t.Fatalf("Install: %v, want an error with the remedy", err)
@@ -163,7 +163,7 @@ func TestFullDiskHasARemedy(t *testing.T) {
 	}
 	w.wantBinary(m, false)
 	m.full = false
-	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil); err != nil {
+	if err := w.deliverer().Install(t.Context(), h, rendered(h), nil, false); err != nil {
 		t.Error(err)
 	}
 }
@@ -208,7 +208,7 @@ func TestUnsupportedMachines(t *testing.T) {
 			before := m.Files(t)
 			d := systemd.New(func(cluster.Way) systemd.Machine { return m }, tt.builds)
 			defer d.Close()
-			err := d.Install(t.Context(), h, rendered(h), nil)
+			err := d.Install(t.Context(), h, rendered(h), nil, false)
 			if !errors.Is(err, deliver.ErrUnsupported) {
 				t.Errorf("Install: %v, want ErrUnsupported", err)
 			}
@@ -282,7 +282,7 @@ func TestAgentOfAnotherVersion(t *testing.T) {
 	h := w.host("etcd-k3v9qd2")
 	m := w.machine(h.Address)
 	m.greets = func(text string) string { return strings.Replace(text, `"pleiadAgent":1`, `"pleiadAgent":7`, 1) }
-	err := w.deliverer().Install(t.Context(), h, rendered(h), nil)
+	err := w.deliverer().Install(t.Context(), h, rendered(h), nil, false)
 	for _, text := range []string{"etcd-k3v9qd2", w.path(), "version 7", "version 1"} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("Install: %v, want it to say %q", err, text)
@@ -304,7 +304,7 @@ func TestClear(t *testing.T) {
 	if err := d.Clear(t.Context(), h, hosts.DeleteData); err != nil {
 		t.Errorf("Clear of a bare machine: %v", err)
 	}
-	if err := errors.Join(d.Install(t.Context(), h, rendered(h), nil), d.Start(t.Context(), h)); err != nil {
+	if err := errors.Join(d.Install(t.Context(), h, rendered(h), nil, false), d.Start(t.Context(), h)); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Clear(t.Context(), h, hosts.DeleteData); !errors.Is(err, hosts.ErrBusy) {

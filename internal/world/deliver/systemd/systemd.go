@@ -112,7 +112,15 @@ func (d *Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, 
 	if err != nil {
 		return cluster.Node{}, fmt.Errorf("inspect %s: %w", h.Name, err)
 	}
-	return a.Inspect(ctx, h)
+	found, err := a.Inspect(ctx, h)
+	if err != nil {
+		return cluster.Node{}, err
+	}
+	found.Offered = d.builds.Program(a.Arch)
+	if found.Installed != "" && len(found.Drift) == 0 && !node.IsBinary(a.Binary) { // it is a visitor
+		found.Drift = []string{"the program that " + node.UnitFile + " starts does not work as pleiad does"}
+	}
+	return found, nil
 }
 
 // Fits says whether there is a pleiad for a machine, before anything is made on it: an
@@ -123,32 +131,46 @@ func (d *Deliverer) Fits(ctx context.Context, addr netip.Addr) error {
 }
 
 // Install implements deliver.Deliverer.
-func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials) error {
+func (d *Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, creds *node.Credentials, renew bool) error {
 	l := d.line(h.Reach())
-	binary, digest, err := l.push(ctx)
-	if err != nil {
-		return fmt.Errorf("install on %s: %w", h.Name, err)
-	}
-	a, err := l.agentOf(ctx, binary)
+	a, renew, err := l.installer(ctx, renew)
 	if err != nil {
 		return fmt.Errorf("install on %s: %w", h.Name, err)
 	}
 	if d.lay == nil {
-		_, err = a.Install(ctx, h, n, creds, binary)
+		_, err = a.Install(ctx, h, n, creds, a.Binary, renew)
 		return err
 	}
-	if err := a.Stage(ctx, h, n, creds, binary, digest); err != nil {
+	if err := a.Stage(ctx, h, n, creds, a.Binary, renew); err != nil {
 		return err
 	}
 	if err := d.lay(ctx, l.machine, h); err != nil {
 		return fmt.Errorf("install on %s: %w", h.Name, err)
 	}
-	return l.laid(ctx, h, binary)
+	return l.laid(ctx, h, a.Binary)
+}
+
+// installer is the agent that installs. What stands around a node, such as the unit,
+// is of the program that starts the member: unless that is to be renewed, its own agent
+// writes it. One that does not work is not there.
+func (l *line) installer(ctx context.Context, renew bool) (*agent.Client, bool, error) {
+	if !renew {
+		a, err := l.agent(ctx)
+		var absent *agent.Absent
+		switch {
+		case err == nil && node.IsBinary(a.Binary):
+			return a, false, nil
+		case err != nil && !errors.As(err, &absent):
+			return nil, false, err
+		}
+	}
+	a, err := l.ours(ctx)
+	return a, true, err
 }
 
 // laid looks whether all that was staged is there.
 func (l *line) laid(ctx context.Context, h cluster.Host, binary string) error {
-	a, err := l.agentOf(ctx, binary) // the connection may have ended meanwhile
+	a, err := l.of(ctx, binary) // the connection may have ended meanwhile
 	if err != nil {
 		return fmt.Errorf("install on %s: %w", h.Name, err)
 	}
@@ -158,6 +180,16 @@ func (l *line) laid(ctx context.Context, h cluster.Host, binary string) error {
 	}
 	return fault.WithRemedy(fmt.Errorf("install on %s: the run ended well, but did not lay down %s", h.Name, strings.Join(missing, ", ")),
 		"see that the cookbook etcd-server of this pleiad is in the run list")
+}
+
+// Revert implements deliver.Deliverer. Whichever agent is there may be of the program
+// that does not work: ours does it.
+func (d *Deliverer) Revert(ctx context.Context, h cluster.Host) error {
+	a, err := d.line(h.Reach()).ours(ctx)
+	if err != nil {
+		return fmt.Errorf("revert %s: %w", h.Name, err)
+	}
+	return a.Revert(ctx, h)
 }
 
 // Start implements deliver.Deliverer.
