@@ -367,8 +367,8 @@ func (s situation) without(set cluster.RecordSet, whose func(cluster.MemberName)
 
 // wrote says whether a value on our names is one that pleiad writes, and for
 // which member: its service, or the address of a member's host. The address of a host that
-// is gone cannot be compared: that it stands alone on a name of the marker must do, and
-// that other members have addresses of that family.
+// is gone cannot be compared: that it stands alone on a name of the marker must do, that
+// other members have addresses of that family, and that the list was published at all.
 func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool) {
 	switch k.Type {
 	case cluster.SRV:
@@ -382,7 +382,7 @@ func (s situation) wrote(k cluster.Key, value string) (cluster.MemberName, bool)
 			return m, h.Address.String() == value
 		}
 		set, _ := s.records.Get(k)
-		return m, len(set.Values) == 1 && s.uses(k.Type)
+		return m, len(set.Values) == 1 && s.uses(k.Type) && s.marker.ID != 0
 	}
 	return "", false
 }
