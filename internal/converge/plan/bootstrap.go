@@ -129,11 +129,11 @@ func conflict(evidence []string) Refusal {
 // all members, of those too that cannot be seen just now: their peers need their
 // addresses all the more (rule R9).
 //
-// In a sealed cluster, what a running member makes use of is changed one member
-// at a time: its certificate, if it is that of next; and options, when it is to
-// be restarted with them, see [situation.roll]. What else a node says goes to all
-// hosts at once: it is read at the next start only, and is what the members are
-// seen to run with.
+// In a sealed cluster, what a member could come to grief with is changed one member
+// at a time: the certificate of one that runs, if it is that of next; and options,
+// when it is to be restarted with them, see [situation.inTurn]. What else a node says
+// goes to all hosts at once: it is read at the next start only, and is what the
+// members are seen to run with.
 func (s situation) install(members []cluster.Host, issue bool, next cluster.MemberName) []Step {
 	var steps []Step
 	for _, h := range visible(members) {
@@ -144,20 +144,19 @@ func (s situation) install(members []cluster.Host, issue bool, next cluster.Memb
 		apart := s.marker.Phase == cluster.Sealed && found.Process.Running && len(s.marker.Members) > 1
 		due := issue && s.outdated(h) && (!apart || h.Name == next)
 		step, other := InstallNode{Host: h, Node: n, Issue: due}, found.Installed != n.Digest()
-		want := startup(h, n)
-		failed := !found.Process.Running && found.Failed != nil && found.Failed.Same(found.Next)
-		step.Renew = failed && found.Next.Program.Differs(want.Program) && s.otherMinor(h, n) == ""
+		want, minor := startup(h, n), s.otherMinor(h, n)
+		step.Renew = !found.Process.Running && !s.inTurn(h) && found.Next.Program.Differs(want.Program) && minor == ""
 		switch {
 		case s.broken(h), found.Failed != nil && found.Failed.Same(want) && !found.Next.Same(want):
 			continue // see roll
 		case !due && s.spec.TLS && found.Certificate == nil:
 			continue // it would be of no use
-		case !due && apart && found.Sealed && found.Process.Flags != n.Flags():
+		case !due && found.Sealed && starts(found) != n.Flags() && (minor != "" || s.inTurn(h)):
 			continue
 		case found.Installed == "":
 			step.Why = "there is nothing on the host yet"
 		case step.Renew:
-			step.Why = "its member did not come up with " + found.Next.Program.String() + ": " + found.Failed.Why
+			step.Why = "its member does not run, and has " + found.Next.Program.String() + died(h)
 		case len(found.Drift) > 0:
 			step.Why = "the host does not hold what was delivered: " + strings.Join(found.Drift, "; ")
 		case n.Sealed && !found.Sealed:

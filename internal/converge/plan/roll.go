@@ -74,6 +74,28 @@ func (s situation) roll(members []cluster.Host, sound bool) ([]Step, []Refusal) 
 	return nil, []Refusal{r}
 }
 
+// inTurn says whether a member is to get other options, or another program, only when
+// it is next to be restarted: it runs, or has come up with what it has, and the others
+// are a quorum meanwhile. Otherwise all members would be down together with options
+// that none of them comes up with. One whose host does not hold what was delivered needs
+// that first.
+func (s situation) inTurn(h cluster.Host) bool {
+	found, voters := h.Node.Or(cluster.Node{}), s.voters()
+	if found.Process.Running {
+		return len(s.marker.Members) > 1
+	}
+	failed := found.Failed != nil && found.Failed.Same(found.Next)
+	return found.Sealed && !failed && len(found.Drift) == 0 && voters-1 >= cluster.Quorum(voters)
+}
+
+// starts is the digest of the flags that a member runs with, or would.
+func starts(found cluster.Node) string {
+	if found.Process.Running {
+		return found.Process.Flags
+	}
+	return found.Next.Flags
+}
+
 // startup is what a member should start with: the flags of the spec, and the program
 // of this pleiad where that is known.
 func startup(h cluster.Host, n node.Node) cluster.Startup {
