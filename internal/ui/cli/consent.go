@@ -11,21 +11,18 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 )
 
-// consent asks before something is destroyed; nothing endangered, nothing
-// asked. Where nobody can answer it is an error that says how to consent.
-func consent(ctx context.Context, s *System, g *globals, command string, endangered []string) error {
+// destroys is why a person must agree to the end of hosts or data.
+const destroys = "it destroys hosts or data"
+
+// consent asks before something is done that a person must agree to, why being the
+// reason; nothing endangered, nothing asked. Where nobody can answer it is an error
+// that says how to consent.
+func consent(ctx context.Context, s *System, g *globals, command, why string, endangered []string) error {
 	if len(endangered) == 0 {
 		return nil
 	}
 	act := "run pleiad " + command
 	if !s.Interactive || g.format() == render.JSON {
-		why := "it destroys hosts or data"
-		switch verb, _, _ := strings.Cut(command, " "); verb {
-		case "take-over":
-			why = "it is safe only if the original is no longer used"
-		case "replace":
-			why = "the member leaves the cluster for good"
-		}
 		return &failure{act: act, err: errors.New(why + ", and there is no terminal to ask on"), exit: Usage, hints: []string{"confirm it: " + g.again(command) + " --yes"}}
 	}
 	for _, e := range endangered {

@@ -33,7 +33,7 @@ func TestConsent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			test.system.Err = &out
-			err := consent(context.Background(), &System{Streams: test.system}, &globals{output: test.output}, "destroy", test.danger)
+			err := consent(context.Background(), &System{Streams: test.system}, &globals{output: test.output}, "destroy", destroys, test.danger)
 			if (err == nil) != test.allowed {
 				t.Errorf("%v, want allowed: %t", err, test.allowed)
 			}
@@ -60,7 +60,7 @@ func TestConsentEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	gone := errors.New("interrupt")
 	cancel(gone)
-	err := consent(ctx, &System{Streams: Streams{Interactive: true, In: in, Err: io.Discard}}, &globals{}, "destroy", []string{"x"})
+	err := consent(ctx, &System{Streams: Streams{Interactive: true, In: in, Err: io.Discard}}, &globals{}, "destroy", destroys, []string{"x"})
 	if !errors.Is(err, gone) {
 		t.Errorf("%v, want %v", err, gone)
 	}

@@ -113,7 +113,7 @@ func (o *destroyOptions) ask(ctx context.Context, q operate.Question) error {
 	for _, refusal := range q.Refused() {
 		goes = append(goes, "  but: "+refusal.Spelled(o.spelled(q.Target)).String())
 	}
-	return consent(ctx, o.system, o.globals, "destroy", goes)
+	return consent(ctx, o.system, o.globals, "destroy", destroys, goes)
 }
 
 // dataOf says how much data goes with a host: what is on the disk where that

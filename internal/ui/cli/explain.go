@@ -133,7 +133,11 @@ func classOf(g *globals, err error) (Exit, []string) {
 		}
 	}
 	if errors.As(err, &stalled) {
-		return Failed, []string{"see every call with -v, and a member's log with: " + g.again("logs MEMBER"), fmt.Sprintf("wait longer than %s: --timeout 10m", stalled.For.Round(time.Second))}
+		hints := []string{"see every call with -v, and a member's log with: " + g.again("logs MEMBER")}
+		if stalled.Last == nil { // what fails again and again does not want time
+			hints = append(hints, fmt.Sprintf("wait longer than %s: --timeout 10m", stalled.For.Round(time.Second)))
+		}
+		return Failed, hints
 	}
 	return Failed, nil
 }

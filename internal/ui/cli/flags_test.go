@@ -73,10 +73,10 @@ func TestFlags(t *testing.T) {
 		"status --watch":      func(o any) bool { return o.(*statusOptions).watch && o.(*statusOptions).every == 2*time.Second },
 		"destroy --yes":       func(o any) bool { return o.(*destroyOptions).yes && !o.(*destroyOptions).keepData },
 		"destroy --keep-data": func(o any) bool { return o.(*destroyOptions).keepData && !o.(*destroyOptions).yes },
-		"logs etcd-a -f": func(o any) bool {
+		"logs etcd-a --follow": func(o any) bool {
 			return o.(*logsOptions).follow && o.(*logsOptions).member == "etcd-a" && o.(*logsOptions).flags.File == ""
 		},
-		"logs a --file a.y": func(o any) bool { return !o.(*logsOptions).follow && o.(*logsOptions).flags.File == "a.y" },
+		"logs a -f a.y": func(o any) bool { return !o.(*logsOptions).follow && o.(*logsOptions).flags.File == "a.y" },
 		"init --dns rfc2136 -f -": func(o any) bool {
 			return o.(*initOptions).dns == "rfc2136" && o.(*initOptions).hosts == "local" && o.(*initOptions).flags.File == "-"
 		},

@@ -28,7 +28,7 @@ func newLogs(s *System, g *globals, run func(context.Context, *logsOptions) erro
 		Use:   "logs MEMBER",
 		Short: "Print the log of a member",
 		Long: `logs prints the log of a member, oldest line first. The beginning of a member's
-name is enough. With -f it follows the log until interrupted.`,
+name is enough. With --follow it follows the log until interrupted.`,
 		Args: exactly(1, "one argument, the member (see pleiad status)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.member = args[0]
@@ -41,9 +41,8 @@ name is enough. With -f it follows the log until interrupted.`,
 			return o.members(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	// Here -f is follow, as everywhere where there are logs.
-	cmd.Flags().StringVar(&g.flags.File, "file", "", "spec file; cannot be combined with flags that describe a cluster (see pleiad init)")
-	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "follow the log")
+	// Not -f: that is the spec file, as for all commands.
+	cmd.Flags().BoolVar(&o.follow, "follow", false, "follow the log")
 	return cmd
 }
 

@@ -31,7 +31,7 @@ func (o *takeOverOptions) rebuild(ctx context.Context) (bool, error) {
 		return false, context.Cause(ctx)
 	}
 	if err == nil && !o.yes {
-		err = consent(ctx, o.system, o.globals, o.command, []string{
+		err = consent(ctx, o.system, o.globals, o.command, destroys, []string{
 			"home.json is recreated in " + t.Home.Dir(), "this is safe only if no other copy of this state directory is used"})
 	}
 	if err == nil {

@@ -71,7 +71,7 @@ func (o *replaceOptions) pick(t operate.Target, state cluster.State) (cluster.Me
 
 // ask says what is known of the member, and asks.
 func (o *replaceOptions) ask(ctx context.Context, q operate.Question) error {
-	return consent(ctx, o.system, o.globals, "replace "+o.member, append(standing(q), endangered(q)...))
+	return consent(ctx, o.system, o.globals, "replace "+o.member, "the member leaves the cluster for good", append(standing(q), endangered(q)...))
 }
 
 // standing is who sees the member that is to be replaced, and who does not.

@@ -89,7 +89,7 @@ func (o *takeOverOptions) takeOver(ctx context.Context, t operate.Target) error 
 		return err
 	}
 	if !o.yes {
-		if err := consent(ctx, o.system, o.globals, o.command, risks(t, original)); err != nil {
+		if err := consent(ctx, o.system, o.globals, o.command, "it is safe only if the original is no longer used", risks(t, original)); err != nil {
 			return err
 		}
 	}

@@ -165,9 +165,10 @@ func TestEndangered(t *testing.T) {
 	q := operate.Question{Road: []plan.Plan{
 		{Steps: []plan.Step{plan.LaunchHost{Member: "etcd-b"}, plan.StopMember{Host: host}}},
 		{Steps: []plan.Step{plan.TerminateHost{Host: host}}},
+		{Steps: []plan.Step{plan.StopMember{Host: cluster.Host{Name: "etcd-c"}, Back: true, Reason: plan.Reason{Why: "this is older"}}}},
 	}}
-	if got := endangered(q); len(got) != 1 || !strings.HasPrefix(got[0], "terminate host etcd-a") {
-		t.Errorf("%q, want etcd-a alone", got)
+	if got := endangered(q); len(got) != 2 || !strings.HasPrefix(got[0], "terminate host etcd-a") || got[1] != "restart member etcd-c: this is older" {
+		t.Errorf("%q, want the end of etcd-a and an older program for etcd-c", got)
 	}
 }
 

@@ -94,9 +94,14 @@ func (o *upOptions) show(t operate.Target, road []plan.Plan) error {
 	return o.printer(o.system).Show(shown)
 }
 
-// ask asks about the hosts that would be removed, with their data.
+// ask asks about the hosts that would be removed, with their data, and about members
+// that would run an older program.
 func (o *upOptions) ask(ctx context.Context, q operate.Question) error {
-	return consent(ctx, o.system, o.globals, "up", endangered(q))
+	why := destroys
+	if len(q.Destroys()) == 0 {
+		why = "members would run an older pleiad than they do"
+	}
+	return consent(ctx, o.system, o.globals, "up", why, endangered(q))
 }
 
 func (o *upOptions) next(t operate.Target) []string {
@@ -110,7 +115,8 @@ func (o *upOptions) next(t operate.Target) []string {
 	return next
 }
 
-// endangered are the hosts that would be removed, with their data.
+// endangered are the hosts that would be removed, with their data, and the members that
+// would go back to an older program.
 func endangered(q operate.Question) []string {
 	var out []string
 	for _, s := range q.Destroys() {
