@@ -55,7 +55,7 @@ func (d Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, e
 		d.c.inspected[h.Name] = d.c.w.moment()
 		out = h.inspect()
 		out.Offered = d.c.program
-		if d.c.w.local() { // whoever starts it runs it
+		if d.c.w.local() { // a local member runs as the program that starts it
 			for _, s := range []*cluster.Startup{&out.Next, out.Former} {
 				if s != nil && s.Flags != "" {
 					s.Program = d.c.program

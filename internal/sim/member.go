@@ -18,7 +18,7 @@ type process struct {
 	host  *host
 	node  node.Node // as it was when the process began
 	flags string
-	// program is what it runs as, on this machine that of whoever started it.
+	// program is what it runs; a local member, what the controller is that started it.
 	program cluster.Program
 	pid     int
 	since   time.Time

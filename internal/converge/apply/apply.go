@@ -152,8 +152,8 @@ func untilAllowed(ctx context.Context, attempt func() error, tell func(string)) 
 }
 
 // rest waits until caches have forgotten what a change takes away (rule R8), or until
-// what another controller has sent has arrived (rule R5): whoever was to serve all the
-// while must do so then.
+// what another controller has sent has arrived (rule R5). Afterwards the member in
+// While, if there is one, must still serve.
 func rest(ctx context.Context, w world.World, s plan.ChangeRecords, tell func(string)) error {
 	if s.Rests == 0 {
 		return nil

@@ -43,7 +43,7 @@ func (h *Host) noteStart(ctx context.Context, host cluster.Host, began time.Time
 		return err
 	}
 	found, err := h.inspect(ctx, host)
-	if err != nil || found.Installed == "" { // whoever wants to know will inspect it, and be told
+	if err != nil || found.Installed == "" { // the next inspection reports the error
 		return nil
 	}
 	if p := found.Process; p.Running && p.Since.Before(began) {

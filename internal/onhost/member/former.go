@@ -18,9 +18,9 @@ import (
 const FormerFile = "former.json"
 
 // Former is what a member started with before something else was delivered, stored
-// as JSON in [FormerFile]: whoever sees that the member does not start any more can
-// go back to it. All else that a node says may have changed for good since, such as
-// where the peers are, and is not part of it.
+// as JSON in [FormerFile]. If the member no longer starts, it can go back to it. The
+// rest of a node, such as the addresses of the peers, may have changed for good since,
+// and is not part of it.
 type Former struct {
 	Args    []string      `json:"args"`
 	Release *node.Release `json:"release,omitempty"`

@@ -10,8 +10,8 @@
 // that server then, in a run list or a policy.
 //
 // What it promises: no key, certificate or configuration is in an argument, an
-// attribute or a node object. No licence is accepted. An error holds the lines of
-// Chef's that say why, and no more.
+// attribute or a node object. No licence is accepted. An error quotes
+// only those lines of Chef's output that give the reason.
 package chef
 
 import (

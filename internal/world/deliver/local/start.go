@@ -46,7 +46,7 @@ func (d *Deliverer) noteStart(ctx context.Context, h cluster.Host, began time.Ti
 		return nil
 	}
 	found, err := d.Inspect(context.WithoutCancel(ctx), h)
-	if err != nil || found.Installed == "" { // who could not be started cannot be inspected either
+	if err != nil || found.Installed == "" { // the next inspection reports the error
 		return nil
 	}
 	if p := found.Process; p.Running && p.Since.Before(began) {
