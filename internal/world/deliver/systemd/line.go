@@ -105,8 +105,8 @@ func (l *line) reach(ctx context.Context, binary, command string) (*agent.Client
 // from disk first.
 const greets = 30 * time.Second
 
-func (l *line) open(caller context.Context, command string) (*agent.Client, error) {
-	ctx, cancel := context.WithTimeoutCause(caller, greets, fmt.Errorf("it does not answer within %s", greets))
+func (l *line) open(ctx context.Context, command string) (*agent.Client, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, greets, fmt.Errorf("it does not answer within %s", greets))
 	defer cancel()
 	stream, err := l.machine.Open(ctx, command)
 	if err != nil {
@@ -119,24 +119,22 @@ func (l *line) open(caller context.Context, command string) (*agent.Client, erro
 		_ = c.Close() // its stream is closed already
 	}
 	if err != nil {
-		return nil, notGreeted(err, stream.Close(), ctx, caller)
+		return nil, notGreeted(ctx, err, stream.Close())
 	}
 	return c, nil
 }
 
 // notGreeted is why there is no agent: what its greeting was not, how the command
-// ended, or that nobody waited any longer.
-func notGreeted(err, ended error, ctx, caller context.Context) error {
+// ended, or that nobody waited any longer. A program that is slow is not broken.
+func notGreeted(ctx context.Context, err, ended error) error {
 	var absent *agent.Absent
 	var foreign *agent.Foreign
 	var exit exited
 	switch {
 	case errors.As(err, &absent) || errors.As(err, &foreign):
 		return err
-	case caller.Err() != nil:
-		return fmt.Errorf("start agent: %w", context.Cause(ctx))
 	case ctx.Err() != nil:
-		return &brokenError{fmt.Errorf("start agent: %w", context.Cause(ctx))}
+		return fmt.Errorf("start agent: %w", context.Cause(ctx))
 	case ended == nil:
 		return &brokenError{err}
 	case errors.As(ended, &exit):
