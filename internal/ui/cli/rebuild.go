@@ -31,8 +31,8 @@ func (o *takeOverOptions) rebuild(ctx context.Context) (bool, error) {
 		return false, context.Cause(ctx)
 	}
 	if err == nil && !o.yes {
-		err = consent(ctx, o.system, o.globals, o.command, destroys, []string{
-			"home.json is recreated in " + t.Home.Dir(), "this is safe only if no other copy of this state directory is used"})
+		err = consent(ctx, o.system, o.globals, o.command, "it is safe only if no other copy of this state directory is used",
+			[]string{"home.json is recreated in " + t.Home.Dir(), "this is safe only if no other copy of this state directory is used"})
 	}
 	if err == nil {
 		err = t.Home.Rebuild(owner, statedir.SeatOf(t.Spec))
