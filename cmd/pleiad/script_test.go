@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,9 +17,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
-	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +39,7 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE CMD...       run a command that exits so
 //	members CLUSTER         set $M1, $M2 … to the names of its members, $P1 … to their pids
+//	corrupt CLUSTER MEMBER  raise an alarm for a member, or 0, of a cluster without TLS
 //	kill9 PID               kill a process, which is gone then
 //	ended PID               wait for the end of a process
 //	killserver FOLDER       kill the name server of a state directory
@@ -55,7 +62,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "members": members, "kill9": kill9, "ended": ended, "killserver": killServer, "capture": capture, "follow": follow, "occupy": occupy, "vacate": vacate, "hold": hold, "release": letGo, "interrupt": interrupt,
+			"exits": exits, "members": members, "corrupt": corrupt, "kill9": kill9, "ended": ended, "killserver": killServer, "capture": capture, "follow": follow, "occupy": occupy, "vacate": vacate, "hold": hold, "release": letGo, "interrupt": interrupt,
 		},
 		RequireUniqueNames: true,
 	})
@@ -115,6 +122,37 @@ func members(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv(fmt.Sprintf("M%d", i+1), h.Name)
 		ts.Setenv(fmt.Sprintf("P%d", i+1), strconv.Itoa(h.PID))
 	}
+}
+
+// corrupt does what etcd does that finds the data of a member to be another than that of
+// the rest (server/etcdserver/corrupt.go).
+func corrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: corrupt CLUSTER MEMBER")
+	}
+	ts.Check(ts.Exec("pleiad", "status", "--cluster", args[0], "--output", "json"))
+	var status struct {
+		Hosts []struct{ Name, Address, Member string }
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &status))
+	for _, h := range status.Hosts {
+		id, err := strconv.ParseUint(h.Member, 16, 64)
+		ts.Check(err)
+		if args[1] == "0" {
+			id = 0
+		} else if h.Name != args[1] {
+			continue
+		}
+		conn, err := grpc.NewClient(net.JoinHostPort(h.Address, "2379"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		ts.Check(err)
+		defer conn.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_, err = pb.NewMaintenanceClient(conn).Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, MemberID: id, Alarm: pb.AlarmType_CORRUPT})
+		ts.Check(err)
+		return
+	}
+	ts.Fatalf("cluster %s has no member %s", args[0], args[1])
 }
 
 func kill9(ts *testscript.TestScript, neg bool, args []string) {

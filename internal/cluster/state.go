@@ -446,7 +446,7 @@ type View struct {
 	DBSize   int64    `json:"dbSize"`
 	Learner  bool     `json:"learner"`
 	Errors   []string `json:"errors,omitempty"`
-	Alarms   []string `json:"alarms,omitempty"`
+	Alarms   []Alarm  `json:"alarms,omitempty"`
 	// Members is the member list as this member has applied it; nil from a learner,
 	// which tells none.
 	Members []Member `json:"members"`
@@ -465,11 +465,51 @@ type Member struct {
 	Learner    bool       `json:"learner"`
 }
 
-// Healthy says whether the member serves: it knows a leader, serves
-// linearizable reads, and reports neither errors nor alarms.
-func (v View) Healthy() bool {
-	return v.Leader != 0 && v.Stalled == "" && len(v.Errors) == 0 && len(v.Alarms) == 0
+// Alarm is an alarm of etcd, which lasts until somebody ends it.
+type Alarm struct {
+	// Kind is the name that etcd has for it, such as [NoSpace].
+	Kind string `json:"kind"`
+	// Member is the member that it is about, zero if etcd cannot tell, and Name what
+	// the member list calls it.
+	Member MemberID   `json:"member,omitempty"`
+	Name   MemberName `json:"name,omitempty"`
 }
+
+// The alarms that etcd 3.7 knows (api/etcdserverpb/rpc.proto, AlarmType): a database
+// has reached its quota, and the cluster takes no writes but those that make room; or
+// the data of a member is not that of the others, and the cluster answers nobody.
+const (
+	NoSpace = "NOSPACE"
+	Corrupt = "CORRUPT"
+)
+
+// String is the alarm as people are told of it.
+func (a Alarm) String() string {
+	switch {
+	case a.Member == 0:
+		return a.Kind
+	case a.Name == "":
+		return fmt.Sprintf("%s on member %s", a.Kind, a.Member)
+	}
+	return fmt.Sprintf("%s on %s", a.Kind, a.Name)
+}
+
+// Serves says whether the member does its part in the quorum: it knows a leader,
+// serves linearizable reads, and reports no errors, nor that its own data may be
+// corrupt. With a database that is full, members vote and can be restarted.
+func (v View) Serves() bool {
+	return v.Leader != 0 && v.Stalled == "" && len(v.Errors) == 0 && !v.Corrupt()
+}
+
+// Corrupt says whether an alarm other than that of a full database is about the
+// member, or about nobody knows which.
+func (v View) Corrupt() bool {
+	return slices.ContainsFunc(v.Alarms, func(a Alarm) bool { return a.Kind != NoSpace && (a.Member == 0 || a.Member == v.ID) })
+}
+
+// Healthy says whether clients find nothing wrong with the member: it serves, and
+// reports no alarm.
+func (v View) Healthy() bool { return v.Serves() && len(v.Alarms) == 0 }
 
 // Complaint says why the member is not healthy.
 func (v View) Complaint() string {
@@ -480,8 +520,11 @@ func (v View) Complaint() string {
 	if v.Stalled != "" {
 		why = append(why, "serves no linearizable read: "+v.Stalled)
 	}
-	for _, e := range append(slices.Clone(v.Errors), v.Alarms...) {
+	for _, e := range v.Errors {
 		why = append(why, "reports "+e)
+	}
+	for _, a := range v.Alarms {
+		why = append(why, "reports "+a.String())
 	}
 	return strings.Join(why, "; ")
 }

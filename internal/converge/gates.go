@@ -47,7 +47,7 @@ func silence(h cluster.Host) string {
 	switch {
 	case n.Process.Gate != "":
 		return ""
-	case answered && v.Healthy():
+	case answered && v.Serves():
 		return "it does not list all members by name yet"
 	case answered:
 		why = v.Complaint()

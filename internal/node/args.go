@@ -125,6 +125,16 @@ func withDefaults(spec cluster.Spec) map[string]string {
 	return options
 }
 
+// Quota is how large the database of a member may become, in bytes. Zero stands for
+// etcd's own default (server/storage/quota.go, DefaultQuotaBytes).
+func Quota(spec cluster.Spec) int64 {
+	n, err := strconv.ParseInt(withDefaults(spec)["quota-backend-bytes"], 10, 64)
+	if err != nil || n == 0 {
+		return 2 << 30
+	}
+	return n
+}
+
 // withCorruptionChecks turns both corruption checks on in a user's own list of
 // feature gates, unless it says otherwise: to turn on one more gate must not turn
 // off these two.

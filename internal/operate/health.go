@@ -157,6 +157,9 @@ func judge(domain string, answers []answer) Health {
 		case errors.Is(a.err, discovery.ErrUnavailable):
 			m.Unknown, m.Detail = true, fmt.Sprintf("not asked at %s: %v", a.url, a.err)
 			unknown++
+		case errors.Is(a.err, etcd.ErrNoUser):
+			m.Healthy, m.Detail = true, etcd.ErrNoUser.Error()
+			healthy++
 		case a.err != nil:
 			m.Detail = fmt.Sprintf("no healthy result from %s: %v", a.url, a.err)
 		case !a.view.Healthy():

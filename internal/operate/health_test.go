@@ -55,10 +55,16 @@ func TestJudge(t *testing.T) {
 		"one down, one not looked up": {func(a []answer) []answer { a[1].err, a[2].err = down, unnamed; return a }, Unclear, "etcd-b"},
 		"two down, one not looked up": {func(a []answer) []answer { a[0].err, a[1].err, a[2].err = down, down, unnamed; return a }, Unhealthy, "etcd-b"},
 		"names that do not exist":     {func(a []answer) []answer { a[1].err, a[2].err = absent, absent; return a }, Unhealthy, "etcd-c"},
-		"alarm":                       {func(a []answer) []answer { a[2].view.Alarms = []string{"NOSPACE"}; return a }, Degraded, "reports NOSPACE"},
-		"a voter unpublished":         {func(a []answer) []answer { return a[:2] }, Degraded, "member 3 (etcd-c) is a voter, but the client records do not name it"},
-		"one of three known":          {func(a []answer) []answer { return a[:1] }, Unhealthy, "etcd-b"},
-		"two clusters":                {func(a []answer) []answer { a[2].view.Cluster = 0xd; return a }, Unhealthy, "not one cluster, but c, d"},
+		"alarm":                       {func(a []answer) []answer { a[2].view.Alarms = []cluster.Alarm{{Kind: cluster.NoSpace}}; return a }, Degraded, "reports NOSPACE"},
+		"users only": {func(a []answer) []answer {
+			for i := range a {
+				a[i].err, a[i].view = fmt.Errorf("ask member: %w", etcd.ErrNoUser), cluster.View{}
+			}
+			return a
+		}, Healthy, "asks for a user"},
+		"a voter unpublished": {func(a []answer) []answer { return a[:2] }, Degraded, "member 3 (etcd-c) is a voter, but the client records do not name it"},
+		"one of three known":  {func(a []answer) []answer { return a[:1] }, Unhealthy, "etcd-b"},
+		"two clusters":        {func(a []answer) []answer { a[2].view.Cluster = 0xd; return a }, Unhealthy, "not one cluster, but c, d"},
 		"published learner": {func(a []answer) []answer {
 			for i := range a {
 				a[i].view.Members = []cluster.Member{{ID: 1, Name: "etcd-a"}, {ID: 2, Name: "etcd-b", Learner: true}, {ID: 3, Name: "etcd-c"}}

@@ -171,7 +171,7 @@ func rest(ctx context.Context, w world.World, s plan.ChangeRecords, tell func(st
 	if s.While == nil {
 		return nil
 	}
-	if v, err := w.Etcd.View(ctx, *s.While); err != nil || !v.Healthy() {
+	if v, err := w.Etcd.View(ctx, *s.While); err != nil || !v.Serves() {
 		return fmt.Errorf("%s does not serve any more: %w", s.While.Name, errors.Join(dns.ErrConflict, err))
 	}
 	return nil
@@ -354,7 +354,7 @@ func firstWaiting(ctx context.Context, w world.World, hosts []cluster.Host) stri
 		asking, cancel := context.WithTimeout(ctx, time.Second)
 		v, err := w.Etcd.View(asking, h)
 		cancel()
-		if err != nil || !v.Healthy() {
+		if err != nil || !v.Serves() {
 			return string(h.Name) + " is not serving yet"
 		}
 	}

@@ -304,7 +304,7 @@ func view(ctx context.Context, w world.World, h cluster.Host, limit time.Duratio
 	defer cancel()
 	v, err := w.Etcd.View(asking, h)
 	if err != nil {
-		return cluster.UnknownFor[cluster.View](cluster.Why{Text: reason(asking, err), Unasked: errors.Is(err, etcd.ErrUnasked)})
+		return cluster.UnknownFor[cluster.View](cluster.Why{Text: reason(asking, err), Unasked: errors.Is(err, etcd.ErrUnasked), Lasting: errors.Is(err, etcd.ErrNoUser)})
 	}
 	return cluster.Known(v)
 }

@@ -217,7 +217,7 @@ func (s situation) start(members []cluster.Host) Plan {
 func (s situation) waiting(members []cluster.Host) []cluster.Host {
 	return slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool {
 		v, known := h.View.Get()
-		if !known || !v.Healthy() {
+		if !known || !v.Serves() {
 			return false
 		}
 		named := 0

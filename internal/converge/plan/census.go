@@ -33,7 +33,7 @@ func (s situation) census() cluster.Seen[census] {
 	}
 	for _, h := range slices.Concat(s.hosts, s.state.Missing) {
 		v, _ := h.View.Get()
-		if i := slices.IndexFunc(list, func(m cluster.Member) bool { return m.ID == v.ID && !m.Learner }); i < 0 || v.Cluster != s.marker.ID || !v.Healthy() {
+		if i := slices.IndexFunc(list, func(m cluster.Member) bool { return m.ID == v.ID && !m.Learner }); i < 0 || v.Cluster != s.marker.ID || !v.Serves() {
 			continue
 		}
 		c.leader = cmp.Or(c.leader, v.Leader)
@@ -215,7 +215,7 @@ func (s situation) lagging(members []cluster.Host) []cluster.Host {
 	list, known := s.list.Get()
 	return slices.DeleteFunc(slices.Clone(members), func(h cluster.Host) bool {
 		v, seen := h.View.Get()
-		if !seen || !v.Healthy() {
+		if !seen || !v.Serves() {
 			return false
 		}
 		return v.Learner || !known || slices.EqualFunc(v.Members, list, func(a, b cluster.Member) bool { return a.ID == b.ID && a.Name == b.Name && a.Learner == b.Learner })

@@ -126,7 +126,7 @@ func (s situation) renewal(members []cluster.Host, starts []Step) (cluster.Membe
 	}
 	serving := 0
 	for _, h := range running {
-		if v, known := h.View.Get(); known && v.Healthy() && !v.Learner && h.Name != next.Name {
+		if v, known := h.View.Get(); known && v.Serves() && !v.Learner && h.Name != next.Name {
 			serving++
 		}
 	}

@@ -59,7 +59,7 @@ func (s situation) change() ([]Step, []Refusal) {
 func (s situation) endRestart(name cluster.MemberName) []Step {
 	h, _ := s.roster.Member(name)
 	unlisted := s.list.Known() && s.listed(name) == nil // by somebody else
-	if !s.changeWanted() || !h.View.Or(cluster.View{}).Healthy() && !s.deadMember(name) && !s.saidDead(name) && !unlisted {
+	if !s.changeWanted() || !h.View.Or(cluster.View{}).Serves() && !s.deadMember(name) && !s.saidDead(name) && !unlisted {
 		return nil
 	}
 	return s.reserve(cluster.Operation{}, Reason{Why: "the members are to change first", Rules: []Rule{"R4"}})

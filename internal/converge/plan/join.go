@@ -107,7 +107,7 @@ func (s situation) join(op cluster.Operation) ([]Step, []Refusal) {
 		})
 	case entry.Learner:
 		return s.promote(h, entry.ID)
-	case !h.View.Or(cluster.View{}).Healthy():
+	case !h.View.Or(cluster.View{}).Serves():
 		return nil, nil // it is awaited
 	}
 	return s.rewrite(Release, name, Reason{Why: "it votes and serves", Rules: []Rule{"R4", "R8"}}, func(m *cluster.Marker) {

@@ -31,6 +31,7 @@ func (s situation) keep() Plan {
 	refusals = append(refusals, slices.DeleteFunc(refused, func(r Refusal) bool { // a repair may be refused for the same
 		return slices.ContainsFunc(refusals, r.same)
 	})...)
+	refusals = append(refusals, s.unserved()...)
 	if len(changes) == 0 {
 		changes = s.await(whole)
 	}
@@ -40,6 +41,9 @@ func (s situation) keep() Plan {
 	steps, r := s.roll(s.roster.Members(), len(refusals) == 0 && !s.changeWanted())
 	if len(steps) == 0 {
 		steps = s.awaitRecords("clients may get an old list")
+	}
+	if len(steps)+len(refusals)+len(r) == 0 {
+		r = s.full()
 	}
 	if len(steps)+len(refusals)+len(r) == 0 {
 		var mixed []Refusal
@@ -108,7 +112,7 @@ func (s situation) unreached(members []cluster.Host) []Refusal {
 // await waits for members that run and do not serve, where enough of them run.
 func (s situation) await(whole bool) []Step {
 	running := slices.DeleteFunc(runningOf(visible(s.roster.Members())), func(h cluster.Host) bool { return !s.belongs(h.Name) })
-	waiting := s.lagging(running)
+	waiting := slices.DeleteFunc(s.lagging(running), needsPerson)
 	if !whole { // a member that is refused a certificate will not serve
 		waiting = slices.DeleteFunc(waiting, s.wanting)
 	}

@@ -119,6 +119,12 @@ const (
 	FixStartup
 	TryAgain
 	AgreeOlder
+	AuthOff
+	ReplaceCorrupt
+	CompareHashes
+	MakeRoom
+	RaiseQuota
+	Disarm
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -170,6 +176,12 @@ var texts = [...]string{
 	FixStartup:      "repair what the reason names, in the spec or on the host, or use a pleiad that works; then: {up}",
 	TryAgain:        "%s",
 	AgreeOlder:      "use the pleiad that the members run; or to go back to this one, run the command again and agree: {up}",
+	AuthOff:         "turn etcd's auth off, run the command again, and turn it on afterwards: {etcdctl}--user=root auth disable; in a cluster with TLS pleiad is the user root",
+	ReplaceCorrupt:  "if the others are right, give it up: {replace} %s",
+	CompareHashes:   "etcd cannot tell whose data is wrong; compare what they have: {etcdctl}endpoint hashkv --cluster",
+	MakeRoom:        "%s",
+	RaiseQuota:      "or let it grow: raise quota-backend-bytes under etcd.options in the spec, then: {up}",
+	Disarm:          "its cause is gone; end the alarm: {etcdctl}alarm disarm",
 	FindWhy:         "find out what became of them, for the next one may go the same way; then: {up}",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }

@@ -272,7 +272,7 @@ const arrives = 30 * time.Second
 func (s situation) elsewhere() *cluster.Host {
 	op := s.marker.Op
 	h, found := s.roster.Member(op.Member)
-	if op.Kind != cluster.Restart || !found || !h.View.Or(cluster.View{}).Healthy() {
+	if op.Kind != cluster.Restart || !found || !h.View.Or(cluster.View{}).Serves() {
 		return nil
 	}
 	if n := s.render(*s.marker, s.roster.Members(), h); op.With == startup(h, n).Digest() {

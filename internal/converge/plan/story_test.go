@@ -497,13 +497,35 @@ func (w *story) event(line string, f []string) error {
 	case f[1] == "learns":
 		view(func(v *cluster.View) { v.Learner = true })
 	case f[1] == "alarms":
-		view(func(v *cluster.View) { v.Alarms = []string{rest(2)} })
+		alarm := cluster.Alarm{Kind: f[2]}
+		if len(f) > 3 {
+			alarm.Member, alarm.Name = w.idOf(member(f[3])), member(f[3])
+		}
+		view(func(v *cluster.View) { v.Alarms = append(slices.Clone(v.Alarms), alarm) })
+	case f[1] == "asks-for-a-user":
+		host(func(h *cluster.Host) {
+			h.View = cluster.UnknownFor[cluster.View](cluster.Why{Text: rest(2), Lasting: true})
+		})
+	case f[1] == "has-bytes":
+		n, err := strconv.ParseInt(f[2], 10, 64)
+		view(func(v *cluster.View) { v.DBSize, v.Revision = n, 4711 })
+		return err
 	case f[1] == "stalled":
 		view(func(v *cluster.View) { v.Stalled = rest(2) })
 	default:
 		return fmt.Errorf("no such event")
 	}
 	return nil
+}
+
+// idOf is the ID that a member has, zero if nobody of that name is seen.
+func (w *story) idOf(name cluster.MemberName) cluster.MemberID {
+	for _, h := range w.state.Hosts.Or(nil) {
+		if h.Name == name {
+			return h.View.Or(cluster.View{}).ID
+		}
+	}
+	return 0
 }
 
 // program is a pleiad, as a build of its own.

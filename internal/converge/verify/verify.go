@@ -217,8 +217,11 @@ func (c *checker) member(m cluster.Marker, h cluster.Host) {
 	if v.Stalled != "" {
 		c.say(name, "serves no linearizable read: %s", v.Stalled)
 	}
-	for _, e := range append(slices.Clone(v.Errors), v.Alarms...) {
+	for _, e := range v.Errors {
 		c.say(name, "reports %s", e)
+	}
+	for _, a := range v.Alarms {
+		c.say(name, "reports %s", a)
 	}
 	if v.Learner {
 		return // it serves no list

@@ -83,7 +83,7 @@ func standing(q operate.Question) []string {
 			continue
 		}
 		switch v, answers := h.View.Get(); {
-		case answers && v.Healthy():
+		case answers && v.Serves():
 			return append(out, fmt.Sprintf("  it serves at %s; another member joins first, then it leaves, and its data is kept aside", h.Address))
 		case answers:
 			out = append(out, fmt.Sprintf("  it answers at %s, and does not serve: it %s", h.Address, v.Complaint()))
@@ -104,7 +104,7 @@ func standing(q operate.Question) []string {
 func deaf(q operate.Question) []string {
 	var out []string
 	for _, h := range q.State.Hosts.Or(nil) {
-		if v, answers := h.View.Get(); h.Name != q.Replaced && answers && v.Healthy() && h.Heard.Known() {
+		if v, answers := h.View.Get(); h.Name != q.Replaced && answers && v.Serves() && h.Heard.Known() {
 			out = append(out, string(h.Name))
 		}
 	}

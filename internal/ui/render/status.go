@@ -148,7 +148,7 @@ func tolerates(m cluster.Marker, hosts []cluster.Host) *int {
 			continue
 		}
 		voters++
-		if slices.ContainsFunc(views, func(v cluster.View) bool { return v.ID == l.ID && v.Cluster == m.ID && v.Healthy() }) {
+		if slices.ContainsFunc(views, func(v cluster.View) bool { return v.ID == l.ID && v.Cluster == m.ID && v.Serves() }) {
 			alive++
 		}
 	}
@@ -171,7 +171,7 @@ func hostStatus(h cluster.Host) HostStatus {
 		out.Health, out.Detail = "down", n.Process.Exit
 	case n.Process.Gate != "":
 		out.Health, out.Detail = "waiting", n.Process.Gate
-	case !answered && h.View.Why().Unasked: // it may be well
+	case !answered && (h.View.Why().Unasked || h.View.Why().Lasting): // it may be well
 		out.Health, out.Detail = "unknown", h.View.Why().Text
 	case !answered:
 		out.Health, out.Detail = "unhealthy", h.View.Why().Text

@@ -20,6 +20,10 @@ import (
 // lacks what it takes, such as the operator's key. It says nothing of the member.
 var ErrUnasked = errors.New("the member was not asked")
 
+// ErrNoUser is the error of a question that a member answers users only: etcd's auth
+// is on, and without TLS we are nobody to it. The member serves linearizable reads.
+var ErrNoUser = errors.New("the member serves, and asks for a user: etcd's auth is on, and without TLS pleiad has none")
+
 // Inspector asks members. Methods are safe for concurrent use and return as
 // soon as ctx ends.
 type Inspector interface {

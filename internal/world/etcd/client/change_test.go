@@ -26,13 +26,14 @@ type fake struct {
 	pb.UnimplementedMaintenanceServer
 	pb.UnimplementedClusterServer
 	status *pb.StatusResponse
+	closed error // the answer to whoever asks for the status; nil for status
 	list   func(linearizable bool) (*pb.MemberListResponse, error)
 	remove func(context.Context) error
 	add    func() (*pb.MemberAddResponse, error)
 }
 
 func (f *fake) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
-	return f.status, nil
+	return f.status, f.closed
 }
 
 func (f *fake) MemberList(_ context.Context, r *pb.MemberListRequest) (*pb.MemberListResponse, error) {
@@ -109,6 +110,24 @@ func TestListIsNotOlderThanTheRead(t *testing.T) {
 				t.Errorf("%+v, %v; want %d members, stalled %q", v, err, c.want, c.stalled)
 			}
 		})
+	}
+}
+
+// A member that answers users only serves, if it says so after a linearizable read.
+func TestNoUser(t *testing.T) {
+	t.Parallel()
+	f := &fake{status: leads(), closed: rpctypes.ErrGRPCUserEmpty}
+	h, _ := f.serve(t)
+	for read, serves := range map[error]bool{rpctypes.ErrGRPCUserEmpty: true, rpctypes.ErrGRPCTimeout: false} {
+		f.list = func(linearizable bool) (*pb.MemberListResponse, error) {
+			if linearizable {
+				return nil, read
+			}
+			return nil, f.closed
+		}
+		if _, err := client.New(plain, nil).View(t.Context(), h); err == nil || errors.Is(err, etcd.ErrNoUser) != serves {
+			t.Errorf("with a read that ends with %v: %v, want an error, and ErrNoUser: %t", read, err, serves)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func Check(ctx context.Context, endpoint string, config *tls.Config, dial Dial) 
 	var alarms []string
 	for _, e := range status.Errors {
 		if a, ok := parseAlarm(e); ok {
-			alarms = append(alarms, describe(a, nil))
+			alarms = append(alarms, about(a, nil).String())
 		}
 	}
 	if len(alarms) > 0 {

@@ -26,10 +26,12 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/protobuf/encoding/prototext"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -116,7 +118,7 @@ func (c *conn) view(ctx context.Context) (cluster.View, error) {
 		applied, listErr = nil, nil
 	}
 	err := cmp.Or(statusErr, listErr)
-	if err != nil || learner {
+	if err != nil && !wantsUser(err) || learner {
 		stop()
 	}
 	limit := time.AfterFunc(readLimit, stop)
@@ -126,7 +128,10 @@ func (c *conn) view(ctx context.Context) (cluster.View, error) {
 	if errors.Is(ctx.Err(), context.Canceled) { // a read that was cut short says nothing of the member
 		return cluster.View{}, ctx.Err()
 	}
-	if err != nil {
+	switch {
+	case err != nil && wantsUser(err) && wantsUser(readErr):
+		return cluster.View{}, fmt.Errorf("%w: %w", etcd.ErrNoUser, c.explain(err))
+	case err != nil:
 		return cluster.View{}, c.explain(err)
 	}
 	if readErr == nil && !learner {
@@ -138,6 +143,11 @@ func (c *conn) view(ctx context.Context) (cluster.View, error) {
 	}
 	return v, nil
 }
+
+// wantsUser says whether a member wants to know who asks. It finds that out only
+// after the linearizable read that was asked for (server/etcdserver/server.go,
+// MemberList).
+func wantsUser(err error) bool { return errors.Is(rpctypes.Error(err), rpctypes.ErrUserEmpty) }
 
 // view translates what etcd says.
 func view(status *pb.StatusResponse, list *pb.MemberListResponse) cluster.View {
@@ -164,12 +174,12 @@ func view(status *pb.StatusResponse, list *pb.MemberListResponse) cluster.View {
 	slices.SortFunc(v.Members, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })
 	for _, e := range status.Errors {
 		if alarm, ok := parseAlarm(e); ok {
-			v.Alarms = append(v.Alarms, describe(alarm, v.Members))
+			v.Alarms = append(v.Alarms, about(alarm, v.Members))
 		} else {
 			v.Errors = append(v.Errors, e)
 		}
 	}
-	slices.Sort(v.Alarms)
+	slices.SortFunc(v.Alarms, func(a, b cluster.Alarm) int { return strings.Compare(a.String(), b.String()) })
 	return v
 }
 
@@ -184,17 +194,14 @@ func parseAlarm(text string) (*pb.AlarmMember, bool) {
 	return &a, true
 }
 
-// describe prints an alarm with the member that raised it. A corruption that
-// no majority can pin on a member is raised for member 0
-// (etcd server/etcdserver/corrupt.go).
-func describe(a *pb.AlarmMember, members []cluster.Member) string {
-	if a.MemberID == 0 {
-		return a.Alarm.String()
-	}
+// about is an alarm with the member that it is about. A corruption that no majority
+// can pin on a member is raised for member 0 (etcd server/etcdserver/corrupt.go).
+func about(a *pb.AlarmMember, members []cluster.Member) cluster.Alarm {
+	out := cluster.Alarm{Kind: a.Alarm.String(), Member: cluster.MemberID(a.MemberID)}
 	for _, m := range members {
-		if m.ID == cluster.MemberID(a.MemberID) && m.Name != "" {
-			return fmt.Sprintf("%s on %s", a.Alarm, m.Name)
+		if m.ID == out.Member {
+			out.Name = m.Name
 		}
 	}
-	return fmt.Sprintf("%s on member %s", a.Alarm, cluster.MemberID(a.MemberID))
+	return out
 }

@@ -183,7 +183,8 @@ func TestAlarms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"CORRUPT", "NOSPACE on etcd-0000000", "NOSPACE on member abc"}; !slices.Equal(v.Alarms, want) || len(v.Errors) > 0 || v.Healthy() {
+	want := []cluster.Alarm{{Kind: cluster.Corrupt}, {Kind: cluster.NoSpace, Member: id, Name: "etcd-0000000"}, {Kind: cluster.NoSpace, Member: 0xabc}}
+	if !slices.Equal(v.Alarms, want) || len(v.Errors) > 0 || v.Healthy() || v.Serves() {
 		t.Errorf("alarms %q, errors %q, want alarms %q", v.Alarms, v.Errors, want)
 	}
 	if err := client.Check(t.Context(), endpoint, b.tls, dial); err == nil || !strings.HasPrefix(err.Error(), "alarm: CORRUPT, NOSPACE on member ") {

@@ -25,7 +25,7 @@ func TestView(t *testing.T) {
 	want := cluster.View{
 		ID: 2, Cluster: 7, Term: 3, Applied: 9, Revision: 5, Version: "3.7.3", DBSize: 4096, Learner: true,
 		Errors: []string{"etcdserver: no leader"},
-		Alarms: []string{"CORRUPT", "CORRUPT on a", "NOSPACE on b", "NOSPACE on member 3"},
+		Alarms: []cluster.Alarm{{Kind: "CORRUPT"}, {Kind: "CORRUPT", Member: 1, Name: "a"}, {Kind: "NOSPACE", Member: 2, Name: "b"}, {Kind: "NOSPACE", Member: 3}},
 		Members: []cluster.Member{
 			{ID: 1, Name: "a", PeerURLs: []string{"https://a:2380", "https://b:2380"}, ClientURLs: []string{"https://a:2379", "https://b:2379"}},
 			{ID: 2, Name: "b", PeerURLs: []string{"https://b:2380"}, Learner: true},
