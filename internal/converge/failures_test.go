@@ -76,21 +76,30 @@ func TestChains(t *testing.T) {
 // A plan that was shown and the steps that follow speak of the same members, and
 // names that were claimed are never given out again.
 func TestFreshNames(t *testing.T) {
-	given := func(token cluster.Token) *cluster.Fresh { return &cluster.Fresh{Token: token} }
+	given := func(token cluster.Token) *cluster.Fresh {
+		return &cluster.Fresh{Token: token, Members: []cluster.MemberName{cluster.MemberName(token) + "1", cluster.MemberName(token) + "2"}}
+	}
+	joins := func(name cluster.MemberName) plan.Step {
+		return plan.ChangeRecords{Purpose: plan.Reserve, Op: cluster.Add, Of: name}
+	}
 	var f fresh
 	for _, step := range []struct {
 		offered, used cluster.Token
+		members       string
 		then          plan.Step
 	}{
-		{offered: "a", used: "a", then: plan.StartNameServer{}},
-		{offered: "b", used: "a", then: plan.ChangeRecords{Purpose: plan.Repair}},
-		{offered: "c", used: "a", then: plan.ChangeRecords{Purpose: plan.Claim}},
-		{offered: "d", used: "d", then: plan.StartNameServer{}},
+		{"a", "a", "[a1 a2]", plan.StartNameServer{}},
+		{"b", "a", "[a1 a2]", plan.ChangeRecords{Purpose: plan.Repair}},
+		{"c", "a", "[a1 a2]", plan.ChangeRecords{Purpose: plan.Claim}},
+		{"d", "d", "[d1 d2]", joins("d1")},
+		{"e", "d", "[d2]", plan.StartNameServer{}},
+		{"f", "d", "[d2]", joins("d2")},
+		{"g", "g", "[g1 g2]", plan.StartNameServer{}},
 	} {
 		names := given(step.offered)
 		f.keep(names)
-		if names.Token != step.used {
-			t.Errorf("offered %s: used %s, want %s", step.offered, names.Token, step.used)
+		if names.Token != step.used || fmt.Sprint(names.Members) != step.members {
+			t.Errorf("offered %s: used %s with members %s, want %s with %s", step.offered, names.Token, names.Members, step.used, step.members)
 		}
 		f.spend(plan.Plan{Steps: []plan.Step{step.then}})
 	}

@@ -63,7 +63,10 @@ func (f *fresh) spend(p plan.Plan) {
 	for _, s := range p.Steps {
 		change, ok := s.(plan.ChangeRecords)
 		joins := change.Purpose == plan.Reserve && change.Op == cluster.Add
-		if ok && (change.Purpose == plan.Claim || joins) {
+		if joins {
+			f.Members = slices.DeleteFunc(slices.Clone(f.Members), func(name cluster.MemberName) bool { return name == change.Of })
+		}
+		if ok && (change.Purpose == plan.Claim || joins && len(f.Members) == 0) {
 			*f = fresh{}
 		}
 	}

@@ -73,5 +73,6 @@ func (o Operator) permit(ctx context.Context, t Target, loop converge.Loop) erro
 	if err != nil {
 		return err
 	}
-	return o.consent(ctx, Question{Target: t, State: state, Road: plan.Road(loop.Next, t.Spec, state)})
+	road, _ := plan.Road(loop.Next, t.Spec, state) // each step is planned anew, foreseen or not
+	return o.consent(ctx, Question{Target: t, State: state, Road: road})
 }

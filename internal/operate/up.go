@@ -152,7 +152,7 @@ func (o Operator) prepare(ctx context.Context, t Target, loop *converge.Loop, pi
 		observe.Hear(ctx, t.Spec, loop.World, &q.State, wishes.Replaced)
 		state = q.State
 	}
-	q.Road = plan.Road(plan.For(wishes), t.Spec, state)
+	q.Road, _ = plan.Road(plan.For(wishes), t.Spec, state) // each step is planned anew, foreseen or not
 	if err := o.Show(t, q.Road); err != nil {
 		return state, nil, err
 	}

@@ -72,7 +72,7 @@ func (d Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, e
 
 // inspect is what member.Inspect would say.
 func (h *host) inspect() cluster.Node {
-	out := cluster.Node{Installed: h.digest, Certificate: h.certificate, Data: h.data(), Process: cluster.Process{Exit: h.exit}}
+	out := cluster.Node{Installed: h.digest, Drift: h.drift, Certificate: h.certificate, Data: h.data(), Process: cluster.Process{Exit: h.exit}}
 	if h.node != nil {
 		out.Sealed, out.Made = h.node.Sealed, h.node.Made()
 		out.Next, out.Failed = h.next(), h.failed
@@ -120,7 +120,7 @@ func (d Deliverer) Install(ctx context.Context, h cluster.Host, n node.Node, cre
 			o.fault = "half done"
 			return fmt.Errorf("install %s: no space left on device", h.Name)
 		}
-		h.node, h.digest, h.program = &n, n.Digest(), program
+		h.node, h.digest, h.program, h.drift = &n, n.Digest(), program, nil
 		if n.Sealed && h.known == 0 {
 			h.known = w.moment()
 		}

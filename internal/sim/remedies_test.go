@@ -133,6 +133,8 @@ type stage struct {
 	untraced, careless bool
 	// agrees says that a person has agreed to an older program.
 	agrees bool
+	// watch hears of each plan, and of what it was made from.
+	watch func(plan.Planner, cluster.State, plan.Plan)
 	// dooms says that each member that is to join loses its data before it votes.
 	dooms bool
 }
@@ -198,6 +200,14 @@ func (s *stage) until(verb string, spec cluster.Spec, store *Store, step string)
 		loop.Next = func(spec cluster.Spec, st cluster.State) plan.Plan {
 			st.Untraced = ""
 			return next(spec, st)
+		}
+	}
+	if s.watch != nil {
+		next := loop.Next
+		loop.Next = func(spec cluster.Spec, st cluster.State) plan.Plan {
+			p := next(spec, st)
+			s.watch(next, st, p)
+			return p
 		}
 	}
 	loop.Report = c

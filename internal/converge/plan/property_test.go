@@ -21,6 +21,8 @@ var events = []string{
 	"no record _pleiad.dev.test. TXT", "no record _etcd-server-ssl._tcp.dev.test. SRV", "no record _etcd-client-ssl._tcp.dev.test. SRV",
 	"record _etcd-server._tcp.dev.test. SRV 0 0 2380 evil.dev.test.", "record etcd-aaaaaaa.dev.test. A 203.0.113.9",
 	"record _pleiad.dev.test. TXT hello", "records unknown timeout", "hosts unknown timeout", "owner them", "CA none",
+	"%s half-installed", "%s came-to-nothing bad flag", "members run v1.0.0 3.7.3", "this is v1.1.0 3.7.3", "this is v0.9.0 3.6.0", "%s alarms NOSPACE", "%s alarms CORRUPT",
+	"%s asks-for-a-user who is it", "%s lists-no-longer a", "%s leaderless", "%s copied the folder",
 	"name server down", "a year passes", "stray host z 0ther", "state directory unreadable denied",
 }
 
@@ -51,6 +53,7 @@ func draw(t *rapid.T) (cluster.Spec, cluster.State) {
 	if rapid.Bool().Draw(t, "options") {
 		w.spec.Etcd.Options = map[string]string{"heartbeat-interval": "200"}
 	}
+	w.spec.Members = rapid.SampledFrom([]int{w.spec.Members, w.spec.Members, 1, 3, 5}).Draw(t, "members then")
 	return w.spec, w.state
 }
 
@@ -74,9 +77,9 @@ func TestRoadsEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec, state := draw(t)
 		for name, next := range planners() {
-			batches := Road(next, spec, state)
-			if len(batches) >= limit {
-				t.Fatalf("%s: the road does not end:\n%s", name, road(batches[:20]))
+			batches, err := Road(next, spec, state)
+			if err != nil {
+				t.Fatalf("%s: %v:\n%s", name, err, road(batches[max(0, len(batches)-20):]))
 			}
 			refused, state := false, state
 			for _, p := range batches {
@@ -98,13 +101,30 @@ func TestRoadsEnd(t *testing.T) {
 	})
 }
 
+// A step that changes nothing of what it is for is found out.
+func TestCircle(t *testing.T) {
+	same := Plan{Steps: []Step{RestartForNothing{Reason{Why: "it is not as it should be"}}}}
+	batches, err := Road(func(cluster.Spec, cluster.State) Plan { return same }, defaultSpec(), nothing())
+	if err == nil || len(batches) != 1 || !strings.Contains(err.Error(), "restart etcd-aaaaaaa, because it is not as it should be") {
+		t.Errorf("%d batches, %v", len(batches), err)
+	}
+}
+
+// RestartForNothing is a step whose effect is not what it is for.
+type RestartForNothing struct{ Reason }
+
+func (RestartForNothing) Verb() string                                         { return "restart" }
+func (RestartForNothing) Object() string                                       { return "etcd-aaaaaaa" }
+func (RestartForNothing) Effect(_ cluster.Spec, s cluster.State) cluster.State { return s }
+
 // R2: a destroy that is refused leaves all as it was. What stands in its way is
 // said before the marker is stamped, and before clients are sent away.
 func TestRefusedDestroyChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec, state := draw(t)
 		stamped := false
-		for _, p := range Road(Destroy, spec, state) {
+		batches, _ := Road(Destroy, spec, state) // see TestRoadsEnd
+		for _, p := range batches {
 			if stamped && len(p.Refusals) > 0 {
 				t.Fatalf("refused after the marker was stamped:\n%s", print(p))
 			}
@@ -129,7 +149,8 @@ func TestChangesAreGuarded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec, state := draw(t)
 		for name, next := range planners() {
-			for _, p := range Road(next, spec, state) {
+			batches, _ := Road(next, spec, state) // see TestRoadsEnd
+			for _, p := range batches {
 				for _, s := range p.Steps {
 					if c, ok := s.(ChangeRecords); ok {
 						if _, err := dns.Guard(spec, sink{}).Apply(t.Context(), c.Changes); err != nil {
@@ -142,8 +163,8 @@ func TestChangesAreGuarded(t *testing.T) {
 	})
 }
 
-// R5: on the way up, no member is stopped unless all others serve and are a
-// quorum. R4: never two at a time.
+// R5: on the way up, no member is stopped unless the others that serve are a quorum, or
+// it is a member no longer. R4: never two at a time.
 func TestStopsKeepQuorum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec, state := draw(t)
@@ -156,12 +177,18 @@ func TestStopsKeepQuorum(t *testing.T) {
 				}
 				serving := 0
 				for _, h := range state.Hosts.Or(nil) {
-					if h.Name != stop.Host.Name && h.View.Known() && h.View.Or(cluster.View{}).Healthy() {
+					if h.Name != stop.Host.Name && h.View.Or(cluster.View{}).Serves() {
 						serving++
 					}
 				}
+				m, _, _ := spec.Marker(state.Records.Or(cluster.Records{}))
+				list, known := cluster.Membership(views(state.Hosts.Or(nil)), m.ID).Get()
+				listed := func(l cluster.Member) bool { return l.Name == stop.Host.Name }
+				if known && len(p.Steps) == 1 && !slices.ContainsFunc(list, listed) {
+					continue
+				}
 				alone := len(p.Steps) == 2 && !p.Together // and started again
-				if serving < cluster.Quorum(spec.Members) || !alone {
+				if serving < cluster.Quorum(len(list)) || !known || !alone {
 					t.Fatalf("with %d others serving:\n%s", serving, print(p))
 				}
 			}
@@ -190,7 +217,7 @@ func TestNobodyIsLeftDown(t *testing.T) {
 			own.TLS = n.Certificate != nil
 			id := own.MemberID(cluster.Marker{Token: h.Token}, h)
 			switch {
-			case !state.Hosts.Known() || !h.Node.Known() || n.Process.Running || !n.Sealed || !n.Data.Present || n.Data.Older || n.Data.Member != id:
+			case !state.Hosts.Known() || !h.Node.Known() || h.Copy != "" || n.Process.Running || !n.Sealed || !n.Data.Present || n.Data.Older || n.Data.Member != id:
 				continue
 			case known && (m.Phase == cluster.Destroying || m.Token != h.Token || state.Control.Known() && m.Owner != state.Control.Or(cluster.Control{}).Owner):
 				continue

@@ -67,14 +67,14 @@ type RemoveMember struct {
 
 func (RemoveMember) Verb() string { return "remove member" }
 
-// Effect implements Step. A member that was removed ends by itself.
+// Effect implements Step. A member that was removed ends by itself, in a second or two:
+// it still runs when the next step is planned.
 func (r RemoveMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	s = withList(s, func(list []cluster.Member) []cluster.Member {
 		return slices.DeleteFunc(list, func(m cluster.Member) bool { return m.ID == r.ID })
 	})
 	return edit(s, r.Member, func(h *cluster.Host) {
-		h.Node.Edit(func(n *cluster.Node) { n.Process = cluster.Process{Exit: "removed from the cluster"} })
-		h.View = cluster.Unknown[cluster.View]("not running")
+		h.View = cluster.Unknown[cluster.View]("it was removed from the cluster")
 	})
 }
 

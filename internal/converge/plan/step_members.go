@@ -78,17 +78,20 @@ func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
 			PeerURLs: []string{spec.PeerURL(h.Name, h.Ports.Peer)}, ClientURLs: []string{spec.ClientURL(h.Name, h.Ports.Client)}})
 	}
 	slices.SortFunc(list, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })
-	applied := uint64(1)
+	applied, leader := uint64(1), cluster.MemberID(0)
 	for _, v := range views(s.Hosts.Or(nil)) {
 		applied = max(applied, v.Applied)
+		if slices.ContainsFunc(list, func(l cluster.Member) bool { return l.ID == v.Leader }) {
+			leader = v.Leader
+		}
+	}
+	if leader == 0 && len(list) > 0 {
+		leader = list[0].ID
 	}
 	for _, target := range a.Hosts {
 		s = edit(s, target.Name, func(h *cluster.Host) {
 			n := h.Node.Or(cluster.Node{})
-			v := cluster.View{ID: id(*h), Cluster: cmp.Or(n.Data.Cluster, n.Made.ID), Members: list, Applied: applied}
-			if len(list) > 0 {
-				v.Leader = list[0].ID
-			}
+			v := cluster.View{ID: id(*h), Cluster: cmp.Or(n.Data.Cluster, n.Made.ID), Members: list, Applied: applied, Leader: leader}
 			if i := slices.IndexFunc(list, func(l cluster.Member) bool { return l.ID == v.ID }); i >= 0 && list[i].Learner {
 				v.Learner, v.Members = true, nil // it serves no list
 			}

@@ -85,23 +85,23 @@ func (w *story) run(d *datadriven.TestData) (string, error) {
 	case "destroy":
 		return print(Destroy(w.spec, w.state)), nil
 	case "road-up":
-		return road(Road(Up, w.spec, w.state)), nil
+		return way(Road(Up, w.spec, w.state))
 	case "destroy-but-data":
 		return print(DestroyButData(w.spec, w.state)), nil
 	case "road-destroy":
-		return road(Road(Destroy, w.spec, w.state)), nil
+		return way(Road(Destroy, w.spec, w.state))
 	case "walk-up":
 		return "", w.walk(Up, arg(0))
 	case "replace": // members that a person names
 		return print(For(Wishes{Replaced: letters(d.CmdArgs)})(w.spec, w.state)), nil
 	case "road-replace":
-		return road(Road(For(Wishes{Replaced: letters(d.CmdArgs)}), w.spec, w.state)), nil
+		return way(Road(For(Wishes{Replaced: letters(d.CmdArgs)}), w.spec, w.state))
 	case "walk-replace":
 		return "", w.walk(For(Wishes{Replaced: letters(d.CmdArgs)}), "")
 	case "walk-replace-until": // a member, and a verb
 		return "", w.walk(For(Wishes{Replaced: []cluster.MemberName{member(arg(0))}}), arg(1))
 	case "road-older":
-		return road(Road(For(Wishes{Older: true}), w.spec, w.state)), nil
+		return way(Road(For(Wishes{Older: true}), w.spec, w.state))
 	case "walk-older":
 		return "", w.walk(For(Wishes{Older: true}), arg(0))
 	case "older": // a person agrees to an older program
@@ -629,6 +629,8 @@ func differences(all []verify.Difference) string {
 	}
 	return b.String()
 }
+
+func way(batches []Plan, err error) (string, error) { return road(batches), err }
 
 func road(batches []Plan) string {
 	var b strings.Builder

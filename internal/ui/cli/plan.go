@@ -61,11 +61,14 @@ func (o *planOptions) run(ctx context.Context) error {
 	if err := o.operator(o.system, o.find).SameZone(ctx, t, state, false); err != nil {
 		return astray(err)
 	}
-	road := render.NewRoad(t.Spec, plan.Road(loop.Next, t.Spec, state), o.spelled(t))
+	batches, unforeseen := plan.Road(loop.Next, t.Spec, state)
+	road := render.NewRoad(t.Spec, batches, o.spelled(t))
 	if err := o.printer(o.system).Show(road); err != nil {
 		return cannot(act, err)
 	}
 	switch {
+	case unforeseen != nil:
+		return &failure{act: act, err: unforeseen, exit: Failed, hints: []string{"each step of this looks again first: " + o.again("up")}}
 	case len(road.Batches) > 0:
 		return quietExit(Pending)
 	case len(road.Refusals) > 0:

@@ -142,7 +142,14 @@ func nothing() cluster.State {
 
 func TestRoad(t *testing.T) {
 	spec := spec3()
-	road := NewRoad(spec, plan.Road(plan.Up, spec, nothing()), again)
+	ahead := func(s cluster.State) Road {
+		batches, err := plan.Road(plan.Up, spec, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return NewRoad(spec, batches, again)
+	}
+	road := ahead(nothing())
 	brief := road
 	brief.Brief = true
 	golden(t, "road.golden", show(t, road))
@@ -157,7 +164,7 @@ func TestRoad(t *testing.T) {
 	stuck := nothing()
 	stuck.Server.Edit(func(n *cluster.NameServer) { n.Running = true })
 	stuck.Hosts = cluster.Unknown[[]cluster.Host]("permission denied")
-	golden(t, "road-refused.golden", show(t, NewRoad(spec, plan.Road(plan.Up, spec, stuck), again)))
+	golden(t, "road-refused.golden", show(t, ahead(stuck)))
 }
 
 // What will be paid for stands beside the steps, on one line.
