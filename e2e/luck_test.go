@@ -111,6 +111,15 @@ func TestFullDisk(t *testing.T) {
 	mount("mount", "-o", "remount,size=700M", b.state)
 	b.must("up", "--cluster", "full")
 	b.must("health", "--cluster", "full")
+
+	// Almost full: 100 MB or so are left, and etcd would soon need more.
+	mount("mount", "-o", "remount,size=460M", b.state)
+	if r := b.must("status", "--cluster", "full"); !r.says("its disk is almost full") {
+		t.Errorf("status on a disk that is almost full: %s", r)
+	}
+	b.refuses(5, []string{"make room on the disk of"}, "up", "--cluster", "full")
+	mount("mount", "-o", "remount,size=700M", b.state)
+	b.must("up", "--cluster", "full")
 }
 
 // State directories that are not ours to use.

@@ -50,6 +50,10 @@ func TestComesBackByItself(t *testing.T) {
 	diary.check()
 	o.must("health")
 	o.must("plan") // exits with another code if there is anything to do
+
+	w.on(hosts[0], "systemctl kill --signal=KILL "+node.UnitName)
+	o.awaitHealthy(hosts...)
+	o.must("status").wantSaid("has ended and been started again by its host 1 time\n")
 }
 
 // With no name server left and /etc/hosts in others' hands, every member

@@ -309,10 +309,20 @@ type Node struct {
 	Data Data `json:"data"`
 	// Process is the member's process.
 	Process Process `json:"process"`
+	// Free is how many bytes are left to the member where its data is; nil where that
+	// is not known.
+	Free *int64 `json:"free,omitempty"`
 	// Clock is the host's clock when it was asked; zero where it is this
 	// machine's own.
 	Clock time.Time `json:"clock,omitzero"`
 }
+
+// TightDisk is how many bytes etcd needs to go on for a while: it writes its log in files
+// of 64 MB, each made before the one before is full (server/storage/wal, SegmentSizeBytes).
+const TightDisk = 3 * 64_000_000
+
+// Tight says that the disk is known to be almost full.
+func (n Node) Tight() bool { return n.Free != nil && *n.Free < TightDisk }
 
 // Program is a pleiad: what it calls itself, the etcd in it, and which build it is.
 // Programs are the same if their builds are; a build that could not be told is empty.
@@ -426,6 +436,11 @@ type Process struct {
 	// what it runs.
 	Flags   string  `json:"flags,omitempty"`
 	Program Program `json:"program,omitzero"`
+	// Args are those flags, as far as they are known.
+	Args []string `json:"args,omitempty"`
+	// Restarts is how often the host's init system has started it again since somebody
+	// did.
+	Restarts int `json:"restarts,omitempty"`
 	// Gate is what the start gate still waits for (rule R3), empty once it has
 	// passed.
 	Gate string `json:"gate,omitempty"`

@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -220,6 +221,16 @@ func (n Node) Made() cluster.Made {
 // Flags is the digest of what a running etcd was started with and could only
 // change by a restart: its flags, less those that a started member ignores.
 func (n Node) Flags() string {
+	lasting := n.Lasting()
+	if n.Release != nil {
+		lasting = append(lasting, "etcd "+n.Release.Version)
+	}
+	return digest([]byte(strings.Join(lasting, "\n")))
+}
+
+// Lasting are the flags that a running etcd was started with, and could only change by
+// a restart.
+func (n Node) Lasting() []string {
 	var lasting []string
 	for _, a := range n.Args {
 		if strings.HasPrefix(a, "--initial-cluster") || strings.HasPrefix(a, "--initial-advertise-") || strings.HasPrefix(a, "--discovery-") {
@@ -227,10 +238,36 @@ func (n Node) Flags() string {
 		}
 		lasting = append(lasting, a)
 	}
-	if n.Release != nil {
-		lasting = append(lasting, "etcd "+n.Release.Version)
+	return lasting
+}
+
+// Differences says what is different between two lists of flags, one a line, such as
+// "heartbeat-interval is 100, want 200".
+func Differences(have, want []string) []string {
+	now, then := flagsOf(have), flagsOf(want)
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		if value, wanted := then[name]; !wanted {
+			out = append(out, fmt.Sprintf("%s is %s, want none", name, now[name]))
+		} else if value != now[name] {
+			out = append(out, fmt.Sprintf("%s is %s, want %s", name, now[name], value))
+		}
 	}
-	return digest([]byte(strings.Join(lasting, "\n")))
+	for _, name := range slices.Sorted(maps.Keys(then)) {
+		if _, given := now[name]; !given {
+			out = append(out, fmt.Sprintf("%s is not given, want %s", name, then[name]))
+		}
+	}
+	return out
+}
+
+func flagsOf(args []string) map[string]string {
+	out := map[string]string{}
+	for _, a := range args {
+		name, value, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		out[name] = value
+	}
+	return out
 }
 
 // Runs is the program that the member runs as: a pleiad, and the etcd that takes its

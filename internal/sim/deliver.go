@@ -72,7 +72,7 @@ func (d Deliverer) Inspect(ctx context.Context, h cluster.Host) (cluster.Node, e
 
 // inspect is what member.Inspect would say.
 func (h *host) inspect() cluster.Node {
-	out := cluster.Node{Installed: h.digest, Drift: h.drift, Certificate: h.certificate, Data: h.data(), Process: cluster.Process{Exit: h.exit}}
+	out := cluster.Node{Installed: h.digest, Drift: h.drift, Free: h.free, Certificate: h.certificate, Data: h.data(), Process: cluster.Process{Exit: h.exit}}
 	if h.node != nil {
 		out.Sealed, out.Made = h.node.Sealed, h.node.Made()
 		out.Next, out.Failed = h.next(), h.failed

@@ -62,6 +62,7 @@ type host struct {
 	strayed     int       // the moment at which it went astray last
 	back        int       // the moment at which it was found again
 	proven      bool      // astray, its process can be traced
+	free        *int64    // what is left of its disk
 	drift       []string  // what somebody has changed of what was delivered
 	unclaimed   bool      // what says whose it is cannot be read
 	occupied    uint16    // a port of its address that something else has

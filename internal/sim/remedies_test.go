@@ -424,6 +424,10 @@ var tried = map[plan.Way]remedy{
 	plan.MakeRoom:       {elsewhere: "it takes a real etcd: tried in cmd/pleiad, alarms.txtar"},
 	plan.RaiseQuota:     {elsewhere: "it takes a real etcd: tried in cmd/pleiad, alarms.txtar"},
 	plan.Disarm:         {elsewhere: "it takes a real etcd: tried in cmd/pleiad, alarms.txtar"},
+	plan.FreeDisk: {
+		befall: func(s *stage) { s.first().free = new(int64) },
+		follow: []func(*stage, []string){func(s *stage, _ []string) { s.first().free = nil }},
+	},
 	plan.CompareKey: {
 		befall: func(s *stage) { s.denied = true },
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.denied = false }},

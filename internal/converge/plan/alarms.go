@@ -24,6 +24,11 @@ func (s situation) unserved() []Refusal {
 	var out []Refusal
 	var alarms []cluster.Alarm
 	for _, h := range s.roster.Members() {
+		if n := h.Node.Or(cluster.Node{}); n.Tight() {
+			out = append(out, Refusal{Rule: "R14", What: "rely on the disk of host " + string(h.Name),
+				Evidence: []string{fmt.Sprintf("%d MB are left to %s: etcd ends when it cannot write, and may not start again", *n.Free/1_000_000, h.Paths.Data)},
+				Remedy:   []Remedy{FreeDisk.Say(h.Name, cluster.TightDisk/1_000_000)}})
+		}
 		v, known := h.View.Get()
 		if h.Runs() && !known && h.View.Why().Lasting {
 			nobody = append(nobody, h.Name)

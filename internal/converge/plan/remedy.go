@@ -125,6 +125,7 @@ const (
 	MakeRoom
 	RaiseQuota
 	Disarm
+	FreeDisk
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -182,6 +183,7 @@ var texts = [...]string{
 	MakeRoom:        "%s",
 	RaiseQuota:      "or let it grow: raise quota-backend-bytes under etcd.options in the spec, then: {up}",
 	Disarm:          "its cause is gone; end the alarm: {etcdctl}alarm disarm",
+	FreeDisk:        "make room on the disk of %s, %d MB or more, by removing what is not etcd's; then run the command again",
 	FindWhy:         "find out what became of them, for the next one may go the same way; then: {up}",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",
 }

@@ -124,7 +124,11 @@ func (s situation) stale(h cluster.Host, n node.Node) string {
 		out = append(out, what)
 	}
 	if p.Running && p.Flags != n.Flags() {
-		out = append(out, "its etcd options differ from the spec")
+		what := "its etcd options differ from the spec"
+		if p.Args != nil {
+			what += ": " + strings.Join(node.Differences(p.Args, n.Lasting()), ", ")
+		}
+		out = append(out, what)
 	}
 	return strings.Join(out, ", and ")
 }

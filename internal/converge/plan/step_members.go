@@ -29,7 +29,7 @@ func (s StartMember) Members() []cluster.MemberName { return []cluster.MemberNam
 func (m StartMember) Effect(_ cluster.Spec, s cluster.State) cluster.State {
 	return edit(s, m.Host.Name, func(h *cluster.Host) {
 		h.Node.Edit(func(n *cluster.Node) {
-			n.Process = cluster.Process{Running: true, Since: s.At, Flags: n.Next.Flags, Program: n.Next.Program}
+			n.Process = cluster.Process{Running: true, Since: s.At, Flags: n.Next.Flags, Args: m.Node.Lasting(), Program: n.Next.Program}
 			n.Data = cluster.Data{Present: true, Born: true, Member: m.Node.Member, Cluster: m.Node.ID}
 		})
 		h.View = cluster.Unknown[cluster.View]("starting")

@@ -506,6 +506,10 @@ func (w *story) event(line string, f []string) error {
 		host(func(h *cluster.Host) {
 			h.View = cluster.UnknownFor[cluster.View](cluster.Why{Text: rest(2), Lasting: true})
 		})
+	case f[1] == "has-free":
+		bytes, err := strconv.ParseInt(f[2], 10, 64)
+		node(func(n *cluster.Node) { n.Free = &bytes })
+		return err
 	case f[1] == "has-bytes":
 		n, err := strconv.ParseInt(f[2], 10, 64)
 		view(func(v *cluster.View) { v.DBSize, v.Revision = n, 4711 })

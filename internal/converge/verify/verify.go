@@ -128,12 +128,24 @@ func (c *checker) hosts(spec cluster.Spec, marker cluster.Marker, roster cluster
 			c.say(string(h.Name), "runs %s; this is %s", n.Process.Program, n.Offered)
 		}
 		if n.Process.Running && n.Process.Flags != "" && row.Listed && !row.Stranger && n.Process.Flags != node.Render(spec, marker, []cluster.Host{h}, h, "").Flags() {
-			c.say(string(h.Name), "runs with other etcd options than the spec has")
+			c.options(spec, marker, h, n.Process.Args)
+		}
+		if n.Tight() {
+			c.say(string(h.Name), "its disk is almost full: %d MB are left, and etcd writes its log in files of 64 MB", *n.Free/1_000_000)
 		}
 		if !row.Listed || row.Stranger {
 			c.say(string(h.Name), "this host is not a member of the cluster")
 		}
 	}
+}
+
+// options says which options a member runs with that the spec has otherwise.
+func (c *checker) options(spec cluster.Spec, m cluster.Marker, h cluster.Host, args []string) {
+	what := "runs with other etcd options than the spec has"
+	if args != nil {
+		what += ": " + strings.Join(node.Differences(args, node.Render(spec, m, []cluster.Host{h}, h, "").Lasting()), ", ")
+	}
+	c.say(string(h.Name), "%s", what)
 }
 
 // records compares the sets on our names, value by value. While a member of the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,12 @@ func (h *Host) inspect(ctx context.Context, host cluster.Host) (cluster.Node, er
 	}
 	if p := &out.Process; !p.Running && p.Exit == "" && !p.Since.IsZero() {
 		p.Exit = h.lastWord(ctx, p.Since)
+	}
+	if out.Process.Running {
+		out.Process.Restarts = h.restarts(ctx)
+	}
+	if ctx.Err() != nil { // what was asked last was not told
+		return cluster.Node{}, context.Cause(ctx)
 	}
 	if n == nil {
 		return out, nil
@@ -109,6 +116,16 @@ func (h *Host) lastWord(ctx context.Context, since time.Time) string {
 		return ""
 	}
 	return member.Ending([]byte(log), since)
+}
+
+// restarts is how often systemd has started the member again; 0 if it does not say.
+func (h *Host) restarts(ctx context.Context) int {
+	told, err := h.Run(ctx, "systemctl", "show", "--property=NRestarts", "--value", node.UnitName)
+	n, bad := strconv.Atoi(strings.TrimSpace(told))
+	if err != nil || bad != nil {
+		return 0
+	}
+	return max(n, 0)
 }
 
 // drift compares what stands beside a delivered node with what was delivered.

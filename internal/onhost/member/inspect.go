@@ -10,6 +10,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/pki"
+	"github.com/pleiad-etcd/pleiad/internal/system/disk"
 	"github.com/pleiad-etcd/pleiad/internal/system/untrusted"
 )
 
@@ -45,6 +46,9 @@ func Inspect(ctx context.Context, paths cluster.Paths) (cluster.Node, error) {
 	}
 	if out.Data, err = inspectData(paths.Data); err != nil {
 		return cluster.Node{}, err
+	}
+	if free, err := disk.Free(paths.Data); err == nil { // unknown, where there is no data yet
+		out.Free = &free
 	}
 	return out, nil
 }
@@ -139,10 +143,10 @@ func readCertificate(path string) (*cluster.Certificate, error) {
 // inspectProcess says what the status means now. A process that ended without
 // a word is explained from its log.
 func inspectProcess(s Status, logFile string) (cluster.Process, error) {
-	if s == (Status{}) { // none ever ran
+	if s.Version == 0 { // none ever ran
 		return cluster.Process{}, nil
 	}
-	p := cluster.Process{PID: s.Process.PID, Since: s.Since, Flags: s.Flags, Program: s.Program, Exit: s.Exit}
+	p := cluster.Process{PID: s.Process.PID, Since: s.Since, Flags: s.Flags, Args: s.Args, Program: s.Program, Exit: s.Exit}
 	if s.Running() {
 		p.Running, p.Gate = true, s.Gate
 		return p, nil

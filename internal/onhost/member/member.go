@@ -94,7 +94,7 @@ func open(configDir string) (*journal, node.Node, error) {
 			s.Exit = wrong.Error()
 			return
 		}
-		s.Flags, s.Program = n.Flags(), n.Runs(runs)
+		s.Flags, s.Args, s.Program = n.Flags(), n.Lasting(), n.Runs(runs)
 	})
 	if err != nil {
 		return nil, n, errors.Join(wrong, err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -142,7 +143,10 @@ func diffNode(t *testing.T, when string, want, got cluster.Node) {
 	if got.Process.Since.IsZero() || time.Since(got.Process.Since) > time.Minute {
 		t.Errorf("%s: running since %s", when, got.Process.Since)
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(cluster.Process{}, "Since"), addresses); diff != "" {
+	if got.Process.Args == nil || (got.Free == nil) == got.Data.Present {
+		t.Errorf("%s: flags %q, free %v, data %t", when, got.Process.Args, got.Free, got.Data.Present)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(cluster.Process{}, "Since", "Args"), cmpopts.IgnoreFields(cluster.Node{}, "Free"), addresses); diff != "" {
 		t.Errorf("%s: %s", when, diff)
 	}
 }
@@ -316,7 +320,7 @@ func TestRunRefuses(t *testing.T) {
 				t.Fatal("Run returned no error")
 			}
 			s, serr := ReadStatus(n.Paths.Config)
-			if serr != nil || s == (Status{}) {
+			if serr != nil || reflect.DeepEqual(s, Status{}) {
 				t.Fatalf("status %v, %v", s, serr)
 			}
 			if self, err := process.Self(); err != nil || s.Process != self || s.Running() {
@@ -353,7 +357,7 @@ func TestRunLeavesAnothersStatusAlone(t *testing.T) {
 	if err := Run(t.Context(), n.Paths.Config, "", &log); !errors.Is(err, ErrRunning) {
 		t.Errorf("Run = %v, want ErrRunning", err)
 	}
-	if s, err := ReadStatus(n.Paths.Config); s != (Status{}) || err != nil {
+	if s, err := ReadStatus(n.Paths.Config); !reflect.DeepEqual(s, Status{}) || err != nil {
 		t.Errorf("status %+v, %v, want none", s, err)
 	}
 	if !strings.Contains(log.String(), "already running") {

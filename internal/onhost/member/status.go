@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -45,6 +46,8 @@ type Status struct {
 	// what it runs, with the etcd that it is about to run or to become.
 	Flags   string          `json:"flags,omitempty"`
 	Program cluster.Program `json:"program,omitzero"`
+	// Args are those flags.
+	Args []string `json:"args,omitempty"`
 	// Gate is what the start gate waits for (rule R3), empty once it passed.
 	Gate string `json:"gate,omitempty"`
 	// Exit is why the process ended or refused to start.
@@ -117,7 +120,7 @@ type journal struct {
 func (j *journal) note(edit func(*Status)) error {
 	before := j.status
 	edit(&j.status)
-	if j.status == before {
+	if reflect.DeepEqual(j.status, before) {
 		return nil
 	}
 	if _, err := durable.Replace(durable.Private(j.path, j.status.encode())); err != nil {

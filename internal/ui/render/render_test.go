@@ -209,7 +209,7 @@ func living() cluster.State {
 	}
 	a, b := member("etcd-aaaaaaa", 0xa, 11), member("etcd-bbbbbbb", 0xb, 12)
 	a.Node.Edit(func(n *cluster.Node) {
-		n.Process = cluster.Process{Running: true, PID: 4711, Since: at(0).Add(-26 * time.Hour)}
+		n.Process = cluster.Process{Running: true, PID: 4711, Restarts: 2, Since: at(0).Add(-26 * time.Hour)}
 	})
 	a.View = cluster.Known(cluster.View{ID: 0xa, Cluster: 0xc1, Leader: 0xa, Revision: 12, Version: "3.7.3", DBSize: 20480, Members: []cluster.Member{{ID: 0xa, Name: a.Name}, {ID: 0xb, Name: b.Name}, {ID: 0xc, Name: "etcd-ccccccc"}}})
 	b.Node.Edit(func(n *cluster.Node) { n.Process.Exit = "the disk is full" })

@@ -76,7 +76,11 @@ type HostStatus struct {
 	Outdated string    `json:"outdated,omitempty"`
 	Move     string    `json:"-"`
 	Since    time.Time `json:"since,omitzero"`
-	Version  string    `json:"version,omitempty"`
+	// Restarts is how often the host's init system has started it again.
+	Restarts int `json:"restarts,omitempty"`
+	// Free is how many bytes are left where its data is.
+	Free    *int64 `json:"free,omitempty"`
+	Version string `json:"version,omitempty"`
 	// Program is the pleiad that it runs as; absent if that is not known.
 	Program  *cluster.Program `json:"program,omitempty"`
 	DBSize   int64            `json:"dbSize,omitempty"`
@@ -160,7 +164,7 @@ func hostStatus(h cluster.Host) HostStatus {
 	n, inspected := h.Node.Get()
 	v, answered := h.View.Get()
 	out := HostStatus{Name: h.Name, Address: h.Address.String(), Ports: h.Ports,
-		Outdated: h.Outdated, PID: n.Process.PID, Since: n.Process.Since, Certificate: n.Certificate}
+		Outdated: h.Outdated, PID: n.Process.PID, Since: began(h, n), Restarts: n.Process.Restarts, Free: n.Free, Certificate: n.Certificate}
 	if n.Process.Running && n.Process.Program.Build != "" {
 		out.Program = &n.Process.Program
 	}
@@ -191,6 +195,14 @@ func hostStatus(h cluster.Host) HostStatus {
 		out.DBSize, out.Revision = v.DBSize, v.Revision
 	}
 	return out
+}
+
+// began is when the member's process did, by this machine's clock.
+func began(h cluster.Host, n cluster.Node) time.Time {
+	if n.Process.Since.IsZero() {
+		return time.Time{}
+	}
+	return n.Process.Since.Add(-h.Skew)
 }
 
 func role(v cluster.View) string {
@@ -234,6 +246,11 @@ func (s Status) text(p *paper) {
 	for _, h := range s.Hosts {
 		if h.Detail != "" && !s.drifts(h) {
 			p.line("  %s is %s: %s", h.Name, h.Health, h.Detail)
+		}
+	}
+	for _, h := range s.Hosts {
+		if h.Restarts > 0 {
+			p.tinted(yellow, "  %s has ended and been started again by its host %s", h.Name, count(h.Restarts, "time"))
 		}
 	}
 	for _, place := range s.Places {
@@ -410,7 +427,7 @@ func (h HostStatus) cells(at time.Time) []cell {
 		address = h.Address
 	}
 	if h.PID != 0 && !h.Since.IsZero() {
-		runs = span(at.Sub(h.Since))
+		runs = span(max(0, at.Sub(h.Since)))
 	}
 	if h.DBSize > 0 {
 		data = Size(h.DBSize)
