@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) {
 	os.Exit(tier.Main(m, tier.Needs{Tools: map[string]string{
-		"named": "bind9", "knotd": "knot", "ip": "iproute2", "sqlite3": "sqlite3",
+		"named": "bind9", "rndc": "bind9-utils", "knotd": "knot", "ip": "iproute2", "sqlite3": "sqlite3",
 		// PowerDNS comes without a place for its zones.
 		"pdns_server": "pdns-server pdns-backend-sqlite3", "pdnsutil": "pdns-server pdns-backend-sqlite3",
 	}}))

@@ -3,6 +3,7 @@ package dnsservers
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ const (
 	clock  = "compare the clocks "
 	zone   = "put the zone that holds the domain into dns.rfc2136.zone"
 	server = "put the zone's primary into dns.rfc2136.server"
+	thaw   = "if somebody has frozen the zone in BIND"
 )
 
 // refusal is what a client is told: a part of the error, and its remedies.
@@ -44,7 +46,7 @@ func refusals() map[nameserver.Kind]map[string]refusal {
 		return refusal{"(NOTAUTH): TSIG key " + name + " (hmac-sha256): the server does not know a key of this name and algorithm (BADKEY), or the key is not allowed", []string{give, right}}
 	}
 	noRight := func(name string) refusal {
-		return refusal{"(REFUSED): TSIG key " + name + " (hmac-sha256) is known there but is not allowed to do this", []string{right}}
+		return refusal{"(REFUSED): TSIG key " + name + " (hmac-sha256) is known there but is not allowed to do this, or the zone is frozen", []string{right, thaw}}
 	}
 	late := refusal{"(BADTIME): the server's is ", []string{clock}}
 	return map[nameserver.Kind]map[string]refusal{
@@ -97,6 +99,31 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("after a change inside and outside the grant: %v, %v", got, err)
 			}
 		})
+	}
+}
+
+// A zone of BIND that was frozen to be edited takes updates again once the command that
+// is printed was run on its server.
+func TestFrozenZone(t *testing.T) {
+	b := newBed(t, nameserver.BIND)
+	rndc := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "rndc", append([]string{"-k", b.KeyFile(), "-s", b.Addr().Addr().String(), "-p", "953"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", cmd, err, out)
+		}
+	}
+	zone, marker := b.open(t, b.Zone, b.ours), cluster.NewRecordSet("_pleiad.c1."+b.Domain+".", cluster.TXT, "v=1")
+	rndc("freeze", b.Zone)
+	_, err := zone.Apply(t.Context(), []cluster.Change{{Key: marker.Key, New: &marker}})
+	lines := remedies(err)
+	if !errors.Is(err, dns.ErrDenied) || len(lines) != 2 {
+		t.Fatalf("%v, with remedies %q", err, lines)
+	}
+	_, command, _ := strings.Cut(lines[1], ": rndc ")
+	rndc(strings.Fields(command)...)
+	if _, err := zone.Apply(t.Context(), []cluster.Change{{Key: marker.Key, New: &marker}}); err != nil {
+		t.Errorf("after rndc %s: %v", command, err)
 	}
 }
 

@@ -28,14 +28,14 @@ func Road(next Planner, spec cluster.Spec, state cluster.State) ([]Plan, error) 
 		}
 		now := causes(p)
 		if i := slices.IndexFunc(now, func(s string) bool { return slices.Contains(before, s) }); i >= 0 {
-			return road, fmt.Errorf("predict what follows: %s again and again; a fault of pleiad", now[i])
+			return road, fmt.Errorf("predict what follows: %s again and again; this is a fault of pleiad, which does no harm: up looks again before each step", now[i])
 		}
 		before, road = now, append(road, p)
 		for _, s := range p.Steps {
 			state = s.Effect(spec, state)
 		}
 	}
-	return road, fmt.Errorf("predict what follows: more than %d batches of steps; a fault of pleiad", limit)
+	return road, fmt.Errorf("predict what follows: more than %d batches of steps; this is a fault of pleiad, which does no harm: up looks again before each step", limit)
 }
 
 // causes are the steps of a batch with their reasons. The same one twice in a row

@@ -68,7 +68,7 @@ func (o *planOptions) run(ctx context.Context) error {
 	}
 	switch {
 	case unforeseen != nil:
-		return &failure{act: act, err: unforeseen, exit: Failed, hints: []string{"each step of this looks again first: " + o.again("up")}}
+		return &failure{act: act, err: unforeseen, exit: Failed}
 	case len(road.Batches) > 0:
 		return quietExit(Pending)
 	case len(road.Refusals) > 0:

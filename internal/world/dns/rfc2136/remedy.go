@@ -76,7 +76,7 @@ func (p *Provider) explain(m *wire.Msg) (why string, remedies []string) {
 		return fmt.Sprintf("%s is known there but is not allowed to do this, or the server is not authoritative for the zone", p.key),
 			[]string{p.rightForKey(), p.whichZone(), p.whichServer()}
 	}
-	return fmt.Sprintf("%s is known there but is not allowed to do this", p.key), []string{p.rightForKey()}
+	return fmt.Sprintf("%s is known there but is not allowed to do this, or the zone is frozen", p.key), []string{p.rightForKey(), p.thaw()}
 }
 
 // unreachable is the error of a question that got no answer, or of an update
@@ -115,6 +115,12 @@ func (p *Provider) sameSecret() string {
 func (p *Provider) rightForKey() string {
 	return fmt.Sprintf("let %s change A, AAAA, SRV and TXT below the cluster's domain: update-policy in BIND, "+
 		"acl in Knot, dnsupdate=yes and TSIG-ALLOW-DNSUPDATE in PowerDNS", p.key)
+}
+
+// thaw is for a zone that somebody froze in BIND, to edit its file: it then refuses
+// updates as it does without a right.
+func (p *Provider) thaw() string {
+	return "if somebody has frozen the zone in BIND, have it take updates again, on the server: rndc thaw " + p.zone
 }
 
 func (p *Provider) sameTime() string {
