@@ -101,6 +101,16 @@ func TestRoadsEnd(t *testing.T) {
 	})
 }
 
+// What up would do something about is a difference that status shows.
+func TestStepsAreDifferences(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, state := draw(t)
+		if p := Up(spec, state); len(p.Steps)+len(p.Refusals) > 0 && len(verify.Check(spec, state)) == 0 {
+			t.Fatalf("no difference, and this is planned:\n%s", print(p))
+		}
+	})
+}
+
 // A step that changes nothing of what it is for is found out.
 func TestCircle(t *testing.T) {
 	same := Plan{Steps: []Step{RestartForNothing{Reason{Why: "it is not as it should be"}}}}

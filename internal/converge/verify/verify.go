@@ -28,8 +28,15 @@ func (d Difference) String() string { return d.Where + ": " + d.What }
 // Check lists all differences; none means that the cluster is as it should be.
 func Check(spec cluster.Spec, s cluster.State) []Difference {
 	var c checker
-	if control, _ := s.Control.Get(); control.Copy != "" {
+	switch control, known := s.Control.Get(); {
+	case !known:
+		c.say("state directory", "unknown: %s", s.Control.Why())
+	case control.Copy != "":
 		c.say("state directory", "%s; it is only looked at", control.Copy)
+	case spec.TLS && control.CA != "" && control.Operator == nil:
+		c.say("state directory", "there is no operator's certificate that fits its key and the CA")
+	case spec.TLS && control.Operator.Due(s.At):
+		c.say("state directory", "the operator's certificate is due for renewal")
 	}
 	records, known := s.Records.Get()
 	if !known {
@@ -38,6 +45,9 @@ func Check(spec cluster.Spec, s cluster.State) []Difference {
 	hosts, known := s.Hosts.Get()
 	if !known {
 		return c.say("hosts", "unknown: %s", s.Hosts.Why())
+	}
+	if server := s.Server.Or(cluster.NameServer{}); server.Managed && !server.Running {
+		c.say("name server", "is not running")
 	}
 	marker, ok := c.marker(spec, records, s)
 	if !ok {
@@ -82,6 +92,12 @@ func (c *checker) marker(spec cluster.Spec, r cluster.Records, s cluster.State) 
 	}
 	if control, known := s.Control.Get(); known && m.Owner != control.Owner {
 		c.say(spec.MarkerName(), "the cluster belongs to owner %s", m.Owner)
+	}
+	if control, known := s.Control.Get(); known && spec.TLS && m.CA != control.CA {
+		c.say("state directory", "the cluster's CA is %s, and its key is not here", m.CA)
+	}
+	if spec.TLS != (m.CA != "") {
+		c.say(string(spec.Cluster), "was made with TLS, and the spec says otherwise, or the other way round")
 	}
 	if m.Op != (cluster.Operation{}) {
 		c.say(spec.MarkerName(), "an operation is in flight: %s", m.Op)
@@ -130,12 +146,39 @@ func (c *checker) hosts(spec cluster.Spec, marker cluster.Marker, roster cluster
 		if n.Process.Running && n.Process.Flags != "" && row.Listed && !row.Stranger && n.Process.Flags != node.Render(spec, marker, []cluster.Host{h}, h, "").Flags() {
 			c.options(spec, marker, h, n.Process.Args)
 		}
+		if row.Listed && !row.Stranger {
+			c.node(spec, marker, roster, h, s)
+		}
 		if n.Tight() {
 			c.say(string(h.Name), "its disk is almost full: %d MB are left, and etcd writes its log in files of 64 MB", *n.Free/1_000_000)
 		}
 		if !row.Listed || row.Stranger {
 			c.say(string(h.Name), "this host is not a member of the cluster")
 		}
+	}
+}
+
+// node checks what a member would be started with. Where the host of another member is
+// missing, what its node should say of that is not known.
+func (c *checker) node(spec cluster.Spec, m cluster.Marker, roster cluster.Roster, h cluster.Host, s cluster.State) {
+	n := h.Node.Or(cluster.Node{})
+	want := node.Render(spec, m, roster.Members(), h, spec.Resolver(s.Server.Or(cluster.NameServer{})))
+	shown := h.Shown.Or(cluster.Certificate{})
+	switch {
+	case !spec.TLS || n.Installed == "":
+	case n.Certificate == nil:
+		c.say(string(h.Name), "has no certificate")
+	case n.Certificate.Due(s.At) || h.Shown.Known() && shown.Due(s.At):
+		c.say(string(h.Name), "its certificate is due for renewal")
+	}
+	switch {
+	case !h.Node.Known() || n.Next.Flags != "" && n.Next.Flags != want.Flags(): // see options
+	case n.Installed == "":
+		c.say(string(h.Name), "its configuration is not on its host")
+	case want.Sealed && !n.Sealed:
+		c.say(string(h.Name), "its host does not know yet that the cluster is sealed: its member would not start without DNS")
+	case len(roster.Missing()) == 0 && n.Installed != want.Digest():
+		c.say(string(h.Name), "its host holds another configuration than it should")
 	}
 }
 
@@ -211,6 +254,9 @@ func (c *checker) member(m cluster.Marker, h cluster.Host) {
 		c.say(name, "its data directory %s is gone", h.Paths.Data)
 	} else if d.Older {
 		c.say(name, "its data directory %s holds an older state: it ends at %s, the member had got to %s", h.Paths.Data, d.Ends, d.Reached)
+	}
+	if n := h.Node.Or(cluster.Node{}); n.Installed != "" && n.Data.Foreign(n.Made) {
+		c.say(name, "its data directory %s holds member %s of cluster %s", h.Paths.Data, n.Data.Member, n.Data.Cluster)
 	}
 	v, known := h.View.Get()
 	if !known {

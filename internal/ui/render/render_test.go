@@ -204,7 +204,7 @@ func living() cluster.State {
 		Members: []cluster.MemberName{"etcd-aaaaaaa", "etcd-bbbbbbb", "etcd-ccccccc"}}
 	member := func(name cluster.MemberName, id cluster.MemberID, last byte) cluster.Host {
 		return cluster.Host{Name: name, Address: netip.AddrFrom4([4]byte{127, 71, 0, last}), Ports: cluster.StandardPorts(), Token: "token1",
-			Node: cluster.Known(cluster.Node{Installed: "d", Sealed: true, Data: cluster.Data{Present: true, Born: true, Member: id, Cluster: 0xc1},
+			Node: cluster.Known(cluster.Node{Installed: "d", Sealed: true, Made: cluster.Made{Member: id, ID: 0xc1}, Data: cluster.Data{Present: true, Born: true, Member: id, Cluster: 0xc1},
 				Certificate: &cluster.Certificate{NotAfter: at(0).AddDate(0, 1, 0), RenewAt: at(0).AddDate(0, 0, -int(last))}})}
 	}
 	a, b := member("etcd-aaaaaaa", 0xa, 11), member("etcd-bbbbbbb", 0xb, 12)
