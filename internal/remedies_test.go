@@ -103,10 +103,10 @@ var (
 	holders = []string{"Hint", "Do", "hint", "hints", "Remedy", "remedy", "remedies", "damagedServer", "tcpRemedy", "elsewhere"}
 	// takers are the functions that take remedies, with how many arguments stand
 	// before them; those that take one take it first.
-	takers = map[string]int{"WithRemedy": 1, "remedy": 1, "cannot": 2, "broken": 2, "remedyOf": 1, "setupError": 0, "secretFile": 2}
+	takers = map[string]int{"WithRemedy": 1, "remedy": 1, "cannot": 2, "broken": 2, "remedyOf": 1, "setupError": 0, "late": 1, "secretFile": 2}
 	// givers are the functions whose every text is a remedy.
 	givers = []string{"Remedy", "tokenRemedy", "classOf", "addKey", "sameSecret", "rightForKey", "sameTime", "whichZone", "whichServer", "readLog", "openPort", "remedy",
-		"missingRight", "newToken", "sourceOfToken", "rightToEdit", "moreRoom", "smallerBatch"}
+		"overcome", "shellRemedy", "missingRight", "newToken", "sourceOfToken", "rightToEdit", "moreRoom", "smallerBatch"}
 )
 
 // told are the texts of remedies in the files of one package: of each that is

@@ -67,7 +67,24 @@ func TestRemedies(t *testing.T) {
 		{name: "sudo asks for a password", code: 5, spec: w.spec("user: root", "user: admin"),
 			before: func(w *world) { w.on(h, "sed -i s/NOPASSWD:// /etc/sudoers.d/admin") },
 			says:   []string{h.Addr.String(), "sudo"},
-			remedy: there("without a password: "), fixed: true},
+			remedy: there("as root there: "), fixed: true},
+		{name: "sudo asks for a terminal", code: 5, spec: w.spec("user: root", "user: admin"),
+			before: func(w *world) { w.on(h, "echo 'Defaults requiretty' >/etc/sudoers.d/requiretty") },
+			says:   []string{h.Addr.String(), "must have a tty"},
+			remedy: there("without a terminal, as root there: "), fixed: true},
+		{name: "sudo does not know the user", code: 5, spec: w.spec("user: root", "user: admin"),
+			before: func(w *world) {
+				w.on(h, "rm -f /etc/sudoers.d/admin /etc/sudoers.d/zz-pleiad; gpasswd -d admin sudo || true")
+			},
+			says:   []string{h.Addr.String(), "a password is required"}, // it says so before it says that it does not know the user
+			remedy: there("as root there: "), fixed: true},
+		{name: "there is no sudo", code: 5, spec: w.spec("user: root", "user: admin"),
+			before: func(w *world) { w.on(h, "mv /usr/bin/sudo /usr/bin/sudo.away; rm -f /etc/sudoers.d/zz-pleiad") },
+			says:   []string{h.Addr.String(), "sudo", "install sudo there"},
+			remedy: func(w *world, r *run) {
+				w.on(h, "mv /usr/bin/sudo.away /usr/bin/sudo") // for apt-get, which has nowhere to get it from
+				there("as root there: ")(w, r)
+			}, fixed: true},
 		{name: "there is no build for its architecture", code: 1, spec: w.builds(build),
 			says: []string{"pleiad for linux/" + runtime.GOARCH, build, "binaries: {" + runtime.GOARCH + ": PATH}"},
 			remedy: func(w *world, r *run) {

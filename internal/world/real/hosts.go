@@ -22,6 +22,12 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
+// The sections of the spec that say how machines are reached, for remedies.
+const (
+	sectionSSH = "hosts.ssh"
+	sectionEC2 = "hosts.ec2"
+)
+
 func withLocalHosts(spec cluster.Spec, h *statedir.Home, self string, w *World) error {
 	hosts, err := localhosts.New(h.Dir(), spec.Cluster)
 	if err != nil {
@@ -51,7 +57,7 @@ func withLocalHosts(spec cluster.Spec, h *statedir.Home, self string, w *World) 
 func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 	c := spec.Hosts.SSH
 	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts,
-		Fingerprints: c.Fingerprints, Trace: trace})
+		Fingerprints: c.Fingerprints, Section: sectionSSH, LoginCommand: spec.Login, Trace: trace})
 	deliverer := systemd.Through(func(way cluster.Way) systemd.Machine { return machine{pool.Vouched(way.Address, way.Vouched)} },
 		systemd.NewBuilds(self, c.Binaries), laying(spec, chef.Knife{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts}))
 	w.World.Deliver = deliverer
@@ -87,7 +93,7 @@ func (m machine) Open(ctx context.Context, command string) (io.ReadWriteCloser, 
 // withEC2 reaches instances by keys of their own, which no known_hosts can have.
 func withEC2(spec cluster.Spec, stateDir, self string, trace Trace, w *World) error {
 	c, keys := spec.Hosts.EC2, hostkeys.In(stateDir)
-	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, Jump: c.Jump, Vouch: keys.Vouch, Trace: trace})
+	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, Jump: c.Jump, Vouch: keys.Vouch, Section: sectionEC2, LoginCommand: spec.Login, Trace: trace})
 	reach := func(way cluster.Way) machine { return machine{pool.Vouched(way.Address, way.Vouched)} }
 	deliverer := systemd.Through(func(way cluster.Way) systemd.Machine { return reach(way) }, systemd.NewBuilds(self, c.Binaries), laying(spec, chef.Knife{}))
 	provider, err := ec2.New(ec2.Config{

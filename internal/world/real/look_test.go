@@ -117,7 +117,7 @@ func (m *machine) moved(line string) string {
 
 // run runs a command that was sent, less the sudo before it.
 func (m *machine) run(c sshexectest.Command) (status int, handled bool) {
-	line, sudo := strings.CutPrefix(c.Line, "exec sudo -n -- ")
+	line, sudo := strings.CutPrefix(c.Line, "exec env LC_MESSAGES=C sudo -n -- ")
 	if sudo {
 		m.sudos.Add(1)
 	}

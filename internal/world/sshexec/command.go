@@ -69,12 +69,12 @@ func (s *session) unframe(stdout []byte, err error) ([]byte, error) {
 		return stdout, err
 	}
 	if i < 0 {
-		return nil, fault.WithRemedy(fmt.Errorf("%w: its output is cut off", ErrShell), shellRemedy)
+		return nil, fault.WithRemedy(fmt.Errorf("%w: its output is cut off", ErrShell), s.conn.shellRemedy())
 	}
 	number, _, _ := strings.Cut(string(stdout[i+len(end):]), "\n")
 	switch status, err := strconv.Atoi(number); {
 	case err != nil:
-		return nil, fault.WithRemedy(fmt.Errorf("%w: its output ends with %q, which is not an exit status", ErrShell, number), shellRemedy)
+		return nil, fault.WithRemedy(fmt.Errorf("%w: its output ends with %q, which is not an exit status", ErrShell, number), s.conn.shellRemedy())
 	case status != 0:
 		return stdout[:i], &ExitError{Status: status, Stderr: s.stderr.text()}
 	}

@@ -35,7 +35,7 @@ func machine(t *testing.T, s *sshexectest.Server, c sshexec.Config) *sshexec.Mac
 // pool gives time enough to log in on a busy machine, unless c says otherwise.
 func pool(t *testing.T, c sshexec.Config) *sshexec.Pool {
 	t.Helper()
-	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.Connect = cmp.Or(c.Connect, 30*time.Second)
 	p := sshexec.New(c)
 	t.Cleanup(func() { p.Close() })
 	return p
@@ -397,18 +397,35 @@ func TestCloseStubborn(t *testing.T) {
 	}
 }
 
+// Each thing that keeps a user from becoming root has a remedy of its own.
 func TestSudo(t *testing.T) {
 	t.Parallel()
-	for sudo, want := range map[string]string{"password": "a password is required", "missing": "not found"} {
-		t.Run(sudo, func(t *testing.T) {
+	for name, test := range map[string]struct {
+		sudo, login string // what sudo does, and what runs before it
+		kind        error
+		text        string
+		remedy      string
+		not         string // no remedy
+	}{
+		"password": {sudo: "password", kind: sshexec.ErrSudo, text: "a password is required", remedy: "as root there: echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/zz-pleiad", not: "sudo tee"},
+		"missing":  {sudo: "missing", kind: sshexec.ErrSudo, text: "No such file", remedy: "apt-get install sudo", not: "sudo tee"},
+		"terminal": {sudo: "terminal", kind: sshexec.ErrSudo, text: "must have a tty", remedy: "as root there: echo 'Defaults:admin !requiretty' >/etc/sudoers.d/zz-pleiad-tty", not: "NOPASSWD"},
+		"nobody":   {sudo: "nobody", kind: sshexec.ErrSudo, text: "not in the sudoers file", remedy: "as root there: echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/zz-pleiad", not: "sudo tee"},
+		"broken":   {sudo: "broken", kind: sshexec.ErrSudo, text: "setuid bit", remedy: "see what sudo says: ssh admin@192.0.2.1 sudo -n true", not: "NOPASSWD"},
+		"no sudo":  {login: "exit 3", kind: sshexec.ErrShell, text: "exit status 3", remedy: "ssh admin@192.0.2.1 'echo ok; exit 3'", not: "NOPASSWD"},
+		"refused":  {login: "echo 'Your account has expired' >&2; exit 1", kind: sshexec.ErrShell, text: "has expired", remedy: "log in there", not: "NOPASSWD"},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := sshexectest.Start(t, sshexectest.Options{Address: address, Users: []string{"admin"}, Sudo: sudo})
-			_, err := machine(t, s, sshexec.Config{}).Run(t.Context(), "true", nil)
+			s := sshexectest.Start(t, sshexectest.Options{Address: address, Users: []string{"admin"}, Sudo: test.sudo, Login: test.login})
+			c := sshexec.Config{LoginCommand: func(a netip.Addr) []string { return []string{"ssh", "admin@" + a.String()} }}
+			_, err := machine(t, s, c).Run(t.Context(), "true", nil)
 			var exit *sshexec.ExitError
-			if !errors.Is(err, sshexec.ErrSudo) || !fault.Lasting(err) || errors.As(err, &exit) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "admin") {
+			if !errors.Is(err, test.kind) || !fault.Lasting(err) || errors.As(err, &exit) || !strings.Contains(err.Error(), test.text) || !strings.Contains(err.Error(), "admin") {
 				t.Error(err)
 			}
-			if r := strings.Join(fault.Remedy(err), "\n"); !strings.Contains(r, "NOPASSWD") || !strings.Contains(r, "user: root") {
+			r := strings.Join(fault.Remedy(err), "\n")
+			if !strings.Contains(r, test.remedy) || test.not != "" && strings.Contains(r, test.not) || errors.Is(err, sshexec.ErrSudo) && !strings.Contains(r, "user: root under hosts.ssh") {
 				t.Errorf("remedy %q", r)
 			}
 		})

@@ -23,6 +23,7 @@ type connection struct {
 	pool   *Pool
 	client *ssh.Client
 	user   string
+	login  []string // the command by which a person logs in
 	heard  *listening
 	slots  chan struct{} // one for each session
 	lost   chan struct{} // closed when the connection has ended or is given up
@@ -37,8 +38,8 @@ type connection struct {
 	quiet func()     // ends the watch; nil while nothing is outstanding
 }
 
-func (p *Pool) newConnection(client *ssh.Client, r route, heard *listening) (*connection, error) {
-	c := &connection{pool: p, client: client, user: r.user, heard: heard, slots: make(chan struct{}, maxSessions), lost: make(chan struct{})}
+func (p *Pool) newConnection(client *ssh.Client, user string, login []string, heard *listening) (*connection, error) {
+	c := &connection{pool: p, client: client, user: user, login: login, heard: heard, slots: make(chan struct{}, maxSessions), lost: make(chan struct{})}
 	stop := context.AfterFunc(p.life, func() { c.kill(errClosed) })
 	started := p.run(func() {
 		err := client.Wait()

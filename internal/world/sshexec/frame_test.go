@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/system/process/processtest"
 	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 	"github.com/pleiad-etcd/pleiad/internal/world/sshexec"
 	"github.com/pleiad-etcd/pleiad/internal/world/sshexec/sshexectest"
@@ -194,9 +195,67 @@ func TestEndlessBanner(t *testing.T) {
 			})
 			defer serving.Wait()
 			defer l.Close()
-			c := sshexec.Config{SSHConfig: "none", Port: uint16(l.Addr().(*net.TCPAddr).Port), KnownHosts: "none", Timeout: time.Second}
+			c := sshexec.Config{SSHConfig: "none", Port: uint16(l.Addr().(*net.TCPAddr).Port), KnownHosts: "none", Login: time.Second}
 			if _, err := pool(t, c).Machine(addr("127.0.0.1")).Run(t.Context(), "true", nil); !errors.Is(err, sshexec.ErrUnreachable) {
 				t.Errorf("%v, want that it is unreachable", err)
+			}
+		})
+	}
+}
+
+// picky is a login shell that is no sh: like fish and csh it takes plain words and words
+// in single quotes, and refuses whatever they do not read as sh does.
+func picky(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "picky")
+	err := processtest.Program(file, `#!/bin/sh
+plain=$(printf %s "$2" | sed "s/'[^']*'//g")
+case $plain in *[!A-Za-z0-9_=./\ -]*) echo "picky: Unknown command: $plain" >&2; exit 127 ;; esac
+case $2 in *\\\\* | *!*) echo "picky: another reading" >&2; exit 127 ;; esac
+exec sh -c "$2"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Whatever shell users have, commands run in sh: nothing of them is for their shell.
+func TestOtherLoginShell(t *testing.T) {
+	t.Parallel()
+	for _, user := range users {
+		t.Run(user, func(t *testing.T) {
+			t.Parallel()
+			s := sshexectest.Start(t, sshexectest.Options{Address: address, Users: []string{user}, Shell: picky(t)})
+			m := machine(t, s, sshexec.Config{})
+			const script = `set -e
+n=$(cat | wc -c); if [ $((n)) -gt 0 ]; then echo "it's \$n!"; fi
+for i in 1 2; do trap 'exit 0' EXIT; done`
+			if out, err := m.Run(t.Context(), script, strings.NewReader("in")); err != nil || string(out) != "it's $n!\n" {
+				t.Errorf("Run: %q, %v", out, err)
+			}
+			if out, err := m.Look(t.Context(), "for i in 1 2; do echo $((i)); done"); err != nil || string(out) != "1\n2\n" {
+				t.Errorf("Look: %q, %v", out, err)
+			}
+			arrived := filepath.Join(t.TempDir(), "arrived")
+			for range 2 { // by the shell that Look left, and by one of its own
+				if err := m.Send(t.Context(), "set -e\ncat >"+arrived, []byte("data")); err != nil {
+					t.Errorf("Send: %v", err)
+				}
+			}
+			stream, err := m.Open(t.Context(), "if true; then echo $((1)); fi")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, err := io.ReadAll(stream); string(out) != "1\n" || err != nil {
+				t.Errorf("Open: %q, %v", out, err)
+			}
+			if err := stream.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			var out strings.Builder
+			if err := m.Follow(t.Context(), "echo $((1))", &out); err != nil || out.String() != "1\n" {
+				t.Errorf("Follow: %q, %v", out.String(), err)
 			}
 		})
 	}

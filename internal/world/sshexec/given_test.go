@@ -35,7 +35,7 @@ func TestFilesThatAreNoRegularFiles(t *testing.T) {
 				if config.SSHConfig == "" {
 					config.SSHConfig = sshexectest.Config(t, s)
 				}
-				config.Timeout = 2 * time.Second
+				config.Login = 2 * time.Second
 				began := time.Now()
 				_, err := pool(t, config).Machine(addr(address)).Run(t.Context(), "true", nil)
 				if !errors.Is(err, sshexec.ErrUnreachable) && !errors.Is(err, sshexec.ErrDenied) && !errors.Is(err, sshexec.ErrSetup) || time.Since(began) > 20*time.Second {

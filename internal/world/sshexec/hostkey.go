@@ -43,9 +43,10 @@ type HostKeyError struct {
 	// Why, for an invalid certificate or a foreign key.
 	Why string
 
-	line  string // for known_hosts
-	scan  string // the command that shows the key
-	files []string
+	line    string // for known_hosts
+	scan    string // the command that shows the key
+	files   []string
+	section string // of the spec that takes fingerprints, "" for none
 }
 
 // Error implements error.
@@ -84,11 +85,14 @@ func (e *HostKeyError) Remedy() []string {
 	case KeyForeign:
 		return []string{"do not connect; see on the host's console who it is", compare}
 	}
-	return []string{
+	remedy := []string{
 		compare, "from here: " + e.scan,
 		"if they are equal, accept it:", "echo " + shell.Quote(e.line) + " >> " + e.file(),
-		"or in the spec, under hosts.ssh: fingerprints: [\"" + e.Fingerprint + "\"]",
 	}
+	if e.section != "" {
+		remedy = append(remedy, "or in the spec, under "+e.section+": fingerprints: [\""+e.Fingerprint+"\"]")
+	}
+	return remedy
 }
 
 func (e *HostKeyError) file() string {
@@ -119,12 +123,17 @@ type hostKeys struct {
 	authorities  bool                  // some authority may sign for this host
 	revoked      revoked
 	vouched      *HostKeys // instead of known and authorities; nil for none
+	section      string    // of the spec that has knownHosts and fingerprints, "" for none
 }
 
 // readHostKeys reads known_hosts for a host. A line that cannot be read is an
 // error, lest one that revokes goes unheeded.
-func readHostKeys(name string, files, fingerprints []string) (*hostKeys, error) {
-	h := &hostKeys{name: name, files: files, fingerprints: fingerprints}
+func readHostKeys(name string, files, fingerprints []string, section string) (*hostKeys, error) {
+	h := &hostKeys{name: name, files: files, fingerprints: fingerprints, section: section}
+	elsewhere := "name another file with UserKnownHostsFile in ssh_config"
+	if section != "" {
+		elsewhere = "name another file: knownHosts: under " + section + " in the spec"
+	}
 	var there []string
 	for _, f := range files {
 		// Package knownhosts opens the files itself, however long they are and
@@ -133,12 +142,12 @@ func readHostKeys(name string, files, fingerprints []string) (*hostKeys, error) 
 		case err == nil:
 			there = append(there, f)
 		case !errors.Is(err, fs.ErrNotExist):
-			return nil, setupError("name another file with knownHosts: in the spec", "read known hosts: %w", err)
+			return nil, setupError(elsewhere, "read known hosts: %w", err)
 		}
 	}
 	var err error
 	if h.check, err = knownhosts.New(there...); err != nil {
-		return nil, setupError("fix that line, or name another file with knownHosts: in the spec", "read known hosts: %w", err)
+		return nil, setupError("fix that line, or "+elsewhere, "read known hosts: %w", err)
 	}
 	var all *knownhosts.KeyError
 	if errors.As(h.check(name, nowhere, noKey{}), &all) {
@@ -239,7 +248,7 @@ func (h *hostKeys) judge(key ssh.PublicKey) error {
 		plain = certificate.Key
 	}
 	out := &HostKeyError{Host: knownhosts.Normalize(h.name), Type: plain.Type(), Fingerprint: ssh.FingerprintSHA256(plain),
-		line: knownhosts.Line([]string{h.name}, plain), files: h.files}
+		line: knownhosts.Line([]string{h.name}, plain), files: h.files, section: h.section}
 	var revoked *knownhosts.RevokedError
 	if errors.As(h.check(h.name, nowhere, plain), &revoked) {
 		out.Problem, out.Known = KeyRevoked, []string{describe(revoked.Revoked)}

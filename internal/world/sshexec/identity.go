@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -30,6 +32,9 @@ type identities struct {
 	hints    []string
 	// file is that of the first key that came from one, empty if none did.
 	file string
+	// accepted is the last key that the server knew, as offered has it; empty if it
+	// knew none.
+	accepted string
 }
 
 // gather opens the agent and reads the key files, until ctx ends. closing ends the talk with the agent, which signs until then.
@@ -40,8 +45,9 @@ func gather(ctx context.Context, r route) (ids *identities, closing func()) {
 		ids.addAll(held)
 		held = nil
 	}
+	certificates := ids.certificates(ctx, r.certificates)
 	for _, file := range r.identities {
-		ids.addFile(ctx, file, r.chosen, held)
+		ids.addFile(ctx, file, r.chosen, held, certificates)
 	}
 	if r.chosen && !r.onlyThese {
 		ids.addAll(held)
@@ -70,8 +76,41 @@ func (ids *identities) agent(ctx context.Context, socket string) (held []ssh.Sig
 }
 
 func (ids *identities) add(s ssh.Signer, from string) {
-	ids.signers = append(ids.signers, s)
-	ids.offered = append(ids.offered, fmt.Sprintf("%s %s (%s)", s.PublicKey().Type(), ssh.FingerprintSHA256(plainKey(s.PublicKey())), from))
+	offer := fmt.Sprintf("%s %s (%s)", s.PublicKey().Type(), ssh.FingerprintSHA256(plainKey(s.PublicKey())), from)
+	ids.signers = append(ids.signers, noticing(s, func() { ids.accepted = offer }))
+	ids.offered = append(ids.offered, offer)
+}
+
+// noticing is a signer that says when it is asked to sign, which a server that knows
+// the key does.
+func noticing(s ssh.Signer, asked func()) ssh.Signer {
+	switch s := s.(type) {
+	case ssh.MultiAlgorithmSigner:
+		return &noticingMulti{s, asked}
+	case ssh.AlgorithmSigner:
+		return &noticingOne{s, asked}
+	}
+	return s
+}
+
+type noticingOne struct {
+	ssh.AlgorithmSigner
+	asked func()
+}
+
+func (n *noticingOne) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	n.asked()
+	return n.AlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
+}
+
+type noticingMulti struct {
+	ssh.MultiAlgorithmSigner
+	asked func()
+}
+
+func (n *noticingMulti) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	n.asked()
+	return n.MultiAlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
 }
 
 func plainKey(k ssh.PublicKey) ssh.PublicKey {
@@ -98,10 +137,28 @@ func (ids *identities) has(k ssh.PublicKey) bool {
 	return false
 }
 
-// addFile adds the key in a file, and before it the certificate beside it. Of a
-// key whose private half is encrypted or elsewhere the public one is enough if
-// the agent holds it.
-func (ids *identities) addFile(ctx context.Context, file string, chosen bool, held []ssh.Signer) {
+// certificates reads those that somebody named.
+func (ids *identities) certificates(ctx context.Context, files []string) (out []namedCertificate) {
+	for _, file := range files {
+		c, err := readCertificate(ctx, file)
+		if err != nil {
+			ids.unusable = append(ids.unusable, err.Error())
+			continue
+		}
+		out = append(out, namedCertificate{file, c})
+	}
+	return out
+}
+
+type namedCertificate struct {
+	file string
+	*ssh.Certificate
+}
+
+// addFile adds the key in a file, and before it its certificates: those that somebody
+// named, and the one beside it. Of a key whose private half is encrypted or elsewhere
+// the public one is enough if the agent holds it; it may be the file that is named.
+func (ids *identities) addFile(ctx context.Context, file string, chosen bool, held []ssh.Signer, certificates []namedCertificate) {
 	signer, public, err := readKey(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) && !chosen {
 		return
@@ -113,15 +170,21 @@ func (ids *identities) addFile(ctx context.Context, file string, chosen bool, he
 	}
 	if err != nil {
 		ids.unusable = append(ids.unusable, err.Error())
-		var encrypted *ssh.PassphraseMissingError
-		if errors.As(err, &encrypted) && (public == nil || !ids.has(public)) {
-			ids.hints = append(ids.hints, "give the key to an agent: ssh-add "+shell.Quote(file))
+		if public == nil || !ids.has(public) {
+			ids.hint(err, file, public)
 		}
 		return
 	}
-	if certified, err := withCertificate(ctx, signer, file+"-cert.pub"); err == nil {
-		ids.add(certified, file+"-cert.pub")
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	for _, c := range certificates {
+		if bytes.Equal(c.Key.Marshal(), plainKey(signer.PublicKey()).Marshal()) {
+			ids.addCertified(c, signer)
+		}
+	}
+	beside := strings.TrimSuffix(file, ".pub") + "-cert.pub"
+	switch c, err := readCertificate(ctx, beside); {
+	case err == nil:
+		ids.addCertified(namedCertificate{beside, c}, signer)
+	case !errors.Is(err, fs.ErrNotExist):
 		ids.unusable = append(ids.unusable, err.Error())
 	}
 	if !ids.has(signer.PublicKey()) {
@@ -129,6 +192,33 @@ func (ids *identities) addFile(ctx context.Context, file string, chosen bool, he
 		ids.file = cmp.Or(ids.file, file)
 	}
 }
+
+// hint tells how to mend that a key cannot be used.
+func (ids *identities) hint(err error, file string, public ssh.PublicKey) {
+	var encrypted *ssh.PassphraseMissingError
+	private, named := strings.CutSuffix(file, ".pub")
+	switch {
+	case errors.Is(err, errPublic) && named:
+		ids.hints = append(ids.hints, "give its private key to an agent: ssh-add "+shell.Quote(private))
+	case errors.Is(err, errPublic):
+		ids.hints = append(ids.hints, "give its private key to an agent, with ssh-add, or name the file of the private key")
+	case errors.As(err, &encrypted), public != nil && strings.HasPrefix(public.Type(), "sk-"):
+		ids.hints = append(ids.hints, "give the key to an agent: ssh-add "+shell.Quote(file))
+	}
+}
+
+func (ids *identities) addCertified(c namedCertificate, signer ssh.Signer) {
+	certified, err := ssh.NewCertSigner(c.Certificate, signer)
+	switch {
+	case err != nil:
+		ids.unusable = append(ids.unusable, fmt.Sprintf("%s: %v", c.file, err))
+	case !ids.has(certified.PublicKey()):
+		ids.add(certified, c.file)
+	}
+}
+
+// errPublic says that a file has a public key, of which nobody has the private one.
+var errPublic = errors.New("a public key, and the agent does not have its private one")
 
 // readKey reads a private key. public is its public half, if that is known
 // though err is not nil.
@@ -141,6 +231,9 @@ func readKey(ctx context.Context, file string) (signer ssh.Signer, public ssh.Pu
 		var encrypted *ssh.PassphraseMissingError
 		if errors.As(err, &encrypted) {
 			public = encrypted.PublicKey
+		}
+		if key, _, _, _, notPublic := ssh.ParseAuthorizedKey(b); notPublic == nil {
+			public, err = key, errPublic
 		}
 		err = fmt.Errorf("%s: %w", file, err)
 	}
@@ -162,7 +255,7 @@ func readPublic(ctx context.Context, file string) (ssh.PublicKey, error) {
 	return key, nil
 }
 
-func withCertificate(ctx context.Context, s ssh.Signer, file string) (ssh.Signer, error) {
+func readCertificate(ctx context.Context, file string) (*ssh.Certificate, error) {
 	key, err := readPublic(ctx, file)
 	if err != nil {
 		return nil, err
@@ -171,9 +264,5 @@ func withCertificate(ctx context.Context, s ssh.Signer, file string) (ssh.Signer
 	if !ok {
 		return nil, fmt.Errorf("%s: not a certificate", file)
 	}
-	signer, err := ssh.NewCertSigner(certificate, s)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return signer, nil
+	return certificate, nil
 }

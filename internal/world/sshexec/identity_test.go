@@ -171,3 +171,78 @@ func TestDenied(t *testing.T) {
 		})
 	}
 }
+
+// The public key of one that the agent holds is a name for it, as ssh has it: the
+// agent's others are not offered before it.
+func TestPublicKeyNamesOneInTheAgent(t *testing.T) {
+	t.Parallel()
+	key := privateKey(t)
+	public := sshexectest.WriteKey(t, "", key, "").PublicKey()
+	file := filepath.Join(t.TempDir(), "id.pub")
+	if err := os.WriteFile(file, ssh.MarshalAuthorizedKey(public), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := sshexectest.Start(t, sshexectest.Options{Address: address})
+	s.Allow(public)
+	agent := startAgent(t, privateKey(t), key)
+	c := sshexec.Config{IdentityFile: file, SSHConfig: with(t, s, "IdentityAgent "+agent, "IdentitiesOnly yes")}
+	if _, err := pool(t, c).Machine(addr(address)).Run(t.Context(), "true", nil); err != nil {
+		t.Fatal(err)
+	}
+	want := "root " + ssh.FingerprintSHA256(public)
+	if got := slices.Compact(s.Offered()); len(got) != 1 || got[0] != want {
+		t.Errorf("offered %q, want %q alone", got, want)
+	}
+	c.SSHConfig = with(t, s, "IdentityAgent "+startAgent(t, privateKey(t)), "IdentitiesOnly yes")
+	_, err := pool(t, c).Machine(addr(address)).Run(t.Context(), "true", nil)
+	if !errors.Is(err, sshexec.ErrDenied) || !strings.Contains(err.Error(), file+": a public key") {
+		t.Errorf("without its private key: %v", err)
+	}
+	if r := strings.Join(fault.Remedy(err), "\n"); !strings.Contains(r, "ssh-add "+strings.TrimSuffix(file, ".pub")+"\n") || strings.Contains(r, "ssh-copy-id") {
+		t.Errorf("remedy %q", r)
+	}
+}
+
+// A certificate need not lie beside its key.
+func TestCertificateFile(t *testing.T) {
+	t.Parallel()
+	s := sshexectest.Start(t, sshexectest.Options{Address: address})
+	folder := t.TempDir()
+	signer := sshexectest.NewKey(t, folder+"/id")
+	c := &ssh.Certificate{CertType: ssh.UserCert, Key: signer.PublicKey(), ValidBefore: ssh.CertTimeInfinity}
+	if err := c.SignCert(rand.Reader, sshexectest.NewKey(t, "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder+"/signed", ssh.MarshalAuthorizedKey(c), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := sshexec.Config{IdentityFile: folder + "/id", SSHConfig: with(t, s, "CertificateFile "+folder+"/signed", "CertificateFile "+folder+"/none")}
+	_, err := pool(t, config).Machine(addr(address)).Run(t.Context(), "true", nil)
+	if !errors.Is(err, sshexec.ErrDenied) || !strings.Contains(err.Error(), "("+folder+"/signed), ssh-ed25519 ") || !strings.Contains(err.Error(), folder+"/none") {
+		t.Errorf("%v: want the certificate to be offered before its key", err)
+	}
+}
+
+// A server that knows the key and asks for more than that is not told to learn it.
+func TestMoreThanAKey(t *testing.T) {
+	t.Parallel()
+	s := sshexectest.Start(t, sshexectest.Options{Address: address, More: true})
+	_, err := machine(t, s, sshexec.Config{}).Run(t.Context(), "true", nil)
+	if !errors.Is(err, sshexec.ErrDenied) || !strings.Contains(err.Error(), "knows the key ssh-ed25519") {
+		t.Error(err)
+	}
+	if r := strings.Join(fault.Remedy(err), "\n"); !strings.Contains(r, "AuthenticationMethods publickey") || strings.Contains(r, "ssh-copy-id") {
+		t.Errorf("remedy %q", r)
+	}
+}
+
+// What the spec of a cluster in EC2 has is under another name than that of machines.
+func TestRemediesNameTheSpec(t *testing.T) {
+	t.Parallel()
+	s := sshexectest.Start(t, sshexectest.Options{Address: address})
+	s.Forbid()
+	_, err := machine(t, s, sshexec.Config{Section: "hosts.ec2"}).Run(t.Context(), "true", nil)
+	if r := strings.Join(fault.Remedy(err), "\n"); !strings.Contains(r, "under hosts.ec2 in the spec") || strings.Contains(r, "hosts.ssh") {
+		t.Errorf("remedy %q", r)
+	}
+}

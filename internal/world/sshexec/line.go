@@ -26,6 +26,7 @@ type line struct {
 	mu      sync.Mutex // guards what follows
 	conn    *connection
 	dialing *attempt // nil while nobody dials
+	stage   stage    // of the dial that is under way
 }
 
 // attempt is a dial that is under way; once done is closed, the rest holds.
@@ -53,14 +54,14 @@ func (l *line) connect(ctx context.Context) (c *connection, fresh bool, err erro
 			l.mu.Unlock()
 			return nil, false, fmt.Errorf("%w: %w", ErrUnreachable, errClosed)
 		}
-		l.dialing = a
+		l.dialing, l.stage = a, stage{}
 	}
 	l.mu.Unlock()
 	select {
 	case <-a.done:
 		return a.conn, true, a.err
 	case <-ctx.Done():
-		return nil, false, unsent(ctx)
+		return nil, false, l.late(ctx)
 	}
 }
 
@@ -104,7 +105,9 @@ func (l *line) dial(ctx context.Context) (*connection, error) {
 		return l.login(ctx, r, nil)
 	}
 	for {
-		hop, fresh, err := l.pool.lineTo(*r.via).connect(ctx)
+		before := l.pool.lineTo(*r.via)
+		l.reach(stage{r: r, behind: before})
+		hop, fresh, err := before.connect(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("jump host %s: %w", r.via.host, err)
 		}
@@ -122,9 +125,13 @@ func (l *line) dial(ctx context.Context) (*connection, error) {
 // of which types they are: a host whose key does not fit is asked for its keys
 // of other types too.
 func (l *line) login(ctx context.Context, r route, hop *connection) (*connection, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, l.pool.config.Timeout, fmt.Errorf("no answer within %s", l.pool.config.Timeout))
+	ctx, cancel := bounded(ctx, l.pool.config.Login)
 	defer cancel()
-	keys, err := readHostKeys(r.name, r.knownHosts, l.pool.config.Fingerprints)
+	section := l.pool.config.Section
+	if l.pool.config.Vouch != nil {
+		section = "" // which has no keys for this
+	}
+	keys, err := readHostKeys(r.name, r.knownHosts, l.pool.config.Fingerprints, section)
 	if err != nil {
 		return nil, err
 	}
@@ -157,10 +164,21 @@ func (l *line) login(ctx context.Context, r route, hop *connection) (*connection
 }
 
 func (l *line) handshake(ctx context.Context, r route, hop *connection, keys *hostKeys, algorithms []string) (*connection, error) {
+	at := stage{r: r, login: l.loginCommand()}
+	l.reach(at)
 	raw, err := transport(ctx, r, hop)
 	if err != nil {
 		return nil, err
 	}
+	at.connected = true
+	l.reach(at)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	exchanged := func() bool { return true }
+	if r.exchange > 0 {
+		exchanged = time.AfterFunc(r.exchange, func() { cancel(fmt.Errorf("%w of %s", errConnectTimeout, r.exchange)) }).Stop
+	}
+	defer exchanged()
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
 	heard := listen(raw)
@@ -171,8 +189,11 @@ func (l *line) handshake(ctx context.Context, r route, hop *connection, keys *ho
 		User:              r.user,
 		HostKeyAlgorithms: algorithms,
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			exchanged()
 			refused = keys.judge(key)
 			accepted = refused == nil
+			at.trusted = accepted
+			l.reach(at)
 			return refused
 		},
 		Auth: []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) {
@@ -185,41 +206,24 @@ func (l *line) handshake(ctx context.Context, r route, hop *connection, keys *ho
 	case refused != nil:
 		return nil, refused
 	case err == nil && stop():
-		return l.pool.newConnection(ssh.NewClient(client, channels, requests), r, heard)
+		return l.pool.newConnection(ssh.NewClient(client, channels, requests), r.user, at.login, heard)
 	case ctx.Err() != nil:
-		return nil, unreachable(r, context.Cause(ctx))
+		return nil, l.tooLate(context.Cause(ctx))
 	case accepted && !broken(err):
-		return nil, denied(r, ids, err)
+		return nil, l.denied(r, ids, err)
 	}
 	return nil, noSSH(r, err)
 }
 
-// transport is the byte stream to sshd, by TCP or through a jump host. A connection
-// to a jump host that neither opens a channel nor refuses to is lost, and is ended.
-func transport(ctx context.Context, r route, hop *connection) (net.Conn, error) {
-	if hop == nil {
-		raw, err := new(net.Dialer).DialContext(ctx, "tcp", r.address)
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			return nil, unreachable(r, err)
-		}
-		return raw, nil
+// errConnectTimeout is why a key exchange is given up as ssh would give it up.
+var errConnectTimeout = errors.New("no answer within ConnectTimeout of ssh_config")
+
+// tooLate is the error of a dial that was given up by its own limits.
+func (l *line) tooLate(cause error) error {
+	if errors.Is(cause, errConnectTimeout) {
+		return l.reached().late(cause, "or raise ConnectTimeout in ssh_config")
 	}
-	raw, err := hop.client.DialContext(ctx, "tcp", r.address)
-	var refused *ssh.OpenChannelError
-	switch {
-	case err == nil:
-		return raw, nil
-	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
-		return nil, setupError("allow it in the sshd_config of the jump host: AllowTcpForwarding, PermitOpen", "jump host %s does not connect to %s: %w", r.via.host, r.address, err)
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
-	case !errors.As(err, &refused):
-		hop.kill(err)
-	}
-	return nil, unreachable(r, fmt.Errorf("jump host %s: %w", r.via.host, err))
+	return l.reached().late(cause)
 }
 
 // broken says that the connection ended, rather than that sshd said no.
@@ -235,7 +239,7 @@ func unreachable(r route, err error) error {
 	if errors.As(err, &dial) {
 		err = dial.Err // the rest of its text would name the address once more
 	}
-	host, port, _ := net.SplitHostPort(r.address) // we made it
+	host, port := r.hostAndPort()
 	return fault.WithRemedy(fmt.Errorf("%w at %s: %w", ErrUnreachable, r.address, err),
 		"see whether the host is up and its sshd listens: nc -vz "+host+" "+port)
 }
@@ -252,7 +256,12 @@ func noSSH(r route, err error) error {
 }
 
 // denied names who was turned away and with what.
-func denied(r route, ids *identities, err error) error {
+func (l *line) denied(r route, ids *identities, err error) error {
+	if ids.accepted != "" {
+		return fault.WithRemedy(fmt.Errorf("%w at %s for user %q: the server knows the key %s and wants more than a key, which pleiad does not have", ErrDenied, r.address, r.user, ids.accepted),
+			"let this user in by key alone, in sshd_config there: Match User "+r.user+", and below that AuthenticationMethods publickey",
+			"if sshd there wants nothing else, see why it turned the user away: journalctl -t sshd")
+	}
 	text := "no key to offer"
 	if len(ids.offered) > 0 {
 		text = "offered " + strings.Join(ids.offered, ", ")
@@ -260,7 +269,7 @@ func denied(r route, ids *identities, err error) error {
 	if len(ids.unusable) > 0 {
 		text += "; not usable: " + strings.Join(ids.unusable, ", ")
 	}
-	host, port, _ := net.SplitHostPort(r.address) // we made it
+	host, port := r.hostAndPort()
 	remedy := append([]string{}, ids.hints...)
 	if len(ids.offered) > 0 {
 		key := ""
@@ -269,6 +278,10 @@ func denied(r route, ids *identities, err error) error {
 		}
 		remedy = append(remedy, "authorize one of these keys: ssh-copy-id "+key+"-p "+port+" "+shell.Quote(r.user+"@"+host))
 	}
-	remedy = append(remedy, "name another user: or identityFile: under hosts.ssh in the spec")
+	if l.target.hop {
+		remedy = append(remedy, "name another User or IdentityFile in ssh_config, under Host "+l.target.host)
+	} else {
+		remedy = append(remedy, "name another user: or identityFile: under "+l.pool.config.Section+" in the spec")
+	}
 	return fault.WithRemedy(fmt.Errorf("%w at %s for user %q: %s (%s)", ErrDenied, r.address, r.user, text, strings.TrimPrefix(err.Error(), "ssh: handshake failed: ssh: ")), remedy...)
 }

@@ -40,7 +40,7 @@ func TestRevokedHostKeys(t *testing.T) {
 		t.Fatalf("route: %q, %v, want %s", r.revoked, err, list)
 	}
 	known := write("known_hosts", knownhosts.Line([]string{"10.5.1.81"}, key)+"\n")
-	keys, err := readHostKeys("10.5.1.81:22", []string{known}, []string{ssh.FingerprintSHA256(key)})
+	keys, err := readHostKeys("10.5.1.81:22", []string{known}, []string{ssh.FingerprintSHA256(key)}, "hosts.ssh")
 	if err != nil {
 		t.Fatal(err)
 	}

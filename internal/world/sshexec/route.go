@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // target is whom a line goes to.
@@ -32,13 +33,22 @@ type route struct {
 	user    string
 	via     *target // the jump host, nil for none
 
-	identities []string // private keys, in the order to offer them
-	chosen     bool     // somebody named them, they are not ssh's defaults
-	onlyThese  bool     // offer no other keys of the agent
-	agent      string   // socket of the agent, "" for none
-	knownHosts []string // files
-	revoked    string   // a file with keys that are never accepted, "" for none
+	connect       time.Duration // for the TCP connection
+	exchange      time.Duration // for greeting and key exchange, after that; 0 for none of their own
+	bind          string        // the address to connect from, "" for any
+	addressFamily string        // as in ssh_config
+
+	identities   []string // private keys, in the order to offer them
+	certificates []string // files with certificates of them, beside those next to the keys
+	chosen       bool     // somebody named them, they are not ssh's defaults
+	onlyThese    bool     // offer no other keys of the agent
+	agent        string   // socket of the agent, "" for none
+	knownHosts   []string // files
+	revoked      string   // a file with keys that are never accepted, "" for none
 }
+
+// reads is how long ssh_config may take to be read: its files may be pipes.
+const reads = 2500 * time.Millisecond
 
 func (p *Pool) route(ctx context.Context, t target) (route, error) {
 	user, port := t.user, t.port
@@ -48,9 +58,9 @@ func (p *Pool) route(ctx context.Context, t target) (route, error) {
 			port = strconv.Itoa(int(p.config.Port))
 		}
 	}
-	reading, cancel := context.WithTimeoutCause(ctx, p.config.Timeout, fmt.Errorf("not read within %s", p.config.Timeout))
+	reading, cancel := context.WithTimeoutCause(ctx, reads, fmt.Errorf("not read within %s", reads))
 	defer cancel()
-	s, err := readSettings(reading, p.configFiles(), t.host, user)
+	s, err := readSettings(reading, p.configFiles(), t.host, user, p.spoken(t))
 	if err != nil {
 		return route{}, err
 	}
@@ -68,13 +78,80 @@ func (p *Pool) route(ctx context.Context, t target) (route, error) {
 	if alias := s.text("hostkeyalias"); alias != "" {
 		r.name = net.JoinHostPort(alias, "22") // an alias is looked up without a port
 	}
-	expand := tokens(host, t.host, port, r.user)
+	if r.connect, r.exchange, err = p.limits(s); err != nil {
+		return route{}, err
+	}
+	if r.bind = s.text("bindaddress"); r.bind != "" && !isAddress(r.bind) {
+		return route{}, setupError("write an IP address of this machine", "%s: BindAddress %q", s.first["bindaddress"].where, r.bind)
+	}
+	r.addressFamily = s.text("addressfamily")
+	expand := tokens(host, t.host, port, r.user, orElse(s.text("hostkeyalias"), t.host))
 	p.chooseKeys(&r, t, s, expand)
 	p.chooseKnownHosts(&r, t, s, expand)
 	if f := s.text("revokedhostkeys"); f != "" && f != "none" {
 		r.revoked = expand(f)
 	}
-	return r, r.chooseJump(t, s)
+	return r, r.chooseJump(t, s, strings.NewReplacer("%%", "%", "%h", host, "%n", t.host, "%p", port, "%r", r.user))
+}
+
+// spoken are the keys of ssh_config that do not count for a target, since the
+// configuration or ProxyJump says it.
+func (p *Pool) spoken(t target) spoken {
+	out := spoken{section: p.config.Section, keys: map[string]string{}}
+	if t.hop {
+		out.section = ""
+		out.add("user", "", t.user != "")
+		out.add("port", "", t.port != "")
+	} else {
+		out.add("user", "user", p.config.User != "")
+		out.add("port", "port", p.config.Port != 0)
+		out.add("identityfile", "identityFile", p.config.IdentityFile != "")
+		if p.config.Vouch == nil {
+			out.add("userknownhostsfile", "knownHosts", p.config.KnownHosts != "")
+			out.add("globalknownhostsfile", "knownHosts", p.config.KnownHosts != "")
+		}
+	}
+	out.add("proxyjump", "", t.jump != "")
+	out.add("proxycommand", "", t.jump != "")
+	return out
+}
+
+// limits are those for the TCP connection and, after that, for greeting and key
+// exchange; 0 for none but that of the whole login.
+func (p *Pool) limits(s *settings) (connect, exchange time.Duration, err error) {
+	text := s.text("connecttimeout")
+	if text == "" || strings.EqualFold(text, "none") {
+		return p.config.Connect, 0, nil
+	}
+	limit, err := parseTime(text)
+	if err != nil || limit <= 0 {
+		return 0, 0, setupError("write it in seconds, such as ConnectTimeout 10", "%s: ConnectTimeout %q", s.first["connecttimeout"].where, text)
+	}
+	return limit, limit, nil
+}
+
+// parseTime reads a length of time as sshd_config(5) has it under TIME FORMATS:
+// numbers, each with a unit, of which the last may be left out for seconds.
+func parseTime(text string) (time.Duration, error) {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+	var sum time.Duration
+	for text != "" {
+		end := strings.IndexFunc(text, func(c rune) bool { return c < '0' || c > '9' })
+		digits, unit := text, time.Second
+		if end >= 0 {
+			digits, unit = text[:end], units[text[end]|0x20]
+			end++
+		} else {
+			end = len(text)
+		}
+		n, err := strconv.ParseUint(digits, 10, 31)
+		if err != nil || unit == 0 {
+			return 0, fmt.Errorf("not a length of time: %q", text)
+		}
+		sum += min(time.Duration(n), 1<<20) * unit // what is longer is no limit
+		text = text[end:]
+	}
+	return sum, nil
 }
 
 // configFiles are the files of ssh_config, the user's first.
@@ -89,9 +166,12 @@ func (p *Pool) configFiles() []string {
 }
 
 // tokens replaces what file names may hold (ssh_config(5), TOKENS).
-func tokens(host, original, port, remoteUser string) func(string) string {
+func tokens(host, original, port, remoteUser, alias string) func(string) string {
 	home, _ := os.UserHomeDir() // without one, %d is empty and no file will be found
-	r := strings.NewReplacer("%%", "%", "%d", home, "%h", host, "%n", original, "%p", port, "%r", remoteUser, "%u", localUser())
+	own, _ := os.Hostname()     // as with %l and %L
+	short, _, _ := strings.Cut(own, ".")
+	r := strings.NewReplacer("%%", "%", "%d", home, "%h", host, "%n", original, "%p", port, "%r", remoteUser, "%u", localUser(),
+		"%k", alias, "%l", own, "%L", short, "%i", strconv.Itoa(os.Getuid()))
 	variable := regexp.MustCompile(`\$\{(\w+)\}`)
 	return func(path string) string {
 		path = variable.ReplaceAllStringFunc(path, func(v string) string { return os.Getenv(v[2 : len(v)-1]) })
@@ -113,6 +193,11 @@ func (p *Pool) chooseKeys(r *route, t target, s *settings, expand func(string) s
 	default:
 		for _, f := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
 			r.identities = append(r.identities, expandHome("~/.ssh/"+f))
+		}
+	}
+	for _, f := range s.certs {
+		if f != "none" {
+			r.certificates = append(r.certificates, expand(f))
 		}
 	}
 	r.onlyThese = strings.EqualFold(s.text("identitiesonly"), "yes")
@@ -149,11 +234,11 @@ func (p *Pool) chooseKnownHosts(r *route, t target, s *settings, expand func(str
 
 // chooseJump finds the hop before the target. Of "a,b" it is b, which is then
 // reached through a.
-func (r *route) chooseJump(t target, s *settings) error {
-	jump := orElse(t.jump, strings.Join(s.first["proxyjump"].args, ""))
+func (r *route) chooseJump(t target, s *settings, expand *strings.Replacer) error {
+	jump := orElse(t.jump, expand.Replace(strings.Join(s.first["proxyjump"].args, "")))
 	if jump == "" {
 		if c, ok := s.first["proxycommand"]; ok && c.args[0] != "none" {
-			return setupError("use ProxyJump instead", "%s: ProxyCommand is not supported", c.where)
+			return setupError("use ProxyJump instead, or say before that line, for this host alone: Host "+t.host+", ProxyCommand none", "%s: ProxyCommand is not supported", c.where)
 		}
 		return nil
 	}

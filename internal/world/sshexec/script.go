@@ -15,7 +15,7 @@ import (
 func loginLine(user, script string) string {
 	line := `/bin/sh -c 'eval "$(printf %b "$0")"' '` + octal.Replace(script) + `'`
 	if user != "root" {
-		line = "sudo -n -- " + line
+		line = sudo + line
 	}
 	return "exec " + line
 }

@@ -53,7 +53,7 @@ func (c *connection) session(channel ssh.Channel, requests <-chan *ssh.Request, 
 		from := bufio.NewReader(channel)
 		var noise error
 		if s.begun, noise = skipTo(from, mark); noise != nil {
-			s.abandon(noise)
+			s.abandon(fault.WithRemedy(noise, c.shellRemedy()))
 		}
 		if s.begun {
 			c.delay.Store(int64(time.Since(began)))
@@ -92,7 +92,7 @@ func skipTo(from *bufio.Reader, mark string) (found bool, err error) {
 		}
 		skipped += len(line)
 	}
-	return false, fault.WithRemedy(fmt.Errorf("%w: it prints more than %d KiB before the command begins", ErrShell, maxNoise>>10), shellRemedy)
+	return false, fmt.Errorf("%w: it prints more than %d KiB before the command begins", ErrShell, maxNoise>>10)
 }
 
 // finish settles how the session ended; the first word counts.
@@ -142,35 +142,12 @@ func (s *session) outcome(status int, known bool) error {
 	switch {
 	case !known:
 		return fmt.Errorf("%w: %w", ErrLost, orError(s.conn.why(), errors.New("the session ended without an exit status")))
-	case !s.begun && s.conn.user != "root" && status != 0:
-		return noSudo(s.conn.user, status, said)
 	case !s.begun:
-		return noShell(s.conn.user, status, said)
+		return s.conn.notBegun(status, said)
 	case status == 0:
 		return nil
 	}
 	return &ExitError{Status: status, Stderr: said}
-}
-
-// shellRemedy is what to do about a login that gets in the way of commands.
-const shellRemedy = "log in there and see what a command prints and how it ends; then look for exit, exec and output in the start files of the login shell, and for ForceCommand in sshd_config: ssh USER@HOST 'echo ok; exit 3'"
-
-func noShell(user string, status int, said string) error {
-	why := lastLine(said)
-	if why == "" {
-		why = fmt.Sprintf("exit status %d", status)
-	}
-	return fault.WithRemedy(fmt.Errorf("%w: the login of user %q ended before it: %s", ErrShell, user, why), shellRemedy)
-}
-
-func noSudo(user string, status int, said string) error {
-	why := lastLine(said)
-	if why == "" {
-		why = fmt.Sprintf("exit status %d", status)
-	}
-	return fault.WithRemedy(fmt.Errorf("%w for user %q: %s", ErrSudo, user, why),
-		"let the user run anything without a password: echo '"+user+" ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/pleiad",
-		"or log in as root: user: root under hosts.ssh in the spec")
 }
 
 // abandon lets go of a session whose end nobody waits for any more. sshd

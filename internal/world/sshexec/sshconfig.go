@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/pleiad-etcd/pleiad/internal/system/given"
 	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/pleiad-etcd/pleiad/internal/fault"
+	"github.com/pleiad-etcd/pleiad/internal/system/given"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 )
 
 // settings are what ssh_config(5) says about one host: for each key the first
@@ -24,13 +27,50 @@ import (
 type settings struct {
 	host   string // as the spec or ProxyJump writes it; what Host matches on
 	user   string // chosen beside ssh_config; what Match user matches on
+	spoken spoken // what is said elsewhere
 	first  map[string]setting
 	idents []string
+	certs  []string
 	// undecided is the place of a Match that we cannot judge, while in it.
 	undecided string
 	folder    string // of the file that ssh would read first
 	depth     int
 	open      func(file string) ([]byte, error)
+}
+
+// spoken are the keys of ssh_config that do not count, as something that comes before
+// it says what they would.
+type spoken struct {
+	// section is where the spec has keys for the target: "hosts.ssh"; empty if nowhere.
+	section string
+	// keys are those of ssh_config: what the spec calls each, or "" if it was said.
+	keys map[string]string
+}
+
+// add adds a key of ssh_config that the spec has under a name, if it has one, and
+// whether it was said.
+func (s spoken) add(key, name string, said bool) {
+	if said {
+		s.keys[key] = ""
+	} else if name != "" {
+		s.keys[key] = name
+	}
+}
+
+// has says whether a key was said.
+func (s spoken) has(key string) bool {
+	name, there := s.keys[key]
+	return there && name == ""
+}
+
+// remedy is how to say a key for a host although ssh_config hides it in a Match that
+// we cannot judge.
+func (s spoken) remedy(key, host, match string) []string {
+	out := []string{fmt.Sprintf("say it in ssh_config before %s, for this host alone: Host %s, and below that %s with its value", match, host, key)}
+	if name := s.keys[strings.ToLower(key)]; name != "" && s.section != "" {
+		out = append(out, fmt.Sprintf("or say it in the spec: %s: under %s", name, s.section))
+	}
+	return out
 }
 
 type setting struct {
@@ -40,13 +80,12 @@ type setting struct {
 
 // useful are the keys that we heed; others are skipped.
 var useful = []string{"hostname", "user", "port", "identityfile", "identitiesonly", "identityagent",
-	"proxyjump", "proxycommand", "hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys"}
-
-const noSSHConfig = "name a file with sshConfig: in the spec that has only what these hosts need, or sshConfig: none"
+	"proxyjump", "proxycommand", "hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys",
+	"connecttimeout", "bindaddress", "addressfamily", "certificatefile"}
 
 // readSettings reads the files, those that exist, for a host.
-func readSettings(ctx context.Context, files []string, host, user string) (*settings, error) {
-	s := &settings{open: func(file string) ([]byte, error) { return given.Read(ctx, file, given.Config) }, host: host, user: user, first: map[string]setting{}}
+func readSettings(ctx context.Context, files []string, host, user string, said spoken) (*settings, error) {
+	s := &settings{open: func(file string) ([]byte, error) { return given.Read(ctx, file, given.Config) }, host: host, user: user, spoken: said, first: map[string]setting{}}
 	for _, f := range files {
 		s.folder = filepath.Dir(f)
 		if err := s.read(f, true); err != nil {
@@ -68,7 +107,7 @@ func (s *settings) text(key string) string {
 // it applies.
 func (s *settings) read(file string, outer bool) error {
 	if s.depth++; s.depth > 16 {
-		return setupError(noSSHConfig, "%s: included too deep", file)
+		return setupError("take the Include out that leads back to itself", "%s: included too deep", file)
 	}
 	defer func() { s.depth-- }()
 	b, err := s.open(file)
@@ -76,7 +115,7 @@ func (s *settings) read(file string, outer bool) error {
 		return nil
 	}
 	if err != nil {
-		return setupError(noSSHConfig, "read ssh_config: %w", err)
+		return setupError("make it a file that you can read, or take it away: ls -l "+shell.Quote(file), "read ssh_config: %w", err)
 	}
 	around := s.undecided
 	applies := outer
@@ -103,7 +142,7 @@ func (s *settings) read(file string, outer bool) error {
 		case "include":
 			err = s.include(args, applies)
 		default:
-			err = s.set(key, setting{args, where}, applies)
+			err = s.set(words[0], setting{args, where}, applies)
 		}
 		if err != nil {
 			return err
@@ -113,23 +152,40 @@ func (s *settings) read(file string, outer bool) error {
 	return nil
 }
 
-func (s *settings) set(key string, v setting, applies bool) error {
-	_, known := s.first[key]
+// set takes up a value. Whether one in a Match that we cannot judge holds does not
+// matter where the key has one already.
+func (s *settings) set(word string, v setting, applies bool) error {
+	key := strings.ToLower(word)
+	known := s.known(key)
+	adds := (key == "identityfile" || key == "certificatefile") && s.undecided == ""
 	switch {
 	case !applies && s.undecided == "", len(v.args) == 0, !slices.Contains(useful, key):
 		return nil
-	case known && key != "identityfile":
+	case known && !adds, s.spoken.has(key):
 		return nil
 	case s.undecided != "":
-		return setupError(noSSHConfig, "%s sets %s, but pleiad cannot evaluate the Match at %s", v.where, key, s.undecided)
+		return fault.WithRemedy(fmt.Errorf("%w: %s sets %s, but pleiad cannot evaluate the Match at %s", ErrSetup, v.where, word, s.undecided),
+			s.spoken.remedy(word, s.host, s.undecided)...)
 	}
 	if !known {
 		s.first[key] = v
 	}
-	if key == "identityfile" {
+	switch key {
+	case "identityfile":
 		s.idents = append(s.idents, v.args[0])
+	case "certificatefile":
+		s.certs = append(s.certs, v.args[0])
 	}
 	return nil
+}
+
+// known says whether a key has its value. Of ProxyJump and ProxyCommand the one that
+// comes first counts (ssh_config(5), ProxyJump).
+func (s *settings) known(key string) bool {
+	_, known := s.first[key]
+	rival := map[string]string{"proxyjump": "proxycommand", "proxycommand": "proxyjump"}[key]
+	_, beaten := s.first[rival]
+	return known || beaten
 }
 
 // include reads the files of an Include; relative names are beside the user's

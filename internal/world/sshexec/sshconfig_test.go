@@ -2,10 +2,12 @@ package sshexec
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
@@ -27,7 +29,7 @@ func TestRoute(t *testing.T) {
 	t.Setenv("OTHER", "/run/other")
 	me := localUser()
 	defaults := func() route {
-		return route{address: "10.0.0.1:22", name: "10.0.0.1:22", user: me, agent: "/run/agent",
+		return route{address: "10.0.0.1:22", name: "10.0.0.1:22", user: me, agent: "/run/agent", connect: 2500 * time.Millisecond,
 			identities: []string{"/home/op/.ssh/id_ed25519", "/home/op/.ssh/id_ecdsa", "/home/op/.ssh/id_rsa"},
 			knownHosts: []string{"/home/op/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"}}
 	}
@@ -58,7 +60,23 @@ func TestRoute(t *testing.T) {
 		"jump":        {text: "ProxyJump me@a:7\n", want: func(r *route) { r.via = &target{host: "a", hop: true, user: "me", port: "7"} }},
 		"jumps":       {text: "ProxyJump a, [fd00::1]:7\n", want: func(r *route) { r.via = &target{host: "fd00::1", hop: true, port: "7", jump: "a"} }},
 		"no jump":     {text: "ProxyJump none\nProxyCommand x\n"},
-		"no command":  {text: "ProxyCommand none\n"},
+		"jump by tokens": {text: "User me\nPort 7\nProxyJump %r@%h-%p\n", want: func(r *route) {
+			r.user, r.address, r.name, r.via = "me", "10.0.0.1:7", "10.0.0.1:7", &target{host: "10.0.0.1-7", hop: true, user: "me"}
+		}},
+		"no command then a jump": {text: "ProxyCommand none\nProxyJump a\n"},
+		"connect timeout":        {text: "ConnectTimeout 1m30\n", want: func(r *route) { r.connect, r.exchange = 90*time.Second, 90*time.Second }},
+		"no connect timeout":     {text: "ConnectTimeout none\n"},
+		"from an address":        {text: "BindAddress 10.0.0.9\nAddressFamily inet\n", want: func(r *route) { r.bind, r.addressFamily = "10.0.0.9", "inet" }},
+		"certificates": {text: "CertificateFile ~/a\nCertificateFile ~/%k-%i\nHostKeyAlias gold\n", want: func(r *route) {
+			r.certificates, r.name = []string{"/home/op/a", fmt.Sprintf("/home/op/gold-%d", os.Getuid())}, "gold:22"
+		}},
+		"said before a match we cannot judge": {text: "Host 10.0.0.1\nUser a\nPort 7\nIdentityFile ~/k\nMatch exec x\nUser b\nPort 8\nIdentityFile ~/l\n", want: func(r *route) {
+			r.user, r.address, r.name, r.identities, r.chosen = "a", "10.0.0.1:7", "10.0.0.1:7", []string{"/home/op/k"}, true
+		}},
+		"said in the spec": {config: Config{User: "x", IdentityFile: "~/k"}, text: "Match exec x\nUser b\nIdentityFile ~/l\n", want: func(r *route) {
+			r.user, r.identities, r.chosen = "x", []string{"/home/op/k"}, true
+		}},
+		"no command": {text: "ProxyCommand none\n"},
 		"explicit fields win": {config: Config{User: "x", Port: 9, IdentityFile: "~/k", KnownHosts: "~/h"}, text: "User a\nPort 1\nIdentityFile /a\nUserKnownHostsFile /b\n",
 			want: func(r *route) {
 				r.user, r.address, r.name, r.identities, r.chosen, r.knownHosts = "x", "10.0.0.1:9", "10.0.0.1:9", []string{"/home/op/k"}, true, []string{"/home/op/h"}
@@ -110,14 +128,44 @@ func TestRouteErrors(t *testing.T) {
 		"Host *\nUser \"a\n":                ":2: a quote is not closed",
 		"Port 70000\n":                      ":1: port",
 		"ProxyCommand nc %h %p\n":           ":1: ProxyCommand",
-		"Match exec x\n\nUser a\n":          ":3 sets user, but pleiad cannot evaluate the Match at",
+		"Match exec x\n\nUser a\n":          ":3 sets User, but pleiad cannot evaluate the Match at",
+		"ConnectTimeout soon\n":             ":1: ConnectTimeout",
+		"BindAddress eth0\n":                ":1: BindAddress",
 		"ProxyJump me@\n":                   "ProxyJump",
 		"Include [\n":                       "Include",
 		"Match tagged x\nProxyJump bastion": "cannot evaluate",
 	} {
 		_, err := routeTo(t, Config{}, text)
-		if !errors.Is(err, ErrSetup) || !fault.Lasting(err) || !strings.Contains(err.Error(), want) || len(fault.Remedy(err)) != 1 {
+		if !errors.Is(err, ErrSetup) || !fault.Lasting(err) || !strings.Contains(err.Error(), want) || len(fault.Remedy(err)) == 0 {
 			t.Errorf("%q: %v, %q; want %q", text, err, fault.Remedy(err), want)
+		}
+	}
+}
+
+// Who does what a remedy says gets on.
+func TestRouteRemedies(t *testing.T) {
+	const text = "Match exec x\nIdentityFile ~/l\n"
+	_, err := routeTo(t, Config{Section: "hosts.ec2"}, text)
+	remedy := strings.Join(fault.Remedy(err), "\n")
+	if !strings.Contains(remedy, "Host 10.0.0.1, and below that IdentityFile") || !strings.Contains(remedy, "identityFile: under hosts.ec2") {
+		t.Errorf("%v: %s", err, remedy)
+	}
+	if _, err := routeTo(t, Config{}, "Host 10.0.0.1\nIdentityFile ~/k\n"+text); err != nil {
+		t.Errorf("said before: %v", err)
+	}
+	if _, err := routeTo(t, Config{IdentityFile: "~/k"}, text); err != nil {
+		t.Errorf("said in the spec: %v", err)
+	}
+	_, err = routeTo(t, Config{}, "ProxyCommand nc %h %p\n")
+	if remedy := strings.Join(fault.Remedy(err), "\n"); !strings.Contains(remedy, "Host 10.0.0.1, ProxyCommand none") {
+		t.Errorf("%v: %s", err, remedy)
+	}
+	if _, err := routeTo(t, Config{}, "Host 10.0.0.1\nProxyCommand none\nHost *\nProxyCommand nc %h %p\n"); err != nil {
+		t.Errorf("no command for this host: %v", err)
+	}
+	for text, want := range map[string]string{"ProxyCommand nc\nProxyJump a\n": "ProxyCommand"} { // ssh would take the command
+		if _, err := routeTo(t, Config{}, text); !errors.Is(err, ErrSetup) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
@@ -145,7 +193,7 @@ func FuzzSettings(f *testing.F) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := readSettings(t.Context(), []string{file}, "a", "")
+		s, err := readSettings(t.Context(), []string{file}, "a", "", spoken{})
 		if err != nil {
 			return
 		}

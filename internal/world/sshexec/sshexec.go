@@ -15,10 +15,12 @@
 // authority there, its fingerprint is in the configuration, or the caller vouches
 // for it ([Config.Vouch]), else nothing is sent. No password is ever asked for or sent; only keys log in.
 //
-// Whatever the other side does, a call ends: dialling and logging in are
-// bounded by [Config.Timeout], and while anything is outstanding the machine
-// must answer, so that one that was paused or cut off in the middle of a
-// command is noticed after three [Config.Keepalive].
+// Whatever the other side does, a call ends: connecting is bounded by
+// [Config.Connect], as a machine that is there takes a connection at once, and what
+// follows by [Config.Login], as its sshd may take long to let anybody in. While
+// anything is outstanding the machine must answer, so that one that was paused or cut
+// off in the middle of a command is noticed after three [Config.Keepalive]. A call
+// whose ctx ends first leaves the login to go on: the next call may find it made.
 //
 // A caller can tell apart (rule R12) whether a command was never sent
 // ([ErrUnreachable]), ended ([*ExitError]), or may have had any effect
@@ -77,9 +79,20 @@ type Config struct {
 	// SSHConfig takes the place of ~/.ssh/config and /etc/ssh/ssh_config;
 	// "none" for neither.
 	SSHConfig string
-	// Timeout bounds connecting, checking the host key and logging in, for
-	// each of machine and jump hosts; 2.5 s by default.
-	Timeout time.Duration
+	// Connect bounds connecting by TCP, for each of machine and jump hosts; 2.5 s by
+	// default. Where ssh_config has a ConnectTimeout, that takes its place, and bounds
+	// the key exchange too, as it does for ssh.
+	Connect time.Duration
+	// Login bounds what follows: the greeting, checking the host key and logging in;
+	// 2 minutes by default, as long as sshd itself allows (sshd_config(5),
+	// LoginGraceTime).
+	Login time.Duration
+	// Section is where the spec has user, port and identityFile, for remedies;
+	// "hosts.ssh" by default. It has knownHosts and fingerprints too unless Vouch is set.
+	Section string
+	// LoginCommand is how a person logs in to a machine as pleiad does, word by word, for
+	// remedies; "ssh HOST" by default.
+	LoginCommand func(machine netip.Addr) []string
 	// Keepalive is how often a machine is asked for a sign of life while
 	// something is outstanding; after two it is given up. 1 s by default.
 	Keepalive time.Duration
@@ -106,7 +119,9 @@ type Pool struct {
 
 // New makes a pool. It opens nothing.
 func New(c Config) *Pool {
-	c.Timeout = cmp.Or(c.Timeout, 2500*time.Millisecond)
+	c.Connect = cmp.Or(c.Connect, 2500*time.Millisecond)
+	c.Login = cmp.Or(c.Login, 2*time.Minute)
+	c.Section = cmp.Or(c.Section, "hosts.ssh")
 	c.Keepalive = cmp.Or(c.Keepalive, time.Second)
 	life, end := context.WithCancelCause(context.Background())
 	return &Pool{config: c, life: life, end: end, lines: map[target]*line{}, named: map[target]*Machine{}}

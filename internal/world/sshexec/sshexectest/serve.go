@@ -2,6 +2,7 @@ package sshexectest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,11 +39,26 @@ func (s *Server) authenticate(who ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Per
 		plain = c.Key
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.logins = append(s.logins, who.User()+" "+ssh.FingerprintSHA256(plain))
+	s.mu.Unlock()
+	if s.options.Admits != nil {
+		select {
+		case <-s.options.Admits:
+		case <-s.ending:
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	known := slices.ContainsFunc(s.allowed, func(k ssh.PublicKey) bool { return bytes.Equal(k.Marshal(), plain.Marshal()) })
-	if !known || !slices.Contains(s.options.Users, who.User()) {
+	switch {
+	case !known || !slices.Contains(s.options.Users, who.User()):
 		return nil, errors.New("no")
+	case s.options.More:
+		return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{
+			KeyboardInteractiveCallback: func(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+				return nil, errors.New("no")
+			},
+		}}
 	}
 	return nil, nil
 }
@@ -72,6 +88,13 @@ func (s *Server) serve(g *gated) {
 	if s.options.Silent {
 		<-g.closed
 		return
+	}
+	if s.options.Greets != nil {
+		select {
+		case <-s.options.Greets:
+		case <-g.closed:
+		case <-s.ending:
+		}
 	}
 	conn, channels, requests, err := ssh.NewServerConn(g, s.config)
 	if err != nil {
@@ -161,7 +184,7 @@ func (s *Server) command(c Command, signals <-chan signal) int {
 	if s.options.Login != "" {
 		line = s.options.Login + "\n" + line
 	}
-	cmd := exec.Command("sh", "-c", line)
+	cmd := exec.Command(cmp.Or(s.options.Shell, "sh"), "-c", line)
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(s.folder, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	cmd.Env = append(cmd.Env, s.options.Env...)
 	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
@@ -260,7 +283,13 @@ func (s *Server) writeSudo(t *testing.T) {
 	case "password":
 		script = `echo "sudo: a password is required" >&2; exit 1`
 	case "missing":
-		script = `echo "sh: 1: sudo: not found" >&2; exit 127`
+		script = `echo "env: 'sudo': No such file or directory" >&2; exit 127`
+	case "terminal":
+		script = `echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1`
+	case "nobody":
+		script = `echo "admin is not in the sudoers file." >&2; exit 1`
+	case "broken":
+		script = `echo "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set" >&2; exit 1`
 	}
 	bin := filepath.Join(s.folder, "bin")
 	err := os.Mkdir(bin, 0o700)

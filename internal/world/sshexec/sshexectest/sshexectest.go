@@ -44,8 +44,12 @@ type Options struct {
 	// Env holds more variables for the commands, "NAME=value".
 	Env []string
 	// Sudo says what sudo does there: "" runs the command, "password" asks for
-	// one, "missing" says that there is no sudo.
+	// one, "missing" is as if there were no sudo, "terminal" asks for one, "nobody"
+	// does not know the user, and "broken" does not run at all.
 	Sudo string
+	// Shell is the users' login shell, which sshd gives the command line after
+	// "-c"; sh by default.
+	Shell string
 	// Login is a script that a user's shell runs before each command, as bash
 	// does with ~/.bashrc.
 	Login string
@@ -59,6 +63,11 @@ type Options struct {
 	HostKeys []ssh.Signer
 	// Silent lets the server take connections and never speak.
 	Silent bool
+	// Greets and Admits, if not nil, let the server wait until they are closed before
+	// it says who it is, and before it looks at a key.
+	Greets, Admits <-chan struct{}
+	// More lets the server ask for more than a key, once it has one.
+	More bool
 	// NoForwarding lets it refuse to be a jump host.
 	NoForwarding bool
 }
