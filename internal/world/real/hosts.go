@@ -59,7 +59,7 @@ func withMachines(spec cluster.Spec, self string, trace Trace, w *World) {
 	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts,
 		Fingerprints: c.Fingerprints, Section: sectionSSH, LoginCommand: spec.Login, Trace: trace})
 	deliverer := systemd.Through(func(way cluster.Way) systemd.Machine { return machine{pool.Vouched(way.Address, way.Vouched)} },
-		systemd.NewBuilds(self, c.Binaries), laying(spec, chef.Knife{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts}))
+		systemd.NewBuilds(self, c.Binaries, sectionSSH), laying(spec, chef.Knife{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, KnownHosts: c.KnownHosts}))
 	w.World.Deliver = deliverer
 	w.World.Hosts = sshhosts.New(sshhosts.Config{
 		Spec:    spec,
@@ -95,7 +95,7 @@ func withEC2(spec cluster.Spec, stateDir, self string, trace Trace, w *World) er
 	c, keys := spec.Hosts.EC2, hostkeys.In(stateDir)
 	pool := sshexec.New(sshexec.Config{User: c.User, Port: c.Port, IdentityFile: c.IdentityFile, Jump: c.Jump, Vouch: keys.Vouch, Section: sectionEC2, LoginCommand: spec.Login, Trace: trace})
 	reach := func(way cluster.Way) machine { return machine{pool.Vouched(way.Address, way.Vouched)} }
-	deliverer := systemd.Through(func(way cluster.Way) systemd.Machine { return reach(way) }, systemd.NewBuilds(self, c.Binaries), laying(spec, chef.Knife{}))
+	deliverer := systemd.Through(func(way cluster.Way) systemd.Machine { return reach(way) }, systemd.NewBuilds(self, c.Binaries, sectionEC2), laying(spec, chef.Knife{}))
 	provider, err := ec2.New(ec2.Config{
 		Spec:        spec,
 		Credentials: amazon.Credentials(c.Region, ""),

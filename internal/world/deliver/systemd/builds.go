@@ -28,8 +28,9 @@ import (
 // machine is like this one; else a path from the spec, or what lies beside this
 // program under the name pleiad-linux-ARCH. Each is read and packed once.
 type Builds struct {
-	self  string
-	named map[string]string
+	self    string
+	named   map[string]string
+	section string // of the spec that names them
 
 	mu    sync.Mutex // guards what follows
 	ready map[string]*once
@@ -48,9 +49,10 @@ type Build struct {
 }
 
 // NewBuilds takes the path of the running program, and paths of others by
-// architecture, as Go names it.
-func NewBuilds(self string, named map[string]string) *Builds {
-	return &Builds{self: self, named: named, ready: map[string]*once{}}
+// architecture, as Go names it, with the section of the spec that names them, such as
+// "hosts.ssh".
+func NewBuilds(self string, named map[string]string, section string) *Builds {
+	return &Builds{self: self, named: named, section: section, ready: map[string]*once{}}
 }
 
 // architecture is what Go calls a machine of `uname -m`; empty if etcd does not
@@ -121,7 +123,7 @@ func (b *Builds) pack(arch string) (Build, error) {
 // remedy says how to get a build. One that the spec names is not looked for
 // elsewhere.
 func (b *Builds) remedy(arch string) []string {
-	name := fmt.Sprintf("name it in the spec under hosts.ssh: binaries: {%s: PATH}", arch)
+	name := fmt.Sprintf("name it in the spec under %s: binaries: {%s: PATH}", b.section, arch)
 	if b.named[arch] == "" {
 		name = "put it beside this program, or " + name
 	}

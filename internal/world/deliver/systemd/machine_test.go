@@ -327,7 +327,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	self := filepath.Join(t.TempDir(), "pleiad")
 	writeBuild(t, self, amd64)
-	return &world{T: t, builds: systemd.NewBuilds("/dev/null", map[string]string{"amd64": self}), machines: map[netip.Addr]*machine{}}
+	return &world{T: t, builds: systemd.NewBuilds("/dev/null", map[string]string{"amd64": self}, "hosts.ec2"), machines: map[netip.Addr]*machine{}}
 }
 
 func (w *world) machine(a netip.Addr) *machine {

@@ -18,7 +18,7 @@ func (w *world) another() *systemd.Deliverer {
 	self := filepath.Join(w.TempDir(), "pleiad")
 	writeBuild(w.T, self, amd64)
 	mine := w.builds
-	w.builds = systemd.NewBuilds("/dev/null", map[string]string{"amd64": self})
+	w.builds = systemd.NewBuilds("/dev/null", map[string]string{"amd64": self}, "hosts.ec2")
 	d := w.deliverer()
 	w.builds = mine
 	return d
