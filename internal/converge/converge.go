@@ -49,6 +49,9 @@ type Loop struct {
 	Seen *cluster.State
 	// Report receives every event.
 	Report progress.Reporter
+	// Look is how long an observation may take at the most, if it is more than
+	// usual; for who looks but once.
+	Look time.Duration
 	// Patience is how long the loop goes on while nothing moves.
 	Patience time.Duration
 	// Boundary is called before and after every step. It is where tests stop,
@@ -71,7 +74,7 @@ func (l *Loop) Wish(w plan.Wishes) { l.Wishes, l.Next = w, plan.For(w) }
 // Observe looks at the world, as a round does. Of members that a person gives up, and
 // of those whose host is gone, the others are asked.
 func (l *Loop) Observe(ctx context.Context) cluster.State {
-	s := observe.Observe(ctx, l.Spec, l.World, observe.Steady)
+	s := observe.Observe(ctx, l.Spec, l.World, observe.Steady.AtLeast(l.Look))
 	given := slices.Clone(l.Wishes.Replaced)
 	for _, h := range s.Missing {
 		if !h.View.Known() {

@@ -23,28 +23,34 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 )
 
-// Patience is how long each host may take. Hosts are asked at once, so that one
-// that is slow delays the others and never hides them.
-type Patience int
+// Patience is how long each host may take until it is known what is on it. Hosts are
+// asked at once, so that one that is slow delays the others and never hides them.
+type Patience time.Duration
 
 // What a look at hosts may cost. Glance is for a person who waits for a table: it
 // takes five seconds at most, and a machine that answers at all takes a fraction
 // of them, also on a busy controller. Steady is for whoever acts on what is seen:
 // sudo on a machine whose name servers are mute takes 10 s, or 20 s where there
 // are two (resolv.conf(5): two attempts of 5 s each), and a member there can still
-// be started. A look at a machine takes one sudo, to find the host.
+// be started; so does sshd where it asks for the name of who logs in. A look at a
+// machine takes one sudo, to find the host. Either may be made longer, see
+// [Patience.AtLeast].
 const (
-	Glance Patience = iota
-	Steady
+	Glance = Patience(3750 * time.Millisecond)
+	Steady = Patience(30 * time.Second)
 )
+
+// AtLeast is a patience that lasts for d, if that is longer.
+func (p Patience) AtLeast(d time.Duration) Patience { return max(p, Patience(d)) }
+
+// steady says whether somebody acts on what is seen.
+func (p Patience) steady() bool { return p >= Steady }
 
 // limits are how long hosts may take to be found, and how long from the
 // beginning until what is on them is known.
 func (p Patience) limits() (find, inspect time.Duration) {
-	if p == Steady {
-		return 25 * time.Second, 30 * time.Second
-	}
-	return 2500 * time.Millisecond, 3750 * time.Millisecond
+	inspect = time.Duration(p)
+	return inspect - min(inspect/3, 5*time.Second), inspect
 }
 
 // Limits on each question. A fresh member accepts connections and answers only
@@ -66,7 +72,7 @@ const (
 // an operation began would say that the operation has nothing left to do.
 func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) cluster.State {
 	s, changed := once(ctx, spec, w, patience)
-	if changed && patience == Steady {
+	if changed && patience.steady() {
 		s, changed = once(ctx, spec, w, patience)
 	}
 	if changed {
@@ -81,7 +87,7 @@ func Observe(ctx context.Context, spec cluster.Spec, w world.World, patience Pat
 // wait for the marker either: nothing is planned from it, and a name server may be mute.
 func once(ctx context.Context, spec cluster.Spec, w world.World, patience Patience) (s cluster.State, changed bool) {
 	s = cluster.State{At: w.Now(), Fresh: w.Fresh(spec.Members)}
-	if patience == Steady {
+	if patience.steady() {
 		names(ctx, spec, w, &s)
 	}
 	find, inspect := patience.limits()
@@ -98,7 +104,7 @@ func once(ctx context.Context, spec cluster.Spec, w world.World, patience Patien
 		lookAt(ctx, w, looked, inspect-time.Since(began), inspecting.Done)
 	})
 	all.Go(func() { store = control(ctx, w) })
-	if patience != Steady {
+	if !patience.steady() {
 		names(ctx, spec, w, &s)
 	}
 	<-found

@@ -243,6 +243,26 @@ func TestSteadyWaitsForSudo(t *testing.T) {
 	}
 }
 
+// Who says how long to wait is not bound to what is usual, and never waits less.
+func TestLongerThanUsual(t *testing.T) {
+	for _, c := range []struct {
+		patience observe.Patience
+		known    bool
+	}{
+		{observe.Glance, false}, {observe.Glance.AtLeast(time.Second), false}, {observe.Glance.AtLeast(time.Minute), true},
+		{observe.Steady, false}, {observe.Steady.AtLeast(time.Second), false}, {observe.Steady.AtLeast(time.Minute), true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fleet{spec: cluster.Spec{Cluster: "c1", Domain: "dev.test", Members: 9}, listing: map[cluster.MemberName]time.Duration{"etcd-7": 40 * time.Second}}
+			hosts := observe.Observe(t.Context(), f.spec, f.world(), c.patience).Hosts.Or(nil)
+			i := slices.IndexFunc(hosts, func(h cluster.Host) bool { return h.Name == "etcd-7" })
+			if i < 0 || hosts[i].Node.Known() != c.known {
+				t.Errorf("%s: %+v, want it known %t", time.Duration(c.patience), hosts, c.known)
+			}
+		})
+	}
+}
+
 // A list that fails does not keep the records from being seen, nor the time.
 func TestUnlisted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -50,7 +50,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 		return cannot("examine", err)
 	}
 	findings := doctor.Examine(ctx, doctor.Subject{Root: t.Root, Unusable: unusable, Command: o.again, Spec: t.Spec, World: sur.World, Block: sur.Block, Server: sur.Listens, Resolver: sur.Resolver,
-		Probe: sur.Probe, Authoritatives: sur.NameServers, Try: sur.Try, Grants: sur.Grants, FindZone: sur.FindZone})
+		Patience: o.timeout, Probe: sur.Probe, Authoritatives: sur.NameServers, Try: sur.Try, Grants: sur.Grants, FindZone: sur.FindZone})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -54,6 +54,7 @@ func (o *planOptions) run(ctx context.Context) error {
 	if o.destroy {
 		loop = converge.Destroy(t.Spec, sur.World)
 	}
+	loop.Look = o.timeout
 	state := loop.Observe(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

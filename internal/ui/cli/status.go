@@ -28,7 +28,8 @@ func newStatus(s *System, g *globals, run func(context.Context, *statusOptions) 
 		Short: "Show hosts, records, members and health side by side",
 		Long: `status shows hosts, records, members and health side by side, and every place
 where they differ from the spec. It only reads, and exits 0 whatever it finds;
-health and plan have exit codes for scripts.`,
+health and plan have exit codes for scripts. A machine that has not been looked at
+after some seconds is unknown; --timeout waits longer for one that is slow.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
@@ -51,7 +52,7 @@ func (o *statusOptions) run(ctx context.Context) error {
 		return cannot(act, err)
 	}
 	for {
-		state := observe.Observe(ctx, t.Spec, sur.World, observe.Glance)
+		state := observe.Observe(ctx, t.Spec, sur.World, observe.Glance.AtLeast(o.timeout))
 		if ctx.Err() != nil {
 			return o.end(ctx)
 		}

@@ -45,6 +45,9 @@ type Subject struct {
 	// Resolver is host:port of the name server that members will ask; empty
 	// for the system's.
 	Resolver string
+	// Patience is how long a machine may take until it is known what it is, if that is
+	// more than usual.
+	Patience time.Duration
 	// Probe measures a machine; nil for hosts on this one.
 	Probe func(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error)
 	// Grants says what the token for the zone allows; nil where there is a key
@@ -62,7 +65,13 @@ type Subject struct {
 const (
 	limitHere      = 20 * time.Second
 	limitElsewhere = time.Minute
+	// limitFind is how much of that one machine may take until it is known what it
+	// is, unless there is more patience. The others wait for that.
+	limitFind = 25 * time.Second
 )
+
+// patience is how long a machine may take until it is known what it is.
+func (s Subject) patience() time.Duration { return max(s.Patience, limitFind) }
 
 // check looks at one thing.
 type check func(context.Context, Subject) []render.Finding
@@ -76,7 +85,7 @@ func one(look func(context.Context, Subject) render.Finding) check {
 func Examine(ctx context.Context, s Subject) render.Findings {
 	limit := limitHere
 	if s.Spec.OnMachines() {
-		limit = limitElsewhere
+		limit = limitElsewhere - limitFind + s.patience()
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -21,7 +21,9 @@ import (
 // somebody else's is not inspected further: that would take a probe onto it
 // (rule R10).
 func machines(ctx context.Context, s Subject) []render.Finding {
-	list, err := s.World.Hosts.List(ctx)
+	looking, cancel := context.WithTimeoutCause(ctx, s.patience(), fmt.Errorf("no answer within %s", s.patience()))
+	defer cancel()
+	list, err := s.World.Hosts.List(looking)
 	if err != nil {
 		return []render.Finding{broken("hosts", err, "run the command again once every machine can be read, or see what was asked, with: "+s.Command("doctor -v"))}
 	}

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/onhost/agent"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/deliver"
+	"github.com/pleiad-etcd/pleiad/internal/world/hosts"
 )
 
 func at(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 5, 1, byte(i)}) }
@@ -66,6 +68,39 @@ func of(found []render.Finding, a netip.Addr) []render.Finding {
 		}
 	}
 	return out
+}
+
+// slowHosts are found after a while; who does not wait sees none of them.
+type slowHosts struct {
+	fleet
+	after time.Duration
+}
+
+func (h slowHosts) List(ctx context.Context) (hosts.Listing, error) {
+	select {
+	case <-time.After(h.after):
+		return h.fleet.List(ctx)
+	case <-ctx.Done():
+		return hosts.Listing{}, context.Cause(ctx)
+	}
+}
+
+// A machine that is slow has as long as it takes until something is wrong with it, or
+// as --timeout says.
+func TestMachinesAreWaitedFor(t *testing.T) {
+	for _, test := range []struct {
+		after, patience time.Duration
+		found           bool
+	}{{20 * time.Second, 0, true}, {20 * time.Second, time.Second, true}, {40 * time.Second, 0, false}, {90 * time.Second, 2 * time.Minute, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			s, _ := elsewhere(3, fleet{places: []cluster.Place{{Address: at(1)}, {Address: at(2)}, {Address: at(3)}}})
+			s.World.Hosts, s.Patience = slowHosts{s.World.Hosts.(fleet), test.after}, test.patience
+			found := Examine(t.Context(), s).Findings
+			if got := len(of(found, at(1))) > 1; got != test.found {
+				t.Errorf("%+v: %+v", test, found)
+			}
+		})
+	}
 }
 
 func TestMachines(t *testing.T) {
