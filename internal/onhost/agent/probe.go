@@ -1,11 +1,7 @@
 package agent
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -54,6 +50,8 @@ type Machine struct {
 	Client cluster.Seen[string] `json:"client,omitzero"`
 	// Resolvers are those of the machine, as resolv.conf names them.
 	Resolvers []string `json:"resolvers,omitempty"`
+	// Mute are those of them that are silent over UDP.
+	Mute []string `json:"mute,omitempty"`
 	// Took is how long it took to find all this out.
 	Took time.Duration `json:"took"`
 
@@ -81,15 +79,16 @@ type Disk struct {
 func (h *Host) Probe(ctx context.Context, q Question) *Machine {
 	m := &Machine{Arch: runtime.GOARCH, Now: time.Now(), OS: h.osRelease()}
 	m.Systemd, _ = exists(h.path("/run/systemd/system")) // sd_booted(3)
-	m.Resolvers = h.resolvers()
+	conf := h.resolvConf()
+	m.Resolvers = conf.servers
 	m.Account = h.unfit(ctx)
 	if q.Client != "" {
 		m.Client = seen(h.Run(ctx, q.Client, "--version"))
 	}
 	// None of these disturbs the disk, which is measured meanwhile.
 	var all sync.WaitGroup
-	all.Go(func() { m.UDP = h.lookup(ctx, "udp", q.Zone) })
-	all.Go(func() { m.TCP = h.lookup(ctx, "tcp", q.Zone) })
+	all.Go(func() { m.UDP, m.Mute = h.lookup(ctx, conf, "udp", q.Zone) })
+	all.Go(func() { m.TCP, _ = h.lookup(ctx, conf, "tcp", q.Zone) })
 	m.Disk = seen(h.disk(ctx))
 	m.Occupied = seen(h.occupied(ctx, q))
 	all.Wait()
@@ -122,42 +121,6 @@ func (h *Host) osRelease() string {
 		}
 	}
 	return runtime.GOOS
-}
-
-func (h *Host) resolvers() []string {
-	f, err := os.Open(h.path("/etc/resolv.conf"))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var out []string
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if f := strings.Fields(s.Text()); len(f) > 1 && f[0] == "nameserver" {
-			out = append(out, f[1])
-		}
-	}
-	return out
-}
-
-// lookup asks the machine's resolver over one transport.
-func (h *Host) lookup(ctx context.Context, transport, zone string) cluster.Seen[string] {
-	const limit = 3 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, address string) (net.Conn, error) {
-		return h.Dial(ctx, transport, address)
-	}}
-	_, err := r.LookupNS(ctx, zone)
-	var dns *net.DNSError
-	switch {
-	case err == nil:
-		return cluster.Known("found")
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return cluster.Known("absent")
-	case ctx.Err() != nil:
-		return cluster.Unknown[string](fmt.Sprintf("no answer within %s", limit))
-	}
-	return cluster.Unknown[string](err.Error())
 }
 
 func (h *Host) disk(ctx context.Context) (Disk, error) {

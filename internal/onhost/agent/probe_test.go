@@ -272,7 +272,7 @@ func TestProbeResolver(t *testing.T) {
 		t.Errorf("the resolvers %q say %+v over UDP and %+v over TCP, want them to know the zone", got.Resolvers, got.UDP, got.TCP)
 	}
 	// Nothing of ours is asked for, or "does not exist" would be remembered.
-	if want := []string{"tcp dev.test. NS", "udp dev.test. NS"}; !slices.Equal(r.asked(), want) {
+	if want := []string{"tcp dev.test. NS", "tcp dev.test. NS", "udp dev.test. NS", "udp dev.test. NS"}; !slices.Equal(r.asked(), want) {
 		t.Errorf("asked were %q, want %q", r.asked(), want)
 	}
 	if got := m.Probe(t.Context(), Question{Zone: "other.test."}); got.UDP.Or("") != "absent" || got.TCP.Or("") != "absent" {
@@ -286,6 +286,51 @@ func TestProbeResolver(t *testing.T) {
 	}
 	if got := m.Probe(t.Context(), Question{Zone: "dev.test."}); got.UDP.Or("") != "found" || got.TCP.Known() || !strings.Contains(got.TCP.Why().Text, "filtered") {
 		t.Errorf("it says %+v over UDP and %+v over TCP, want TCP filtered", got.UDP, got.TCP)
+	}
+}
+
+// A name server that is mute hides no other one, and is named. What is waited for is
+// what resolv.conf says.
+func TestProbeMuteResolver(t *testing.T) {
+	r := newResolver(t)
+	dark, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dark.Close() })
+	m := newMachine(t)
+	m.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		switch {
+		case address == "10.5.1.3:53":
+			return new(net.Dialer).DialContext(ctx, network, r.addr)
+		case network == "udp":
+			return new(net.Dialer).DialContext(ctx, network, dark.LocalAddr().String())
+		}
+		return nil, errors.New("refused")
+	}
+	m.put("/etc/resolv.conf", "nameserver 10.5.1.2\nnameserver 10.5.1.3\noptions timeout:1 attempts:3\n")
+	got := m.Probe(t.Context(), Question{Zone: "dev.test."})
+	if got.UDP.Or("") != "found" || got.TCP.Or("") != "found" || !slices.Equal(got.Mute, []string{"10.5.1.2"}) || got.Took >= 3*time.Second {
+		t.Errorf("after %s %+v over UDP and %+v over TCP, mute are %q; want the other one to know the zone", got.Took, got.UDP, got.TCP, got.Mute)
+	}
+	m.put("/etc/resolv.conf", "nameserver 10.5.1.2\noptions timeout:1\n")
+	got = m.Probe(t.Context(), Question{Zone: "dev.test."})
+	if got.UDP.Known() || got.UDP.Why().Text != "10.5.1.2 gave no answer within 2s" || got.Took < 2*time.Second {
+		t.Errorf("after %s %+v over UDP, want no answer within two attempts", got.Took, got.UDP)
+	}
+}
+
+func TestResolvConf(t *testing.T) {
+	for text, want := range map[string]resolvConf{
+		"": {timeout: 5 * time.Second, attempts: 2},
+		"nameserver a\nnameserver b\nnameserver c\nnameserver d\noptions rotate timeout:99 attempts:7\n": {[]string{"a", "b", "c"}, 30 * time.Second, 5},
+		"options timeout:0 attempts:x\nnameserver\n":                                                     {timeout: 5 * time.Second, attempts: 2},
+	} {
+		m := newMachine(t)
+		m.put("/etc/resolv.conf", text)
+		if got := m.resolvConf(); !slices.Equal(got.servers, want.servers) || got.timeout != want.timeout || got.attempts != want.attempts {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
 	}
 }
 

@@ -242,7 +242,9 @@ func TestJudge(t *testing.T) {
 		"an unknown zone":       {func(m *agent.Machine) { m.UDP, m.TCP = cluster.Known("absent"), cluster.Known("absent") }, "resolver", render.Broken, "does not know zone dev.test"},
 		"no TCP":                {func(m *agent.Machine) { m.TCP = cluster.Unknown[string]("filtered") }, "resolver", render.Warning, "not over TCP (filtered); the member list takes 190 bytes"},
 		"another word over TCP": {func(m *agent.Machine) { m.TCP = cluster.Known("absent") }, "resolver", render.Warning, "not over TCP (absent)"},
-		"no resolv.conf":        {func(m *agent.Machine) { m.Resolvers = nil }, "resolver", render.Fine, "the resolver knows zone dev.test"},
+		"one of two is mute": {func(m *agent.Machine) { m.Resolvers, m.Mute = []string{"10.5.1.2", "10.5.1.3"}, []string{"10.5.1.2"} }, "resolver", render.Warning,
+			"10.5.1.2 of 10.5.1.2, 10.5.1.3 does not answer, another one knows zone dev.test"},
+		"no resolv.conf": {func(m *agent.Machine) { m.Resolvers = nil }, "resolver", render.Fine, "the resolver knows zone dev.test"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := elsewhere(3, fleet{})

@@ -39,6 +39,9 @@ func judgeResolver(s Subject, m agent.Machine) render.Finding {
 	case tcp != found:
 		out.Grade, out.Found = render.Warning, fmt.Sprintf("%s knows zone %s, but not over TCP (%s); the member list takes %d bytes", who, zone, why(m.TCP), size)
 		out.Remedy = tcpRemedy
+	case len(m.Mute) > 0:
+		out.Grade, out.Found = render.Warning, fmt.Sprintf("%s of %s does not answer, another one knows zone %s: whoever looks something up there waits for it each time, sshd and sudo too", strings.Join(m.Mute, ", "), who, zone)
+		out.Remedy = "let that name server answer, or take it out of /etc/resolv.conf there"
 	}
 	return out
 }
