@@ -57,8 +57,12 @@ type Config struct {
 	// nothing delegates the zone yet, "does not exist" would be remembered, and
 	// with it that nothing below exists (RFC 8020).
 	Quiet bool
-	// Timeout bounds the talk with each server and each lookup; 2 s by default.
+	// Timeout bounds the talk with each server; 2 s by default.
 	Timeout time.Duration
+	// Lookup bounds each question to the resolver; 20 s by default, as long as one
+	// with two name servers may take that are both mute: 5 s each, twice
+	// (resolv.conf(5)).
+	Lookup time.Duration
 }
 
 // Servers are the name servers of one zone. It holds no connection and no
@@ -66,7 +70,7 @@ type Config struct {
 type Servers struct {
 	host, primary, zone, port string // host is primary without its port
 	resolver                  *net.Resolver
-	timeout                   time.Duration
+	timeout, lookups          time.Duration
 	quiet                     bool
 }
 
@@ -91,6 +95,7 @@ func New(c Config) (*Servers, error) {
 		port:     cmp.Or(c.Port, "53"),
 		resolver: recursive(c.Resolver),
 		timeout:  cmp.Or(c.Timeout, 2*time.Second),
+		lookups:  cmp.Or(c.Lookup, 20*time.Second),
 		quiet:    c.Quiet,
 	}, nil
 }

@@ -158,6 +158,28 @@ func TestUnlearnedServersAreAnError(t *testing.T) {
 	}
 }
 
+// What a resolver takes to look the primary up is no time of the primary's; nor does
+// what it says of the zone hold up a caller who has little time.
+func TestSlowResolver(t *testing.T) {
+	set, lines := members(1)
+	primary := serve(t, "127.0.0.1", "0", nil, append(lines, "twindb.test. 60 IN NS ns.twindb.test.", "ns.twindb.test. 60 IN A 127.0.0.1")...)
+	const limit = time.Second
+	resolver := serve(t, "127.0.0.1", "0", func(m *wire.Msg) bool {
+		if m.Question[0].Qtype == wire.TypeNS {
+			return false
+		}
+		time.Sleep(limit * 3 / 2) // is slow
+		return true
+	}, "ns.elsewhere.test. 60 IN A 127.0.0.1")
+	s := comparer(t, Config{Primary: "ns.elsewhere.test:" + primary.port, Port: primary.port, Resolver: "127.0.0.1:" + resolver.port, Timeout: limit, Lookup: patience})
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+	defer cancel()
+	v, err := s.Compare(ctx, []cluster.Key{set.Key}, cluster.Records{Sets: []cluster.RecordSet{set}})
+	if err != nil || len(v.Servers) != 1 || len(v.Behind())+len(v.Unknown()) > 0 || len(v.Notes) > 0 {
+		t.Errorf("%+v, %v, want that the one name server agrees, and nothing of the resolver", v, err)
+	}
+}
+
 // A zone cannot make us ask thousands of servers.
 func TestServersAreBounded(t *testing.T) {
 	set, _ := members(1)

@@ -1,6 +1,7 @@
 package authoritative
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -27,9 +28,13 @@ func question(name string, kind uint16) wire.Question {
 // since answers come whole and are not lost, and a server that refuses it
 // fails every resolver whose answer does not fit into a datagram.
 func (s *Servers) exchange(ctx context.Context, server string, questions []wire.Question) (answers []*wire.Msg, from netip.Addr, err error) {
+	addresses, err := s.located(ctx, server)
+	if err != nil {
+		return nil, from, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("no answer within %s", s.timeout))
 	defer cancel()
-	tcp, err := (&net.Dialer{Resolver: s.resolver}).DialContext(ctx, "tcp", server)
+	tcp, err := dial(ctx, addresses)
 	if err != nil {
 		return nil, from, reason(ctx, err)
 	}
@@ -45,6 +50,44 @@ func (s *Servers) exchange(ctx context.Context, server string, questions []wire.
 		answers = append(answers, got...)
 	}
 	return answers, tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap(), nil
+}
+
+// located are the addresses of a server, host:port, at one of which it is asked. How long
+// its name takes to look up is no time of the server's.
+func (s *Servers) located(ctx context.Context, server string) ([]string, error) {
+	host, port, err := net.SplitHostPort(server)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return []string{server}, nil
+	}
+	found, err := s.lookup(ctx, host)
+	if err != nil {
+		return nil, fmt.Errorf("look up %s: %w", host, err)
+	}
+	var out []string
+	for _, a := range found {
+		out = append(out, net.JoinHostPort(a.String(), port))
+	}
+	return out, nil
+}
+
+// dial connects to the first of some addresses that takes the connection, each within
+// its share of the time.
+func dial(ctx context.Context, addresses []string) (tcp net.Conn, err error) {
+	for i, a := range addresses {
+		d := net.Dialer{}
+		if end, ok := ctx.Deadline(); ok {
+			d.Timeout = time.Until(end) / time.Duration(len(addresses)-i)
+		}
+		conn, failed := d.DialContext(ctx, "tcp", a)
+		if failed == nil {
+			return conn, nil
+		}
+		err = cmp.Or(err, failed)
+	}
+	return nil, err
 }
 
 // ask sends questions and reads their answers, in whichever order the server

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
@@ -139,7 +140,7 @@ func recursive(address string) *net.Resolver {
 
 // lookup asks the resolver for the addresses of a name server outside the zone.
 func (s *Servers) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("the resolver gave no answer within %s", s.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, s.lookups, fmt.Errorf("the resolver gave no answer within %s", s.lookups))
 	defer cancel()
 	addresses, err := s.resolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
@@ -153,11 +154,20 @@ func (s *Servers) lookup(ctx context.Context, name string) ([]netip.Addr, error)
 
 // horizon is a note if the resolver of this machine sees other name servers
 // for the zone than its primary names, else "". What this machine sees its
-// hosts may see too, so nobody but the hosts can say whether it matters.
+// hosts may see too, so nobody but the hosts can say whether it matters. It is not
+// worth the rest of the answer: of the caller's time it takes two thirds, and if they
+// are less than a resolver may need, its silence says nothing.
 func (s *Servers) horizon(ctx context.Context, names []string) string {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("no answer within %s", s.timeout))
+	limit, hurried := s.lookups, false
+	if end, ok := ctx.Deadline(); ok && time.Until(end)*2/3 < limit {
+		limit, hurried = time.Until(end)*2/3, true
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 	defer cancel()
 	records, err := s.resolver.LookupNS(ctx, s.zone)
+	if ctx.Err() != nil && hurried {
+		return ""
+	}
 	if missing := new(net.DNSError); errors.As(err, &missing) && missing.IsNotFound {
 		return fmt.Sprintf("the resolver of this machine finds no name servers of zone %s: nothing delegates the zone to them, or this machine is outside the network where it is seen", s.zone)
 	}
