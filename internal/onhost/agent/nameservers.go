@@ -1,77 +1,27 @@
 package agent
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/system/resolvconf"
 )
-
-// resolvConf is what a machine's resolv.conf says (resolv.conf(5)).
-type resolvConf struct {
-	servers []string
-	// timeout is how long a name server is waited for, attempts how often it is asked.
-	timeout  time.Duration
-	attempts int
-}
-
-// What counts of resolv.conf, and what holds where it says nothing (resolv.conf(5)).
-const (
-	maxServers      = 3
-	defaultTimeout  = 5 * time.Second
-	maxTimeout      = 30
-	defaultAttempts = 2
-	maxAttempts     = 5
-)
-
-func (h *Host) resolvConf() resolvConf {
-	out := resolvConf{timeout: defaultTimeout, attempts: defaultAttempts}
-	f, err := os.Open(h.path("/etc/resolv.conf"))
-	if err != nil {
-		return out
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		words := strings.Fields(s.Text())
-		switch {
-		case len(words) < 2:
-		case words[0] == "nameserver" && len(out.servers) < maxServers:
-			out.servers = append(out.servers, words[1])
-		case words[0] == "options":
-			for _, option := range words[1:] {
-				name, value, _ := strings.Cut(option, ":")
-				n, err := strconv.Atoi(value)
-				switch {
-				case err != nil || n < 1:
-				case name == "timeout":
-					out.timeout = time.Duration(min(n, maxTimeout)) * time.Second
-				case name == "attempts":
-					out.attempts = min(n, maxAttempts)
-				}
-			}
-		}
-	}
-	return out
-}
 
 // lookup asks the machine's name servers about a zone over one transport, all at once:
 // what a resolver finds is the answer of the first in their order that answers. Each has
 // the time that resolv.conf gives it; once another has answered, that of one attempt.
 // mute are those that were silent for as long.
-func (h *Host) lookup(ctx context.Context, conf resolvConf, transport, zone string) (found cluster.Seen[string], mute []string) {
-	limit := time.Duration(conf.attempts) * conf.timeout
+func (h *Host) lookup(ctx context.Context, conf resolvconf.Conf, transport, zone string) (found cluster.Seen[string], mute []string) {
+	limit := conf.Patience()
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	servers := conf.servers
+	servers := conf.Servers
 	if len(servers) == 0 {
 		servers = []string{""} // Go has one of its own
 	}
@@ -86,7 +36,7 @@ func (h *Host) lookup(ctx context.Context, conf resolvConf, transport, zone stri
 			}
 		})
 	}
-	enough := time.AfterFunc(conf.timeout, func() {
+	enough := time.AfterFunc(conf.Timeout, func() {
 		select {
 		case <-answered:
 			cancel()

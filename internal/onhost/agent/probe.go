@@ -13,6 +13,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
 	"github.com/pleiad-etcd/pleiad/internal/system/disk"
+	"github.com/pleiad-etcd/pleiad/internal/system/resolvconf"
 )
 
 // Question is what doctor asks of a machine.
@@ -79,8 +80,8 @@ type Disk struct {
 func (h *Host) Probe(ctx context.Context, q Question) *Machine {
 	m := &Machine{Arch: runtime.GOARCH, Now: time.Now(), OS: h.osRelease()}
 	m.Systemd, _ = exists(h.path("/run/systemd/system")) // sd_booted(3)
-	conf := h.resolvConf()
-	m.Resolvers = conf.servers
+	conf := resolvconf.Read(h.path("/etc/resolv.conf"))
+	m.Resolvers = conf.Servers
 	m.Account = h.unfit(ctx)
 	if q.Client != "" {
 		m.Client = seen(h.Run(ctx, q.Client, "--version"))

@@ -320,20 +320,6 @@ func TestProbeMuteResolver(t *testing.T) {
 	}
 }
 
-func TestResolvConf(t *testing.T) {
-	for text, want := range map[string]resolvConf{
-		"": {timeout: 5 * time.Second, attempts: 2},
-		"nameserver a\nnameserver b\nnameserver c\nnameserver d\noptions rotate timeout:99 attempts:7\n": {[]string{"a", "b", "c"}, 30 * time.Second, 5},
-		"options timeout:0 attempts:x\nnameserver\n":                                                     {timeout: 5 * time.Second, attempts: 2},
-	} {
-		m := newMachine(t)
-		m.put("/etc/resolv.conf", text)
-		if got := m.resolvConf(); !slices.Equal(got.servers, want.servers) || got.timeout != want.timeout || got.attempts != want.attempts {
-			t.Errorf("%q: %+v, want %+v", text, got, want)
-		}
-	}
-}
-
 func TestProbeSystem(t *testing.T) {
 	m := newMachine(t)
 	if got := m.Probe(t.Context(), Question{Zone: "dev.test."}); got.Systemd || got.OS == "" || got.Arch == "" {

@@ -1,14 +1,14 @@
 package member
 
 import (
-	"bufio"
 	"context"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pleiad-etcd/pleiad/internal/system/resolvconf"
 )
 
 // hedge is how long a name server may take until the next one of resolv.conf is
@@ -16,22 +16,12 @@ import (
 // to the end of resolv.conf's timeout (5 s), at each lookup anew.
 const hedge = 250 * time.Millisecond
 
-// maxServers is how many name servers of resolv.conf count (resolv.conf(5), MAXNS).
-const maxServers = 3
-
 // systemServers are the name servers of the system, host:port, read anew each
 // time: DHCP may change them.
 func systemServers() []string {
-	f, err := os.Open("/etc/resolv.conf")
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var out []string
-	for s := bufio.NewScanner(f); s.Scan() && len(out) < maxServers; {
-		if f := strings.Fields(s.Text()); len(f) > 1 && f[0] == "nameserver" {
-			out = append(out, net.JoinHostPort(f[1], "53"))
-		}
+	out := slices.Clone(resolvconf.Read("/etc/resolv.conf").Servers)
+	for i, server := range out {
+		out[i] = net.JoinHostPort(server, "53")
 	}
 	return out
 }
