@@ -10,10 +10,8 @@ import (
 	"time"
 )
 
-// lookupTimeout bounds a lookup whatever the context says. Go's resolver asks a
-// name server for 5 s before it asks the next one (resolv.conf(5)), once for the
-// records and once for the addresses: with two mute servers of three that is 20 s
-// until all is known.
+// lookupTimeout bounds a lookup without a deadline, if resolv.conf does not give it more
+// time.
 const lookupTimeout = 30 * time.Second
 
 // Lookup asks DNS for the client endpoints of the etcd cluster of a domain. It
@@ -34,8 +32,10 @@ const lookupTimeout = 30 * time.Second
 //	unusable        anything         ErrInvalidRecord
 //
 // The domain may be written with a trailing dot and in any case. Lookup returns
-// at the latest after 30 seconds, sooner if ctx ends. Its errors are of type
-// *[Error].
+// when ctx ends. Where ctx has no deadline it returns after 30 seconds at the
+// latest, or after as long as resolv.conf(5) may have a resolver try all name
+// servers, if that is longer: one that answers last is still heard. Its errors are
+// of type *[Error].
 func Lookup(ctx context.Context, domain string, opts ...Option) (Cluster, error) {
 	return lookup(ctx, "client", domain, opts)
 }
@@ -65,7 +65,7 @@ type found struct {
 }
 
 func (q question) lookup(ctx context.Context) (found, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	resolver, release := interruptible(ctx, q.resolver)
 	defer release()
