@@ -184,6 +184,8 @@ type NameServer struct {
 	Copy string `json:"copy,omitempty"`
 	// Address is where it answers, host:port; empty before its first start.
 	Address string `json:"address,omitempty"`
+	// KeyFile holds the key for updates of its zone; empty before its first start.
+	KeyFile string `json:"keyFile,omitempty"`
 }
 
 // Host is a machine that can run one member.

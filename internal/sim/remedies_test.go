@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	wire "github.com/miekg/dns"
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/converge"
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
@@ -350,6 +352,58 @@ func (s *stage) againWithMarker() {
 	s.reach("destroy")
 }
 
+// update does what nsupdate is given, where that is printed.
+func (s *stage) update(lines []string) {
+	for _, line := range lines {
+		_, script, ok := strings.Cut(line, "printf '%s\\n' ")
+		script, _, piped := strings.Cut(script, " | nsupdate ")
+		if !ok || !piped {
+			s.Fatalf("no command in %q", line)
+		}
+		out, err := exec.Command("sh", "-c", "printf '%s\\n' "+script).Output()
+		if err != nil {
+			s.Fatal(err)
+		}
+		for text := range strings.Lines(string(out)) {
+			text, ok := strings.CutPrefix(strings.TrimSpace(text), "update delete ")
+			if !ok {
+				continue
+			}
+			rr, err := wire.NewRR(strings.Replace(text, " ", " 60 IN ", 1))
+			if err != nil {
+				s.Fatalf("update delete %s: %v", text, err)
+			}
+			s.takeOut(rr)
+		}
+	}
+}
+
+// takeOut removes one value of a record set, which must be there.
+func (s *stage) takeOut(rr wire.RR) {
+	key := cluster.Key{Name: rr.Header().Name, Type: cluster.RecordType(wire.TypeToString[rr.Header().Rrtype])}
+	value := strings.TrimPrefix(rr.String(), rr.Header().String())
+	if txt, ok := rr.(*wire.TXT); ok {
+		value = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(strings.Join(txt.Txt, ""))
+	}
+	set := s.w.zone.get(key)
+	if set == nil || !slices.Contains(set.Values, value) {
+		s.Fatalf("%v has no value %q", set, value)
+	}
+	if !slices.Contains(s.w.zone.foreign[key], value) {
+		s.Errorf("%q is no stranger's", value)
+	}
+	less := func(values []string) []string {
+		return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == value })
+	}
+	s.w.zone.foreign[key] = less(s.w.zone.foreign[key])
+	if left := less(set.Values); len(left) > 0 {
+		rest := cluster.NewRecordSet(key.Name, key.Type, left...)
+		s.w.zone.put(key, &rest)
+	} else {
+		s.w.zone.put(key, nil)
+	}
+}
+
 // removeByHand does what is printed, line by line.
 func (s *stage) removeByHand(lines []string) {
 	for _, line := range lines {
@@ -670,6 +724,19 @@ var tried = map[plan.Way]remedy{
 		befall: func(s *stage) { s.put(s.spec.ServerService(), cluster.SRV, "0 0 2380 stranger.c1.test.") },
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.Tidy() }},
 	},
+	plan.DeleteValues: {
+		spec: func(spec *cluster.Spec) {
+			spec.DNS.RFC2136 = &cluster.RFC2136DNS{Server: "10.5.1.2", Zone: spec.Domain, KeyFile: "/etc/pleiad/tsig.key"}
+		},
+		befall: func(s *stage) { s.put(s.spec.ServerService(), cluster.SRV, "0 0 2380 stranger.c1.test.") },
+		also: []func(*stage){
+			func(s *stage) { s.put(s.spec.MarkerName(), cluster.TXT, `say "v=spf1" \ all`) },
+			func(s *stage) { s.put(s.spec.HostName(s.first().Name)+".", cluster.A, "192.0.2.99", "192.0.2.98") },
+			func(s *stage) { s.put(s.spec.HostName(s.first().Name)+".", cluster.AAAA, "2001:db8::99") },
+			func(s *stage) { s.put(s.spec.RivalServices()[0], cluster.SRV, "0 0 2380 stranger.c1.test.") },
+		},
+		follow: []func(*stage, []string){(*stage).update},
+	},
 	plan.RemoveHost: {
 		befall: func(s *stage) { s.w.newHost(s.spec.Cluster, "etcd-0thers1", "0ther", s.w.vacant()) },
 		also: []func(*stage){func(s *stage) { // not found when its cluster was destroyed, and back when a new one begins
@@ -692,7 +759,7 @@ var tried = map[plan.Way]remedy{
 			s.put(s.spec.MarkerName(), cluster.TXT)
 			s.mine = &Store{}
 			s.run("up", s.spec, s.mine)
-		}},
+		}, func(s *stage) { s.mine = &Store{} }}, // the marker says whose it is
 		verb:   "destroy",
 		follow: []func(*stage, []string){(*stage).removeByHand},
 	},

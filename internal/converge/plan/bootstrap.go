@@ -106,7 +106,7 @@ func (s situation) prepare(members []cluster.Host) Plan {
 	id := node.ClusterID(s.spec, s.marker.Token, members)
 	changes, conflicts := s.changes(s.wanted(false))
 	if conflicts != nil {
-		return refuse(conflict(conflicts))
+		return refuse(s.conflict(conflicts))
 	}
 	p := Plan{Together: true}
 	if len(changes) > 0 || s.marker.ID != id {
@@ -119,9 +119,16 @@ func (s situation) prepare(members []cluster.Host) Plan {
 	return p
 }
 
-func conflict(evidence []string) Refusal {
-	return Refusal{Rule: "R10", What: "publish records", Evidence: evidence,
-		Remedy: remedies(RemoveForeign)}
+// conflict refuses to publish beside what is not ours, and says how to remove that.
+func (s situation) conflict(conflicts []intruder) Refusal {
+	r := Refusal{Rule: "R10", What: "publish records", Remedy: remedies(RemoveForeign)}
+	var sets []cluster.RecordSet
+	for _, c := range conflicts {
+		r.Evidence = append(r.Evidence, c.why)
+		sets = append(sets, c.set)
+	}
+	r.Remedy = append(r.Remedy, s.deletion(sets)...)
+	return r
 }
 
 // install gives each host that can be inspected the node it should hold, where
@@ -249,7 +256,7 @@ func (s situation) seal(members []cluster.Host) Plan {
 	}
 	changes, conflicts := s.changes(s.wanted(true))
 	if conflicts != nil {
-		return refuse(conflict(conflicts))
+		return refuse(s.conflict(conflicts))
 	}
 	changes = append(changes, s.advance(func(m *cluster.Marker) { m.Phase = cluster.Sealed }))
 	return Plan{Steps: []Step{ChangeRecords{Purpose: Seal, Changes: changes, Reason: Reason{

@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 	"github.com/pleiad-etcd/pleiad/internal/node"
@@ -22,12 +24,31 @@ func (s situation) ownerless(rule Rule, what string) *Refusal {
 	for _, h := range s.hosts {
 		r.Evidence = append(r.Evidence, fmt.Sprintf("host %s at %s %s", h.Name, h.Address, life(h)))
 	}
-	by := append([]string{"if that directory is lost for good and nobody needs the data, remove the cluster by hand:"}, s.removeHosts()...)
-	for _, set := range s.records.Sets {
-		by = append(by, fmt.Sprintf("in DNS, unless others need it: delete %s %s", set.Name, set.Type))
-	}
-	r.Remedy = append(append(r.Remedy, RemoveByHand.lines(by...)...), RemoveByHand.form("then, for a new cluster: {up}"))
+	r.Remedy = append(r.Remedy, s.takeDown(nil)...)
 	return r
+}
+
+// takeDown is how a person removes the whole cluster of these members, as far as they
+// are known, without the state directory that made it: the hosts, the records, and last
+// the marker, as destroy does.
+func (s situation) takeDown(members []cluster.MemberName) []Remedy {
+	out := append([]string{"if that directory is lost for good and nobody needs the data, remove the cluster by hand:"}, s.removeHosts()...)
+	for _, name := range members {
+		if !slices.ContainsFunc(s.hosts, func(h cluster.Host) bool { return h.Name == name }) {
+			out = append(out, fmt.Sprintf("the host of member %s was not found: stop the member there before its records go", name))
+		}
+	}
+	sets := slices.DeleteFunc(slices.Clone(s.records.Sets), func(set cluster.RecordSet) bool { return set.Key == s.spec.MarkerKey() })
+	if s.stored != nil {
+		sets = append(sets, *s.stored)
+	}
+	for _, set := range sets {
+		out = append(out, fmt.Sprintf("in DNS, unless others need it: delete %s %s", set.Name, set.Type))
+	}
+	if command := s.nsupdate(sets); command != "" {
+		out = append(out, "or all of these records at once, "+command)
+	}
+	return append(RemoveByHand.lines(out...), RemoveByHand.form("then, for a new cluster: {up}"))
 }
 
 // removeHosts is how a person removes the hosts, a line each.
@@ -45,4 +66,82 @@ func (s situation) removeHosts() []string {
 		out = append(out, fmt.Sprintf("here, host %s: %s", h.Name, command))
 	}
 	return out
+}
+
+// deletion is how a person removes values from DNS: the command where the name server
+// takes updates by RFC 2136, else what to remove where its provider shows the zone.
+func (s situation) deletion(sets []cluster.RecordSet) []Remedy {
+	if len(sets) == 0 {
+		return nil
+	}
+	if command := s.nsupdate(sets); command != "" {
+		return DeleteValues.lines(command)
+	}
+	var out []string
+	for _, set := range sets {
+		for _, v := range set.Values {
+			out = append(out, fmt.Sprintf("in %s, remove: %s %s %s", s.place(), set.Name, set.Type, v))
+		}
+	}
+	return DeleteValues.lines(out...)
+}
+
+// nsupdate is the command that removes these values; empty where the name server takes
+// no updates.
+func (s situation) nsupdate(sets []cluster.RecordSet) string {
+	server, zone, key := s.updates()
+	if server == "" || len(sets) == 0 {
+		return ""
+	}
+	lines := []string{"server " + server, "zone " + zone + "."}
+	for _, set := range sets {
+		for _, v := range set.Values {
+			lines = append(lines, fmt.Sprintf("update delete %s %s %s", set.Name, set.Type, presented(set.Type, v)))
+		}
+	}
+	return "with nsupdate: printf '%s\\n' " + shell.Line(append(lines, "send")...) + " | nsupdate -v -k " + shell.Quote(key)
+}
+
+// updates are where updates of the zone are sent, as nsupdate takes it, the zone
+// without trailing dot, and the file with the key for them; empty where the name
+// server takes none.
+func (s situation) updates() (server, zone, keyFile string) {
+	switch own := s.state.Server.Or(cluster.NameServer{}); {
+	case s.spec.DNS.RFC2136 != nil:
+		server, zone, keyFile = s.spec.DNS.RFC2136.Address(), s.spec.Zone(), s.spec.ZoneKeyFile()
+	case s.spec.ServesZone() && own.Running:
+		server, zone, keyFile = own.Address, s.spec.Zone(), own.KeyFile
+	}
+	i := strings.LastIndex(server, ":")
+	if i < 0 || keyFile == "" {
+		return "", "", ""
+	}
+	return strings.Trim(server[:i], "[]") + " " + server[i+1:], zone, keyFile
+}
+
+// place is where a person finds the records.
+func (s situation) place() string {
+	switch {
+	case s.spec.DNS.Cloudflare != nil:
+		return "the zone at Cloudflare"
+	case s.spec.DNS.Route53 != nil:
+		return "the hosted zone in Route 53"
+	}
+	return "DNS"
+}
+
+// presented is a value as it is written in a zone file. The text of a TXT record is cut
+// into strings of 255 bytes, as pleiad writes it (RFC 1035, section 3.3).
+func presented(kind cluster.RecordType, value string) string {
+	if kind != cluster.TXT {
+		return value
+	}
+	var out []string
+	for text := []byte(value); ; {
+		n := min(len(text), 255)
+		out = append(out, `"`+strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(string(text[:n]))+`"`)
+		if text = text[n:]; len(text) == 0 {
+			return strings.Join(out, " ")
+		}
+	}
 }

@@ -189,7 +189,7 @@ func (s situation) rewrite(purpose Purpose, of cluster.MemberName, why Reason, e
 	}
 	changes, conflicts := next.changes(next.wanted(true))
 	if conflicts != nil {
-		return nil, []Refusal{conflict(conflicts)}
+		return nil, []Refusal{s.conflict(conflicts)}
 	}
 	return []Step{ChangeRecords{Purpose: purpose, Of: of, Op: op, Reason: why, Changes: append(changes, s.advance(edit))}}, nil
 }

@@ -241,7 +241,7 @@ func (s situation) repair(missing []cluster.MemberName) ([]Step, []Refusal) {
 	}
 	changes, conflicts := s.changes(s.wanted(true))
 	if conflicts != nil {
-		return nil, []Refusal{conflict(conflicts)}
+		return nil, []Refusal{s.conflict(conflicts)}
 	}
 	if len(changes) == 0 {
 		return nil, nil

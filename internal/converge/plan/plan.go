@@ -39,6 +39,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
 )
@@ -135,7 +136,7 @@ func look(spec cluster.Spec, s cluster.State, what string) (situation, []Refusal
 	if refusals := sit.unread(what); len(refusals) > 0 || sit.stored == nil {
 		return sit, refusals
 	}
-	m, refusal := ownMarker(spec, sit.control, *sit.stored, what)
+	m, refusal := sit.ownMarker(what)
 	// Whoever has the cluster's CA made it, whatever the marker says now.
 	if refusal == nil || m.CA != "" && m.CA == sit.control.CA {
 		sit.marker, sit.roster = &m, spec.Roster(m, sit.hosts, sit.records)
@@ -192,13 +193,16 @@ func (s situation) unread(what string) []Refusal {
 }
 
 // ownMarker reads the marker and makes sure that it is ours (rule R10).
-func ownMarker(spec cluster.Spec, control cluster.Control, stored cluster.RecordSet, what string) (cluster.Marker, *Refusal) {
+func (s situation) ownMarker(what string) (cluster.Marker, *Refusal) {
+	spec, control, stored := s.spec, s.control, *s.stored
 	foreign := func(evidence string, ways ...Way) *Refusal {
 		return &Refusal{Rule: "R10", What: what, Evidence: []string{evidence}, Remedy: remedies(ways...)}
 	}
 	m, err := cluster.ReadMarker(stored)
 	if errors.Is(err, cluster.ErrManyValues) {
-		return m, foreign(err.Error(), RemoveValues)
+		r := foreign(err.Error(), RemoveValues)
+		r.Remedy = append(r.Remedy, s.deletion(besideMarker(stored))...)
+		return m, r
 	}
 	if err != nil {
 		return m, foreign(fmt.Sprintf("%s TXT is not a marker this pleiad understands: %v", stored.Name, err),
@@ -209,10 +213,50 @@ func ownMarker(spec cluster.Spec, control cluster.Control, stored cluster.Record
 			OtherDomain)
 	}
 	if m.Owner != control.Owner {
-		return m, foreign(fmt.Sprintf("the marker on %s belongs to owner %s; this state directory is %s", spec.Domain, m.Owner, ownerName(control.Owner)),
+		r := foreign(fmt.Sprintf("the marker on %s belongs to owner %s; this state directory is %s", spec.Domain, m.Owner, ownerName(control.Owner)),
 			OwnersDirectory)
+		r.Evidence = append(r.Evidence, Standing(m, s.hosts)...)
+		if control.Owner == "" {
+			r.Remedy = append(r.Remedy, s.takeDown(m.Members)...)
+		}
+		return m, r
 	}
 	return m, nil
+}
+
+// Standing is what can be seen of the cluster of a marker, for somebody who does not
+// have its state directory: how far it has come, its members, and how long they run.
+func Standing(m cluster.Marker, hosts []cluster.Host) []string {
+	out := []string{fmt.Sprintf("the cluster is %s; its members: %s", m.Phase, cluster.JoinMembers(m.Members))}
+	if len(m.Members) == 0 {
+		out[0] = fmt.Sprintf("the cluster is %s, without members", m.Phase)
+	}
+	var first time.Time
+	for _, h := range hosts {
+		p := h.Node.Or(cluster.Node{}).Process
+		if h.Token == m.Token && p.Running && !p.Since.IsZero() && (first.IsZero() || p.Since.Before(first)) {
+			first = p.Since
+		}
+	}
+	if !first.IsZero() {
+		out = append(out, "it runs since "+first.UTC().Format("2006-01-02 15:04 MST")+" at least, as its hosts tell")
+	}
+	return out
+}
+
+// besideMarker are the values beside the one marker in its place; nil where there are
+// several or none: which of them is the right one nobody can tell.
+func besideMarker(stored cluster.RecordSet) []cluster.RecordSet {
+	var others []string
+	for _, v := range stored.Values {
+		if _, err := cluster.ParseMarker(v); err != nil {
+			others = append(others, v)
+		}
+	}
+	if len(others) != len(stored.Values)-1 {
+		return nil
+	}
+	return []cluster.RecordSet{cluster.NewRecordSet(stored.Name, stored.Type, others...)}
 }
 
 func ownerName(o cluster.Owner) string {

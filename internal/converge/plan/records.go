@@ -40,10 +40,17 @@ func (s situation) wanted(sealed bool) []cluster.RecordSet {
 	return sets
 }
 
+// intruder is what stands on our names and pleiad did not write.
+type intruder struct {
+	why string
+	// set holds the values that are not ours, and they alone.
+	set cluster.RecordSet
+}
+
 // changes turn the observed record sets into the wanted ones. What is absent
 // is added and what is ours is corrected, but a value that is not ours is a
 // conflict: it is printed and nothing is written (rule R10).
-func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []string) {
+func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []intruder) {
 	var out, standing []cluster.Change
 	conflicts := s.rivals()
 	for _, w := range want {
@@ -53,8 +60,8 @@ func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []string
 			out = append(out, cluster.Change{Key: w.Key, New: &w})
 		case have.Equal(w):
 			standing = append(standing, cluster.Change{Key: w.Key, Old: &have, New: &have})
-		case s.foreign(have, w) != "":
-			conflicts = append(conflicts, s.foreign(have, w))
+		case len(s.foreign(have, w)) > 0:
+			conflicts = append(conflicts, s.foreign(have, w)...)
 		default:
 			out = append(out, cluster.Change{Key: w.Key, Old: &have, New: &w})
 		}
@@ -66,10 +73,11 @@ func (s situation) changes(want []cluster.RecordSet) ([]cluster.Change, []string
 	return out, conflicts
 }
 
-// foreign says what in an observed set pleiad never wrote: an address other
+// foreign is what in an observed set pleiad never wrote: an address other
 // than the host's, or a service that is not a member of this incarnation. The
 // host's address behind a proxy is ours, switched by somebody.
-func (s situation) foreign(have, want cluster.RecordSet) string {
+func (s situation) foreign(have, want cluster.RecordSet) []intruder {
+	var out []intruder
 	for _, v := range have.Values {
 		if slices.Contains(want.Values, v) || slices.ContainsFunc(want.Values, func(w string) bool { return v == cluster.Proxied(w) }) {
 			continue
@@ -77,9 +85,10 @@ func (s situation) foreign(have, want cluster.RecordSet) string {
 		if _, ours := s.ourService(v); ours && have.Type == cluster.SRV {
 			continue
 		}
-		return fmt.Sprintf("%s %s holds %q, which pleiad did not write; want %s", have.Name, have.Type, v, want)
+		out = append(out, intruder{set: cluster.NewRecordSet(have.Name, have.Type, v),
+			why: fmt.Sprintf("%s %s holds %q, which pleiad did not write; want %s", have.Name, have.Type, v, want)})
 	}
-	return ""
+	return out
 }
 
 func (s situation) ourService(value string) (cluster.MemberName, bool) {
@@ -94,11 +103,11 @@ func (s situation) ourService(value string) (cluster.MemberName, bool) {
 // rivals are record sets on our names that must not exist beside ours: the SRV
 // sets of the other scheme, which etcd would mix in, and addresses of the
 // other family on a member's name.
-func (s situation) rivals() []string {
-	var out []string
+func (s situation) rivals() []intruder {
+	var out []intruder
 	for _, set := range s.records.Sets {
 		if slices.Contains(s.spec.RivalServices(), set.Name) {
-			out = append(out, set.String()+" exists beside the set with the scheme of this cluster; etcd would read both")
+			out = append(out, intruder{set: set, why: set.String() + " exists beside the set with the scheme of this cluster; etcd would read both"})
 		}
 	}
 	for _, h := range s.hosts {
@@ -107,7 +116,7 @@ func (s situation) rivals() []string {
 			other = cluster.A
 		}
 		if set, ok := s.records.Get(cluster.Key{Name: s.spec.HostName(h.Name) + ".", Type: other}); ok {
-			out = append(out, set.String()+" is a second address of a member")
+			out = append(out, intruder{set: set, why: set.String() + " is a second address of a member"})
 		}
 	}
 	return out

@@ -102,6 +102,7 @@ const (
 	RemoveForeign
 	RemoveHost
 	RemoveByHand
+	DeleteValues
 	UndoMember
 	RestartByHand
 	MendRest
@@ -162,6 +163,7 @@ var texts = [...]string{
 	RemoveForeign:   "remove what does not belong there, then run the command again",
 	RemoveHost:      "see what such a host holds, and remove it by hand if nobody needs it",
 	RemoveByHand:    "%s",
+	DeleteValues:    "%s",
 	UndoMember:      "remove it again: {remove} %s",
 	UpdateMember:    "put its peer URL back: {etcdctl}member update %s --peer-urls=%s",
 	RestartByHand:   "%s",

@@ -161,7 +161,7 @@ func (w *story) change(args []datadriven.CmdArg) error {
 			}
 			w.spec.Hosts.SSH.Port = uint16(n)
 		case "dns": // somebody else's name server
-			w.spec.DNS = cluster.DNSSpec{RFC2136: &cluster.RFC2136DNS{Server: "192.0.2.53"}}
+			w.spec.DNS = cluster.DNSSpec{RFC2136: &cluster.RFC2136DNS{Server: "192.0.2.53", Zone: w.spec.Domain, KeyFile: "/etc/pleiad/tsig.key"}}
 		case "ssh":
 			w.spec.Hosts = cluster.HostsSpec{SSH: &cluster.SSHHosts{}}
 			for _, v := range a.Vals {

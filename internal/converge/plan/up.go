@@ -133,6 +133,7 @@ func (s situation) begin() Plan {
 		for _, set := range s.records.Sets {
 			r.Evidence = append(r.Evidence, set.String()+" exists and is not ours: there is no marker")
 		}
+		r.Remedy = append(r.Remedy[:1:1], append(s.deletion(s.records.Sets), r.Remedy[1:]...)...)
 		return refuse(r)
 	}
 	if s.spec.TLS && s.control.Unusable != "" {

@@ -88,6 +88,7 @@ func (p *Provider) Status(context.Context) (cluster.NameServer, error) {
 		return status, fmt.Errorf("look for the name server: %w", err)
 	}
 	_, keyless := readKey(p.config.Dir)
+	status.KeyFile = p.path(keyFile)
 	status.Address, status.Running = set.Address, running && state.serves(p.config.Dir) && keyless == nil
 	return status, nil
 }
