@@ -21,6 +21,9 @@ type Row struct {
 	Stranger bool
 	// Published are the records that name it, of: address, server, client.
 	Published []string
+	// Wrong are those of them that do not say what the host is: another address, or
+	// another port. None where there is no host to compare with.
+	Wrong []string
 }
 
 // Roster joins a marker with the hosts and the records that were seen beside it.
@@ -37,6 +40,9 @@ func (s Spec) Roster(m Marker, hosts []Host, r Records) Roster {
 	}
 	for i := range out {
 		out[i].Published = s.published(r, out[i].Name)
+		if out[i].Host != nil && !out[i].Stranger {
+			out[i].Wrong = s.wrong(r, *out[i].Host)
+		}
 	}
 	slices.SortStableFunc(out, func(a, b Row) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	return out
@@ -54,6 +60,29 @@ func (s Spec) published(r Records, name MemberName) []string {
 		out = append(out, "server")
 	}
 	if _, found := s.port(r, s.ClientService(), name); found {
+		out = append(out, "client")
+	}
+	return out
+}
+
+// wrong are the records of a host that say something else than it is; none while it has
+// no address.
+func (s Spec) wrong(r Records, h Host) []string {
+	if !h.Address.IsValid() {
+		return nil
+	}
+	var out []string
+	want := s.HostRecord(h.Name, h.Address)
+	if slices.ContainsFunc([]RecordType{A, AAAA}, func(kind RecordType) bool {
+		have, found := r.Get(Key{Name: want.Name, Type: kind})
+		return found && !have.Equal(want)
+	}) {
+		out = append(out, "address")
+	}
+	if port, found := s.port(r, s.ServerService(), h.Name); found && port != h.Ports.Peer {
+		out = append(out, "server")
+	}
+	if port, found := s.port(r, s.ClientService(), h.Name); found && port != h.Ports.Client {
 		out = append(out, "client")
 	}
 	return out

@@ -42,3 +42,35 @@ func TestRoster(t *testing.T) {
 		t.Errorf("a host of another incarnation is a member's: %v", h)
 	}
 }
+
+// Records that name a host and lead elsewhere are told from those that lead to it.
+func TestWrongRecords(t *testing.T) {
+	s := Spec{Cluster: "c1", Domain: "dev.test", Members: 1, TLS: true}
+	h := Host{Name: "etcd-a", Token: "t", Address: netip.MustParseAddr("192.0.2.1"), Ports: StandardPorts()}
+	m := Marker{Token: "t", Members: []MemberName{"etcd-a"}}
+	address := s.HostRecord("etcd-a", h.Address)
+	server := NewRecordSet(s.ServerService(), SRV, "0 0 2380 etcd-a.dev.test.")
+	client := NewRecordSet(s.ClientService(), SRV, "0 0 2379 etcd-a.dev.test.")
+	elsewhere := NewRecordSet(address.Name, A, "192.0.2.9")
+	for name, test := range map[string]struct {
+		sets []RecordSet
+		want []string
+	}{
+		"all right":             {[]RecordSet{address, server, client}, nil},
+		"none":                  {nil, nil},
+		"another address":       {[]RecordSet{elsewhere, server, client}, []string{"address"}},
+		"a second address":      {[]RecordSet{NewRecordSet(address.Name, A, "192.0.2.1", "192.0.2.9")}, []string{"address"}},
+		"one of another family": {[]RecordSet{address, NewRecordSet(address.Name, AAAA, "2001:db8::1")}, []string{"address"}},
+		"behind a proxy":        {[]RecordSet{NewRecordSet(address.Name, A, Proxied("192.0.2.1"))}, []string{"address"}},
+		"another peer port":     {[]RecordSet{NewRecordSet(s.ServerService(), SRV, "0 0 2381 etcd-a.dev.test."), client}, []string{"server"}},
+		"another client port":   {[]RecordSet{server, NewRecordSet(s.ClientService(), SRV, "0 0 2380 etcd-a.dev.test.")}, []string{"client"}},
+	} {
+		if diff := cmp.Diff(test.want, s.Roster(m, []Host{h}, Records{Sets: test.sets})[0].Wrong); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	h.Address = netip.Addr{}
+	if got := s.Roster(m, []Host{h}, Records{Sets: []RecordSet{elsewhere}})[0].Wrong; got != nil {
+		t.Errorf("a host without an address: %v", got)
+	}
+}

@@ -288,3 +288,24 @@ func TestShowReportsTheWriter(t *testing.T) {
 		}
 	}
 }
+
+// A row says "all" only where all of its records are right.
+func TestPublished(t *testing.T) {
+	all := []string{"address", "server", "client"}
+	for _, test := range []struct {
+		records, wrong []string
+		want           string
+	}{
+		{all, nil, "all"},
+		{all, []string{"address"}, "wrong address"},
+		{all, []string{"server", "client"}, "wrong server+client"},
+		{all[:2], nil, "address+server"},
+		{all[:2], []string{"address"}, "server, wrong address"},
+		{all[:1], []string{"address"}, "wrong address"},
+		{nil, nil, "-"},
+	} {
+		if got := (HostStatus{Records: test.records, WrongRecords: test.wrong}).published(); got != test.want {
+			t.Errorf("%v, of them wrong %v: %q, want %q", test.records, test.wrong, got, test.want)
+		}
+	}
+}

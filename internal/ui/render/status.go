@@ -62,6 +62,8 @@ type HostStatus struct {
 	// Records are those that name the host: address, server, client; null if
 	// they could not be read.
 	Records []string `json:"records"`
+	// WrongRecords are those of them that say something else than the host is.
+	WrongRecords []string `json:"wrongRecords,omitempty"`
 	// Member is the ID of the member, in etcd's form; empty if unknown.
 	Member string `json:"member,omitempty"`
 	// Role is leader, voter or learner; empty if unknown.
@@ -126,7 +128,7 @@ func NewStatus(spec cluster.Spec, s cluster.State, command func(arguments string
 			of.Health = "unknown"
 		}
 		if s.Records.Known() {
-			of.Records = append([]string{}, row.Published...)
+			of.Records, of.WrongRecords = append([]string{}, row.Published...), row.Wrong
 		}
 		out.Hosts = append(out.Hosts, of)
 	}
@@ -418,10 +420,7 @@ func (h HostStatus) cells(at time.Time) []cell {
 	}
 	address, records, runs, data, renewal := "-", "unknown", "-", "-", "-"
 	if h.Records != nil {
-		records = or(strings.Join(h.Records, "+"))
-		if len(h.Records) == 3 {
-			records = "all"
-		}
+		records = h.published()
 	}
 	if h.Address != "" {
 		address = h.Address
@@ -437,6 +436,21 @@ func (h HostStatus) cells(at time.Time) []cell {
 	}
 	return []cell{{string(h.Name), plain}, {address, plain}, {records, plain}, {member, plain},
 		{h.Health, tone}, {runs, plain}, {data, plain}, {renewal, plain}}
+}
+
+// published is which records name the host. What is wrong is told apart, for "all" on
+// the row of a member whom clients do not find is worse than nothing.
+func (h HostStatus) published() string {
+	right := slices.DeleteFunc(slices.Clone(h.Records), func(r string) bool { return slices.Contains(h.WrongRecords, r) })
+	switch wrong := "wrong " + strings.Join(h.WrongRecords, "+"); {
+	case len(h.WrongRecords) > 0 && len(h.Records) == 3:
+		return wrong
+	case len(h.WrongRecords) > 0:
+		return strings.Join(append(right, wrong), ", ")
+	case len(right) == 3:
+		return "all"
+	}
+	return or(strings.Join(right, "+"))
 }
 
 // or is a dash where there is nothing to say.
