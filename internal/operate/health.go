@@ -35,6 +35,9 @@ type Health struct {
 	Domain  string         `json:"domain"`
 	Verdict Verdict        `json:"verdict"`
 	Members []MemberHealth `json:"members"`
+	// Direct says that the members were not found as clients find them, but at the
+	// addresses of their hosts.
+	Direct bool `json:"direct,omitempty"`
 	// Problems are what is wrong with the cluster as a whole.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -57,8 +60,8 @@ type MemberHealth struct {
 	// ID is empty where nobody could say it.
 	ID   string             `json:"id,omitempty"`
 	Name cluster.MemberName `json:"name"`
-	// URL is the endpoint that the client records name, empty if they do not
-	// name this member.
+	// URL is the endpoint that the client records name, or the address that was asked
+	// directly; empty if there is none.
 	URL     string `json:"url,omitempty"`
 	Healthy bool   `json:"healthy"`
 	// Unknown says that it was not asked, since its name cannot be looked up.
@@ -78,16 +81,43 @@ func Look(ctx context.Context, spec cluster.Spec, w real.World) (Health, error) 
 	if err != nil {
 		return Health{}, err
 	}
+	return lookAt(ctx, spec, w, found, false)
+}
+
+// lookAt asks every member that was found.
+func lookAt(ctx context.Context, spec cluster.Spec, w real.World, found discovery.Cluster, direct bool) (Health, error) {
 	answers := make([]answer, len(found.Endpoints))
 	var all sync.WaitGroup
 	for i, e := range found.Endpoints {
-		all.Go(func() { answers[i] = ask(ctx, spec, w, e) })
+		all.Go(func() {
+			answers[i] = ask(ctx, spec, w, e)
+			if direct && len(e.Addrs) > 0 {
+				answers[i].url = ByAddress(e)[0]
+			}
+		})
 	}
 	all.Wait()
 	if err := unasked(answers); err != nil {
 		return Health{}, err
 	}
-	return judge(spec.Domain, answers), nil
+	named := "the client records do"
+	if direct {
+		named = "the marker does"
+	}
+	return judge(spec.Domain, named, answers), nil
+}
+
+// ByAddress are the URLs of an endpoint with its addresses for its name.
+func ByAddress(e discovery.Endpoint) []string {
+	scheme := "http"
+	if e.TLS {
+		scheme = "https"
+	}
+	var out []string
+	for _, a := range e.Addrs {
+		out = append(out, scheme+"://"+netip.AddrPortFrom(a, e.Port).String())
+	}
+	return out
 }
 
 // Discover finds a cluster in DNS as its clients do.
@@ -146,8 +176,9 @@ func endpointHost(name cluster.MemberName, addr netip.Addr, port uint16) cluster
 	return cluster.Host{Name: name, Address: addr, Ports: cluster.Ports{Client: port}}
 }
 
-// judge makes a verdict of all answers: purely what a client can know.
-func judge(domain string, answers []answer) Health {
+// judge makes a verdict of all answers: purely what a client can know. named is who
+// names the members that were asked.
+func judge(domain, named string, answers []answer) Health {
 	h := Health{Domain: domain, Members: []MemberHealth{}}
 	members, clusters := listed(answers)
 	healthy, unknown := 0, 0
@@ -181,7 +212,7 @@ func judge(domain string, answers []answer) Health {
 			voters++
 		}
 		if !l.Learner && !slices.ContainsFunc(answers, func(a answer) bool { return a.name == l.Name || a.err == nil && a.view.ID == l.ID }) {
-			h.Problems = append(h.Problems, fmt.Sprintf("member %s (%s) is a voter, but the client records do not name it", l.ID, l.Name))
+			h.Problems = append(h.Problems, fmt.Sprintf("member %s (%s) is a voter, but %s not name it", l.ID, l.Name, named))
 		}
 	}
 	if len(clusters) > 1 {

@@ -78,7 +78,7 @@ func TestJudge(t *testing.T) {
 		}, Degraded, "member 3 (etcd-c) is a voter, but the client records do not name it"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := judge("dev.test", test.change(three()))
+			h := judge("dev.test", "the client records do", test.change(three()))
 			if h.Verdict != test.want {
 				t.Errorf("%s, want %s: %+v", h.Verdict, test.want, h)
 			}

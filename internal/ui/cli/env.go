@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 type envOptions struct {
 	*globals
 	system *System
+	direct bool
 }
 
 func newEnv(s *System, g *globals, run func(context.Context, *envOptions) error) *cobra.Command {
@@ -26,14 +26,18 @@ func newEnv(s *System, g *globals, run func(context.Context, *envOptions) error)
 	if run == nil {
 		run = func(ctx context.Context, o *envOptions) error { return o.run(ctx) }
 	}
-	return &cobra.Command{
-		Use:     "env",
-		Short:   "Print export lines for your own etcdctl",
-		Long:    "env prints shell commands that point your own etcdctl at the cluster.",
+	cmd := &cobra.Command{
+		Use:   "env",
+		Short: "Print export lines for your own etcdctl",
+		Long: `env prints shell commands that point your own etcdctl at the cluster. With --direct
+the endpoints are addresses, for a machine that does not resolve the names; the
+members' certificates are valid for both.`,
 		Example: `  eval "$(pleiad env)" && etcdctl endpoint health`,
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
+	directly(cmd, &o.direct)
+	return cmd
 }
 
 func (o *envOptions) run(ctx context.Context) error {
@@ -46,13 +50,17 @@ func (o *envOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	found, err := operate.Discover(ctx, t.Spec, sur)
+	found, err := reach(ctx, t, sur, o.direct)
 	if err != nil {
-		return cannot(act, err, o.again("status"), o.again("up"))
+		return o.unfound(act, err, o.direct, "env --direct")
 	}
 	var v render.Variables
 	urls := found.URLs()
-	if !t.Spec.OnMachines() {
+	switch {
+	case o.direct:
+		v.Note = []string{"addresses instead of names; they do not follow when a member moves"}
+		urls = byAddress(found)
+	case !t.Spec.OnMachines():
 		// The names of local hosts are known to no resolver but the cluster's.
 		v.Note = []string{"addresses instead of names, which your resolver does not know; the certificates are valid for both"}
 		urls = byAddress(found)
@@ -89,13 +97,7 @@ func direct(env func(string) string, urls []string) []render.Variable {
 func byAddress(c discovery.Cluster) []string {
 	var out []string
 	for _, e := range c.Endpoints {
-		scheme := "http"
-		if e.TLS {
-			scheme = "https"
-		}
-		for _, a := range e.Addrs {
-			out = append(out, scheme+"://"+netip.AddrPortFrom(a, e.Port).String())
-		}
+		out = append(out, operate.ByAddress(e)...)
 	}
 	return out
 }

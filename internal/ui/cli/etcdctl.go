@@ -10,6 +10,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/discovery"
 	"github.com/pleiad-etcd/pleiad/internal/operate"
+	"github.com/pleiad-etcd/pleiad/internal/system/shell"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
@@ -18,6 +19,7 @@ type etcdctlOptions struct {
 	*globals
 	system *System
 	args   []string
+	direct bool
 }
 
 func newEtcdctl(s *System, g *globals, run func(context.Context, *etcdctlOptions) error) *cobra.Command {
@@ -30,13 +32,16 @@ func newEtcdctl(s *System, g *globals, run func(context.Context, *etcdctlOptions
 		Short: "Run the real etcdctl on the cluster, endpoints and certificates filled in",
 		Long: `etcdctl runs etcd's own etcdctl, which is part of pleiad, with the endpoints from
 the cluster's SRV records and the operator's certificate. Its exit code is that
-of etcdctl. It ignores variables ETCDCTL_… in the environment.`,
+of etcdctl. It ignores variables ETCDCTL_… in the environment. With --direct the
+endpoints are the addresses of the members' hosts, for when their names cannot be
+looked up; the certificates are verified for the addresses then.`,
 		Example: "  pleiad etcdctl -- put greeting hello\n  pleiad etcdctl -- get --prefix ''\n  pleiad etcdctl -- endpoint status --write-out table",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.args = args
 			return run(cmd.Context(), o)
 		},
 	}
+	directly(cmd, &o.direct)
 	cmd.Flags().SetInterspersed(false) // flags after the first word are etcdctl's
 	return cmd
 }
@@ -51,16 +56,20 @@ func (o *etcdctlOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	found, err := operate.Discover(ctx, t.Spec, sur)
+	found, err := reach(ctx, t, sur, o.direct)
 	if err != nil {
-		return cannot(act, err, o.again("status"), o.again("up"))
+		return o.unfound(act, err, o.direct, "etcdctl --direct -- "+shell.Line(o.args...))
+	}
+	urls := found.URLs()
+	if o.direct {
+		urls = byAddress(found)
 	}
 	var resolver *net.Resolver
 	if sur.Resolver != "" {
 		resolver = discovery.NameServer(sur.Resolver)
 	}
 	env := map[string]string{}
-	for _, v := range environment(found.URLs(), t) {
+	for _, v := range environment(urls, t) {
 		if v.Value != "" && !overridden(v.Name, o.args) {
 			env[v.Name] = v.Value
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 type healthOptions struct {
 	*globals
 	system *System
+	direct bool
 }
 
 func newHealth(s *System, g *globals, run func(context.Context, *healthOptions) error) *cobra.Command {
@@ -20,15 +22,18 @@ func newHealth(s *System, g *globals, run func(context.Context, *healthOptions) 
 	if run == nil {
 		run = func(ctx context.Context, o *healthOptions) error { return o.run(ctx) }
 	}
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Check that each member serves, found through DNS as any client would",
 		Long: `health finds the cluster through its client SRV records alone, as any client
 would, and asks each member for a linearizable read. It exits 0 if the cluster
-is healthy, and 1 if not.`,
+is healthy, and 1 if not. With --direct it asks the members at the addresses of
+their hosts: that tells a cluster that is ill from names that cannot be looked up.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
+	directly(cmd, &o.direct)
+	return cmd
 }
 
 func (o *healthOptions) run(ctx context.Context) error {
@@ -44,9 +49,17 @@ func (o *healthOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(act, err)
 	}
-	health, err := operate.Look(ctx, t.Spec, sur)
+	look := operate.Look
+	if o.direct {
+		act, look = fmt.Sprintf("find the members of cluster %s", t.Spec.Cluster), operate.LookDirect
+	}
+	health, err := look(ctx, t.Spec, sur)
 	if err != nil {
-		return &failure{act: act, err: err, exit: Failed, hints: []string{o.again("status"), o.again("up")}}
+		err = o.unfound(act, err, o.direct, "health --direct")
+		if f := new(failure); errors.As(err, &f) {
+			f.exit = Failed
+		}
+		return err
 	}
 	if err := o.printer(o.system).Show(render.Health(health)); err != nil {
 		return cannot(act, err)

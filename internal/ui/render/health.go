@@ -31,5 +31,9 @@ func (h Health) text(p *paper) {
 		p.tinted(red, "%s", problem)
 	}
 	word := map[operate.Verdict]tint{operate.Healthy: green, operate.Degraded: yellow, operate.Unclear: yellow, operate.Unhealthy: red}[h.Verdict]
+	if h.Direct {
+		p.tinted(word, "cluster is %s, asked by address; whether clients find it in DNS was not", h.Verdict)
+		return
+	}
 	p.tinted(word, "cluster is %s", h.Verdict)
 }
