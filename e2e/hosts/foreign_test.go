@@ -1,6 +1,8 @@
 package hosts
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -146,5 +148,14 @@ func TestTwoOperators(t *testing.T) {
 		t.Errorf("the loser changed the zone: it was\n%s\nand is\n%s", zone, after)
 	}
 	both[winner].must("health")
+	w.wantOne(since)
+
+	// The state directory is moved, as the hint says.
+	here, there := both[1-winner], both[winner]
+	w.ok(os.RemoveAll(filepath.Join(here.StateDir, site.Cluster)))
+	here.refused(6, []string{"belongs to owner", "its members: etcd-", "it runs since", "copy the whole directory to " + filepath.Join(here.StateDir, site.Cluster), "pleiad take-over"}, "status")
+	w.ok(os.CopyFS(filepath.Join(here.StateDir, site.Cluster), os.DirFS(filepath.Join(there.StateDir, site.Cluster))))
+	here.must("take-over", "--yes")
+	here.must("up")
 	w.wantOne(since)
 }

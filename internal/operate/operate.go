@@ -126,6 +126,8 @@ type Result struct {
 	// Target is what it was about; without a home if it did not come as far as
 	// to know that.
 	Target Target
+	// Made says that the home was made for it, and stays.
+	Made bool
 	// Outcome is that of the loop.
 	converge.Outcome
 	// Health is the cluster as a client sees it, at the end of Up; nil if nobody

@@ -50,6 +50,7 @@ func (o Operator) converge(ctx context.Context, pick Pick) (Result, error) {
 		_, _ = t.Home.Remove(lock)
 		return r, err
 	}
+	r.Made = t.Stored == nil
 	return r, errors.Join(err, lock.Release())
 }
 

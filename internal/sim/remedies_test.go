@@ -505,6 +505,22 @@ var tried = map[plan.Way]remedy{
 		// the scripts of cmd/pleiad.
 		follow: []func(*stage, []string){nothing},
 	},
+	plan.SeeTakeDown: {
+		spec:   onMachines(3),
+		befall: func(s *stage) { s.mine = &Store{} },
+		follow: []func(*stage, []string){func(s *stage, lines []string) {
+			if !strings.HasSuffix(lines[0], ": pleiad plan --destroy") {
+				s.Fatal(lines[0])
+			}
+			var printed []string
+			for _, r := range s.run("destroy", s.spec, s.mine).Refusals { // which refuses what it would plan
+				for _, m := range r.Remedy {
+					printed = append(printed, m.String())
+				}
+			}
+			s.removeByHand(printed)
+		}},
+	},
 	plan.UseOriginal: {
 		befall: (*stage).copyStore,
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.mine = s.original }},

@@ -28,6 +28,20 @@ func (s situation) ownerless(rule Rule, what string) *Refusal {
 	return r
 }
 
+// withoutDirectory spells out how the cluster is removed by hand, where a refusal to
+// destroy it says to look for that.
+func (s situation) withoutDirectory(refusals []Refusal) []Refusal {
+	for i, r := range refusals {
+		at := slices.IndexFunc(r.Remedy, func(m Remedy) bool { return m.way == SeeTakeDown })
+		if at < 0 {
+			continue
+		}
+		m, _ := cluster.ReadMarker(*s.stored) // it was read before
+		refusals[i].Remedy = slices.Concat(r.Remedy[:at], s.takeDown(m.Members), r.Remedy[at+1:])
+	}
+	return refusals
+}
+
 // takeDown is how a person removes the whole cluster of these members, as far as they
 // are known, without the state directory that made it: the hosts, the records, and last
 // the marker, as destroy does.

@@ -25,7 +25,7 @@ func destroy(spec cluster.Spec, state cluster.State, keepData bool) Plan {
 	}
 	s, refusals := look(spec, state, what)
 	if len(refusals) > 0 {
-		return Plan{Refusals: refusals}
+		return Plan{Refusals: s.withoutDirectory(refusals)}
 	}
 	// All that is refused is refused before anything changes.
 	unknown := append(blind(ready(s.hosts), "terminate host"), s.unseen(what)...)

@@ -217,7 +217,7 @@ func (s situation) ownMarker(what string) (cluster.Marker, *Refusal) {
 			OwnersDirectory)
 		r.Evidence = append(r.Evidence, Standing(m, s.hosts)...)
 		if control.Owner == "" {
-			r.Remedy = append(r.Remedy, s.takeDown(m.Members)...)
+			r.Remedy = append(r.Remedy, SeeTakeDown.Say())
 		}
 		return m, r
 	}

@@ -48,7 +48,7 @@ func commands(command func(arguments string) string) *strings.Replacer {
 		command = pleiad
 	}
 	var pairs []string
-	for _, c := range []struct{ mark, arguments string }{{"{up}", "up"}, {"{destroy}", "destroy"}, {"{status}", "status"},
+	for _, c := range []struct{ mark, arguments string }{{"{up}", "up"}, {"{destroy}", "destroy"}, {"{plan-destroy}", "plan --destroy"}, {"{status}", "status"},
 		{"{doctor}", "doctor"}, {"{take-over}", "take-over"}, {"{replace}", "replace"}, {"{remove}", "etcdctl -- member remove"}, {"{etcdctl}", "etcdctl -- "}, {"{start-over}", Again}} {
 		pairs = append(pairs, c.mark, strings.ReplaceAll(command(c.arguments), "%", "%%"))
 	}
@@ -80,6 +80,7 @@ const (
 	OtherDomain
 	NewerPleiad
 	OwnersDirectory
+	SeeTakeDown
 	UseOriginal
 	TakeOver
 	PutFolderBack
@@ -141,6 +142,7 @@ var texts = [...]string{
 	OtherDomain:     "if the records are somebody else's, give this cluster another domain or a discoveryName",
 	NewerPleiad:     "if a newer pleiad wrote it, use that",
 	OwnersDirectory: "work from the state directory that made the cluster; to move it here, copy the whole directory, then: {take-over}",
+	SeeTakeDown:     "if that directory is lost for good, see how the cluster is removed without it: {plan-destroy}",
 	UseOriginal:     "work from the original",
 	TakeOver:        "if this one is to replace the original: {take-over}",
 	PutFolderBack:   "put the original folder back, if it was moved",

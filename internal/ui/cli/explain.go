@@ -20,10 +20,12 @@ import (
 // failure is an error as the outermost layer knows it: what could not be done.
 // With exit 0 the kind of err decides about the exit code.
 type failure struct {
-	act   string
-	err   error
-	exit  Exit
-	hints []string
+	act  string
+	err  error
+	exit Exit
+	// detail is more about it, a line each.
+	detail []string
+	hints  []string
 }
 
 // Error implements error.
@@ -72,7 +74,11 @@ func explain(ctx context.Context, g *globals, err error) render.Fault {
 		code = f.exit
 	}
 	// One line, whoever joined errors.
-	return faulted(strings.ReplaceAll(f.Error(), "\n", "; "), code, append(hints, f.hints...))
+	out := faulted(strings.ReplaceAll(f.Error(), "\n", "; "), code, append(hints, f.hints...))
+	for _, line := range f.detail {
+		out.Detail = append(out.Detail, "  "+line)
+	}
+	return out
 }
 
 func faulted(text string, code Exit, hints []string) render.Fault {

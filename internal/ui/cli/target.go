@@ -60,6 +60,11 @@ func (g *globals) known(ctx context.Context, s *System) (operate.Target, error) 
 		hints: []string{"create it: " + g.again("up")}}
 	if left, err := statedir.Remains(t.Root, t.Spec.Cluster); err == nil && left != nil {
 		f.hints = []string{"parts of one are left in " + left.Dir() + "; recreate its home.json: " + g.again("take-over")}
+	} else {
+		g.elsewhere(ctx, s, t, f)
+		if ctx.Err() != nil {
+			return t, context.Cause(ctx)
+		}
 	}
 	for _, name := range g.clusters(s) {
 		f.hints = append(f.hints, "known here: --cluster "+name)

@@ -59,11 +59,18 @@ func (o *upOptions) report(command, act string, result operate.Result, err error
 	outcome := render.NewOutcome(command, t.Spec)
 	outcome.Take(result, o.spelled(t))
 	outcome.Took = time.Since(begun)
+	if result.Made {
+		defer o.keep(t)
+	}
 	if err != nil && len(outcome.Refusals) > 0 { // what was refused may be the reason
 		err = errors.Join(err, o.printer(o.system).Show(outcome))
 	}
 	if unseen := new(operate.UnseenError); errors.As(err, &unseen) {
-		return &failure{act: fmt.Sprintf("find cluster %s through DNS", t.Spec.Cluster), err: err, exit: Unseen, hints: []string{o.again("status")}}
+		if err := o.printer(o.system).Show(outcome); err != nil { // what was made, and then what is missing
+			return cannot(act, err)
+		}
+		return &failure{act: fmt.Sprintf("find cluster %s through DNS", t.Spec.Cluster), err: err, exit: Unseen,
+			hints: []string{o.again("status"), "see what this machine's resolver lacks, with: " + o.again("doctor"), "reach the members without their names: " + o.again("health --direct")}}
 	}
 	if err != nil {
 		return cannot(act, astray(err))
@@ -81,6 +88,19 @@ func (o *upOptions) report(command, act string, result operate.Result, err error
 		return cannot(act, errors.New("it does not match the spec"), o.again("status"))
 	}
 	return nil
+}
+
+// keep says what the state directory that was made is worth. It comes after all else,
+// where people look.
+func (o *upOptions) keep(t operate.Target) {
+	holds := "the only CA keys of the cluster, and that it is yours"
+	switch {
+	case !t.Spec.OnMachines():
+		holds = "the cluster: its data, its only CA keys, and that it is yours"
+	case !t.Spec.TLS:
+		holds = "that the cluster is yours"
+	}
+	fmt.Fprintf(o.system.Err, "note: %s holds %s. Without it nothing can be changed: keep a copy elsewhere (see docs/operations.md)\n", t.Home.Dir(), holds)
 }
 
 // show prints the road, if there is one. Its refusals are shown at the end, with

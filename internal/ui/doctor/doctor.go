@@ -8,12 +8,13 @@
 // [Examine] is all there is. It changes nothing that lasts: it writes one file
 // beside the state and on each machine, which it removes, and asks the name
 // server for changes on conditions that never hold. No resolver is asked for a
-// name of ours, which would remember that it does not exist. Every finding that
+// name of ours before it exists: it would remember that it does not. Every finding that
 // is not fine comes with a remedy.
 package doctor
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -48,6 +49,8 @@ type Subject struct {
 	// Patience is how long a machine may take until it is known what it is, if that is
 	// more than usual.
 	Patience time.Duration
+	// Here is the resolver of this machine; nil for the system's.
+	Here *net.Resolver
 	// Probe measures a machine; nil for hosts on this one.
 	Probe func(ctx context.Context, addr netip.Addr, q agent.Question) (agent.Machine, error)
 	// Grants says what the token for the zone allows; nil where there is a key
@@ -121,6 +124,10 @@ func concerning(s Subject) []check {
 		checks = append(checks, one(nameServerAnswers), iamRights, nameServers)
 	default:
 		checks = append(checks, one(nameServerAnswers), one(keyFile), rights, nameServers)
+	}
+	checks = append(checks, ownership)
+	if !s.Spec.ServesZone() && s.Spec.OnMachines() {
+		checks = append(checks, one(resolverHere))
 	}
 	// Where members ask the system's resolver, that must not be asked too early.
 	if !s.Spec.ServesZone() && !s.Spec.OnMachines() && s.Resolver != "" {

@@ -271,7 +271,7 @@ func TestExamine(t *testing.T) {
 	s.Root = t.TempDir()
 	s.Block = netip.MustParsePrefix("127.93.19.0/24")
 	s.Server = netip.MustParseAddrPort("127.93.19.1:5300")
-	s.World = world.World{Hosts: fleet{}, Server: server{}}
+	s.World = world.World{Hosts: fleet{}, Server: server{}, DNS: &zone{}}
 	all := Examine(context.Background(), s)
 	var names []string
 	for _, f := range all.Findings {
@@ -281,12 +281,12 @@ func TestExamine(t *testing.T) {
 		t.Errorf("checks %s, want %s", got, wanted)
 	}
 	s, _ = elsewhere(1, fleet{places: []cluster.Place{{Address: at(1)}}})
-	s.Root, s.Authoritatives = t.TempDir(), servers{}
+	s.Root, s.Authoritatives, s.Here = t.TempDir(), servers{}, resolver(t, "dev.test. NS ns.dev.test.")
 	names = nil
 	for _, f := range Examine(context.Background(), s).Findings {
 		names = append(names, f.Check)
 	}
-	if got, wanted := strings.Join(names, ", "), "state directory, clock, name server, key file, TSIG key, update right, excess rights, authoritatives, "+
+	if got, wanted := strings.Join(names, ", "), "state directory, clock, name server, key file, TSIG key, update right, excess rights, authoritatives, resolver here, "+
 		"answer size, host, system, root, clock, ports, disk space, disk latency, resolver"; got != wanted {
 		t.Errorf("checks %s, want %s", got, wanted)
 	}
