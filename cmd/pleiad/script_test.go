@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 //	hold STEP CMD...        start a command and stop it at a step boundary
 //	release                 let it go on, wait for it, print what it said
 //	interrupt               send it SIGINT there, and so on
+//	page FILE HEADING [FROM=TO...]
+//	                        type what a section of a page in docs says
+//	typed                   fail if a section of such a page was not typed
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -58,11 +61,17 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_STATE_HOME", state)
 			env.Setenv("STATE", filepath.Join(state, "pleiad"))
 			env.Values[heldKey{}] = &held{}
+			env.Values[pagesKey{}] = pages{}
+			docs, err := filepath.Abs(filepath.Join("..", "..", "docs"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("DOCS", docs)
 			env.Defer(func() { destroyAll(t, env) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "members": members, "corrupt": corrupt, "kill9": kill9, "ended": ended, "killserver": killServer, "capture": capture, "follow": follow, "occupy": occupy, "vacate": vacate, "hold": hold, "release": letGo, "interrupt": interrupt,
+			"exits": exits, "members": members, "corrupt": corrupt, "kill9": kill9, "ended": ended, "killserver": killServer, "capture": capture, "follow": follow, "occupy": occupy, "vacate": vacate, "hold": hold, "release": letGo, "interrupt": interrupt, "page": page, "typed": typed,
 		},
 		RequireUniqueNames: true,
 	})

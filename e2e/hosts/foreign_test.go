@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -154,7 +155,7 @@ func TestTwoOperators(t *testing.T) {
 	here, there := both[1-winner], both[winner]
 	w.ok(os.RemoveAll(filepath.Join(here.StateDir, site.Cluster)))
 	here.refused(6, []string{"belongs to owner", "its members: etcd-", "it runs since", "copy the whole directory to " + filepath.Join(here.StateDir, site.Cluster), "pleiad take-over"}, "status")
-	w.ok(os.CopyFS(filepath.Join(here.StateDir, site.Cluster), os.DirFS(filepath.Join(there.StateDir, site.Cluster))))
+	w.ok(exec.Command("cp", "-a", filepath.Join(there.StateDir, site.Cluster), filepath.Join(here.StateDir, site.Cluster)).Run())
 	here.must("take-over", "--yes")
 	here.must("up")
 	w.wantOne(since)

@@ -136,11 +136,11 @@ func (r *run) reason() (line string, after []string) {
 }
 
 // wantOneLine wants the reason in one line that is followed by nothing but
-// hints.
+// details and hints.
 func (r *run) wantOneLine() {
 	r.Helper()
 	line, after := r.reason()
-	if line == "" || slices.ContainsFunc(after, func(l string) bool { return !strings.HasPrefix(l, "  hint: ") }) {
+	if line == "" || slices.ContainsFunc(after, func(l string) bool { return !strings.HasPrefix(l, "  ") }) {
 		r.Errorf("want one line with the reason, then hints: %s", r)
 	}
 	if len(line) > 1000 {

@@ -19,7 +19,9 @@ func TestUnresolved(t *testing.T) {
 		env := r.cmd.Env
 		r.cmd = o.At.Command(context.Background(), "sh", argv...)
 		r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = env, &r.said, &r.said
-		r.start().ends(code, words...)
+		if got := r.start().end(); got != code || r.lacks(words...) != nil {
+			t.Errorf("exit %d, want %d with %q: %s", got, code, words, r)
+		}
 	}
 
 	blind(12, []string{"is up: 3 members", "its 3 members are as the spec says, but this machine does not find them in DNS", "pleiad doctor", "pleiad health --direct"}, "up", "--timeout", "30s")

@@ -29,9 +29,9 @@ func newEnv(s *System, g *globals, run func(context.Context, *envOptions) error)
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Print export lines for your own etcdctl",
-		Long: `env prints shell commands that point your own etcdctl at the cluster. With --direct
-the endpoints are addresses, for a machine that does not resolve the names; the
-members' certificates are valid for both.`,
+		Long: `env prints shell commands that point your own etcdctl at the cluster. With
+--direct the endpoints are addresses, for a machine that does not resolve the
+names; the members' certificates are valid for both.`,
 		Example: `  eval "$(pleiad env)" && etcdctl endpoint health`,
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },

@@ -44,7 +44,7 @@ func kinds() []kind {
 		{"failed", "up, destroy: a step has failed; it may be tried again", event},
 		{"refused", "up, destroy: a step was not taken", event},
 		{"converged", "up, destroy: nothing is left to do", []string{"at"}},
-		{"outcome", "up, destroy: the last line", []string{"command", "cluster", "domain", "members", "reached", "steps", "took", "refusals", "differences [{where, what}]", "left", "health", "next"}},
+		{"outcome", "up, destroy: the last line", []string{"command", "cluster", "domain", "members", "reached", "steps", "took", "refusals", "differences [{where, what}]", "left", "health", "note", "next"}},
 		{"health", "health", []string{"domain", "verdict (healthy, degraded, unhealthy, unknown)", "members [{id, name, url, healthy, unknown, detail}]", "direct", "problems"}},
 		{"status", "status", []string{"at", "cluster", "domain", "phase", "id", "tls", "members", "tolerates", "operation {kind, member, for}", "nameServer", "hosts", "hostsUnknown", "places [{address, member, taken, unknown, remedy, lasting}]", "drift [{where, what}]", "expiry {of, notBefore, notAfter, renewAt}"}},
 		{"endpoints", "discover", []string{"domain", "service", "endpoints [{url, host, port, tls, addresses, error}]"}},

@@ -12,6 +12,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/plan"
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/operate"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
@@ -153,7 +154,7 @@ func TestKnownSaysWhatThereIs(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "state")
 	put(t, root, "cluster: blue\ndomain: b.example\n")
 	g := &globals{stateDir: root}
-	_, err := g.known(t.Context(), &System{Streams: Streams{Env: os.Getenv}})
+	_, err := g.known(t.Context(), &System{Streams: Streams{Env: os.Getenv}, Open: real.Open})
 	f := explain(context.Background(), g, err)
 	if hints := strings.Join(f.Hints, "\n"); Exit(f.Exit) != NoCluster || !strings.Contains(hints, "--cluster blue") || !strings.Contains(hints, "pleiad up") {
 		t.Errorf("exit %s, hints %q", f.Name, hints)

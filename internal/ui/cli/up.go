@@ -60,7 +60,10 @@ func (o *upOptions) report(command, act string, result operate.Result, err error
 	outcome.Take(result, o.spelled(t))
 	outcome.Took = time.Since(begun)
 	if result.Made {
-		defer o.keep(t)
+		outcome.Note = keep(t)
+	}
+	if outcome.Note != "" && o.format() == render.Text {
+		defer fmt.Fprintln(o.system.Err, "note: "+outcome.Note) // after all else, where people look
 	}
 	if err != nil && len(outcome.Refusals) > 0 { // what was refused may be the reason
 		err = errors.Join(err, o.printer(o.system).Show(outcome))
@@ -90,9 +93,8 @@ func (o *upOptions) report(command, act string, result operate.Result, err error
 	return nil
 }
 
-// keep says what the state directory that was made is worth. It comes after all else,
-// where people look.
-func (o *upOptions) keep(t operate.Target) {
+// keep says what the state directory that was made is worth.
+func keep(t operate.Target) string {
 	holds := "the only CA keys of the cluster, and that it is yours"
 	switch {
 	case !t.Spec.OnMachines():
@@ -100,7 +102,7 @@ func (o *upOptions) keep(t operate.Target) {
 	case !t.Spec.TLS:
 		holds = "that the cluster is yours"
 	}
-	fmt.Fprintf(o.system.Err, "note: %s holds %s. Without it nothing can be changed: keep a copy elsewhere (see docs/operations.md)\n", t.Home.Dir(), holds)
+	return fmt.Sprintf("%s holds %s; without it nothing can be changed: keep a copy elsewhere (see docs/operations.md)", t.Home.Dir(), holds)
 }
 
 // show prints the road, if there is one. Its refusals are shown at the end, with

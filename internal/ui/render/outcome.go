@@ -28,6 +28,9 @@ type Outcome struct {
 	Left []string `json:"left,omitempty"`
 	// Health is the cluster as a client sees it; absent if that was not asked.
 	Health *Health `json:"health,omitempty"`
+	// Note is what a person must know beside all that; empty for nothing. The caller
+	// tells people.
+	Note string `json:"note,omitempty"`
 	// Next are commands that a person may want to type now.
 	Next []string `json:"next,omitempty"`
 }
