@@ -311,14 +311,27 @@ func TestNoBootstrapOverTheLiving(t *testing.T) {
 	t.Errorf("no record to put back: %s", r)
 }
 
-// R10: foreign records on our names are printed and left alone.
+// R10: foreign records on our names are printed and left alone, and the command that is
+// printed removes them and nothing else.
 func TestForeignRecordsStay(t *testing.T) {
 	b := newBed(t)
 	b.must("up", "--cluster", "ours")
-	b.nsupdate("ours", "update add _etcd-server-ssl._tcp.ours.test. 60 SRV 0 0 2380 evil.ours.test.")
-	b.refuses(5, []string{"R10", "evil.ours.test."}, "up", "--cluster", "ours")
-	b.nsupdate("ours", "update delete _etcd-server-ssl._tcp.ours.test. SRV 0 0 2380 evil.ours.test.")
-	b.must("up", "--cluster", "ours")
+	for _, foreign := range []string{
+		"update add _etcd-server-ssl._tcp.ours.test. 60 SRV 0 0 2380 evil.ours.test.",
+		`update add _pleiad.ours.test. 60 TXT "it's \"theirs\""`,
+		"update add _etcd-client._tcp.ours.test. 60 SRV 0 0 2379 evil.ours.test.",
+	} {
+		b.nsupdate("ours", foreign)
+		r := b.refuses(5, []string{"R10", "with nsupdate: printf"}, "up", "--cluster", "ours")
+		_, command, _ := strings.Cut(r.out, "with nsupdate: ")
+		command, _, _ = strings.Cut(command, "\n")
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+		if r := b.must("up", "--cluster", "ours"); !r.says("nothing to do") {
+			t.Errorf("after %s: %s", command, r)
+		}
+	}
 }
 
 // R2: a marker from the past is not obeyed, and the record that the refusal

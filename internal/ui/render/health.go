@@ -32,7 +32,7 @@ func (h Health) text(p *paper) {
 	}
 	word := map[operate.Verdict]tint{operate.Healthy: green, operate.Degraded: yellow, operate.Unclear: yellow, operate.Unhealthy: red}[h.Verdict]
 	if h.Direct {
-		p.tinted(word, "cluster is %s, asked by address; whether clients find it in DNS was not", h.Verdict)
+		p.tinted(word, "cluster is %s, asked by address: this says nothing about DNS", h.Verdict)
 		return
 	}
 	p.tinted(word, "cluster is %s", h.Verdict)
