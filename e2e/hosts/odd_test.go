@@ -91,18 +91,34 @@ func (w *world) writeClaimAgain(h *bed.Host, r *run) {
 	w.on(h, "echo '"+strings.NewReplacer("TOKEN", doc.Token, "NAME", doc.Name).Replace(command))
 }
 
-// With the marker and the state directory lost, destroy knows no cluster and says
-// up, which says what is to be done by hand. Done as printed, nothing is left, and
-// up makes a new cluster.
+// With the state directory lost, and the marker or not, every command says that there
+// is a cluster, and plan what is to be done by hand. Done as printed, nothing is left,
+// and up makes a new cluster.
 func TestStateDirectoryLost(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		marker bool
+		said   []string
+		plan   []string // the command that says what to do by hand
+	}{
+		{"and the marker", false, []string{"nor is there a marker on", "but hosts of it exist", "  host etcd-", "pleiad plan"}, []string{"up"}},
+		{"alone", true, []string{"belongs to owner", "its members: etcd-", "it runs since", "pleiad plan --destroy"}, []string{"plan", "--destroy"}},
+	} {
+		t.Run(c.name, func(t *testing.T) { loseStateDirectory(t, c.marker, c.said, c.plan) })
+	}
+}
+
+func loseStateDirectory(t *testing.T, marker bool, said, plan []string) {
 	w, o := newWorld(t, 3)
 	before := w.snapshots()
 	o.must("up")
-	w.nsupdate("update delete _pleiad." + domain + " TXT")
+	if !marker {
+		w.nsupdate("update delete _pleiad." + domain + " TXT")
+	}
 	o = w.operator("b")
-	o.refused(6, []string{"there is no such cluster", "pleiad up"}, "destroy", "--yes")
-	r := o.refused(5, []string{"work from the state directory that made the cluster", "remove the cluster by hand"}, "up")
+	o.refused(6, said, "destroy", "--yes")
+	r := o.refused(5, []string{"work from the state directory that made the cluster", "remove the cluster by hand"}, plan...)
 	for line := range strings.Lines(r.said.String()) {
 		if where, command, ok := strings.Cut(strings.TrimSpace(line), ", as root: "); ok {
 			i := slices.IndexFunc(w.Hosts, func(h *bed.Host) bool { return "on "+h.Addr.String() == where })

@@ -27,10 +27,17 @@ func (g *globals) elsewhere(ctx context.Context, s *System, t operate.Target, f 
 		return
 	}
 	set, marked := records.Get(t.Spec.MarkerKey())
+	here := "its state directory is not in " + t.Root
+	if hosts := state.Hosts.Or(nil); !marked && len(hosts) > 0 {
+		f.err = fmt.Errorf("%s, nor is there a marker on %s; but hosts of it exist", here, t.Spec.MarkerName())
+		for _, h := range hosts {
+			f.detail = append(f.detail, fmt.Sprintf("host %s at %s", h.Name, h.Address))
+		}
+		f.hints = []string{"see what can be done: " + g.again("plan")}
+	}
 	if !marked {
 		return
 	}
-	here := "its state directory is not in " + t.Root
 	m, err := cluster.ReadMarker(set)
 	switch {
 	case err != nil:

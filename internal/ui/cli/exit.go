@@ -44,7 +44,7 @@ func exits() []exit {
 		{Usage, "usage", "the command line is wrong, or a confirmation is needed and there is no terminal"},
 		{BadSpec, "bad-spec", "the spec, from a file or from flags, is wrong or does not fit the cluster"},
 		{Refused, "refused", "a step is needed, but a rule forbids it; see docs/planning.md"},
-		{NoCluster, "no-cluster", "there is no such cluster, or no such member"},
+		{NoCluster, "no-cluster", "no such cluster is known here, or no such member"},
 		{Busy, "busy", "another command is at work on the cluster"},
 		{Denied, "denied", "the name server refused: credentials or rights"},
 		{Occupied, "occupied", "an address, a name or a machine is in use by something else"},

@@ -19,11 +19,18 @@ import (
 // no others.
 func resolver(t *testing.T, records ...string) *net.Resolver {
 	t.Helper()
+	return hearing(t, func(string) {}, records...)
+}
+
+// hearing is a resolver that tells which names it is asked for.
+func hearing(t *testing.T, hear func(name string), records ...string) *net.Resolver {
+	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	answer := func(w wire.ResponseWriter, q *wire.Msg) {
+		hear(q.Question[0].Name)
 		m := new(wire.Msg).SetReply(q)
 		m.Rcode = wire.RcodeNameError
 		for _, text := range records {
@@ -83,6 +90,24 @@ func TestResolverHere(t *testing.T) {
 				t.Errorf("no way to the members: %s", f.Remedy)
 			}
 		})
+	}
+}
+
+// A name of ours is asked for only once it exists: a resolver would remember that it
+// does not.
+func TestResolverHereWaits(t *testing.T) {
+	bootstrapping := sealed(t)
+	set := bootstrapping.World.DNS.(*zone).records.Sets[0]
+	bootstrapping.World.DNS = &zone{records: cluster.Records{Sets: []cluster.RecordSet{
+		cluster.NewRecordSet(set.Name, set.Type, strings.Replace(set.Values[0], "state=sealed", "state=bootstrapping", 1))}}}
+	unread := foreign(&zone{readErr: context.DeadlineExceeded})
+	for name, s := range map[string]Subject{"none": foreign(&zone{}), "one that is being founded": bootstrapping, "unknown": unread} {
+		s.Here = hearing(t, func(asked string) {
+			if asked != "dev.test." {
+				t.Errorf("%s: asked for %s", name, asked)
+			}
+		}, "dev.test. NS ns.dev.test.")
+		want(t, resolverHere(t.Context(), s), render.Fine, "knows zone")
 	}
 }
 
