@@ -630,6 +630,7 @@ var tried = map[plan.Way]remedy{
 	plan.DeleteRecords: {
 		fresh:  true,
 		befall: func(s *stage) { s.put(s.spec.ServerService(), cluster.SRV, "0 0 2380 stranger.c1.test.") },
+		also:   []func(*stage){func(s *stage) { s.put(s.spec.MarkerName(), cluster.TXT, "v=spf1 -all") }},
 		follow: []func(*stage, []string){func(s *stage, _ []string) { s.w.Clear(s.spec) }},
 	},
 	plan.SetTLSBack: {

@@ -205,8 +205,11 @@ func (s situation) ownMarker(what string) (cluster.Marker, *Refusal) {
 		return m, r
 	}
 	if err != nil {
-		return m, foreign(fmt.Sprintf("%s TXT is not a marker this pleiad understands: %v", stored.Name, err),
-			OtherDomain, NewerPleiad)
+		r := foreign(fmt.Sprintf("%s TXT is not a marker this pleiad understands: %v", stored.Name, err), OtherDomain, NewerPleiad)
+		if !strings.Contains(stored.Values[0], "cluster=") { // nor one of a newer pleiad
+			r.Remedy = slices.Concat(remedies(DeleteRecords), s.deletion([]cluster.RecordSet{stored}), remedies(OtherDomain))
+		}
+		return m, r
 	}
 	if m.Cluster != spec.Cluster {
 		return m, foreign(fmt.Sprintf("the marker on %s is of cluster %q, not %q", spec.Domain, m.Cluster, spec.Cluster),
