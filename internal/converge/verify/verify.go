@@ -97,7 +97,7 @@ func (c *checker) marker(spec cluster.Spec, r cluster.Records, s cluster.State) 
 		c.say("state directory", "the cluster's CA is %s, and its key is not here", m.CA)
 	}
 	if spec.TLS != (m.CA != "") {
-		c.say(string(spec.Cluster), "was made with TLS, and the spec says otherwise, or the other way round")
+		c.say(string(spec.Cluster), "its tls is not as the spec has it")
 	}
 	if m.Op != (cluster.Operation{}) {
 		c.say(spec.MarkerName(), "an operation is in flight: %s", m.Op)
