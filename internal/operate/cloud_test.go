@@ -115,7 +115,9 @@ func (c *cloud) open(_ context.Context, t Target) (real.World, error) {
 			c.given.Range(func(name, at any) bool {
 				out[name.(cluster.MemberName)] = at.(time.Time)
 				if !slices.ContainsFunc(c.ec2.Instances(), func(i ec2fake.Instance) bool { return i.Tags["pleiad:member"] == string(name.(cluster.MemberName)) }) {
-					out[name.(cluster.MemberName)] = time.Time{} // what was never launched was to be long ago
+					// What was never launched was to be so long ago that it need not be looked for
+					// much longer; a call may be under way of a command that has died.
+					out[name.(cluster.MemberName)] = time.Now().Add(time.Second - time.Minute)
 				}
 				return true
 			})
