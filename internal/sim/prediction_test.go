@@ -41,6 +41,13 @@ func TestPrediction(t *testing.T) {
 				s.stop(h)
 			}
 		}},
+		{name: "all members are down that have changed", befall: func(s *stage) {
+			s.spec.Members = 5
+			s.reach("up")
+			for _, h := range s.w.rules.ours() {
+				s.stop(h)
+			}
+		}},
 		{name: "data is gone", befall: func(s *stage) { s.moveData(s.first()) }},
 		{name: "a host is gone", befall: func(s *stage) { s.w.vanish(s.first(), "vanishes") }},
 		{name: "records are gone", befall: func(s *stage) { s.put(s.spec.ClientService(), cluster.SRV) }},

@@ -22,7 +22,7 @@ var events = []string{
 	"record _etcd-server._tcp.dev.test. SRV 0 0 2380 evil.dev.test.", "record etcd-aaaaaaa.dev.test. A 203.0.113.9",
 	"record _pleiad.dev.test. TXT hello", "records unknown timeout", "hosts unknown timeout", "owner them", "CA none",
 	"%s half-installed", "%s came-to-nothing bad flag", "members run v1.0.0 3.7.3", "this is v1.1.0 3.7.3", "this is v0.9.0 3.6.0", "%s alarms NOSPACE", "%s alarms CORRUPT",
-	"%s asks-for-a-user who is it", "%s lists-no-longer a", "%s leaderless", "%s copied the folder",
+	"%s asks-for-a-user who is it", "%s leaderless", "%s copied the folder",
 	"name server down", "a year passes", "stray host z 0ther", "state directory unreadable denied",
 }
 
@@ -42,6 +42,13 @@ func draw(t *rapid.T) (cluster.Spec, cluster.State) {
 	if err := w.walk(next, fmt.Sprint(rapid.IntRange(0, 12).Draw(t, "batches"))); err != nil {
 		t.Fatal(err)
 	}
+	befall(t, &w)
+	w.spec.Members = rapid.SampledFrom([]int{w.spec.Members, w.spec.Members, 1, 3, 5}).Draw(t, "members then")
+	return w.spec, w.state
+}
+
+// befall lets some events come over a cluster, and its spec change.
+func befall(t *rapid.T, w *story) {
 	for _, e := range rapid.SliceOfN(rapid.SampledFrom(events), 0, 4).Draw(t, "events") {
 		if e[0] == '%' {
 			e = fmt.Sprintf(e, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "member"))
@@ -53,8 +60,27 @@ func draw(t *rapid.T) (cluster.Spec, cluster.State) {
 	if rapid.Bool().Draw(t, "options") {
 		w.spec.Etcd.Options = map[string]string{"heartbeat-interval": "200"}
 	}
-	w.spec.Members = rapid.SampledFrom([]int{w.spec.Members, w.spec.Members, 1, 3, 5}).Draw(t, "members then")
-	return w.spec, w.state
+}
+
+// What befalls a cluster whose members change has no road that goes in a circle.
+func TestChangesGoInNoCircle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := story{spec: defaultSpec(), state: nothing()}
+		size := rapid.SampledFrom([]int{1, 3, 5})
+		for _, batches := range []int{30, 40} {
+			w.spec.Members = size.Draw(t, "members")
+			if err := w.walk(Up, fmt.Sprint(rapid.IntRange(0, batches).Draw(t, "batches"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		befall(t, &w)
+		w.spec.Members = size.Draw(t, "members then")
+		for name, next := range planners() {
+			if _, err := Road(next, w.spec, w.state); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+	})
 }
 
 func planners() map[string]Planner { return map[string]Planner{"up": Up, "destroy": Destroy} }

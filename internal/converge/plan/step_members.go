@@ -65,13 +65,18 @@ func (a AwaitMembers) Effect(spec cluster.Spec, s cluster.State) cluster.State {
 		m.Token = h.Token
 		return spec.MemberID(m, h)
 	}
-	list := append([]cluster.Member(nil), cluster.Membership(views(s.Hosts.Or(nil)), m.ID).Or(nil)...)
+	told := cluster.Membership(views(s.Hosts.Or(nil)), m.ID)
+	list := slices.Clone(told.Or(nil))
 	for _, h := range s.Hosts.Or(nil) {
 		if i := slices.IndexFunc(list, func(l cluster.Member) bool { return l.ID == id(h) }); i >= 0 {
 			list[i].Name, list[i].ClientURLs = h.Name, []string{spec.ClientURL(h.Name, h.Ports.Client)}
 			continue
 		}
-		if m.Changes > 0 || m.Op.Kind == cluster.Add || m.Op.Kind == cluster.Remove { // the list says who is a member
+		changing := m.Op.Kind == cluster.Add || m.Op.Kind == cluster.Remove
+		switch {
+		case told.Known() && (m.Changes > 0 || changing): // the list says who is a member
+			continue
+		case !m.Has(h.Name) || changing && m.Op.Member == h.Name: // the marker does, as far as it can
 			continue
 		}
 		list = append(list, cluster.Member{ID: id(h), Name: h.Name,
