@@ -682,6 +682,13 @@ var tried = map[plan.Way]remedy{
 		befall: func(s *stage) { s.w.dark[machine(4)] = true },
 		follow: []func(*stage, []string){heal, func(s *stage, _ []string) { s.spec.Hosts.SSH.Addresses = s.spec.Hosts.SSH.Addresses[:3] }},
 	},
+	plan.OtherPlace: {
+		spec: onMachines(3), fresh: true,
+		befall: func(s *stage) { s.w.dark[machine(3)] = true },
+		follow: []func(*stage, []string){heal, func(s *stage, _ []string) {
+			s.spec.Hosts.SSH.Addresses = []netip.Addr{machine(1), machine(2), machine(4)}
+		}},
+	},
 	plan.PlaceSays: {elsewhere: "the words are the provider's: TestRemedies in e2e/hosts does what they say"},
 	plan.OtherMachines: {
 		spec: onMachines(3), fresh: true,

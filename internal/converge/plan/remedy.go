@@ -128,6 +128,7 @@ const (
 	RaiseQuota
 	Disarm
 	FreeDisk
+	OtherPlace
 )
 
 // texts are the words of each way, as formats. A word in braces stands for a
@@ -187,6 +188,7 @@ var texts = [...]string{
 	MakeRoom:        "%s",
 	RaiseQuota:      "or let it grow: raise quota-backend-bytes under etcd.options in the spec, then: {up}",
 	Disarm:          "its cause is gone; end the alarm: {etcdctl}alarm disarm",
+	OtherPlace:      "make it reachable and run the command again, or put the address of another machine in its place in the spec if the machine is gone for good",
 	FreeDisk:        "make room on the disk of %s, %d MB or more, by removing what is not etcd's; then run the command again",
 	FindWhy:         "find out what became of them, for the next one may go the same way; then: {up}",
 	SetClocks:       "correct the clock of the host or of this machine, then run the command again",

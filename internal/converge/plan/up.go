@@ -257,8 +257,12 @@ func (s situation) unseen(what string) []Refusal {
 	var out []Refusal
 	for _, p := range s.state.Unseen() {
 		remedy := PlaceSays.lines(p.Remedy...)
-		if p.Address.IsValid() {
+		switch given := s.spec.Machines(); {
+		case !p.Address.IsValid():
+		case len(given) > s.spec.Members: // a spec with too few is refused
 			remedy = append(remedy, ReachPlace.Say())
+		default:
+			remedy = append(remedy, OtherPlace.Say())
 		}
 		out = append(out, Refusal{Rule: "R1", What: what, Unknown: !p.Lasting, Remedy: remedy,
 			Evidence: []string{p.String() + " could not be inspected, and there may be a host of this cluster: " + p.Unknown}})

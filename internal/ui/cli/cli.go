@@ -166,10 +166,31 @@ func newRoot(s *System, g *globals) *cobra.Command {
 // unknownCommand is what cobra would say, in our manner.
 func unknownCommand(root *cobra.Command, name string) error {
 	f := &failure{act: "run " + name, err: errors.New("there is no such command"), exit: Usage, hints: []string{"pleiad --help"}}
+	if instead := instead(name); instead != "" {
+		f.err, f.hints = errors.New("this version has no such command"), []string{instead}
+	}
 	for _, suggestion := range root.SuggestionsFor(name) {
 		f.hints = append(f.hints, "did you mean: pleiad "+suggestion)
 	}
 	return f
+}
+
+// instead is how to do what a word stands for that people try, and that is no command;
+// empty if nobody knows.
+func instead(name string) string {
+	switch name {
+	case "backup", "save", "snapshot":
+		return "a snapshot of the data: pleiad etcdctl -- snapshot save FILE"
+	case "restore":
+		return "a snapshot is restored with etcdutl, by hand"
+	case "upgrade", "rollback", "restart":
+		return "members are restarted, one at a time, by up with another pleiad or other options: pleiad up"
+	case "create", "apply", "start", "scale", "grow", "shrink", "add", "remove", "repair":
+		return "the members follow the spec: pleiad up"
+	case "delete":
+		return "take the cluster down: pleiad destroy"
+	}
+	return ""
 }
 
 // noArgs refuses arguments in our manner.

@@ -125,6 +125,7 @@ func TestWrongFlags(t *testing.T) {
 		"discover a.test b":   "it takes one argument",
 		"logs":                "cannot run pleiad logs: it takes one argument, the member",
 		"nope":                "cannot run nope: there is no such command",
+		"snapshot":            "cannot run snapshot: this version has no such command",
 		"--output=xml status": "--output xml",
 	} {
 		t.Run(line, func(t *testing.T) {

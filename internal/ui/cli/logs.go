@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pleiad-etcd/pleiad/internal/cluster"
+	"github.com/pleiad-etcd/pleiad/internal/operate"
+	"github.com/pleiad-etcd/pleiad/internal/world/real"
 )
 
 type logsOptions struct {
@@ -66,7 +68,7 @@ func (o *logsOptions) run(ctx context.Context) error {
 	}
 	name, err := choose(names, o.member)
 	if err != nil {
-		return cannot(act, err)
+		return cannot(act, o.notFound(ctx, t, sur, list.Places, err))
 	}
 	h := list.Hosts[slices.Index(names, name)]
 	err = sur.Logs(ctx, h, o.follow, o.system.Out)
@@ -74,6 +76,30 @@ func (o *logsOptions) run(ctx context.Context) error {
 		return nil // the way to end it
 	}
 	return cannot(act, err)
+}
+
+// notFound is the error of a host that was not found, where its member is one of the
+// cluster: its machine may be off, and its log is there still.
+func (o *logsOptions) notFound(ctx context.Context, t operate.Target, sur real.World, places []cluster.Place, unknown error) error {
+	records, err := sur.World.DNS.Read(ctx, []cluster.Key{t.Spec.MarkerKey()})
+	if err != nil {
+		return unknown
+	}
+	m, found, err := t.Spec.Marker(records)
+	if err != nil || !found {
+		return unknown
+	}
+	name, err := choose(m.Members, o.member)
+	if err != nil {
+		return unknown
+	}
+	f := &failure{act: "find the host of " + string(name), err: errors.New("it was not found"), exit: Failed, hints: []string{"see what is wrong with it: " + o.again("doctor")}}
+	for _, p := range places {
+		if p.Unknown != "" {
+			f.detail = append(f.detail, p.String()+" could not be inspected: "+p.Unknown)
+		}
+	}
+	return f
 }
 
 // choose is the one member whose name begins so.
