@@ -137,10 +137,19 @@ func answersTo(m *wire.Msg, q wire.Question) bool {
 	return len(m.Question) == 1 && strings.EqualFold(m.Question[0].Name, q.Name) && m.Question[0].Qtype == q.Qtype && m.Question[0].Qclass == q.Qclass
 }
 
+// over says whether ctx is over. A connection that has its deadline may find that it has
+// passed a moment before ctx does.
+func over(ctx context.Context) bool {
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
+}
+
 // reason is why a call ended: its context, if that is over, else err without
 // the address that the reader has before them already.
 func reason(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return context.Cause(ctx)
 	}
 	if op := new(net.OpError); errors.As(err, &op) {

@@ -165,7 +165,7 @@ func (s *Servers) horizon(ctx context.Context, names []string) string {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 	defer cancel()
 	records, err := s.resolver.LookupNS(ctx, s.zone)
-	if ctx.Err() != nil && hurried {
+	if over(ctx) && hurried {
 		return ""
 	}
 	if missing := new(net.DNSError); errors.As(err, &missing) && missing.IsNotFound {
