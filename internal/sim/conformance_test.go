@@ -23,7 +23,7 @@ import (
 )
 
 // The simulator passes the suites that the real providers pass, or else it
-// lies. Most of them start subtests, which a bubble forbids: there the world
+// lies. Some start subtests inside a case, which a bubble forbids: there the world
 // runs in real time.
 
 // served is a world that is driven until the test ends.
@@ -49,7 +49,7 @@ func TestHosts(t *testing.T) {
 	}
 	for kind, places := range map[string][]netip.Addr{"made at will": nil, "given": given} {
 		t.Run(kind, func(t *testing.T) {
-			hoststest.Run(t, func(t *testing.T) hoststest.World {
+			hoststest.RunIn(t, synctest.Test, func(t *testing.T) hoststest.World {
 				w := served(t, Options{Seed: 1})
 				c := w.hand()
 				on := func(of cluster.Name, h cluster.Host, do, undo func(*host)) func() {

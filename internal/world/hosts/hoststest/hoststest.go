@@ -59,6 +59,12 @@ func member(i int) cluster.MemberName { return cluster.MemberName(fmt.Sprintf("e
 
 // Run runs the suite.
 func Run(t *testing.T, world func(*testing.T) World) {
+	RunIn(t, func(t *testing.T, test func(*testing.T)) { test(t) }, world)
+}
+
+// RunIn runs each case of the suite inside another function, such as synctest.Test
+// for a world that waits but does nothing that takes time.
+func RunIn(t *testing.T, around func(*testing.T, func(*testing.T)), world func(*testing.T) World) {
 	for _, c := range []struct {
 		clause string
 		test   func(*testing.T, World)
@@ -79,7 +85,9 @@ func Run(t *testing.T, world func(*testing.T) World) {
 		{"a list is whole or unknown", testObscured},
 		{"methods return when their context has ended", testCancelled},
 	} {
-		t.Run(c.clause, func(t *testing.T) { c.test(t, world(t)) })
+		t.Run(c.clause, func(t *testing.T) {
+			around(t, func(t *testing.T) { c.test(t, world(t)) })
+		})
 	}
 }
 
