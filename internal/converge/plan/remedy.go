@@ -182,7 +182,7 @@ var texts = [...]string{
 	FixStartup:      "repair what the reason names, in the spec or on the host, or use a pleiad that works; then: {up}",
 	TryAgain:        "%s",
 	AgreeOlder:      "use the pleiad that the members run; or to go back to this one, run the command again and agree: {up}",
-	AuthOff:         "turn etcd's auth off, run the command again, and turn it on afterwards: {etcdctl}--user=root auth disable; in a cluster with TLS pleiad is the user root",
+	AuthOff:         "turn etcd's auth off, run the command again, and turn it on afterwards: {etcdctl}--user=root auth disable; in a cluster with TLS pleiad has a user of its own",
 	ReplaceCorrupt:  "if the others are right, give it up: {replace} %s",
 	CompareHashes:   "etcd cannot tell whose data is wrong; compare what they have: {etcdctl}endpoint hashkv --cluster",
 	MakeRoom:        "%s",

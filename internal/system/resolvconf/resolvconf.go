@@ -9,6 +9,7 @@ package resolvconf
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -32,6 +33,10 @@ const (
 	maxAttempts = 5
 )
 
+// maxSize is how much of a file is read, in bytes. Nobody needs more, and the path may
+// lead to a device.
+const maxSize = 64 << 10
+
 // Read reads a file.
 func Read(file string) Conf {
 	out := Conf{Timeout: 5 * time.Second, Attempts: 2}
@@ -40,7 +45,7 @@ func Read(file string) Conf {
 		return out
 	}
 	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
+	for s := bufio.NewScanner(io.LimitReader(f, maxSize)); s.Scan(); {
 		words := strings.Fields(s.Text())
 		switch {
 		case len(words) < 2:

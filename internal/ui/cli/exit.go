@@ -46,7 +46,7 @@ func exits() []exit {
 		{Refused, "refused", "a step is needed, but a rule forbids it; see docs/planning.md"},
 		{NoCluster, "no-cluster", "no such cluster is known here, or no such member"},
 		{Busy, "busy", "another command is at work on the cluster"},
-		{Denied, "denied", "the name server refused: credentials or rights"},
+		{Denied, "denied", "the name server or etcd refused: credentials or rights"},
 		{Occupied, "occupied", "an address, a name or a machine is in use by something else"},
 		{Unreachable, "unreachable", "the name server does not answer"},
 		{BadState, "bad-state", "the state directory cannot be used, or the disk is full"},

@@ -14,6 +14,7 @@ import (
 	"github.com/pleiad-etcd/pleiad/internal/converge/spec"
 	"github.com/pleiad-etcd/pleiad/internal/fault"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
+	"github.com/pleiad-etcd/pleiad/internal/world/etcd"
 	"github.com/pleiad-etcd/pleiad/internal/world/statedir"
 )
 
@@ -123,6 +124,7 @@ func classOf(g *globals, err error) (Exit, []string) {
 	}{
 		{statedir.ErrNone, NoCluster, "make one: " + g.again("up")},
 		{syscall.ENOSPC, BadState, "free some space and run the command again; nothing is half-written"},
+		{etcd.ErrDenied, Denied, "with a user of etcd that may, give pleiad's the role root: " + g.again("etcdctl -- --user=root user grant-role pleiad root")},
 		{fault.Denied, Denied, "see what is refused, with: " + g.again("doctor")},
 		{fault.Damaged, BadState, ""},
 		{fault.Occupied, Occupied, ""},

@@ -18,6 +18,9 @@ var (
 	ErrExists = fault.New(fault.Conflict, "already so in etcd's member list")
 	// ErrNotFound is the error of a change to a member that is not on the list.
 	ErrNotFound = fault.New(fault.Conflict, "not in etcd's member list")
+	// ErrDenied is the error of a change that etcd's auth does not allow: the user of
+	// the operator's certificate, pleiad, lacks the role root or does not exist.
+	ErrDenied = fault.New(fault.Denied, "not allowed by etcd's auth")
 	// ErrUnreachable is the error of a change that no member could be asked for:
 	// none answers, or none that does can change the list.
 	ErrUnreachable = fault.New(fault.Unreachable, "no member takes the change")

@@ -121,9 +121,12 @@ func (c *Client) reach(ctx context.Context, h cluster.Host) (*conn, error) {
 // for it with "request timed out", and forwards a promotion more than once.
 var refusals = []error{
 	rpctypes.ErrMemberNotEnoughStarted, rpctypes.ErrUnhealthy, rpctypes.ErrMemberLearnerNotReady, rpctypes.ErrTooManyLearners,
-	rpctypes.ErrMemberBadURLs, rpctypes.ErrNotLeader, rpctypes.ErrBadLeaderTransferee, rpctypes.ErrPermissionDenied,
-	rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken, errTooSoon,
+	rpctypes.ErrMemberBadURLs, rpctypes.ErrNotLeader, rpctypes.ErrBadLeaderTransferee, errTooSoon,
 }
+
+// denials are refusals for want of a right: waiting does not mend them (server/auth/store.go,
+// IsAdminPermitted and AuthInfoFromCtx).
+var denials = []error{rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken}
 
 // outcome is how a change ended that was sent.
 func (c *conn) outcome(ctx context.Context, err error) error {
@@ -141,6 +144,11 @@ func (c *conn) outcome(ctx context.Context, err error) error {
 	for _, refusal := range refusals {
 		if is(refusal) {
 			return fmt.Errorf("%w: %w", etcd.ErrRefused, c.explain(err))
+		}
+	}
+	for _, denial := range denials {
+		if is(denial) {
+			return fmt.Errorf("%w: %w", etcd.ErrDenied, c.explain(err))
 		}
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
