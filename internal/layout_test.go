@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/system/folder":     {},
 	"internal/system/resolvconf": {},
 	"internal/system/shell":      {},
+	"internal/system/sidebyside": {"internal/system/resolvconf"},
 	"internal/system/given":      {"internal/system/bound"},
 	"internal/system/httponce":   {"internal/system/bound"},
 	"internal/system/untrusted":  {"internal/system/bound"},

@@ -26,6 +26,7 @@ import (
 
 	"github.com/pleiad-etcd/pleiad/internal/onhost/agent"
 	"github.com/pleiad-etcd/pleiad/internal/onhost/member"
+	"github.com/pleiad-etcd/pleiad/internal/system/sidebyside"
 	"github.com/pleiad-etcd/pleiad/internal/ui/cli"
 	"github.com/pleiad-etcd/pleiad/internal/ui/render"
 	"github.com/pleiad-etcd/pleiad/internal/world/dns/embedded"
@@ -36,6 +37,9 @@ func main() {
 	// etcdctl turns this on for everybody who imports it; "pleiad de" must not
 	// be taken for destroy.
 	cobra.EnablePrefixMatching = false
+	// Libraries look names up with this one. With Go's own, a mute name server takes
+	// each lookup longer than we wait for who is asked by that name.
+	net.DefaultResolver = &net.Resolver{Dial: sidebyside.Dial(sidebyside.System().Ask)}
 	os.Exit(int(cli.Run(system(), os.Args[1:])))
 }
 

@@ -34,3 +34,21 @@ func serve(t *testing.T, records func() []string) string {
 	})
 	return address.String()
 }
+
+// mute makes a name server that accepts every question and answers none. It returns its
+// address.
+func mute(t *testing.T) string {
+	t.Helper()
+	address := dnstest.Address()
+	listen := net.JoinHostPort(address.String(), "53")
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := net.ListenPacket("udp", listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(); p.Close() })
+	return address.String()
+}

@@ -172,7 +172,7 @@ func waitAtGate(ctx context.Context, r *resolver, n node.Node, told func(wrong s
 		if ctx.Err() != nil {
 			round = min(2*round, gateLastRound)
 		}
-		if silent := r.silent.servers(); len(wrong) > 0 && len(silent) > 0 {
+		if silent := r.system.Silent(); len(wrong) > 0 && len(silent) > 0 {
 			wrong = append(wrong, unanswered(silent))
 		}
 		return wrong, nil

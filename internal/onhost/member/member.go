@@ -184,7 +184,7 @@ func passGate(ctx context.Context, j *journal, n node.Node, log *logger) error {
 	if err := waitAtGate(ctx, r, n, waits(j, log)); err != nil {
 		return err
 	}
-	if silent := r.silent.servers(); len(silent) > 0 {
+	if silent := r.system.Silent(); len(silent) > 0 {
 		log.line("warn", unanswered(silent)+"; another one answered")
 	}
 	if err := installPins(n, verified(n.Gate)); err != nil {

@@ -1,10 +1,17 @@
-package member
+// Package sidebyside asks the name servers of resolv.conf(5) side by side: the next one
+// is asked beside one that does not answer soon. It stands below whatever looks up
+// names, in a member and on the control machine, as what a net.Resolver dials with.
+//
+// What it promises: a name server that is mute costs a lookup [hedge], not the five
+// seconds for which the resolver of the system, and Go's, wait for it at each lookup
+// anew. The configuration of the system stays as it is, and so do files, search list
+// and order, which Go reads before it dials. Nothing is left behind.
+package sidebyside
 
 import (
 	"context"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,11 +33,31 @@ func systemServers() []string {
 	return out
 }
 
-// order are the name servers of the system from the one on that Go has chosen,
-// which tries and rotates them as resolv.conf says. One that does not stand there
-// any more is not asked.
-func (r *resolver) order(chosen string) []string {
-	servers := r.system()
+// Servers are name servers that know the same. Its methods are safe for concurrent use.
+type Servers struct {
+	list   func() []string
+	silent silence
+}
+
+// System are the name servers of the operating system.
+func System() *Servers { return &Servers{list: systemServers} }
+
+// These are the name servers given, host:port.
+func These(servers ...string) *Servers { return &Servers{list: func() []string { return servers }} }
+
+// Silent are the servers that did not answer when they were asked last, sorted, as
+// resolv.conf has them.
+func (s *Servers) Silent() []string { return s.silent.servers() }
+
+// Ask is an [Answer]: of the servers, from the one on that Go has chosen.
+func (s *Servers) Ask(ctx context.Context, network, chosen string, query []byte) ([]byte, error) {
+	return s.askAll(ctx, network, s.order(chosen), query)
+}
+
+// order are the servers from the one on that Go has chosen, which tries and rotates
+// them as resolv.conf says. One that does not stand there any more is not asked.
+func (s *Servers) order(chosen string) []string {
+	servers := s.list()
 	if len(servers) == 0 {
 		return []string{chosen} // Go has its own if there is no resolv.conf
 	}
@@ -55,7 +82,6 @@ func (s *silence) note(server string, silent bool) {
 	s.last[server] = silent
 }
 
-// servers are the silent ones, sorted, as resolv.conf has them.
 func (s *silence) servers() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +118,7 @@ func (s said) final() bool {
 // askAll asks name servers, each a little later than the one before it, or as soon
 // as that one has failed, and returns the first answer that is final; without
 // one, the last that came. It leaves nothing behind.
-func (r *resolver) askAll(ctx context.Context, network string, servers []string, query []byte) ([]byte, error) {
+func (s *Servers) askAll(ctx context.Context, network string, servers []string, query []byte) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -106,7 +132,7 @@ func (r *resolver) askAll(ctx context.Context, network string, servers []string,
 		server := servers[0]
 		servers, open[server] = servers[1:], true
 		asking.Go(func() {
-			message, err := exchangeWhole(ctx, network, server, query)
+			message, err := Exchange(ctx, network, server, query)
 			answers <- said{server, message, err}
 		})
 	}
@@ -120,10 +146,10 @@ func (r *resolver) askAll(ctx context.Context, network string, servers []string,
 			next()
 		case last = <-answers:
 			delete(open, last.server)
-			r.silent.note(last.server, silentError(last.err))
+			s.silent.note(last.server, silentError(last.err))
 			if last.final() {
 				for server := range open {
-					r.silent.note(server, true)
+					s.silent.note(server, true)
 				}
 				return last.message, nil
 			}
@@ -138,13 +164,4 @@ func (r *resolver) askAll(ctx context.Context, network string, servers []string,
 func silentError(err error) bool {
 	timeout, ok := err.(net.Error)
 	return ok && timeout.Timeout()
-}
-
-// exchangeWhole is [exchange], over TCP again if the answer was cut off.
-func exchangeWhole(ctx context.Context, network, server string, query []byte) ([]byte, error) {
-	answer, err := exchange(ctx, network, server, query)
-	if err == nil && truncated(answer) && !strings.HasPrefix(network, "tcp") {
-		answer, err = exchange(ctx, "tcp", server, query)
-	}
-	return answer, err
 }
