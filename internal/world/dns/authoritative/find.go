@@ -131,7 +131,7 @@ func without(name string, fault error) string {
 // recursive is the resolver at an address, the system's if that is empty.
 func recursive(address string) *net.Resolver {
 	if address == "" {
-		return new(net.Resolver)
+		return net.DefaultResolver
 	}
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
