@@ -37,8 +37,8 @@ func main() {
 	// etcdctl turns this on for everybody who imports it; "pleiad de" must not
 	// be taken for destroy.
 	cobra.EnablePrefixMatching = false
-	// Libraries look names up with this one. With Go's own, a mute name server takes
-	// each lookup longer than we wait for who is asked by that name.
+	// Every library looks names up with this one. Go's own waits for a mute name server
+	// longer than pleiad waits for the answer of whoever has the name.
 	net.DefaultResolver = &net.Resolver{Dial: sidebyside.Dial(sidebyside.System().Ask)}
 	os.Exit(int(cli.Run(system(), os.Args[1:])))
 }

@@ -2,9 +2,10 @@
 // is asked beside one that does not answer soon. It stands below whatever looks up
 // names, in a member and on the control machine, as what a net.Resolver dials with.
 //
-// What it promises: a name server that is mute costs a lookup [hedge], not the five
-// seconds for which the resolver of the system, and Go's, wait for it at each lookup
-// anew. The configuration of the system stays as it is, and so do files, search list
+// What it promises: a name server that is mute costs a lookup [hedge], and [grace] once
+// if there are no such records, not the five seconds for which the resolver of the
+// system, and Go's, wait for it at each lookup anew. That there is nothing is believed
+// of the first server that answers at all, in the order of resolv.conf. The configuration of the system stays as it is, and so do files, search list
 // and order, which Go reads before it dials. Nothing is left behind.
 package sidebyside
 
@@ -23,6 +24,11 @@ import (
 // to the end of resolv.conf's timeout (5 s), at each lookup anew.
 const hedge = 250 * time.Millisecond
 
+// grace is how long a name server may take until one behind it is believed that there
+// are no such records. The first one may be slow and the only one that knows a private
+// zone; the resolver of the system would wait for it.
+const grace = time.Second
+
 // systemServers are the name servers of the system, host:port, read anew each
 // time: DHCP may change them.
 func systemServers() []string {
@@ -33,17 +39,20 @@ func systemServers() []string {
 	return out
 }
 
-// Servers are name servers that know the same. Its methods are safe for concurrent use.
+// Servers are name servers in the order of a resolv.conf. Its methods are safe for concurrent use.
 type Servers struct {
-	list   func() []string
-	silent silence
+	list     func() []string
+	exchange func(ctx context.Context, network, server string, query []byte) ([]byte, error)
+	silent   silence
 }
 
 // System are the name servers of the operating system.
-func System() *Servers { return &Servers{list: systemServers} }
+func System() *Servers { return &Servers{list: systemServers, exchange: Exchange} }
 
 // These are the name servers given, host:port.
-func These(servers ...string) *Servers { return &Servers{list: func() []string { return servers }} }
+func These(servers ...string) *Servers {
+	return &Servers{list: func() []string { return servers }, exchange: Exchange}
+}
 
 // Silent are the servers that did not answer when they were asked last, sorted, as
 // resolv.conf has them.
@@ -67,19 +76,30 @@ func (s *Servers) order(chosen string) []string {
 	return servers
 }
 
-// silence is which name servers have not answered when they were asked last.
+// silence is for how long name servers were asked and said nothing, at the longest since
+// they last answered; 0 for one that did.
 type silence struct {
 	mu   sync.Mutex
-	last map[string]bool
+	last map[string]time.Duration
 }
 
-func (s *silence) note(server string, silent bool) {
+func (s *silence) note(server string, silent time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last == nil {
-		s.last = map[string]bool{}
+		s.last = map[string]time.Duration{}
+	}
+	if silent > 0 {
+		silent = max(silent, s.last[server]) // a shorter question says no more
 	}
 	s.last[server] = silent
+}
+
+// of is how long one was silent.
+func (s *silence) of(server string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last[server]
 }
 
 func (s *silence) servers() []string {
@@ -90,78 +110,10 @@ func (s *silence) servers() []string {
 		if host, port, err := net.SplitHostPort(server); err == nil && port == "53" {
 			server = host
 		}
-		if silent {
+		if silent > 0 {
 			out = append(out, server)
 		}
 	}
 	slices.Sort(out)
 	return out
-}
-
-// said is what one name server answered.
-type said struct {
-	server  string
-	message []byte
-	err     error
-}
-
-// final says whether nobody else need be asked: there are such records, or no
-// such name. Any other answer is about the server.
-func (s said) final() bool {
-	if s.err != nil {
-		return false
-	}
-	code := s.message[3] & 0x0f // RFC 1035, section 4.1.1
-	return code == 0 || code == 3
-}
-
-// askAll asks name servers, each a little later than the one before it, or as soon
-// as that one has failed, and returns the first answer that is final; without
-// one, the last that came. It leaves nothing behind.
-func (s *Servers) askAll(ctx context.Context, network string, servers []string, query []byte) ([]byte, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	defer cancel()
-	answers := make(chan said, len(servers))
-	open := map[string]bool{}
-	next := func() {
-		if len(servers) == 0 {
-			return
-		}
-		server := servers[0]
-		servers, open[server] = servers[1:], true
-		asking.Go(func() {
-			message, err := Exchange(ctx, network, server, query)
-			answers <- said{server, message, err}
-		})
-	}
-	next()
-	timer := time.NewTicker(hedge)
-	defer timer.Stop()
-	var last said
-	for len(open) > 0 {
-		select {
-		case <-timer.C:
-			next()
-		case last = <-answers:
-			delete(open, last.server)
-			s.silent.note(last.server, silentError(last.err))
-			if last.final() {
-				for server := range open {
-					s.silent.note(server, true)
-				}
-				return last.message, nil
-			}
-			next()
-		}
-	}
-	return last.message, last.err
-}
-
-// silentError says of an error of an exchange that nothing came, not even a
-// refusal.
-func silentError(err error) bool {
-	timeout, ok := err.(net.Error)
-	return ok && timeout.Timeout()
 }
