@@ -118,26 +118,25 @@ func kindOf(g *globals, err error) (Exit, []string) {
 func classOf(g *globals, err error) (Exit, []string) {
 	var stalled *converge.Stalled
 	for _, kind := range []struct {
-		is   error
-		code Exit
-		hint string
+		is    error
+		code  Exit
+		hints []string
 	}{
-		{statedir.ErrNone, NoCluster, "make one: " + g.again("up")},
-		{syscall.ENOSPC, BadState, "free some space and run the command again; nothing is half-written"},
-		{etcd.ErrDenied, Denied, "with a user of etcd that may, give pleiad's the role root: " + g.again("etcdctl -- --user=root user grant-role pleiad root")},
-		{fault.Denied, Denied, "see what is refused, with: " + g.again("doctor")},
-		{fault.Damaged, BadState, ""},
-		{fault.Occupied, Occupied, ""},
-		{fault.Unsupported, Failed, ""},
-		{fault.Unreachable, Unreachable, "see what does not answer, with: " + g.again("doctor")},
-		{discovery.ErrUnavailable, Unreachable, "see what there is, with: " + g.again("status")},
-		{discovery.ErrInvalidArgument, Usage, ""},
+		{statedir.ErrNone, NoCluster, []string{"make one: " + g.again("up")}},
+		{syscall.ENOSPC, BadState, []string{"free some space and run the command again; nothing is half-written"}},
+		{etcd.ErrDenied, Denied, []string{
+			"as a user of etcd that may, make pleiad's if there is none: " + g.again("etcdctl -- --user=root user add pleiad --no-password"),
+			"give it the role root: " + g.again("etcdctl -- --user=root user grant-role pleiad root")}},
+		{fault.Denied, Denied, []string{"see what is refused, with: " + g.again("doctor")}},
+		{fault.Damaged, BadState, nil},
+		{fault.Occupied, Occupied, nil},
+		{fault.Unsupported, Failed, nil},
+		{fault.Unreachable, Unreachable, []string{"see what does not answer, with: " + g.again("doctor")}},
+		{discovery.ErrUnavailable, Unreachable, []string{"see what there is, with: " + g.again("status")}},
+		{discovery.ErrInvalidArgument, Usage, nil},
 	} {
 		if errors.Is(err, kind.is) {
-			if kind.hint == "" {
-				return kind.code, nil
-			}
-			return kind.code, []string{kind.hint}
+			return kind.code, kind.hints
 		}
 	}
 	if errors.As(err, &stalled) {

@@ -124,9 +124,10 @@ var refusals = []error{
 	rpctypes.ErrMemberBadURLs, rpctypes.ErrNotLeader, rpctypes.ErrBadLeaderTransferee, errTooSoon,
 }
 
-// denials are refusals for want of a right: waiting does not mend them (server/auth/store.go,
-// IsAdminPermitted and AuthInfoFromCtx).
-var denials = []error{rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken}
+// denials are refusals for want of a right, which waiting does not mend. etcd asks for it
+// before anything else (server/etcdserver/server.go, checkMembershipOperationPermission;
+// server/auth/store.go, IsAdminPermitted).
+var denials = []error{rpctypes.ErrPermissionDenied, rpctypes.ErrUserNotFound, rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken}
 
 // outcome is how a change ended that was sent.
 func (c *conn) outcome(ctx context.Context, err error) error {

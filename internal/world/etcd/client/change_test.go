@@ -151,6 +151,7 @@ func TestOutcomes(t *testing.T) {
 		{rpctypes.ErrGRPCNotLeader, etcd.ErrRefused},
 		{rpctypes.ErrGRPCBadLeaderTransferee, etcd.ErrRefused},
 		{rpctypes.ErrGRPCPermissionDenied, etcd.ErrDenied},
+		{rpctypes.ErrGRPCUserNotFound, etcd.ErrDenied},
 		{rpctypes.ErrGRPCUserEmpty, etcd.ErrDenied},
 		{rpctypes.ErrGRPCInvalidAuthToken, etcd.ErrDenied},
 		{rpctypes.ErrGRPCTimeout, etcd.ErrUnknownOutcome},
