@@ -2,6 +2,7 @@ package hosted
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/pleiad-etcd/pleiad/e2e/hosted/edge"
@@ -16,16 +17,7 @@ const zone = "twindb.test"
 // returns its address.
 func serve(t *testing.T, records func() []string) string {
 	t.Helper()
-	address := dnstest.Address()
-	listen := net.JoinHostPort(address.String(), "53")
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := net.ListenPacket("udp", listen)
-	if err != nil {
-		t.Fatal(err)
-	}
+	address, l, p := listen(t)
 	stop := (&edge.Edge{Records: records, Zone: zone, At: address}).Serve(l, p)
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
@@ -39,16 +31,23 @@ func serve(t *testing.T, records func() []string) string {
 // address.
 func mute(t *testing.T) string {
 	t.Helper()
-	address := dnstest.Address()
-	listen := net.JoinHostPort(address.String(), "53")
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := net.ListenPacket("udp", listen)
-	if err != nil {
-		t.Fatal(err)
-	}
+	address, l, p := listen(t)
 	t.Cleanup(func() { l.Close(); p.Close() })
 	return address.String()
+}
+
+// listen takes an address for a name server.
+func listen(t *testing.T) (netip.Addr, net.Listener, net.PacketConn) {
+	t.Helper()
+	address := dnstest.Address()
+	at := net.JoinHostPort(address.String(), "53")
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := net.ListenPacket("udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address, l, p
 }
